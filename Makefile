@@ -1,0 +1,72 @@
+# The two commands: `make demo` and `make test`. Both create .venv and install what they need.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+Q ?= Why is the sky blue?
+MODEL ?= deepseek-v4-pro
+TESTS ?= tests
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test tests unit_tests integration_tests lint type format docs pythons clean
+
+help: ## Show this list
+	@grep -hE '^[a-z_]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
+
+demo: $(VENV)/.package ## Ask DeepSeek a question: make demo Q="..." MODEL=...
+	@$(BIN)/python docs/examples/demo.py --model "$(MODEL)" "$(Q)"
+
+test: unit_tests integration_tests ## Run all tests
+
+tests: test
+
+unit_tests: $(VENV)/.test ## Run the unit tests
+	$(BIN)/python -m pytest tests/unit_tests -n 2
+
+integration_tests: $(VENV)/.test ## Run the integration tests: emulator, or service if DASHSCOPE_LIVE=1
+	$(BIN)/python -m pytest tests/integration_tests -n 2
+
+lint: $(VENV)/.dev ## Check style
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+type: $(VENV)/.dev ## Check types
+	$(BIN)/mypy
+
+format: $(VENV)/.dev ## Mend what can be mended
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(VENV)/.package ## Write the tables in the docs anew from the code
+	$(BIN)/python docs/make_tables.py
+
+pythons: ## Run the unit tests on each Python that this machine has
+	@for version in 3.10 3.11 3.12 3.13; do \
+	  if python$$version -c '' 2>/dev/null; then \
+	    $(MAKE) --no-print-directory unit_tests PYTHON=python$$version VENV=.venv-$$version || exit 1; \
+	  else echo "python$$version: not here"; fi; \
+	done
+
+clean: ## Remove what these commands made
+	rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache
+
+# What is installed, as stamps: made anew when pyproject.toml changes.
+
+$(VENV)/.pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
+	  || { echo "Python 3.10 or newer is needed: make PYTHON=python3.12 ..."; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	@touch $@
+
+$(VENV)/.package: $(VENV)/.pip pyproject.toml
+	@$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.package pyproject.toml
+	@$(BIN)/python -m pip install --quiet --group test
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.test pyproject.toml
+	@$(BIN)/python -m pip install --quiet --group dev
+	@touch $@

@@ -1,0 +1,53 @@
+"""DeepSeek on Alibaba Cloud Model Studio (DashScope) as a LangChain chat model."""
+
+from langchain_dashscope_deepseek._version import __version__
+from langchain_dashscope_deepseek.capabilities import (
+    MODELS,
+    ModelCapabilities,
+    ParameterDefaults,
+    find_capabilities,
+)
+from langchain_dashscope_deepseek.chat_models import ChatDashScopeDeepSeek
+from langchain_dashscope_deepseek.errors import (
+    DashScopeAuthenticationError,
+    DashScopeConnectionError,
+    DashScopeContextOverflowError,
+    DashScopeError,
+    DashScopeInputError,
+    DashScopeInvalidRequestError,
+    DashScopeNotFoundError,
+    DashScopePermissionDeniedError,
+    DashScopeQuotaExceededError,
+    DashScopeRateLimitError,
+    DashScopeServerError,
+    DashScopeStreamCutError,
+    DashScopeTimeoutError,
+    DashScopeUnsupportedError,
+    DashScopeWarning,
+    DataInspectionFailed,
+)
+
+__all__ = [
+    "MODELS",
+    "ChatDashScopeDeepSeek",
+    "DashScopeAuthenticationError",
+    "DashScopeConnectionError",
+    "DashScopeContextOverflowError",
+    "DashScopeError",
+    "DashScopeInputError",
+    "DashScopeInvalidRequestError",
+    "DashScopeNotFoundError",
+    "DashScopePermissionDeniedError",
+    "DashScopeQuotaExceededError",
+    "DashScopeRateLimitError",
+    "DashScopeServerError",
+    "DashScopeStreamCutError",
+    "DashScopeTimeoutError",
+    "DashScopeUnsupportedError",
+    "DashScopeWarning",
+    "DataInspectionFailed",
+    "ModelCapabilities",
+    "ParameterDefaults",
+    "__version__",
+    "find_capabilities",
+]

@@ -1,0 +1,64 @@
+"""Where the service is: the regions, their hosts, and which base URL settings lead to.
+
+Pure, and the only place that knows a host name. Source: the regions page of the documentation,
+September 2026.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+LEGACY_HOSTS: Mapping[str, str | None] = {
+    "cn-beijing": "dashscope.aliyuncs.com",
+    "ap-southeast-1": "dashscope-intl.aliyuncs.com",
+    "us-east-1": "dashscope-us.aliyuncs.com",
+    "cn-hongkong": "cn-hongkong.dashscope.aliyuncs.com",
+    "eu-central-1": None,
+    "ap-northeast-1": None,
+}
+"""Every region, and its host that needs no workspace; `None` where it has none."""
+
+DEFAULT_REGION = "cn-beijing"
+
+_WORKSPACE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+
+
+def check_region(region: str) -> None:
+    """Refuse a region that does not exist.
+
+    Raises:
+        ValueError: Lists the regions.
+    """
+    if region not in LEGACY_HOSTS:
+        msg = f"Unknown region {region!r}. Regions: {', '.join(LEGACY_HOSTS)}"
+        raise ValueError(msg)
+
+
+def check_workspace_id(workspace_id: str) -> None:
+    """Refuse a workspace id that cannot be one; it becomes part of a host name.
+
+    Raises:
+        ValueError: Says what a workspace id looks like, and lists the regions.
+    """
+    if not _WORKSPACE_ID.fullmatch(workspace_id):
+        msg = (
+            f"{workspace_id!r} is no workspace id: 1 to 64 letters, digits, '_' and '-', the first "
+            f"a letter or digit. It stands in the console. Regions: {', '.join(LEGACY_HOSTS)}"
+        )
+        raise ValueError(msg)
+
+
+def base_url_of(region: str, workspace_id: str | None) -> str:
+    """Find the base URL of a region, or of a workspace in it.
+
+    Raises:
+        ValueError: The region has no host without a workspace.
+    """
+    if workspace_id:
+        return f"https://{workspace_id}.{region}.maas.aliyuncs.com/api/v1"
+    host = LEGACY_HOSTS[region]
+    if host is None:
+        msg = f"Region {region!r} is reached through a workspace only: set workspace_id as well"
+        raise ValueError(msg)
+    return f"https://{host}/api/v1"

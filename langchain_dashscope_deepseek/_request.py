@@ -1,0 +1,407 @@
+"""From a row, messages and parameters to a request: what is sent, left out, or refused.
+
+Pure: no I/O, no LangChain. Three rules decide on a parameter:
+
+- a value that no model takes is refused (`DashScopeInputError`);
+- a *feature* that the row forbids is refused (`DashScopeUnsupportedError`): without it the answer
+  would be wrong;
+- a *knob* that the row forbids is left out with a `DashScopeWarning`: people switch models for
+  one call, and that must not fail.
+
+What the caller leaves out is left out: no defaults of our own are sent.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from langchain_dashscope_deepseek.capabilities import ModelCapabilities, models_that
+from langchain_dashscope_deepseek.errors import (
+    DashScopeInputError,
+    DashScopeUnsupportedError,
+    DashScopeWarning,
+)
+
+PATH = "/services/aigc/text-generation/generation"
+"""The route of every request, below the base URL."""
+
+WireMessage = dict[str, Any]
+
+
+class ParameterRule(NamedTuple):
+    """What any model takes for a parameter of the wire."""
+
+    expects: str
+    fits: Callable[[Any], bool]
+
+
+def _number(low: float, high: float, *, low_open: bool = False, high_open: bool = False) -> Any:
+    def fits(value: Any) -> bool:
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            return False
+        above = value > low if low_open else value >= low
+        return above and (value < high if high_open else value <= high)
+
+    return fits
+
+
+def _integer(low: int) -> Callable[[Any], bool]:
+    return lambda value: type(value) is int and value >= low
+
+
+def _is_stop(value: Any) -> bool:
+    """A string, or a list of one kind: strings, token ids, or lists of token ids."""
+    if isinstance(value, (list, tuple)):
+        return (
+            all(isinstance(item, str) for item in value)
+            or all(type(item) is int for item in value)
+            or all(
+                isinstance(item, (list, tuple)) and all(type(i) is int for i in item)
+                for item in value
+            )
+        )
+    return isinstance(value, str)
+
+
+def _is_bool(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_mapping(value: Any) -> bool:
+    return isinstance(value, Mapping)
+
+
+_INFINITY = float("inf")
+
+PARAMETERS: Mapping[str, ParameterRule] = {
+    "enable_thinking": ParameterRule("True or False", _is_bool),
+    "thinking_budget": ParameterRule("a whole number of tokens, at least 1", _integer(1)),
+    "reasoning_effort": ParameterRule("a string", lambda value: isinstance(value, str)),
+    "temperature": ParameterRule("a number from 0 to below 2", _number(0, 2, high_open=True)),
+    "top_p": ParameterRule("a number above 0 up to 1", _number(0, 1, low_open=True)),
+    "max_tokens": ParameterRule("a whole number of tokens, at least 1", _integer(1)),
+    "max_completion_tokens": ParameterRule("a whole number of tokens, at least 1", _integer(1)),
+    "seed": ParameterRule("a whole number, at least 0", _integer(0)),
+    "stop": ParameterRule("a string or a list of strings (or of token ids)", _is_stop),
+    "repetition_penalty": ParameterRule(
+        "a number above 0", _number(0, _INFINITY, low_open=True, high_open=True)
+    ),
+    "presence_penalty": ParameterRule("a number from -2 to 2", _number(-2, 2)),
+    "response_format": ParameterRule('a dict such as {"type": "json_object"}', _is_mapping),
+    "enable_search": ParameterRule("True or False", _is_bool),
+    "search_options": ParameterRule("a dict", _is_mapping),
+    "tools": ParameterRule("a list of tools", lambda value: isinstance(value, (list, tuple))),
+    "tool_choice": ParameterRule(
+        '"auto", "none", "required" or {"type": "function", "function": {"name": ...}}',
+        lambda value: value in ("auto", "none", "required") or _is_mapping(value),
+    ),
+    "parallel_tool_calls": ParameterRule("True or False", _is_bool),
+}
+"""Every parameter of the wire that has a name of its own here, and the values that it takes.
+
+Source: the reference of the text-generation API.
+"""
+
+_KNOBS = (
+    "thinking_budget",
+    "temperature",
+    "top_p",
+    "max_tokens",
+    "max_completion_tokens",
+    "seed",
+    "stop",
+    "repetition_penalty",
+    "presence_penalty",
+)
+_TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_OURS = ("result_format", "incremental_output")
+
+
+@dataclass(frozen=True)
+class PreparedRequest:
+    """A request, ready to be sent.
+
+    Attributes:
+        model: The model's name.
+        body: The JSON body. Kept out of the repr: it holds the prompt.
+        streamed: Whether the answer is asked for as a stream.
+        advice: A sentence for the case that the service does not know the model.
+    """
+
+    model: str
+    body: Mapping[str, Any] = field(repr=False)
+    streamed: bool
+    advice: str | None = None
+
+    def content(self) -> bytes:
+        """Encode the body.
+
+        Raises:
+            DashScopeInputError: It holds something that JSON in UTF-8 cannot.
+        """
+        try:
+            text = json.dumps(self.body, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+            return text.encode("utf-8")
+        except UnicodeEncodeError:
+            msg = (
+                "A message or parameter holds half of a surrogate pair, which UTF-8 cannot carry. "
+                "Repair it: text.encode('utf-16', 'surrogatepass').decode('utf-16', 'replace')"
+            )
+        except (TypeError, ValueError, RecursionError):
+            msg = (
+                "A message or parameter holds a value that JSON cannot carry. Use strings, finite "
+                "numbers, booleans, None, lists and dicts"
+            )
+        # Outside the handlers: their exceptions hold the prompt.
+        raise DashScopeInputError(msg)
+
+
+def choose_parameters(
+    model: str, row: ModelCapabilities | None, parameters: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Choose what is sent of the parameters that were asked for.
+
+    Args:
+        model: The model's name.
+        row: What it can do; `None` if nobody knows.
+        parameters: Parameters of `PARAMETERS`; those that are `None` are left out.
+
+    Returns:
+        The parameters to send.
+
+    Raises:
+        DashScopeInputError: A parameter has a value that no model takes.
+        DashScopeUnsupportedError: The row forbids a feature.
+    """
+    wanted = {name: value for name, value in parameters.items() if value is not None}
+    check_values(wanted)
+    if not wanted.get("stop", True):
+        del wanted["stop"]
+    sent = wanted if row is None else _without_knobs(model, row, wanted)
+    _check_features(model, row, sent)
+    _check_tools(model, row, sent)
+    if row is not None:
+        _settle_thinking(model, row, sent)
+    return sent
+
+
+def prepare(
+    *,
+    model: str,
+    row: ModelCapabilities | None,
+    messages: Sequence[WireMessage],
+    parameters: Mapping[str, Any],
+    extra: Mapping[str, Any],
+    stream: bool | None,
+) -> PreparedRequest:
+    """Prepare a request.
+
+    Args:
+        model: The model's name.
+        row: What it can do; `None` if nobody knows.
+        messages: The messages as the wire has them.
+        parameters: What `choose_parameters` chose.
+        extra: Further parameters of the wire, forwarded untouched.
+        stream: Whether to ask for a stream; `None` leaves that to the row: an answer that
+            is thought about is streamed, because proxies cut connections that are silent for
+            minutes.
+
+    Returns:
+        The request.
+
+    Raises:
+        DashScopeInputError: The messages or the extra parameters do not fit the others.
+    """
+    for name in _OURS:
+        if name in extra:
+            msg = f"model_kwargs must not hold {name!r}: this package sets it to read the answer"
+            raise DashScopeInputError(msg)
+    _check_json_is_named(row, parameters, messages)
+    may_think = row is None or row.thinks(parameters.get("enable_thinking"))
+    must_stream = row is not None and row.thinking_needs_stream and may_think
+    streamed = must_stream or (may_think if stream is None else stream)
+    ours = {"result_format": "message", **({"incremental_output": True} if streamed else {})}
+    return PreparedRequest(
+        model=model,
+        body={
+            "model": model,
+            "input": {"messages": list(messages)},
+            "parameters": {**ours, **parameters, **extra},
+        },
+        streamed=streamed,
+        advice=_advice(model, row),
+    )
+
+
+def check_values(parameters: Mapping[str, Any]) -> None:
+    """Refuse values that no model takes.
+
+    Raises:
+        DashScopeInputError: Names the parameter, the value and what it takes.
+    """
+    for name, value in parameters.items():
+        rule = PARAMETERS[name]
+        if value is not None and not rule.fits(value):
+            # A wrong type may be a prompt in the wrong place: only numbers are quoted.
+            shown = repr(value) if isinstance(value, (int, float)) else type(value).__name__
+            msg = f"{name} takes {rule.expects}, not {shown}"
+            raise DashScopeInputError(msg)
+
+
+def _without_knobs(model: str, row: ModelCapabilities, wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what the row says cannot be set or does nothing, with a warning each."""
+    sent = dict(wanted)
+    for name in _KNOBS:
+        if name in sent and not row.can_set(name):
+            _leave_out(sent, name, model, "cannot be set on this model")
+    thinking = sent.get("enable_thinking")
+    if thinking is not None and row.thinking == "never":
+        _leave_out(sent, "enable_thinking", model, "does nothing: this model never thinks")
+    elif thinking is False and row.thinking == "always":
+        _leave_out(sent, "enable_thinking", model, "does nothing: this model always thinks")
+    effort = sent.get("reasoning_effort")
+    if effort is not None and effort not in row.reasoning_efforts:
+        known = ", ".join(map(repr, row.reasoning_efforts))
+        reason = f"is not one of {known}" if known else "cannot be set on this model"
+        _leave_out(sent, "reasoning_effort", model, reason)
+    return sent
+
+
+def _leave_out(sent: dict[str, Any], name: str, model: str, reason: str) -> None:
+    del sent[name]
+    text = f"{name} was left out of the request to {model}: it {reason}."
+    warnings.warn(text, DashScopeWarning, stacklevel=2)
+
+
+def _check_features(model: str, row: ModelCapabilities | None, sent: Mapping[str, Any]) -> None:
+    if row is None:
+        return
+    kind = sent.get("response_format", {}).get("type", "text")
+    is_json = kind == "json_object"
+    if kind != "text" and not (is_json and row.json_object):
+        feature = f"response_format of type {kind!r}"
+        raise _unsupported(model, feature, lambda other: is_json and other.json_object)
+    if sent.get("enable_search") and not row.search:
+        raise _unsupported(model, "web search (enable_search)", lambda other: other.search)
+
+
+def _check_json_is_named(
+    row: ModelCapabilities | None, sent: Mapping[str, Any], messages: Sequence[WireMessage]
+) -> None:
+    if row is None or sent.get("response_format", {}).get("type") != "json_object":
+        return
+    if not any("json" in str(message.get("content")).lower() for message in messages):
+        msg = (
+            "response_format json_object needs the word 'json' in a message, or the service "
+            "refuses: say in the prompt that JSON is wanted"
+        )
+        raise DashScopeInputError(msg)
+
+
+def _check_tools(model: str, row: ModelCapabilities | None, sent: dict[str, Any]) -> None:
+    if not sent.get("tools"):
+        for name in ("tools", "tool_choice", "parallel_tool_calls"):
+            sent.pop(name, None)
+        return
+    sent["tools"] = _distinct_tools(sent["tools"])
+    chosen = sent.get("tool_choice")
+    if isinstance(chosen, Mapping):
+        name = _name_of(chosen)
+        if name not in map(_name_of, sent["tools"]):
+            msg = f"tool_choice names {name!r}, which is not among the tools of this call"
+            raise DashScopeInputError(msg)
+    if row is None:
+        msg = (
+            f"Whether {model!r} can call tools is not known here, and a model without them answers "
+            'wrongly. Declare what it can do: capabilities=ModelCapabilities(thinking="off", '
+            'tools="always"), imported from langchain_dashscope_deepseek'
+        )
+        raise DashScopeUnsupportedError(msg)
+    check_tool_use(model, row, thinking=row.thinks(sent.get("enable_thinking")))
+
+
+def _distinct_tools(tools: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Give the tools without repetitions, and refuse names that the service refuses."""
+    by_name: dict[str, Mapping[str, Any]] = {}
+    for tool in tools:
+        name = _name_of(tool)
+        if not isinstance(name, str) or not _TOOL_NAME.fullmatch(name) or name == "search":
+            msg = (
+                f"The service refuses a tool named {name!r}: use 1 to 64 of A-Z, a-z, 0-9, '_' and "
+                "'-', and not 'search'"
+            )
+            raise DashScopeInputError(msg)
+        if by_name.setdefault(name, tool) != tool:
+            msg = f"Two different tools are named {name!r}: rename one"
+            raise DashScopeInputError(msg)
+    return list(by_name.values())
+
+
+def _name_of(tool: Mapping[str, Any]) -> Any:
+    function = tool.get("function")
+    return function.get("name") if isinstance(function, Mapping) else None
+
+
+def _settle_thinking(model: str, row: ModelCapabilities, sent: dict[str, Any]) -> None:
+    """Let what was asked for by name win over what the model does by default.
+
+    The service refuses a forced tool choice and JSON mode while the model thinks. Thinking that
+    nobody asked for is switched off for the request; thinking that was asked for, or that cannot
+    be switched off, stays.
+    """
+    choice = sent.get("tool_choice")
+    forced = choice == "required" or isinstance(choice, Mapping)
+    json_mode = sent.get("response_format", {}).get("type") == "json_object"
+    if not (forced or json_mode) or not row.thinks(sent.get("enable_thinking")):
+        return
+    if row.is_hybrid and "enable_thinking" not in sent:
+        sent["enable_thinking"] = False
+        return
+    if forced:
+        sent["tool_choice"] = "auto"
+        text = (
+            f"tool_choice was sent to {model} as 'auto': the service takes no forced choice while "
+            "the model thinks."
+        )
+        warnings.warn(text, DashScopeWarning, stacklevel=2)
+    if json_mode and row.is_hybrid:
+        msg = (
+            "The service takes no response_format json_object while the model thinks: set "
+            "enable_thinking=False for this call, or leave enable_thinking out"
+        )
+        raise DashScopeInputError(msg)
+
+
+def check_tool_use(model: str, row: ModelCapabilities, *, thinking: bool) -> None:
+    """Refuse tools where the row says that the model does not call functions in this mode.
+
+    Raises:
+        DashScopeUnsupportedError: Names the models that can, and the switch to flip.
+    """
+    if row.calls_tools(thinking=thinking):
+        return
+    if row.calls_tools(thinking=False) and row.is_hybrid:
+        msg = f"{model} calls tools only while it does not think: set enable_thinking=False"
+        raise DashScopeUnsupportedError(msg)
+    raise _unsupported(model, "tools", lambda other: other.tools == "always")
+
+
+def _unsupported(
+    model: str, feature: str, can: Callable[[ModelCapabilities], bool]
+) -> DashScopeUnsupportedError:
+    names = models_that(can)
+    others = f"Models that do: {names}" if names else "No DeepSeek model on DashScope does"
+    return DashScopeUnsupportedError(f"{model} does not support {feature}. {others}")
+
+
+def _advice(model: str, row: ModelCapabilities | None) -> str | None:
+    if row is None or row.status != "retired":
+        return None
+    day = f" since {row.retired_on}" if row.retired_on else ""
+    instead = f": use {row.replacement} instead" if row.replacement else ""
+    return f"{model} is switched off{day}{instead}."

@@ -1,0 +1,140 @@
+"""When to ask again: the policy as one pure function, and one loop for sync and async.
+
+Sleeps, logs, and nothing else; it knows neither HTTP nor LangChain.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from dataclasses import dataclass
+from types import TracebackType
+
+from typing_extensions import Self
+
+from langchain_dashscope_deepseek.errors import DashScopeError, find_rule
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """How often and how long to wait before asking again.
+
+    Attributes:
+        max_retries: Attempts after the first one; 0 switches retrying off.
+        first_delay: Seconds before the first retry; doubles with each further one.
+        longest_delay: Seconds that a doubled delay does not exceed.
+        minute_delay: Seconds before the first retry where the limit is a window of a minute.
+        jitter: The part of a delay that is left to chance, so that clients do not march in step.
+        longest_retry_after: Seconds of a `retry-after` that are still waited for.
+    """
+
+    max_retries: int = 2
+    first_delay: float = 0.5
+    longest_delay: float = 8.0
+    minute_delay: float = 20.0
+    jitter: float = 0.25
+    longest_retry_after: float = 60.0
+
+    def delay(self, failures: int, error: DashScopeError) -> float | None:
+        """Tell how long to wait before the next attempt.
+
+        Args:
+            failures: Failed attempts so far, this one included.
+            error: What the last attempt ended with.
+
+        Returns:
+            Seconds, or `None` if it is not worth another attempt.
+        """
+        if failures > self.max_retries or not error.is_retryable:
+            return None
+        if error.retry_after is not None:
+            return error.retry_after if error.retry_after <= self.longest_retry_after else None
+        rule = find_rule(error.code)
+        if rule is not None and rule.waits == "minute":
+            delay = self.minute_delay * failures
+        else:
+            delay = min(self.first_delay * 2 ** (failures - 1), self.longest_delay)
+        return delay * (1 - self.jitter * random.random())  # noqa: S311 - not a secret
+
+
+class Attempt:
+    """One attempt; swallows an error that deserves another one."""
+
+    def __init__(self, policy: RetryPolicy, failures: int) -> None:
+        """Start an attempt after so many failed ones."""
+        self._policy = policy
+        self._failures = failures
+        self._committed = False
+        self.delay: float | None = None
+
+    def commit(self) -> None:
+        """Say that the caller has seen something of the answer: from here on nothing is retried."""
+        self._committed = True
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:
+        """Decide whether the error is swallowed and the loop goes on."""
+        if self._committed or not isinstance(error, DashScopeError):
+            return False
+        self.delay = self._policy.delay(self._failures + 1, error)
+        if self.delay is None:
+            return False
+        logger.info(
+            "Retry %d of %d in %.2f s after %s (code %s, HTTP %s, request_id %s)",
+            self._failures + 1,
+            self._policy.max_retries,
+            self.delay,
+            type(error).__name__,
+            error.code,
+            error.status_code,
+            error.request_id,
+        )
+        return True
+
+
+class Attempts:
+    """Endless attempts: `for attempt in Attempts(policy): with attempt: ...; return`.
+
+    The last attempt swallows nothing, so the loop always ends by a return or an error.
+    """
+
+    def __init__(self, policy: RetryPolicy) -> None:
+        """Loop by this policy."""
+        self._policy = policy
+        self._made: list[Attempt] = []
+
+    def __iter__(self) -> Attempts:
+        """Loop, sleeping between attempts."""
+        return self
+
+    def __next__(self) -> Attempt:
+        """Sleep as long as the last attempt said, then make the next one."""
+        if self._made:
+            time.sleep(self._made[-1].delay or 0)
+        return self._next()
+
+    def __aiter__(self) -> Attempts:
+        """Loop, sleeping between attempts."""
+        return self
+
+    async def __anext__(self) -> Attempt:
+        """Sleep as long as the last attempt said, then make the next one."""
+        if self._made:
+            await asyncio.sleep(self._made[-1].delay or 0)
+        return self._next()
+
+    def _next(self) -> Attempt:
+        self._made.append(Attempt(self._policy, failures=len(self._made)))
+        return self._made[-1]

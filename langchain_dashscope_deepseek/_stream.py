@@ -1,0 +1,247 @@
+"""Replies become chunks, and chunks and whole messages come from the same state.
+
+Pure. `Answer` is the only place that builds LangChain's messages, so that `_generate` and the
+merged `_stream` of one answer are equal.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any
+
+from langchain_core.messages import AIMessage, AIMessageChunk, InvalidToolCall, ToolCall
+from langchain_core.messages.tool import tool_call_chunk
+from langchain_core.outputs import ChatGenerationChunk
+from typing_extensions import Self
+
+from langchain_dashscope_deepseek._messages import usage_metadata
+from langchain_dashscope_deepseek._wire import Reply, ToolCallDelta, Usage
+from langchain_dashscope_deepseek.errors import DashScopeError
+
+PROVIDER = "dashscope"
+
+_FIRST_TOOL_INDEX = 1_000
+"""In v1 streams core merges blocks of one index whatever their type, and counts text and reasoning
+from 0: the calls' indexes stay out of their way."""
+
+
+class _Call:
+    """A tool call as it grows."""
+
+    def __init__(self, position: int, index: int | None) -> None:
+        self.position = position
+        self.index = index
+        self.id: str | None = None
+        self.name: str | None = None
+        self.arguments: list[str] = []
+
+    def grow(self, delta: ToolCallDelta) -> dict[str, Any]:
+        """Take a delta; give what is new of it. Ids and names come once, and are never joined."""
+        new_id = delta.id if self.id is None else None
+        new_name = delta.name if self.name is None else None
+        self.id, self.name = self.id or new_id, self.name or new_name
+        self.arguments.append(delta.arguments)
+        return {"id": new_id, "name": new_name, "args": delta.arguments}
+
+    def is_whole(self, *, may_be_empty: bool) -> bool:
+        """Tell whether an agent may run it: it has a name, and its arguments are an object."""
+        raw = "".join(self.arguments)
+        return bool(self.name) and (_json_object(raw) is not None if raw else may_be_empty)
+
+    def spoil(self) -> str:
+        """Append a closing bracket that matches nothing; give what was appended.
+
+        Core mends cut JSON, so that arguments cut by `length` become a valid call that an agent
+        runs. This, no parser mends.
+        """
+        spoiler = unmatched_closing("".join(self.arguments))
+        self.arguments.append(spoiler)
+        return spoiler
+
+
+class Answer:
+    """One answer as it comes in.
+
+    As a context manager it hands what has arrived to an error that leaves the block, as
+    `partial_message`.
+    """
+
+    def __init__(self, model: str) -> None:
+        """Begin an answer of this model."""
+        self._model = model
+        self._text: list[str] = []
+        self._reasoning: list[str] = []
+        self._calls: list[_Call] = []
+        self._finish_reason: str | None = None
+        self._usage: Usage | None = None
+        self._request_id: str | None = None
+        self._search_results: list[dict[str, Any]] = []
+        self._started = False
+
+    def add(self, reply: Reply) -> None:
+        """Take a reply without making chunks of it."""
+        self._take(reply)
+
+    def chunks(self, reply: Reply) -> Iterator[ChatGenerationChunk]:
+        """Take a reply and yield its chunks.
+
+        Reasoning, text and tool calls of one packet get a chunk each: core opens a second text
+        block where a chunk holds reasoning and text.
+        """
+        calls = self._take(reply)
+        if reply.reasoning:
+            yield self._chunk(additional_kwargs={"reasoning_content": reply.reasoning})
+        if reply.text:
+            yield self._chunk(content=reply.text)
+        if calls:
+            yield self._chunk(tool_call_chunks=calls)
+
+    def last_chunks(self) -> Iterator[ChatGenerationChunk]:
+        """Yield what ends the stream: the last chunk is empty and carries usage and metadata."""
+        endings = self._end_calls()
+        if endings:
+            yield self._chunk(tool_call_chunks=endings)
+        yield self._chunk(
+            usage_metadata=usage_metadata(self._usage),
+            response_metadata=self._last_metadata(),
+            chunk_position="last",
+        )
+
+    def message(self) -> AIMessage:
+        """Give the whole message."""
+        self._end_calls()
+        calls, invalid_calls = self._parsed_calls()
+        reasoning = "".join(self._reasoning)
+        return AIMessage(
+            content="".join(self._text),
+            additional_kwargs={"reasoning_content": reasoning} if reasoning else {},
+            tool_calls=calls,
+            invalid_tool_calls=invalid_calls,
+            usage_metadata=usage_metadata(self._usage),
+            response_metadata={**self._first_metadata(), **self._last_metadata()},
+        )
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Hand what has arrived to the error."""
+        if isinstance(error, DashScopeError) and (self._text or self._reasoning or self._calls):
+            error.partial_message = self.message()
+
+    def _take(self, reply: Reply) -> list[Any]:
+        if reply.text:
+            self._text.append(reply.text)
+        if reply.reasoning:
+            self._reasoning.append(reply.reasoning)
+        # DashScope repeats the running total on every event and LangChain adds chunks up: the
+        # last one counts.
+        self._usage = reply.usage or self._usage
+        self._finish_reason = reply.finish_reason or self._finish_reason
+        self._request_id = reply.request_id or self._request_id
+        if reply.search_results:
+            self._search_results = [dict(result) for result in reply.search_results]
+        return [
+            tool_call_chunk(**call.grow(delta), index=_FIRST_TOOL_INDEX + call.position)
+            for delta in reply.tool_calls
+            for call in [self._call_of(delta)]
+        ]
+
+    def _call_of(self, delta: ToolCallDelta) -> _Call:
+        """Find the call that a delta belongs to, by index; without one, a new id opens a call."""
+        if delta.wire_index is None:
+            known = self._calls[-1:]
+        else:
+            known = [call for call in reversed(self._calls) if call.index == delta.wire_index][:1]
+        if known and (delta.id is None or known[0].id in (None, delta.id)):
+            return known[0]
+        call = _Call(position=len(self._calls), index=delta.wire_index)
+        self._calls.append(call)
+        return call
+
+    def _end_calls(self) -> list[Any]:
+        """Give calls without an id one, and spoil those that are not whole."""
+        endings = []
+        is_whole = self._finish_reason not in (None, "length")
+        for call in self._calls:
+            new_id = None if call.id else f"call_{self._request_id or 'unknown'}_{call.position}"
+            call.id = call.id or new_id
+            may_be_empty = is_whole or call is not self._calls[-1]
+            spoiler = "" if call.is_whole(may_be_empty=may_be_empty) else call.spoil()
+            if spoiler or new_id:
+                index = _FIRST_TOOL_INDEX + call.position
+                endings.append(tool_call_chunk(id=new_id, args=spoiler, index=index))
+        return endings
+
+    def _parsed_calls(self) -> tuple[list[ToolCall], list[InvalidToolCall]]:
+        calls: list[ToolCall] = []
+        invalid_calls: list[InvalidToolCall] = []
+        for call in self._calls:
+            raw = "".join(call.arguments)
+            arguments = _json_object(raw) if raw else {}
+            if arguments is None:
+                invalid_calls.append(
+                    InvalidToolCall(
+                        type="invalid_tool_call", name=call.name, args=raw, id=call.id, error=None
+                    )
+                )
+            else:
+                calls.append(
+                    ToolCall(type="tool_call", name=call.name or "", args=arguments, id=call.id)
+                )
+        return calls, invalid_calls
+
+    def _chunk(self, content: str = "", **fields: Any) -> ChatGenerationChunk:
+        if not self._started:
+            self._started = True
+            metadata = fields.get("response_metadata", {})
+            fields["response_metadata"] = {**self._first_metadata(), **metadata}
+        return ChatGenerationChunk(message=AIMessageChunk(content=content, **fields))
+
+    def _first_metadata(self) -> dict[str, Any]:
+        return {"model_name": self._model, "model_provider": PROVIDER}
+
+    def _last_metadata(self) -> dict[str, Any]:
+        metadata = {
+            "finish_reason": self._finish_reason,
+            "request_id": self._request_id,
+            "search_results": self._search_results,
+        }
+        return {key: value for key, value in metadata.items() if value}
+
+
+def unmatched_closing(text: str) -> str:
+    """Find the shortest end that makes a text no JSON, however a parser mends it.
+
+    That is the end of the string that is open, if one is, and a bracket that does not match.
+    """
+    inside_string = escaped = False
+    opened: list[str] = []
+    for char in text:
+        if inside_string:
+            inside_string = char != '"' or escaped
+            escaped = char == "\\" and not escaped
+        elif char == '"':
+            inside_string = True
+        elif char in "{[":
+            opened.append(char)
+        elif char in "}]" and opened:
+            opened.pop()
+    end_of_string = ('""' if escaped else '"') if inside_string else ""
+    return end_of_string + ("}" if opened and opened[-1] == "[" else "]")
+
+
+def _json_object(text: str) -> dict[str, Any] | None:
+    try:
+        value = json.loads(text, strict=False)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None

@@ -1,0 +1,565 @@
+"""`ChatDashScopeDeepSeek`: the fields, and the four methods that LangChain calls.
+
+Settings and call-time overrides are put together here; what is sent is decided in `_request`, what
+comes back is read in `_wire`, and `_stream` makes messages of it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing, closing
+from typing import Any
+
+import httpx
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.language_models import LangSmithParams, LanguageModelInput, ModelProfile
+from langchain_core.language_models.chat_models import BaseChatModel
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langchain_core.runnables import Runnable
+from langchain_core.tools import BaseTool
+from langchain_core.utils.function_calling import convert_to_openai_tool
+from pydantic import (
+    AliasChoices,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
+from typing_extensions import Self
+
+from langchain_dashscope_deepseek._client import AsyncClient, Client, ClientPool, Endpoint
+from langchain_dashscope_deepseek._messages import to_wire
+from langchain_dashscope_deepseek._regions import (
+    DEFAULT_REGION,
+    base_url_of,
+    check_region,
+    check_workspace_id,
+)
+from langchain_dashscope_deepseek._request import (
+    PARAMETERS,
+    PreparedRequest,
+    check_tool_use,
+    check_values,
+    choose_parameters,
+    prepare,
+)
+from langchain_dashscope_deepseek._retry import RetryPolicy
+from langchain_dashscope_deepseek._stream import PROVIDER, Answer
+from langchain_dashscope_deepseek._version import __version__
+from langchain_dashscope_deepseek.capabilities import ModelCapabilities, find_capabilities
+from langchain_dashscope_deepseek.data._profiles import profile_of
+from langchain_dashscope_deepseek.errors import DashScopeAuthenticationError, DashScopeInputError
+
+
+def _from_env(*names: str) -> Callable[[], str | None]:
+    """Read the first of these variables that is set and not empty."""
+    return lambda: next((value for name in names if (value := os.environ.get(name))), None)
+
+
+def _key_from_env() -> SecretStr | None:
+    key = os.environ.get("DASHSCOPE_API_KEY")
+    return SecretStr(key) if key else None
+
+
+class ChatDashScopeDeepSeek(BaseChatModel):
+    """DeepSeek on Alibaba Cloud Model Studio (DashScope), over its native protocol.
+
+    Setup:
+        Install the package and set the key, which belongs to a region:
+
+        ```bash
+        pip install langchain-dashscope-deepseek
+        export DASHSCOPE_API_KEY="sk-..."
+        ```
+
+    Key init args:
+        model: The model's name, such as `"deepseek-v4-pro"`.
+        enable_thinking: Switch thinking on or off, on models where it can be switched.
+        temperature, top_p, max_tokens, stop, seed: As everywhere in LangChain.
+        api_key, base_url, region, workspace_id: Which account, and where.
+        timeout, max_retries: How long to wait, and how often to ask again.
+
+        What is left out is not sent: the service decides. Each parameter can also be given for one
+        call, `model.invoke(..., temperature=0)`, or bound, `model.bind(temperature=0)`.
+
+    Instantiate:
+        ```python
+        from langchain_dashscope_deepseek import ChatDashScopeDeepSeek
+
+        model = ChatDashScopeDeepSeek(model="deepseek-v4-pro")
+        ```
+
+    Invoke:
+        ```python
+        message = model.invoke("Why is the sky blue?")
+        print(message.text)
+        ```
+
+    Stream:
+        ```python
+        for chunk in model.stream("Why is the sky blue?"):
+            print(chunk.text, end="")
+        ```
+
+    Async:
+        ```python
+        message = await model.ainvoke("Why is the sky blue?")
+
+        async for chunk in model.astream("Why is the sky blue?"):
+            print(chunk.text, end="")
+        ```
+
+    Reasoning:
+        ```python
+        message = model.invoke("Why is the sky blue?", enable_thinking=True)
+        print(message.additional_kwargs["reasoning_content"])
+        print(message.content_blocks[0])  # {"type": "reasoning", "reasoning": "..."}
+        ```
+
+        Chunks of a stream carry it in the same places.
+
+    Token usage:
+        ```python
+        print(message.usage_metadata)
+        # {"input_tokens": 12, "output_tokens": 340, "total_tokens": 352,
+        #  "input_token_details": {"cache_read": 0},
+        #  "output_token_details": {"reasoning": 280}}
+        ```
+
+    Response metadata:
+        ```python
+        print(message.response_metadata)
+        # {"model_name": "deepseek-v4-pro", "model_provider": "dashscope",
+        #  "finish_reason": "stop", "request_id": "..."}
+        ```
+
+    Errors:
+        All are `DashScopeError`, and each is LangChain's class for its condition as well. They
+        carry `code`, `status_code` and `request_id`. What the capability table says the model
+        cannot do is refused before anything is sent (`DashScopeUnsupportedError`); settings that
+        a model ignores are left out with a `DashScopeWarning`.
+    """
+
+    model: str = Field(validation_alias=AliasChoices("model", "model_name"), min_length=1)
+    """The model's name on DashScope. A name that the capability table does not know is sent as
+    it is."""
+
+    api_key: SecretStr | None = Field(
+        default_factory=_key_from_env,
+        validation_alias=AliasChoices("api_key", "dashscope_api_key"),
+    )
+    """The key. Default: `DASHSCOPE_API_KEY`. Without one, the first call fails."""
+
+    base_url: str | None = Field(
+        default_factory=_from_env("DASHSCOPE_HTTP_BASE_URL", "DASHSCOPE_BASE_URL"),
+        validation_alias=AliasChoices("base_url", "dashscope_api_base"),
+    )
+    """Where the service is, up to `/api/v1`. Default: `DASHSCOPE_HTTP_BASE_URL` or
+    `DASHSCOPE_BASE_URL`, else what `region` and `workspace_id` lead to. Holds the resolved URL."""
+
+    region: str | None = Field(default_factory=_from_env("DASHSCOPE_REGION"))
+    """The region of the key, such as `"cn-beijing"` (the default) or `"ap-southeast-1"`. Default:
+    `DASHSCOPE_REGION`."""
+
+    workspace_id: str | None = Field(
+        default_factory=_from_env("DASHSCOPE_WORKSPACE_ID", "DASHSCOPE_WORKSPACE")
+    )
+    """The workspace: sent as `X-DashScope-WorkSpace`, and with `region` part of the host. Default:
+    `DASHSCOPE_WORKSPACE_ID` or `DASHSCOPE_WORKSPACE`."""
+
+    enable_thinking: bool | None = None
+    """Think before answering, or do not. `None`: as the model does by default."""
+
+    thinking_budget: int | None = None
+    """Longest reasoning, in tokens."""
+
+    reasoning_effort: str | None = None
+    """`"low"` (some models), `"high"`, `"xhigh"` or `"max"`; the v4 family only."""
+
+    temperature: float | None = None
+    """Sampling temperature, from 0 to below 2."""
+
+    top_p: float | None = None
+    """Nucleus sampling mass, above 0 up to 1."""
+
+    max_tokens: int | None = None
+    """Longest answer, in tokens. On the v4 family the reasoning counts, too."""
+
+    max_completion_tokens: int | None = None
+    """Longest answer and reasoning together, in tokens."""
+
+    seed: int | None = None
+    """Seed of the sampling, at least 0."""
+
+    stop: str | list[str] | list[int] | list[list[int]] | None = Field(
+        default=None, validation_alias=AliasChoices("stop", "stop_sequences")
+    )
+    """Where to stop: a string, strings, token ids, or lists of token ids."""
+
+    repetition_penalty: float | None = None
+    """Penalty on repetition, above 0; 1 is none."""
+
+    presence_penalty: float | None = None
+    """Penalty on tokens that already appeared, from -2 to 2."""
+
+    response_format: dict[str, Any] | None = None
+    """`{"type": "json_object"}` for an answer that is JSON; the v4 family only."""
+
+    enable_search: bool | None = None
+    """Let the service search the web. The sources are in `response_metadata["search_results"]`."""
+
+    search_options: dict[str, Any] | None = None
+    """How to search, as the service documents it."""
+
+    model_kwargs: dict[str, Any] = Field(default_factory=dict)
+    """Further parameters of the wire, forwarded untouched."""
+
+    timeout: float | httpx.Timeout | None = Field(
+        default=None, validation_alias=AliasChoices("timeout", "request_timeout")
+    )
+    """Seconds for connecting, sending, and each silence within an answer; or an `httpx.Timeout`.
+    Default: 10 to connect, 60 to send, and silence of 300 in a stream or 1,800 before an answer
+    in one piece. It bounds silence, not the length of an answer."""
+
+    max_retries: int = Field(default=2, ge=0)
+    """How often a failed request is sent again, if that can help; 0 switches it off."""
+
+    streaming: bool | None = None
+    """`True`: `invoke` streams to callbacks as well. `False`: nothing is streamed that need not be.
+    `None`: `stream` streams, and `invoke` asks for a stream while the model thinks, because
+    proxies cut connections that are silent for minutes."""
+
+    default_headers: dict[str, str] | None = Field(default=None, repr=False)
+    """Headers of every request, over our own."""
+
+    http_client: httpx.Client | None = Field(default=None, exclude=True, repr=False)
+    """A client of yours for synchronous calls. It needs no settings, and is never closed here."""
+
+    http_async_client: httpx.AsyncClient | None = Field(default=None, exclude=True, repr=False)
+    """A client of yours for asynchronous calls. It needs no settings, and is never closed here."""
+
+    capabilities: ModelCapabilities | None = None
+    """What `model` can do, where the capability table does not know it, or is to be corrected."""
+
+    _clients: ClientPool = PrivateAttr(default_factory=ClientPool)
+
+    model_config = ConfigDict(
+        arbitrary_types_allowed=True,
+        # An error text must not hold the key.
+        hide_input_in_errors=True,
+    )
+
+    # --- Settings ---
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_unknown_settings(cls, values: Any) -> Any:
+        """Nothing is dropped silently, a misspelt setting least of all."""
+        if isinstance(values, Mapping):
+            known = {alias for name in cls.model_fields for alias in _names_of(cls, name)}
+            unknown = sorted(str(name) for name in values if name not in known)
+            if unknown:
+                msg = (
+                    f"Unknown setting: {', '.join(unknown)}. Parameters of the service that this "
+                    "class does not name go into model_kwargs"
+                )
+                raise ValueError(msg)
+        return values
+
+    @field_validator("default_headers", mode="after")
+    @classmethod
+    def _copy_headers(cls, headers: dict[str, str] | None) -> dict[str, str] | None:
+        return None if headers is None else dict(headers)
+
+    @model_validator(mode="after")
+    def _check_settings(self) -> Self:
+        """Refuse what no model takes, find the base URL, and record the version for traces."""
+        check_values({name: getattr(self, name, None) for name in PARAMETERS})
+        if self.region is not None:
+            check_region(self.region)
+        if self.workspace_id is not None:
+            check_workspace_id(self.workspace_id)
+        self.base_url = self._resolve_base_url()
+        self._add_version("langchain-dashscope-deepseek", __version__)
+        return self
+
+    def _resolve_base_url(self) -> str:
+        """Arguments beat the environment; then `base_url` beats `region`, `region` the default."""
+        by_argument = {name for name in self.model_fields_set if getattr(self, name) is not None}
+        if self.base_url and ("base_url" in by_argument or "region" not in by_argument):
+            return self.base_url.rstrip("/")
+        if self.region:
+            return base_url_of(self.region, self.workspace_id)
+        return base_url_of(DEFAULT_REGION, None)
+
+    def _resolve_model_profile(self) -> ModelProfile | None:
+        row = self._row_of(self.model)
+        return None if row is None else profile_of(row, enable_thinking=self.enable_thinking)
+
+    # --- What LangChain asks ---
+
+    @property
+    def _llm_type(self) -> str:
+        return "chat-dashscope-deepseek"
+
+    @property
+    def _identifying_params(self) -> dict[str, Any]:
+        """What makes answers differ: cached answers are kept apart by it. Holds no key."""
+        parameters = {name: getattr(self, name, None) for name in PARAMETERS}
+        return {
+            "model": self.model,
+            "base_url": self.base_url,
+            **{name: value for name, value in parameters.items() if value is not None},
+            **({"model_kwargs": self.model_kwargs} if self.model_kwargs else {}),
+        }
+
+    @property
+    def lc_secrets(self) -> dict[str, str]:
+        """The secret fields, and the variables that they come from."""
+        return {"api_key": "DASHSCOPE_API_KEY"}
+
+    @classmethod
+    def is_lc_serializable(cls) -> bool:
+        """Tell LangChain that `dumps` works."""
+        return True
+
+    @classmethod
+    def get_lc_namespace(cls) -> list[str]:
+        """Tell LangChain where the class lives."""
+        return ["langchain_dashscope_deepseek", "chat_models"]
+
+    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
+        params = super()._get_ls_params(stop=stop, **kwargs)
+        params["ls_provider"] = PROVIDER
+        own_stop = [self.stop] if isinstance(self.stop, str) else self.stop
+        if not stop and own_stop and all(isinstance(item, str) for item in own_stop):
+            params["ls_stop"] = [str(item) for item in own_stop]
+        return params
+
+    # --- Generate and stream ---
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,  # noqa: ARG002 - core's signature
+        **kwargs: Any,
+    ) -> ChatResult:
+        call = _Call(self, stop, kwargs)
+        request = call.prepare(messages, stream=call.stream_underneath)
+        client = Client(self.http_client or self._clients.sync(), call.endpoint, call.policy)
+        return _result(client.fold(request, lambda: Answer(request.model)))
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,  # noqa: ARG002 - core's signature
+        **kwargs: Any,
+    ) -> ChatResult:
+        call = _Call(self, stop, kwargs)
+        request = call.prepare(messages, stream=call.stream_underneath)
+        http = self.http_async_client or self._clients.of_running_loop()
+        client = AsyncClient(http, call.endpoint, call.policy)
+        return _result(await client.fold(request, lambda: Answer(request.model)))
+
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,  # noqa: ARG002 - core's signature
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
+        call = _Call(self, stop, kwargs)
+        request = call.prepare(messages, stream=True)
+        client = Client(self.http_client or self._clients.sync(), call.endpoint, call.policy)
+        with Answer(request.model) as answer, closing(client.stream(request)) as replies:
+            for reply in replies:
+                yield from answer.chunks(reply)
+            yield from answer.last_chunks()
+
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,  # noqa: ARG002 - core's signature
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        call = _Call(self, stop, kwargs)
+        request = call.prepare(messages, stream=True)
+        http = self.http_async_client or self._clients.of_running_loop()
+        client = AsyncClient(http, call.endpoint, call.policy)
+        with Answer(request.model) as answer:
+            async with aclosing(client.stream(request)) as replies:
+                async for reply in replies:
+                    for chunk in answer.chunks(reply):
+                        yield chunk
+            for chunk in answer.last_chunks():
+                yield chunk
+
+    # --- Tools ---
+
+    def bind_tools(
+        self,
+        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool],
+        *,
+        tool_choice: str | bool | dict[str, Any] | None = None,
+        strict: bool | None = None,
+        parallel_tool_calls: bool | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        """Bind tools to the model.
+
+        Args:
+            tools: Functions, pydantic classes, TypedDicts, `BaseTool`s, or OpenAI-style dicts.
+            tool_choice: `"auto"`, `"none"`, `"any"` or `"required"` (or `True`: some tool must be
+                called), a tool's name, or OpenAI's dict for it. The service takes no forced choice
+                while a model thinks: thinking that is only the model's default is switched off for
+                such a call, else the choice goes out as `"auto"` with a `DashScopeWarning`.
+            strict: Sent with each tool, if given.
+            parallel_tool_calls: Whether one answer may call several tools. The service's default
+                is no.
+            kwargs: Further parameters to bind.
+
+        Returns:
+            The model with its tools.
+
+        Raises:
+            DashScopeUnsupportedError: The capability table says that the model does not call
+                functions, or does not while it thinks. For a model that the table does not know,
+                and where `model` or `enable_thinking` are overridden later, it comes at the call.
+        """
+        model = kwargs.get("model", self.model)
+        row = kwargs.get("capabilities") or self._row_of(model)
+        if tools and row is not None:
+            thinking = row.thinks(kwargs.get("enable_thinking", self.enable_thinking))
+            check_tool_use(model, row, thinking=thinking)
+        choice: Any = tool_choice or None
+        if choice is True or choice == "any":
+            choice = "required"
+        elif isinstance(choice, str) and choice not in ("auto", "none", "required"):
+            choice = {"type": "function", "function": {"name": choice}}
+        options = {"tool_choice": choice, "parallel_tool_calls": parallel_tool_calls, **kwargs}
+        return self.bind(
+            tools=[convert_to_openai_tool(tool, strict=strict) for tool in tools],
+            **{name: value for name, value in options.items() if value is not None},
+        )
+
+    # --- Letting go ---
+
+    def close(self) -> None:
+        """Close the connections for synchronous calls. A later call opens new ones."""
+        self._clients.close()
+
+    async def aclose(self) -> None:
+        """Close the connections of the running event loop, and those for synchronous calls."""
+        await self._clients.aclose()
+
+    def _row_of(self, model: str) -> ModelCapabilities | None:
+        if self.capabilities is not None and model == self.model:
+            return self.capabilities
+        return find_capabilities(model)
+
+
+class _Call:
+    """One call: the model's settings with the call's overrides on top."""
+
+    def __init__(
+        self, settings: ChatDashScopeDeepSeek, stop: list[str] | None, overrides: dict[str, Any]
+    ) -> None:
+        self._settings = settings
+        self._overrides = {_ALIASES.get(name, name): value for name, value in overrides.items()}
+        if stop is not None:
+            self._overrides["stop"] = stop
+        unknown = sorted(self._overrides.keys() - _OVERRIDABLE)
+        if unknown:
+            msg = (
+                f"Unknown parameter: {', '.join(unknown)}. Parameters of the service that this "
+                "class does not name go into model_kwargs"
+            )
+            raise DashScopeInputError(msg)
+
+    @property
+    def stream_underneath(self) -> bool | None:
+        """Whether a call that shows nothing meanwhile is streamed; `None`: if the model thinks."""
+        refused = self._settings.streaming is False or self._settings.disable_streaming is True
+        return False if refused or self._overrides.get("stream") is False else None
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Where to send it."""
+        settings = self._settings
+        headers = {"Authorization": f"Bearer {self._key()}"}
+        if settings.workspace_id:
+            headers["X-DashScope-WorkSpace"] = settings.workspace_id
+        return Endpoint(
+            base_url=settings.base_url or base_url_of(DEFAULT_REGION, None),
+            headers={**headers, **(settings.default_headers or {})},
+            timeout=self._value("timeout"),
+        )
+
+    @property
+    def policy(self) -> RetryPolicy:
+        """How often to try."""
+        return RetryPolicy(max_retries=self._value("max_retries"))
+
+    def prepare(self, messages: list[BaseMessage], *, stream: bool | None) -> PreparedRequest:
+        """Turn the call into a request."""
+        model = self._value("model")
+        row = self._overrides.get("capabilities") or self._settings._row_of(model)  # noqa: SLF001
+        parameters = choose_parameters(model, row, {name: self._value(name) for name in PARAMETERS})
+        thinks = row is not None and row.thinks(parameters.get("enable_thinking"))
+        replays = row is not None and row.reasoning_replay == "with_tool_calls"
+        return prepare(
+            model=model,
+            row=row,
+            messages=to_wire(messages, replay_reasoning=thinks and replays),
+            parameters=parameters,
+            extra=self._value("model_kwargs") or {},
+            stream=stream,
+        )
+
+    def _value(self, name: str) -> Any:
+        return self._overrides.get(name, getattr(self._settings, name, None))
+
+    def _key(self) -> str:
+        """Give the key, without the line end that files and variables bring along."""
+        secret = self._settings.api_key
+        key = secret.get_secret_value().strip() if secret else ""
+        if not key:
+            msg = (
+                "There is no API key, so nothing was sent. Set the variable DASHSCOPE_API_KEY or "
+                "hand in api_key. To try without one, use the emulator in "
+                "langchain_dashscope_deepseek.testing"
+            )
+            raise DashScopeAuthenticationError(msg)
+        if not (key.isascii() and key.isprintable()) or " " in key:
+            msg = "The API key holds characters that no key has, so nothing was sent"
+            raise DashScopeAuthenticationError(msg)
+        return key
+
+
+def _names_of(cls: type[ChatDashScopeDeepSeek], name: str) -> list[str]:
+    """Give the names under which a field can be set."""
+    alias = cls.model_fields[name].validation_alias
+    others = [str(choice) for choice in alias.choices] if isinstance(alias, AliasChoices) else []
+    return [name, *others]
+
+
+_ALIASES = {
+    alias: name
+    for name in ChatDashScopeDeepSeek.model_fields
+    for alias in _names_of(ChatDashScopeDeepSeek, name)
+}
+_OVERRIDABLE = {
+    *PARAMETERS,
+    *("model", "model_kwargs", "capabilities", "timeout", "max_retries", "stream"),
+}
+
+
+def _result(answer: Answer) -> ChatResult:
+    return ChatResult(generations=[ChatGeneration(message=answer.message())])

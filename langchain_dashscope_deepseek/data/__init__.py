@@ -1,0 +1,1 @@
+"""Data that LangChain reads: the model profiles."""

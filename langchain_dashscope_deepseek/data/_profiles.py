@@ -1,0 +1,58 @@
+"""LangChain's `ModelProfile` of each model, derived from the capability table.
+
+No fact of its own stands here, and nothing is claimed that the service cannot do: DeepSeek has no
+json_schema on DashScope, so `structured_output` is false and agents use tool calls for it.
+"""
+
+from __future__ import annotations
+
+from langchain_core.language_models import ModelProfile
+
+from langchain_dashscope_deepseek.capabilities import MODELS, ModelCapabilities
+
+
+def profile_of(row: ModelCapabilities, *, enable_thinking: bool | None = None) -> ModelProfile:
+    """Derive the profile of a model.
+
+    Args:
+        row: The model's row.
+        enable_thinking: What the model object sends; decides whether tools can be called and
+            forced.
+    """
+    thinking = row.thinks(enable_thinking)
+    tools = row.calls_tools(thinking=thinking)
+    by_default_only = row.is_hybrid and enable_thinking is None
+    profile = ModelProfile(
+        status="active" if row.status == "current" else "deprecated",
+        text_inputs=True,
+        image_inputs=False,
+        image_url_inputs=False,
+        pdf_inputs=False,
+        audio_inputs=False,
+        video_inputs=False,
+        image_tool_message=False,
+        pdf_tool_message=False,
+        text_outputs=True,
+        image_outputs=False,
+        audio_outputs=False,
+        video_outputs=False,
+        reasoning_output=row.thinking != "never",
+        tool_calling=tools,
+        tool_choice=tools and (not thinking or by_default_only),
+        tool_call_streaming=tools,
+        structured_output=False,
+        attachment=False,
+        temperature=row.can_set("temperature"),
+    )
+    if row.max_input_tokens is not None:
+        profile["max_input_tokens"] = row.max_input_tokens
+    if row.max_output_tokens is not None:
+        profile["max_output_tokens"] = row.max_output_tokens
+    if row.reasoning_efforts:
+        profile["reasoning_effort_levels"] = list(row.reasoning_efforts)
+        if "high" in row.reasoning_efforts:
+            profile["reasoning_effort_default"] = "high"
+    return profile
+
+
+_PROFILES: dict[str, ModelProfile] = {name: profile_of(row) for name, row in MODELS.items()}

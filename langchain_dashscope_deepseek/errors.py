@@ -1,0 +1,378 @@
+"""What can go wrong, as one tree, and the table that maps the service's errors to it.
+
+```
+DashScopeError
+├── DashScopeAuthenticationError        the key is missing or wrong
+├── DashScopePermissionDeniedError      the key may not do this
+│   └── DashScopeQuotaExceededError     no money, no quota: a retry does not help
+├── DashScopeNotFoundError              no such model
+├── DashScopeInvalidRequestError        the request is wrong
+│   ├── DashScopeContextOverflowError   the input is too long
+│   ├── DataInspectionFailed            content inspection refused the input or the output
+│   └── DashScopeInputError             refused here, before any request (also a ValueError)
+│       └── DashScopeUnsupportedError   the capability table says that the model cannot do it
+├── DashScopeRateLimitError             too fast: retried
+├── DashScopeServerError                the service failed: retried
+├── DashScopeTimeoutError               no answer in time: retried
+└── DashScopeConnectionError            no connection: retried
+    └── DashScopeStreamCutError         the stream ended without a finish_reason
+```
+
+Each class is also the LangChain class for its condition (`ModelRateLimitError`, ...), so code
+that catches those works with any provider. This module must not import anything else of the
+package; of LangChain it knows the exceptions only.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from langchain_core.exceptions import (
+    ContextOverflowError,
+    ModelAPIError,
+    ModelAuthenticationError,
+    ModelConnectionError,
+    ModelError,
+    ModelInvalidRequestError,
+    ModelNotFoundError,
+    ModelPermissionDeniedError,
+    ModelRateLimitError,
+    ModelTimeoutError,
+)
+
+if TYPE_CHECKING:
+    from langchain_core.messages import AIMessage
+
+
+class DashScopeWarning(UserWarning):
+    """Something that was asked for was left out or changed, and the call went on.
+
+    Python's own filter shows each text once per place; `warnings.filterwarnings` with this
+    class silences them all or turns them into errors.
+    """
+
+
+class DashScopeError(ModelError):
+    """Base of all errors of this package.
+
+    Attributes:
+        code: The service's error code, such as `"Throttling.RateQuota"`; `None` where the
+            error was not the service's.
+        status_code: The HTTP status, or `None` where no answer came.
+        request_id: The service's id of the request, for a support ticket.
+        is_retryable: Whether the same request may succeed later. LangChain's
+            `ModelRetryMiddleware` asks for it.
+        retry_after: Seconds that the service asks to wait before the next attempt, if it said so.
+        partial_message: What had arrived of the answer before the error, as an `AIMessage`;
+            `None` if nothing had. Not part of the text, the repr or a pickle.
+    """
+
+    hint = "See the errors page of the documentation."
+    """What to do next. Ends the text of every error of the class."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        status_code: int | None = None,
+        request_id: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        """Build the text from what happened, the identifiers and the class's hint."""
+        facts = [f"code {code}"] if code else []
+        facts += [f"HTTP {status_code}"] if status_code else []
+        facts += [f"request_id {request_id}"] if request_id else []
+        identifiers = f" [{', '.join(facts)}]" if facts else ""
+        super().__init__(f"{_end_sentence(message)}{identifiers} {self.hint}".rstrip())
+        self.code = code
+        self.status_code = status_code
+        self.request_id = request_id
+        self.retry_after = retry_after
+        self.partial_message: AIMessage | None = None
+
+    def add_advice(self, advice: str) -> None:
+        """Append a sentence that helps in this one case to the error's text."""
+        self.args = (f"{self.args[0]} {advice}", *self.args[1:])
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the text and the identifiers, never the partial answer."""
+        state = {**self.__dict__, "partial_message": None}
+        return _rebuild, (type(self), self.args, state)
+
+
+def _rebuild(
+    cls: type[DashScopeError], args: tuple[Any, ...], state: dict[str, Any]
+) -> DashScopeError:
+    error = cls.__new__(cls, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
+
+class DashScopeAuthenticationError(DashScopeError, ModelAuthenticationError):
+    """The API key is missing or not accepted (HTTP 401)."""
+
+    hint = (
+        "Check api_key / DASHSCOPE_API_KEY: a key works only in the region that issued it, so "
+        "region or base_url must match it."
+    )
+
+
+class DashScopePermissionDeniedError(DashScopeError, ModelPermissionDeniedError):
+    """The key is valid but may not do this (HTTP 403)."""
+
+    hint = (
+        "Activate the model in the Model Studio console, or give the key's workspace access to it."
+    )
+
+
+class DashScopeQuotaExceededError(DashScopePermissionDeniedError):
+    """The account is in arrears, or a quota is used up that time does not refill."""
+
+    hint = "Retrying does not help: settle the bill, buy quota, or raise the budget in the console."
+
+
+class DashScopeNotFoundError(DashScopeError, ModelNotFoundError):
+    """The model (or the workspace) does not exist for this key and region (HTTP 404)."""
+
+    hint = "Check the model's name, and that the region offers it."
+
+
+class DashScopeInvalidRequestError(DashScopeError, ModelInvalidRequestError):
+    """The service refuses the request as it is (HTTP 400)."""
+
+    hint = "Sending it again does not help: change the request as the message says."
+
+
+class DashScopeContextOverflowError(DashScopeInvalidRequestError, ContextOverflowError):
+    """The input is longer than the model takes."""
+
+    hint = "Shorten the input: trim_messages, SummarizationMiddleware, or a model that takes more."
+
+
+class DataInspectionFailed(DashScopeInvalidRequestError):  # noqa: N818 - the service's name
+    """Content inspection refused the input or the output.
+
+    Attributes:
+        side: `"input"` or `"output"`, or `None` where the service did not say.
+    """
+
+    hint = "Rephrase the input; asking the same again gets the same refusal."
+
+    def __init__(self, message: str, **facts: Any) -> None:
+        """Read from the service's text which side was refused."""
+        super().__init__(message, **facts)
+        named = _SIDE.search(message)
+        self.side: Literal["input", "output"] | None = (
+            None if named is None else "input" if named[1].lower() == "input" else "output"
+        )
+
+
+class DashScopeInputError(DashScopeInvalidRequestError, ValueError):
+    """Refused by this package before any request was sent."""
+
+    hint = ""
+
+
+class DashScopeUnsupportedError(DashScopeInputError):
+    """The capability table says that the model cannot do what was asked; nothing was sent."""
+
+
+class DashScopeRateLimitError(DashScopeError, ModelRateLimitError):
+    """Too many requests or tokens at a time (HTTP 429)."""
+
+    hint = "Slow down (LangChain's rate_limiter), raise max_retries, or ask for a higher limit."
+
+
+class DashScopeServerError(DashScopeError, ModelAPIError):
+    """The service failed, or answered something that is no answer (HTTP 5xx)."""
+
+    hint = "Usually passing: try again later, and quote the request_id if it lasts."
+
+
+class DashScopeTimeoutError(DashScopeError, ModelTimeoutError):
+    """Connecting, sending, or the next byte of the answer took longer than `timeout`."""
+
+    hint = "Raise timeout, or stream: a stream sends bytes while the model thinks."
+
+
+class DashScopeConnectionError(DashScopeError, ModelConnectionError):
+    """No connection could be made, or it broke."""
+
+    hint = "Check the network, the proxy settings and base_url."
+
+
+class DashScopeStreamCutError(DashScopeConnectionError):
+    """The stream ended before the service said that the answer was finished.
+
+    What had arrived is in `partial_message`. It is not an answer.
+    """
+
+    hint = "Ask again; partial_message holds what had arrived."
+
+
+class CodeRule(NamedTuple):
+    """One line of the code table."""
+
+    error: type[DashScopeError]
+    waits: Literal["", "minute"] = ""
+    """`"minute"`: the limit is a window of one minute, so a retry waits longer."""
+
+
+_BAD, _DENIED, _QUOTA = (
+    DashScopeInvalidRequestError,
+    DashScopePermissionDeniedError,
+    DashScopeQuotaExceededError,
+)
+_LIMIT, _SERVER, _MISSING = DashScopeRateLimitError, DashScopeServerError, DashScopeNotFoundError
+
+CODES: Mapping[str, CodeRule] = {
+    "InvalidParameter": CodeRule(_BAD),
+    "invalid_parameter_error": CodeRule(_BAD),
+    "invalid_request_error": CodeRule(_BAD),
+    "BadRequest": CodeRule(_BAD),
+    "InvalidURL": CodeRule(_BAD),
+    "UnsupportedOperation": CodeRule(_BAD),
+    "InternalError.Algo.InvalidParameter": CodeRule(_BAD),
+    "DataInspectionFailed": CodeRule(DataInspectionFailed),
+    "InternalError.Algo.DataInspectionFailed": CodeRule(DataInspectionFailed),
+    "data_inspection_failed": CodeRule(DataInspectionFailed),
+    "CustomRoleBlocked": CodeRule(DataInspectionFailed),
+    "FaqRuleBlocked": CodeRule(DataInspectionFailed),
+    "IPInfringementSuspect": CodeRule(DataInspectionFailed),
+    "InvalidApiKey": CodeRule(DashScopeAuthenticationError),
+    "invalid_api_key": CodeRule(DashScopeAuthenticationError),
+    "NOT AUTHORIZED": CodeRule(DashScopeAuthenticationError),
+    "AccessDenied": CodeRule(_DENIED),
+    "access_denied": CodeRule(_DENIED),
+    "Model.AccessDenied": CodeRule(_DENIED),
+    "Workspace.AccessDenied": CodeRule(_DENIED),
+    "Arrearage": CodeRule(_QUOTA),
+    "AllocationQuota.FreeTierOnly": CodeRule(_QUOTA),
+    "CommodityNotPurchased": CodeRule(_QUOTA),
+    "PrepaidBillOverdue": CodeRule(_QUOTA),
+    "PostpaidBillOverdue": CodeRule(_QUOTA),
+    "BudgetLimitExceeded": CodeRule(_QUOTA),
+    "ModelNotFound": CodeRule(_MISSING),
+    "model_not_found": CodeRule(_MISSING),
+    "Model.NotExist": CodeRule(_MISSING),
+    "model_not_supported": CodeRule(_MISSING),
+    "WorkSpaceNotFound": CodeRule(_MISSING),
+    "Throttling": CodeRule(_LIMIT),
+    "Throttling.AllocationQuota": CodeRule(_LIMIT, waits="minute"),
+    "insufficient_quota": CodeRule(_LIMIT, waits="minute"),
+    "LimitRequests": CodeRule(_LIMIT),
+    "limit_requests": CodeRule(_LIMIT),
+    "rate_limit_exceeded": CodeRule(_LIMIT),
+    "InternalError": CodeRule(_SERVER),
+    "internal_error": CodeRule(_SERVER),
+    "SystemError": CodeRule(_SERVER),
+    "ModelServiceFailed": CodeRule(_SERVER),
+    "RequestTimeOut": CodeRule(DashScopeTimeoutError),
+    "ResponseTimeout": CodeRule(DashScopeTimeoutError),
+    "InternalError.Timeout": CodeRule(DashScopeTimeoutError),
+    "ModelServingError": CodeRule(_SERVER),
+    "ModelUnavailable": CodeRule(_SERVER),
+    "ServiceUnavailable": CodeRule(_SERVER),
+    "GatewayTimeout": CodeRule(DashScopeTimeoutError),
+}
+"""The code table: a code, or the part of it before a dot, and what it means.
+
+Source: the error page of the documentation, the official client, and recorded traffic.
+"""
+
+MESSAGES: tuple[tuple[str, tuple[type[DashScopeError], ...], type[DashScopeError]], ...] = (
+    ("Range of input length should be", (_BAD,), DashScopeContextOverflowError),
+    ("maximum context length", (_BAD,), DashScopeContextOverflowError),
+    ("inappropriate content", (_BAD,), DataInspectionFailed),
+    ("Model not exist", (_BAD,), _MISSING),
+    ("Free allocated quota exceeded", (_LIMIT, _DENIED), _QUOTA),
+    ("<429> InternalError", (_SERVER, _BAD), _LIMIT),
+    ("<400> InternalError.Algo.InvalidParameter", (_SERVER,), _BAD),
+)
+"""Texts that say more than their code: (part of the message, what the code said, what it is)."""
+
+STATUSES: Mapping[int, type[DashScopeError]] = {
+    400: _BAD,
+    401: DashScopeAuthenticationError,
+    403: _DENIED,
+    404: _MISSING,
+    408: DashScopeTimeoutError,
+    409: _SERVER,
+    429: _LIMIT,
+    504: DashScopeTimeoutError,
+}
+"""The HTTP statuses that decide where neither code nor message does; other 4xx and 5xx follow
+their hundred."""
+
+_SIDE = re.compile(r"\b(input|output)\b", re.IGNORECASE)
+_SECRET = re.compile(r"\bsk-[\w*-]{4,}")
+_LONGEST_MESSAGE = 500
+
+
+def error_from_service(
+    message: str,
+    *,
+    code: str | None = None,
+    status_code: int | None = None,
+    request_id: str | None = None,
+    headers: Mapping[str, str] | None = None,
+    retry_after: float | None = None,
+) -> DashScopeError:
+    """Turn what the service said into the error that it means.
+
+    Decided by the code, then by the code's dotted prefixes, then by the message, then by the
+    HTTP status.
+
+    Args:
+        message: The service's text. Shortened to 500 characters; keys are blotted out.
+        code: The service's code.
+        status_code: The HTTP status of the answer.
+        request_id: The service's id of the request.
+        headers: The answer's headers, for `x-should-retry`.
+        retry_after: Seconds to wait, as read from the headers.
+
+    Returns:
+        The error, to be raised.
+    """
+    cls = _classify(code, message, status_code)
+    text = _SECRET.sub("sk-***", message[:_LONGEST_MESSAGE])
+    error = cls(
+        f"DashScope: {text}" if text else "DashScope gave no message",
+        code=code,
+        status_code=status_code,
+        request_id=request_id,
+        retry_after=retry_after,
+    )
+    should_retry = (headers or {}).get("x-should-retry", "").strip().lower()
+    if should_retry in ("true", "false"):
+        error.is_retryable = should_retry == "true"
+    return error
+
+
+def find_rule(code: str | None) -> CodeRule | None:
+    """Look up a code's line in the table: the whole code, else its longest dotted prefix."""
+    while code:
+        if code in CODES:
+            return CODES[code]
+        code = code.rpartition(".")[0]
+    return None
+
+
+def _classify(code: str | None, message: str, status_code: int | None) -> type[DashScopeError]:
+    rule = find_rule(code)
+    by_code = rule.error if rule else STATUSES.get(status_code or 0)
+    for text, broad, narrow in MESSAGES:
+        if text in message and (by_code is None or by_code in broad):
+            return narrow
+    if by_code is not None:
+        return by_code
+    return _BAD if status_code is not None and 400 <= status_code < 500 else _SERVER  # noqa: PLR2004
+
+
+def _end_sentence(text: str) -> str:
+    text = text.rstrip()
+    return text if text.endswith((".", "!", "?", "。", "！", "？")) else f"{text}."
