@@ -20,8 +20,7 @@ from langchain_core.messages import (
 )
 from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails, UsageMetadata
 
-from langchain_dashscope_deepseek._request import WireMessage
-from langchain_dashscope_deepseek._wire import Usage
+from langchain_dashscope_deepseek._wire import Usage, WireMessage
 from langchain_dashscope_deepseek.errors import DashScopeInputError, DashScopeUnsupportedError
 
 _MEDIA = frozenset(

@@ -49,15 +49,19 @@ def check_workspace_id(workspace_id: str) -> None:
         raise ValueError(msg)
 
 
-def base_url_of(region: str, workspace_id: str | None) -> str:
+def base_url_of(region: str | None, workspace_id: str | None) -> str:
     """Find the base URL of a region, or of a workspace in it.
+
+    Args:
+        region: The region; without one, the default region's legacy host serves any workspace.
+        workspace_id: The workspace.
 
     Raises:
         ValueError: The region has no host without a workspace.
     """
-    if workspace_id:
+    if region and workspace_id:
         return f"https://{workspace_id}.{region}.maas.aliyuncs.com/api/v1"
-    host = LEGACY_HOSTS[region]
+    host = LEGACY_HOSTS[region or DEFAULT_REGION]
     if host is None:
         msg = f"Region {region!r} is reached through a workspace only: set workspace_id as well"
         raise ValueError(msg)

@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from langchain_dashscope_deepseek._wire import WireMessage
 from langchain_dashscope_deepseek.capabilities import ModelCapabilities, models_that
 from langchain_dashscope_deepseek.errors import (
     DashScopeInputError,
@@ -29,8 +30,6 @@ from langchain_dashscope_deepseek.errors import (
 
 PATH = "/services/aigc/text-generation/generation"
 """The route of every request, below the base URL."""
-
-WireMessage = dict[str, Any]
 
 
 class ParameterRule(NamedTuple):

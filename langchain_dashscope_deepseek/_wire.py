@@ -1,4 +1,4 @@
-"""What comes back from the service: an SSE event or a body becomes a `Reply` or an error.
+"""The shapes of the wire, and what comes back: an event or a body becomes a `Reply` or an error.
 
 Pure: no I/O, no LangChain. Reads tolerantly (unknown keys, missing keys, wrong types in a field)
 and decides strictly: an answer, or one of our errors, never a raw exception.
@@ -20,6 +20,9 @@ from langchain_dashscope_deepseek.errors import (
 )
 
 logger = logging.getLogger(__name__)
+
+WireMessage = dict[str, Any]
+"""A message as the service takes it: a role, and what belongs to the role."""
 
 
 class ToolCallDelta(NamedTuple):

@@ -26,33 +26,18 @@ from pydantic import (
     Field,
     PrivateAttr,
     SecretStr,
-    field_validator,
     model_validator,
 )
 from typing_extensions import Self
 
-from langchain_dashscope_deepseek._client import AsyncClient, Client, ClientPool, Endpoint
-from langchain_dashscope_deepseek._messages import to_wire
-from langchain_dashscope_deepseek._regions import (
-    DEFAULT_REGION,
-    base_url_of,
-    check_region,
-    check_workspace_id,
-)
-from langchain_dashscope_deepseek._request import (
-    PARAMETERS,
-    PreparedRequest,
-    check_tool_use,
-    check_values,
-    choose_parameters,
-    prepare,
-)
-from langchain_dashscope_deepseek._retry import RetryPolicy
+from langchain_dashscope_deepseek._call import SETTINGS, Call
+from langchain_dashscope_deepseek._client import AsyncClient, Client, ClientPool
+from langchain_dashscope_deepseek._regions import base_url_of, check_region, check_workspace_id
+from langchain_dashscope_deepseek._request import PARAMETERS, check_tool_use, check_values
 from langchain_dashscope_deepseek._stream import PROVIDER, Answer
 from langchain_dashscope_deepseek._version import __version__
 from langchain_dashscope_deepseek.capabilities import ModelCapabilities, find_capabilities
 from langchain_dashscope_deepseek.data._profiles import profile_of
-from langchain_dashscope_deepseek.errors import DashScopeAuthenticationError, DashScopeInputError
 
 
 def _from_env(*names: str) -> Callable[[], str | None]:
@@ -257,23 +242,19 @@ class ChatDashScopeDeepSeek(BaseChatModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _refuse_unknown_settings(cls, values: Any) -> Any:
-        """Nothing is dropped silently, a misspelt setting least of all."""
-        if isinstance(values, Mapping):
-            known = {alias for name in cls.model_fields for alias in _names_of(cls, name)}
-            unknown = sorted(str(name) for name in values if name not in known)
-            if unknown:
-                msg = (
-                    f"Unknown setting: {', '.join(unknown)}. Parameters of the service that this "
-                    "class does not name go into model_kwargs"
-                )
-                raise ValueError(msg)
-        return values
-
-    @field_validator("default_headers", mode="after")
-    @classmethod
-    def _copy_headers(cls, headers: dict[str, str] | None) -> dict[str, str] | None:
-        return None if headers is None else dict(headers)
+    def _read_settings(cls, values: Any) -> Any:
+        """Refuse unknown names, since nothing is dropped silently. `None` counts as left out."""
+        if not isinstance(values, Mapping):
+            return values
+        known = {alias for name in cls.model_fields for alias in _names_of(cls, name)}
+        unknown = sorted(str(name) for name in values if name not in known)
+        if unknown:
+            msg = (
+                f"Unknown setting: {', '.join(unknown)}. Parameters of the service that have no "
+                "name here go into model_kwargs"
+            )
+            raise ValueError(msg)
+        return {name: value for name, value in values.items() if value is not None}
 
     @model_validator(mode="after")
     def _check_settings(self) -> Self:
@@ -289,12 +270,12 @@ class ChatDashScopeDeepSeek(BaseChatModel):
 
     def _resolve_base_url(self) -> str:
         """Arguments beat the environment; then `base_url` beats `region`, `region` the default."""
-        by_argument = {name for name in self.model_fields_set if getattr(self, name) is not None}
-        if self.base_url and ("base_url" in by_argument or "region" not in by_argument):
+        region_decides = (
+            "region" in self.model_fields_set and "base_url" not in self.model_fields_set
+        )
+        if self.base_url and not (self.region and region_decides):
             return self.base_url.rstrip("/")
-        if self.region:
-            return base_url_of(self.region, self.workspace_id)
-        return base_url_of(DEFAULT_REGION, None)
+        return base_url_of(self.region, self.workspace_id)
 
     def _resolve_model_profile(self) -> ModelProfile | None:
         row = self._row_of(self.model)
@@ -349,7 +330,7 @@ class ChatDashScopeDeepSeek(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,  # noqa: ARG002 - core's signature
         **kwargs: Any,
     ) -> ChatResult:
-        call = _Call(self, stop, kwargs)
+        call = self._call(stop, kwargs)
         request = call.prepare(messages, stream=call.stream_underneath)
         client = Client(self.http_client or self._clients.sync(), call.endpoint, call.policy)
         return _result(client.fold(request, lambda: Answer(request.model)))
@@ -361,7 +342,7 @@ class ChatDashScopeDeepSeek(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,  # noqa: ARG002 - core's signature
         **kwargs: Any,
     ) -> ChatResult:
-        call = _Call(self, stop, kwargs)
+        call = self._call(stop, kwargs)
         request = call.prepare(messages, stream=call.stream_underneath)
         http = self.http_async_client or self._clients.of_running_loop()
         client = AsyncClient(http, call.endpoint, call.policy)
@@ -374,7 +355,7 @@ class ChatDashScopeDeepSeek(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,  # noqa: ARG002 - core's signature
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        call = _Call(self, stop, kwargs)
+        call = self._call(stop, kwargs)
         request = call.prepare(messages, stream=True)
         client = Client(self.http_client or self._clients.sync(), call.endpoint, call.policy)
         with Answer(request.model) as answer, closing(client.stream(request)) as replies:
@@ -389,7 +370,7 @@ class ChatDashScopeDeepSeek(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,  # noqa: ARG002 - core's signature
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        call = _Call(self, stop, kwargs)
+        call = self._call(stop, kwargs)
         request = call.prepare(messages, stream=True)
         http = self.http_async_client or self._clients.of_running_loop()
         client = AsyncClient(http, call.endpoint, call.policy)
@@ -459,88 +440,17 @@ class ChatDashScopeDeepSeek(BaseChatModel):
         """Close the connections of the running event loop, and those for synchronous calls."""
         await self._clients.aclose()
 
+    def _call(self, stop: list[str] | None, overrides: dict[str, Any]) -> Call:
+        return Call(
+            settings={name: getattr(self, name, None) for name in SETTINGS},
+            overrides=overrides if stop is None else {**overrides, "stop": stop},
+            row_of=self._row_of,
+        )
+
     def _row_of(self, model: str) -> ModelCapabilities | None:
         if self.capabilities is not None and model == self.model:
             return self.capabilities
         return find_capabilities(model)
-
-
-class _Call:
-    """One call: the model's settings with the call's overrides on top."""
-
-    def __init__(
-        self, settings: ChatDashScopeDeepSeek, stop: list[str] | None, overrides: dict[str, Any]
-    ) -> None:
-        self._settings = settings
-        self._overrides = {_ALIASES.get(name, name): value for name, value in overrides.items()}
-        if stop is not None:
-            self._overrides["stop"] = stop
-        unknown = sorted(self._overrides.keys() - _OVERRIDABLE)
-        if unknown:
-            msg = (
-                f"Unknown parameter: {', '.join(unknown)}. Parameters of the service that this "
-                "class does not name go into model_kwargs"
-            )
-            raise DashScopeInputError(msg)
-
-    @property
-    def stream_underneath(self) -> bool | None:
-        """Whether a call that shows nothing meanwhile is streamed; `None`: if the model thinks."""
-        refused = self._settings.streaming is False or self._settings.disable_streaming is True
-        return False if refused or self._overrides.get("stream") is False else None
-
-    @property
-    def endpoint(self) -> Endpoint:
-        """Where to send it."""
-        settings = self._settings
-        headers = {"Authorization": f"Bearer {self._key()}"}
-        if settings.workspace_id:
-            headers["X-DashScope-WorkSpace"] = settings.workspace_id
-        return Endpoint(
-            base_url=settings.base_url or base_url_of(DEFAULT_REGION, None),
-            headers={**headers, **(settings.default_headers or {})},
-            timeout=self._value("timeout"),
-        )
-
-    @property
-    def policy(self) -> RetryPolicy:
-        """How often to try."""
-        return RetryPolicy(max_retries=self._value("max_retries"))
-
-    def prepare(self, messages: list[BaseMessage], *, stream: bool | None) -> PreparedRequest:
-        """Turn the call into a request."""
-        model = self._value("model")
-        row = self._overrides.get("capabilities") or self._settings._row_of(model)  # noqa: SLF001
-        parameters = choose_parameters(model, row, {name: self._value(name) for name in PARAMETERS})
-        thinks = row is not None and row.thinks(parameters.get("enable_thinking"))
-        replays = row is not None and row.reasoning_replay == "with_tool_calls"
-        return prepare(
-            model=model,
-            row=row,
-            messages=to_wire(messages, replay_reasoning=thinks and replays),
-            parameters=parameters,
-            extra=self._value("model_kwargs") or {},
-            stream=stream,
-        )
-
-    def _value(self, name: str) -> Any:
-        return self._overrides.get(name, getattr(self._settings, name, None))
-
-    def _key(self) -> str:
-        """Give the key, without the line end that files and variables bring along."""
-        secret = self._settings.api_key
-        key = secret.get_secret_value().strip() if secret else ""
-        if not key:
-            msg = (
-                "There is no API key, so nothing was sent. Set the variable DASHSCOPE_API_KEY or "
-                "hand in api_key. To try without one, use the emulator in "
-                "langchain_dashscope_deepseek.testing"
-            )
-            raise DashScopeAuthenticationError(msg)
-        if not (key.isascii() and key.isprintable()) or " " in key:
-            msg = "The API key holds characters that no key has, so nothing was sent"
-            raise DashScopeAuthenticationError(msg)
-        return key
 
 
 def _names_of(cls: type[ChatDashScopeDeepSeek], name: str) -> list[str]:
@@ -548,17 +458,6 @@ def _names_of(cls: type[ChatDashScopeDeepSeek], name: str) -> list[str]:
     alias = cls.model_fields[name].validation_alias
     others = [str(choice) for choice in alias.choices] if isinstance(alias, AliasChoices) else []
     return [name, *others]
-
-
-_ALIASES = {
-    alias: name
-    for name in ChatDashScopeDeepSeek.model_fields
-    for alias in _names_of(ChatDashScopeDeepSeek, name)
-}
-_OVERRIDABLE = {
-    *PARAMETERS,
-    *("model", "model_kwargs", "capabilities", "timeout", "max_retries", "stream"),
-}
 
 
 def _result(answer: Answer) -> ChatResult:

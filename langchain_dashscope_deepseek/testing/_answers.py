@@ -1,0 +1,155 @@
+"""What the emulator says by itself: text that says so, tool calls, JSON; then stops and limits."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+
+from langchain_dashscope_deepseek.testing._checks import Call
+from langchain_dashscope_deepseek.testing._render import Answer, count_tokens, cut_to_tokens
+from langchain_dashscope_deepseek.testing._schemas import Filler, find_quoted, find_schema
+from langchain_dashscope_deepseek.testing._tools import choose_calls
+
+_QUOTE_LENGTH = 120
+_CHINESE = re.compile(r"[\u4e00-\u9fff]")
+_KANA = re.compile(r"[\u3040-\u30ff]")
+_NUMERIC_KEYS = frozenset({"age", "count", "number", "price", "quantity", "score", "year"})
+
+
+def answer_call(call: Call) -> Answer:
+    """Answer a request that passed the checks."""
+    question = _last_content(call, "user")
+    chinese = bool(_CHINESE.search(question)) and not _KANA.search(question)
+    system = "\n".join(m["content"] for m in call.messages if m["role"] == "system")
+    calls = choose_calls(call, question, system)
+    answer = Answer(
+        text="" if calls else _text(call, question, chinese=chinese),
+        reasoning=_reasoning(question, chinese=chinese) if call.thinking else "",
+        tool_calls=calls,
+        # Recorded: a call of a named function ends with "stop".
+        finish_reason="tool_calls" if calls and not _is_named(call) else "stop",
+        search_results=_search_results() if call.parameters.get("enable_search") else None,
+    )
+    return _limit(call, _stop(call, answer))
+
+
+def _last_content(call: Call, role: str) -> str:
+    contents = [message["content"] for message in call.messages if message["role"] == role]
+    return str(contents[-1]) if contents else ""
+
+
+def _is_named(call: Call) -> bool:
+    return isinstance(call.parameters.get("tool_choice"), dict)
+
+
+def _reasoning(question: str, *, chinese: bool) -> str:
+    if chinese:
+        return f"这是模拟器写的思考过程，没有模型在思考。用户说：“{_quote(question)}”，我来回答。"
+    return (
+        "This reasoning is emulated: no model is thinking. The user says: "
+        f"“{_quote(question)}”, so I should answer that."
+    )
+
+
+def _text(call: Call, question: str, *, chinese: bool) -> str:
+    if (call.parameters.get("response_format") or {}).get("type") == "json_object":
+        return _json(call, question)
+    if call.messages[-1]["role"] == "tool":
+        return _report(call, chinese=chinese)
+    if chinese:
+        return (
+            f"我是 {call.model} 的模拟器，不是模型本身。你说的是：“{_quote(question)}”。"
+            "这段文字由模拟器生成，只用于测试。"
+        )
+    return (
+        f"I am the emulator of {call.model}, not the model itself. You said: “{_quote(question)}”. "
+        "This text was made for tests and knows nothing."
+    )
+
+
+def _report(call: Call, *, chinese: bool) -> str:
+    """Quote the results of the tools that were called last."""
+    results: list[str] = []
+    for message in reversed(call.messages):
+        if message["role"] != "tool":
+            break
+        results.insert(0, _quote(message["content"]))
+    if chinese:
+        return f"我是 {call.model} 的模拟器。工具的结果是：" + "；".join(results) + "。"
+    return f"I am the emulator of {call.model}. The tools returned: " + "; ".join(results) + "."
+
+
+def _quote(text: str) -> str:
+    return text if len(text) <= _QUOTE_LENGTH else text[:_QUOTE_LENGTH] + "…"
+
+
+def _json(call: Call, question: str) -> str:
+    """Answer with the JSON object that the messages describe."""
+    contents = [message["content"] for message in reversed(call.messages)]
+    if schema := next(filter(None, map(find_schema, contents)), None):
+        value = Filler(question).fill(schema)
+    elif keys := next(filter(None, map(find_quoted, contents)), None):
+        value = {key: 1 if key in _NUMERIC_KEYS else f"emulated {key}" for key in keys}
+    else:
+        value = {"answer": f"I am the emulator of {call.model}. You said: {_quote(question)}"}
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _search_results() -> list[dict[str, object]]:
+    return [
+        {
+            "site_name": f"Emulated site {index}",
+            "icon": f"https://example.com/icon-{index}.png",
+            "index": index,
+            "title": f"Emulated search result {index}",
+            "url": f"https://example.com/result/{index}",
+        }
+        for index in (1, 2)
+    ]
+
+
+def _stop(call: Call, answer: Answer) -> Answer:
+    """Cut the text before the first stop string."""
+    stops = call.parameters.get("stop") or ()
+    strings = [stops] if isinstance(stops, str) else [s for s in stops if isinstance(s, str) and s]
+    found = [at for at in map(answer.text.find, strings) if at >= 0]
+    return replace(answer, text=answer.text[: min(found)]) if found else answer
+
+
+def _limit(call: Call, answer: Answer) -> Answer:
+    """Cut the answer where a limit on tokens ends it: the reasoning first, then the rest."""
+    if budget := call.parameters.get("thinking_budget"):
+        answer = replace(answer, reasoning=cut_to_tokens(answer.reasoning, budget))
+    shared = call.row.max_reasoning_tokens is None  # max_tokens counts the reasoning as well
+    limits = [call.parameters.get("max_completion_tokens")]
+    if shared:
+        limits.append(call.parameters.get("max_tokens"))
+    both = min((limit for limit in limits if limit), default=None)
+    if both is not None:
+        thought = count_tokens(answer.reasoning)
+        if thought > both or (thought == both and answer.reasoning):
+            reasoning = cut_to_tokens(answer.reasoning, both)
+            return replace(
+                answer, reasoning=reasoning, text="", tool_calls=(), finish_reason="length"
+            )
+        answer = _limit_rest(answer, both - thought)
+    if not shared and (limit := call.parameters.get("max_tokens")):
+        answer = _limit_rest(answer, limit)
+    return answer
+
+
+def _limit_rest(answer: Answer, tokens: int) -> Answer:
+    """Cut the text and the arguments of the calls."""
+    calls = answer.tool_calls
+    texts = [answer.text, *(part for call in calls for part in (call.name, call.arguments))]
+    if count_tokens(*texts) <= tokens:
+        return answer
+    text, left, kept = cut_to_tokens(answer.text, tokens), tokens - count_tokens(answer.text), []
+    for call in calls:
+        left -= count_tokens(call.name)
+        if left < 0:
+            break
+        kept.append(replace(call, arguments=cut_to_tokens(call.arguments, left)))
+        left -= count_tokens(call.arguments)
+    return replace(answer, text=text, tool_calls=tuple(kept), finish_reason="length")

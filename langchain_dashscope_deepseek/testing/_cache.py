@@ -1,0 +1,31 @@
+"""Which beginnings of conversations were seen before, for the cached tokens of the usage."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+
+from langchain_dashscope_deepseek.testing._checks import Call
+from langchain_dashscope_deepseek.testing._render import compact, count_tokens, encode
+
+_LEAST_TOKENS = 256  # the service does not cache a shorter beginning
+
+
+class PrefixCache:
+    """Remembers every beginning of every conversation, per model."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._seen: set[bytes] = set()
+
+    def count(self, call: Call) -> int:
+        """Count the tokens of the longest beginning that was seen before, then remember all."""
+        digest, cached, tokens = hashlib.sha256(call.model.encode()), 0, 0
+        with self._lock:
+            for message in call.messages:
+                digest.update(encode(compact(message)))
+                tokens += count_tokens(message["content"])
+                if digest.digest() in self._seen and tokens >= _LEAST_TOKENS:
+                    cached = tokens
+                self._seen.add(digest.digest())
+        return cached

@@ -1,0 +1,281 @@
+"""What the service checks before it answers: key, route, model, parameters, tools.
+
+Written from the documentation of the service and from recorded errors. Stricter than the service
+in one thing: a parameter that the model ignores is refused, so that a client that sends what it
+must not is caught.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from langchain_dashscope_deepseek.capabilities import ModelCapabilities
+from langchain_dashscope_deepseek.testing._errors import ServiceError, refuse
+from langchain_dashscope_deepseek.testing._history import check_messages, check_replay
+from langchain_dashscope_deepseek.testing._render import Json, compact, count_tokens
+
+_SERVICES = "/api/v1/services/aigc/"
+_ROUTE = _SERVICES + "text-generation/generation"
+
+_FEATURES = frozenset({
+    "result_format", "incremental_output", "enable_thinking", "tools", "tool_choice",
+    "parallel_tool_calls", "response_format", "enable_search", "search_options",
+})  # fmt: skip
+# Accepted and ignored: not for DeepSeek, but the official SDKs send them and the service is mute.
+_IGNORED = frozenset({
+    "top_k", "n", "logprobs", "top_logprobs", "frequency_penalty", "logit_bias",
+    "preserve_thinking",
+})  # fmt: skip
+_SWITCHES = (
+    "enable_thinking", "incremental_output", "parallel_tool_calls", "enable_search",
+)  # fmt: skip
+_LARGEST_SEED = 2**63 - 1
+_TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_TOKENS_PER_MESSAGE = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """A request that passed the checks."""
+
+    model: str
+    row: ModelCapabilities
+    messages: list[Json]
+    parameters: Json
+    stream: bool
+    thinking: bool
+    input_tokens: int
+
+
+def check_route(method: str, path: str) -> None:
+    """Refuse every route but the one of text generation."""
+    route = path.partition("?")[0]
+    if method == "POST" and route == _ROUTE:
+        return
+    if method == "POST" and route.startswith(_SERVICES):
+        refuse("url error, please check url！")
+    raise ServiceError("NotFound", f"{method} {route} not found.", 404)
+
+
+def check_key(headers: Mapping[str, str]) -> None:
+    """Accept any key that looks like one, except `sk-invalid`."""
+    scheme, _, key = headers.get("authorization", "").partition(" ")
+    if scheme != "Bearer" or not key.startswith("sk-") or key == "sk-invalid":
+        raise ServiceError("InvalidApiKey", "Invalid API-key provided.", 401)
+
+
+def check_body(
+    body: Any,
+    *,
+    stream: bool,
+    find_row: Callable[[str], ModelCapabilities | None],
+    strict_replay: bool,
+) -> Call:
+    """Check a body and return what it asks for."""
+    match body:
+        case {"model": str(model), "input": dict(entered), **rest}:
+            parameters = rest.get("parameters", {})
+        case _:
+            refuse("Required body invalid, please check the request body format.")
+    row = find_row(model)
+    if row is None:
+        raise ServiceError("ModelNotFound", "Model not exist.", 404)
+    if not isinstance(parameters, dict):
+        refuse("parameters must be an object.")
+    messages = check_messages(entered.get("messages"))
+    _check_parameters(parameters, row)
+    thinking = row.thinks(parameters.get("enable_thinking"))
+    _check_thinking(parameters, row, thinking=thinking, stream=stream)
+    _check_tools(parameters, row, thinking=thinking)
+    _check_format(parameters, row, messages, thinking=thinking)
+    if strict_replay:
+        replayed = row.reasoning_replay == "with_tool_calls"
+        check_replay(messages, replayed=replayed, thinking=thinking)
+    tokens = estimate_input(messages, parameters)
+    if row.max_input_tokens is not None and tokens > row.max_input_tokens:
+        refuse(f"Range of input length should be [1, {row.max_input_tokens}]")
+    return Call(
+        model=model, row=row, messages=messages, parameters=parameters, stream=stream,
+        thinking=thinking, input_tokens=tokens,
+    )  # fmt: skip
+
+
+def estimate_input(messages: list[Json], parameters: Json) -> int:
+    """Estimate the tokens of the messages and the tools."""
+    texts = [
+        str(message.get("content") or "")
+        + str(message.get("reasoning_content") or "")
+        + (compact(message["tool_calls"]) if message.get("tool_calls") else "")
+        for message in messages
+    ]
+    tools = compact(parameters["tools"]) if parameters.get("tools") else ""
+    return count_tokens(*texts, tools) + _TOKENS_PER_MESSAGE * len(messages)
+
+
+def _check_parameters(parameters: Json, row: ModelCapabilities) -> None:
+    for name, value in parameters.items():
+        if name in _SWITCHES and not isinstance(value, bool):
+            refuse(f"parameter.{name} must be a boolean.")
+        if name in _FEATURES or name in _IGNORED:
+            continue
+        if not row.can_set(name):
+            refuse(f"The parameter {name} is not supported by this model.")
+        is_valid, text = _RANGES.get(name, (None, ""))
+        if is_valid is not None and not is_valid(value):
+            refuse(text)
+    if parameters.get("result_format", "message") not in ("message", "text"):
+        refuse("result_format must be message or text.")
+    if parameters.get("enable_search") and not row.search:
+        refuse("The enable_search parameter is not supported by this model.")
+    effort = parameters.get("reasoning_effort")
+    if effort is not None and row.reasoning_efforts and effort not in row.reasoning_efforts:
+        refuse(f"reasoning_effort must be in {compact(row.reasoning_efforts)}.")
+    answer, reasoning = row.max_output_tokens, row.max_reasoning_tokens
+    _check_limit(parameters, "max_tokens", answer)
+    _check_limit(parameters, "max_completion_tokens", answer and answer + (reasoning or 0))
+
+
+def _check_limit(parameters: Json, name: str, limit: int | None) -> None:
+    if name in parameters and not _is_whole(parameters[name], 1, limit):
+        refuse(f"Range of {name} should be [1, {limit or _LARGEST_SEED}]")
+
+
+def _is_whole(value: object, least: int, most: int | None = None) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int):
+        return False
+    return value >= least and (most is None or value <= most)
+
+
+def _is_number(value: object, within: Callable[[float], bool]) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and within(value)
+
+
+def _is_stop(value: object) -> bool:
+    match value:
+        case str():
+            return True
+        case [first, *_] if isinstance(first, list):
+            return all(_is_tokens(item) for item in value)
+        case [*items]:
+            return _is_tokens(items) or all(isinstance(item, str) for item in items)
+        case _:
+            return False
+
+
+def _is_tokens(value: object) -> bool:
+    return isinstance(value, list) and all(_is_whole(item, 0) for item in value)
+
+
+_RANGES: Mapping[str, tuple[Callable[[object], bool], str]] = {
+    "temperature": (
+        lambda value: _is_number(value, lambda number: 0 <= number < 2),  # noqa: PLR2004
+        "Temperature should be in [0.0, 2.0)",
+    ),
+    "top_p": (
+        lambda value: _is_number(value, lambda number: 0 < number <= 1),
+        "Range of top_p should be (0.0, 1.0]",
+    ),
+    "repetition_penalty": (
+        lambda value: _is_number(value, lambda number: number > 0),
+        "Repetition_penalty should be greater than 0.0",
+    ),
+    "presence_penalty": (
+        lambda value: _is_number(value, lambda number: -2 <= number <= 2),  # noqa: PLR2004
+        "Presence_penalty should be in [-2.0, 2.0]",
+    ),
+    "seed": (
+        lambda value: _is_whole(value, 0, _LARGEST_SEED),
+        f"Range of seed should be [0, {_LARGEST_SEED}]",
+    ),
+    "stop": (_is_stop, "stop must be of type str, list[str], list[int], or list[list[int]]."),
+}
+
+
+def _check_thinking(
+    parameters: Json, row: ModelCapabilities, *, thinking: bool, stream: bool
+) -> None:
+    if thinking and not stream and row.thinking_needs_stream:
+        refuse(
+            "This model only support stream mode, please enable the stream parameter to access "
+            "the model."
+            if row.thinking == "always"
+            else "parameter.enable_thinking must be set to false for non-streaming calls"
+        )
+    if thinking and stream and parameters.get("incremental_output") is not True:
+        refuse('The incremental_output parameter must be "true" when enable_thinking is true')
+    limit = row.max_reasoning_tokens or row.max_output_tokens
+    budget = parameters.get("thinking_budget")
+    if "thinking_budget" in parameters and not _is_whole(budget, 1, limit):
+        refuse(f"The thinking_budget parameter must be a positive integer and not greater than "
+               f"{limit or _LARGEST_SEED}")  # fmt: skip
+    if thinking and _is_forced(parameters.get("tool_choice")):
+        refuse(
+            "The tool_choice parameter does not support being set to required or object in "
+            "thinking mode"
+        )
+
+
+def _is_forced(choice: object) -> bool:
+    return choice == "required" or isinstance(choice, dict)
+
+
+def _check_tools(parameters: Json, row: ModelCapabilities, *, thinking: bool) -> None:
+    tools, choice = parameters.get("tools"), parameters.get("tool_choice", "auto")
+    names = []
+    if tools is not None:
+        if not row.calls_tools(thinking=thinking):
+            refuse("The tool call is not supported.")
+        if not isinstance(tools, list) or not tools:
+            refuse("tools must be a list that is not empty.")
+        names = [_tool_name(tool) for tool in tools]
+        if len(set(names)) < len(names):
+            refuse("tools.function.name must be unique.")
+    match choice:
+        case "auto" | "none":
+            return
+        case "required" if names:
+            return
+        case {"type": "function", "function": {"name": str(name)}} if name in names:
+            return
+    refuse("tool_choice must be auto, none, required, or an object that names a function of tools.")
+
+
+def _tool_name(tool: object) -> str:
+    match tool:
+        case {"type": "function", "function": {"name": str(name), **rest}}:
+            pass
+        case _:
+            refuse("tools must be objects of the type function, with a function that has a name.")
+    if not _TOOL_NAME.fullmatch(name) or name == "search":
+        refuse("tools.function.name must be 1 to 64 of [A-Za-z0-9_-], and not search.")
+    if not isinstance(rest.get("description", ""), str):
+        refuse("tools.function.description must be a string.")
+    schema: Any = rest.get("parameters", {})
+    is_object = isinstance(schema, dict) and schema.get("type", "object") == "object"
+    if not is_object or not isinstance(schema.get("properties", {}), dict):
+        refuse("tools.function.parameters must be the JSON schema of an object.")
+    return name
+
+
+def _check_format(
+    parameters: Json, row: ModelCapabilities, messages: list[Json], *, thinking: bool
+) -> None:
+    match parameters.get("response_format"):
+        case None | {"type": "text"}:
+            return
+        case {"type": "json_object"}:
+            pass
+        case _:
+            refuse("response_format.type must be text or json_object.")
+    if not row.json_object:
+        refuse("The response_format parameter json_object is not supported by this model.")
+    if thinking:
+        refuse("Json mode response is not supported when enable_thinking is true")
+    if not any("json" in message["content"].lower() for message in messages):
+        refuse(
+            "'messages' must contain the word 'json' in some form, to use 'response_format' of "
+            "type 'json_object'."
+        )

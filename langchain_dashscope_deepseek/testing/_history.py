@@ -1,0 +1,114 @@
+"""What the service checks in the messages: roles, contents, tool calls and reasoning."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from langchain_dashscope_deepseek.testing._errors import refuse
+from langchain_dashscope_deepseek.testing._render import Json
+
+_ROLES = ("user", "assistant", "system", "function", "plugin", "tool")
+_LAST_ROLES = ("user", "function", "tool")
+_ROLE_TEXT = (
+    'Role must be in ["user","assistant","system","function","plugin","tool"] and the role in last '
+    'message must be in ["user","function","tool"]'
+)
+_EMPTY_TEXT = "Role must be user or assistant and Content length must be greater than 0"
+_ORPHAN_TEXT = (
+    'messages with role "tool" must be a response to a preceeding message with "tool_calls"'
+)
+_REPLAY_TEXT = "The `reasoning_content` in the thinking mode must be passed back to the API."
+
+
+def check_messages(messages: Any) -> list[Json]:
+    """Check the messages by themselves and return them."""
+    if not isinstance(messages, list) or not messages:
+        refuse(_EMPTY_TEXT)
+    if any(not isinstance(message, dict) for message in messages):
+        refuse("messages must be a list of objects.")
+    roles = [message.get("role") for message in messages]
+    if any(role not in _ROLES for role in roles) or roles[-1] not in _LAST_ROLES:
+        refuse(_ROLE_TEXT)
+    for message in messages:
+        _check_content(message)
+        if message["role"] == "assistant" and "tool_calls" in message:
+            _check_calls(message["tool_calls"])
+    _check_pairs(messages)
+    return messages
+
+
+def check_replay(messages: list[Json], *, replayed: bool, thinking: bool) -> None:
+    """Check the reasoning in the history: required in the tool loop, or forbidden everywhere."""
+    if not replayed:
+        if any("reasoning_content" in message for message in messages):
+            refuse("The reasoning_content of earlier answers must not be sent to this model.")
+        return
+    if not thinking:
+        return
+    for message in reversed(messages):
+        if message["role"] == "user":
+            return
+        if message.get("tool_calls") and not isinstance(message.get("reasoning_content"), str):
+            refuse(_REPLAY_TEXT)
+
+
+def _check_content(message: Json) -> None:
+    content, role = message.get("content"), message["role"]
+    if not isinstance(content, str):
+        refuse("input content must be a string.")
+    may_be_empty = role in ("tool", "system") or (role == "assistant" and message.get("tool_calls"))
+    if not content and not may_be_empty:
+        refuse(_EMPTY_TEXT)
+    if not isinstance(message.get("reasoning_content", ""), str):
+        refuse("reasoning_content must be a string.")
+
+
+def _check_calls(calls: Any) -> None:
+    if not isinstance(calls, list) or not calls:
+        refuse("messages.tool_calls must be a list that is not empty.")
+    for call in calls:
+        match call:
+            case {
+                "id": str(call_id),
+                "type": "function",
+                "function": {"name": str(name), "arguments": str(arguments)},
+            } if call_id and name:
+                if not _is_object(arguments):
+                    refuse('The "function.arguments" parameter must be in JSON format.')
+            case _:
+                refuse(
+                    "messages.tool_calls must have an id, the type function, and a function with "
+                    "a name and arguments that are a string."
+                )
+
+
+def _is_object(arguments: str) -> bool:
+    try:
+        return isinstance(json.loads(arguments), dict)
+    except ValueError:
+        return False
+
+
+def _check_pairs(messages: list[Json]) -> None:
+    """Check that each call is answered once, before anything else is said."""
+    waiting: set[str] = set()
+    for message in messages:
+        if message["role"] == "tool":
+            answered = message.get("tool_call_id")
+            if not isinstance(answered, str) or answered not in waiting:
+                refuse(_ORPHAN_TEXT)
+            waiting.remove(answered)
+            continue
+        _refuse_unanswered(waiting)
+        waiting = {call["id"] for call in message.get("tool_calls") or ()}
+    _refuse_unanswered(waiting)
+
+
+def _refuse_unanswered(waiting: set[str]) -> None:
+    if waiting:
+        refuse(
+            'An assistant message with "tool_calls" must be followed by tool messages responding '
+            'to each "tool_call_id". The following tool_call_ids did not have response messages: '
+            + ", ".join(sorted(waiting))
+        )

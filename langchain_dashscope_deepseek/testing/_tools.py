@@ -1,0 +1,85 @@
+"""Which functions the emulator calls, and with which arguments: by words, not by understanding."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+from uuid import uuid4
+
+from langchain_dashscope_deepseek.testing._checks import Call
+from langchain_dashscope_deepseek.testing._render import ToolCall
+from langchain_dashscope_deepseek.testing._schemas import Filler, find_things
+
+_ASKED = re.compile(
+    r"\b(?:tools?|functions?|use the|call the|extract)\b|工具|函数|调用|提取", re.IGNORECASE
+)
+_MUST = re.compile(r"\b(?:must|always)\b|必须|务必", re.IGNORECASE)
+_WORD = re.compile(r"[a-z]+|[\u4e00-\u9fff]+")
+_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_NOISE_WORDS = (
+    "a about an and are by can do for from get given give hello how i in input is it me my no of "
+    "on or output please respond return schema some tell text that the this to tool function use "
+    "user using value what which who with you your"
+)
+_NOISE = frozenset(_NOISE_WORDS.split())
+_CHINESE_NOISE = frozenset("的了是在我你请吗呢么个这那和与")
+_BY_NAME, _BY_WORD = 100, 10
+_ENOUGH = 2
+
+
+def choose_calls(call: Call, question: str, system: str) -> tuple[ToolCall, ...]:
+    """Choose the functions that the last message asks for; none when it asks for none."""
+    tools = [tool["function"] for tool in call.parameters.get("tools") or ()]
+    choice = call.parameters.get("tool_choice", "auto")
+    if not tools or choice == "none":
+        return ()
+    scores = {tool["name"]: _score(tool, question, system) for tool in tools}
+    best = max(tools, key=lambda tool: scores[tool["name"]])
+    forced = choice == "required" or isinstance(choice, dict)
+    if isinstance(choice, dict):
+        best = next(tool for tool in tools if tool["name"] == choice["function"]["name"])
+    elif not forced and (call.messages[-1]["role"] == "tool" or not _wants(scores, question)):
+        return ()
+    chosen = [best]
+    if call.parameters.get("parallel_tool_calls") and not isinstance(choice, dict):
+        wanted = [tool for tool in tools if scores[tool["name"]] >= _BY_WORD]
+        things = find_things(question)
+        if len(wanted) > 1:
+            chosen = wanted
+        elif len(things) > 1:
+            return tuple(_call(best, question, [thing]) for thing in things)
+    return tuple(_call(tool, question) for tool in chosen)
+
+
+def _wants(scores: dict[str, int], question: str) -> bool:
+    return max(scores.values()) >= _ENOUGH or bool(_ASKED.search(question))
+
+
+def _score(tool: dict[str, Any], question: str, system: str) -> int:
+    """Weigh how clearly a question asks for a tool."""
+    name = tool["name"]
+    if name in question or (name in system and _MUST.search(system)):
+        return _BY_NAME
+    words = _words(question)
+    named = len(_words(_CAMEL.sub(" ", name).replace("_", " ").replace("-", " ")) & words)
+    described = _words(tool.get("description") or "") & words
+    # Two Chinese characters in common say more than one Latin word.
+    return named * _BY_WORD + sum(1 if word.isascii() else _ENOUGH for word in described)
+
+
+def _words(text: str) -> set[str]:
+    words = set()
+    for word in _WORD.findall(text.lower()):
+        if word.isascii():
+            words.add(word)
+            continue
+        pairs = {word[i : i + 2] for i in range(len(word) - 1)}
+        words |= {pair for pair in pairs if not _CHINESE_NOISE & set(pair)}
+    return words - _NOISE
+
+
+def _call(tool: dict[str, Any], question: str, things: list[str] | None = None) -> ToolCall:
+    arguments = Filler(question, things).fill({"type": "object", **tool.get("parameters", {})})
+    text = json.dumps(arguments, ensure_ascii=False)
+    return ToolCall(tool["name"], text, f"call_{uuid4().hex[:22]}")

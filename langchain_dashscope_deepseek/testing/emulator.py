@@ -1,0 +1,353 @@
+"""The emulator of DashScope's text-generation service, and the queue of its scripted answers."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from types import TracebackType
+from typing import Any, Literal
+from uuid import uuid4
+
+from typing_extensions import Self
+
+from langchain_dashscope_deepseek.capabilities import ModelCapabilities, find_capabilities
+from langchain_dashscope_deepseek.testing._answers import answer_call
+from langchain_dashscope_deepseek.testing._cache import PrefixCache
+from langchain_dashscope_deepseek.testing._checks import Call, check_body, check_key, check_route
+from langchain_dashscope_deepseek.testing._errors import ServiceError
+from langchain_dashscope_deepseek.testing._render import Answer, Rendering, ToolCall
+from langchain_dashscope_deepseek.testing._responses import (
+    Exchange,
+    FailureShape,
+    record,
+    respond,
+    respond_cut,
+    respond_error,
+    respond_error_after,
+    respond_raw,
+    with_headers,
+)
+from langchain_dashscope_deepseek.testing._server import RecordedRequest, Response, Server
+
+logger = logging.getLogger(__name__)
+
+
+class DashScopeEmulator:
+    """DashScope's text-generation service for DeepSeek models, on this machine.
+
+    It checks requests as the service does, answers by itself or from a script, and remembers
+    what it was asked. It listens on 127.0.0.1 only.
+
+    Example:
+        ```python
+        with DashScopeEmulator() as emulator:
+            emulator.reply("Hello!")
+            ...  # call a client with base_url=emulator.base_url, api_key=emulator.api_key
+            assert emulator.requests[0].body["model"] == "deepseek-v4-pro"
+        ```
+    """
+
+    api_key = "sk-emulator"
+
+    def __init__(
+        self,
+        *,
+        port: int = 0,
+        models: Mapping[str, ModelCapabilities] | None = None,
+        strict_replay: bool = True,
+    ) -> None:
+        """Prepare an emulator; `start()`, or a `with` block, makes it serve.
+
+        Args:
+            port: The port; 0 takes a free one.
+            models: Rows that are added to the capability table or replace its own.
+            strict_replay: Refuse reasoning that is missing in a tool loop, and reasoning sent to a
+                model that must not get it.
+        """
+        self._port, self._models, self._strict_replay = port, dict(models or {}), strict_replay
+        self._lock = threading.Lock()
+        self._requests: list[RecordedRequest] = []
+        self._scripts: deque[Callable[[Exchange], Response]] = deque()
+        self._cache = PrefixCache()
+        self._server: Server | None = None
+
+    def start(self) -> Self:
+        """Start to serve.
+
+        Returns:
+            The emulator itself.
+        """
+        if self._server is None or self._server.stopping.is_set():
+            self._server = Server(self._port, self._answer)
+            self._server.start()
+        return self
+
+    def stop(self) -> None:
+        """Stop at once: answers under way are cut, connections closed, threads ended."""
+        if self._server is not None and not self._server.stopping.is_set():
+            self._server.stop()
+
+    def __enter__(self) -> Self:
+        """Start to serve."""
+        return self.start()
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop."""
+        self.stop()
+
+    @property
+    def base_url(self) -> str:
+        """Where the service is, as `http://127.0.0.1:PORT/api/v1`."""
+        if self._server is None or self._server.stopping.is_set():
+            message = "The emulator does not run: use it in a with block, or call start()."
+            raise RuntimeError(message)
+        return f"http://127.0.0.1:{self._server.port}/api/v1"
+
+    @property
+    def requests(self) -> list[RecordedRequest]:
+        """All requests so far, the refused ones as well; a copy."""
+        with self._lock:
+            return list(self._requests)
+
+    @property
+    def pending(self) -> int:
+        """How many scripted answers wait for a request."""
+        with self._lock:
+            return len(self._scripts)
+
+    @property
+    def open_streams(self) -> int:
+        """How many streamed answers are being written now."""
+        return self._server.open_streams if self._server else 0
+
+    @property
+    def disconnects(self) -> int:
+        """How many clients went away before the end of their answer."""
+        return self._server.disconnects if self._server else 0
+
+    def clear(self) -> None:
+        """Forget the requests, the scripted answers and the cached prefixes."""
+        with self._lock:
+            self._requests.clear()
+            self._scripts.clear()
+            self._cache = PrefixCache()
+
+    # --- scripts ---
+
+    def reply(
+        self,
+        text: str = "",
+        *,
+        reasoning: str = "",
+        tool_calls: Sequence[Mapping[str, Any]] = (),
+        finish_reason: str | None = None,
+        usage: Mapping[str, Any] | None = None,
+        search_results: Sequence[Mapping[str, Any]] | None = None,
+        delay: float = 0.0,
+        piece_delay: float = 0.0,
+        pieces: Sequence[str] | None = None,
+        times: int = 1,
+    ) -> None:
+        """Queue an answer; it is streamed or not, as the request asks.
+
+        The request is checked as always. If it is refused, the answer is used up all the same.
+
+        Args:
+            text: What is said. `stop` and the limits on tokens do not cut it.
+            reasoning: What is thought before.
+            tool_calls: Calls as `{"name": ..., "arguments": dict or JSON text, "id": ...}`; the
+                text may be malformed, the id may be left out.
+            finish_reason: `"tool_calls"` or `"stop"` if left out.
+            usage: The usage of every packet, instead of an estimate.
+            search_results: The results of a search on the web.
+            delay: Seconds before the answer.
+            piece_delay: Seconds between the packets of a stream.
+            pieces: The text as the packets of a stream carry it; then `text` may be left out.
+            times: How many requests get this answer.
+        """
+        answer = Answer(
+            text=text or "".join(pieces or ()),
+            reasoning=reasoning,
+            tool_calls=tuple(map(_tool_call, tool_calls)),
+            finish_reason=finish_reason or ("tool_calls" if tool_calls else "stop"),
+            usage=usage,
+            search_results=search_results,
+            pieces=tuple(pieces) if pieces else None,
+        )
+
+        def script(exchange: Exchange) -> Response:
+            call = self._check(exchange)
+            rendering = self._rendering(call, exchange)
+            response = respond(answer, rendering, stream=call.stream)
+            return replace(response, delay=delay, piece_delay=piece_delay)
+
+        self._queue(script, times)
+
+    def fail(
+        self,
+        code: str,
+        message: str = "",
+        *,
+        status: int = 400,
+        shape: FailureShape = "json",
+        after: int | None = None,
+        headers: Mapping[str, str] | None = None,
+        delay: float = 0.0,
+        times: int = 1,
+    ) -> None:
+        """Queue a failure; the request is not checked, but for its key.
+
+        Args:
+            code: DashScope's code, such as `"Throttling.RateQuota"`.
+            message: The message.
+            status: The status, on the wire or, in SSE, in the event.
+            shape: `"json"`: a JSON body. `"sse"`: an error event under 200. `"sse_as_json"`: that
+                event under `status`, called JSON. `"openai"`: `{"error": {...}}`. `"html"`: a
+                page of a proxy.
+            after: Send this many good packets first, then the error event, whatever `shape`
+                says. A request that is not streamed gets the JSON body.
+            headers: More headers, such as `retry-after`; an empty value takes one away.
+            delay: Seconds before the answer.
+            times: How many requests get it.
+        """
+        error = ServiceError(code, message, status)
+
+        def script(exchange: Exchange) -> Response:
+            if after is not None and exchange.stream:
+                response = respond_error_after(after, error, exchange)
+            else:
+                response = respond_error(error, exchange, "json" if after is not None else shape)
+            return replace(with_headers(response, headers), delay=delay)
+
+        self._queue(script, times)
+
+    def cut(
+        self,
+        after: int,
+        *,
+        text: str = "",
+        reasoning: str = "",
+        how: Literal["close", "clean"] = "close",
+        times: int = 1,
+    ) -> None:
+        """Queue a streamed answer that ends too early.
+
+        A request that is not streamed gets half a body.
+
+        Args:
+            after: How many packets are sent.
+            text: What they say; by default something long enough.
+            reasoning: What is thought before.
+            how: `"close"` drops the connection in mid-body; `"clean"` ends the body properly,
+                without a finish reason.
+            times: How many requests get it.
+        """
+        drop = how == "close"
+
+        def script(exchange: Exchange) -> Response:
+            return respond_cut(after, exchange, text=text, reasoning=reasoning, drop=drop)
+
+        self._queue(script, times)
+
+    def stall(self, after: int, seconds: float, *, times: int = 1) -> None:
+        """Queue a streamed answer that falls silent, and whose connection is dropped then.
+
+        Args:
+            after: How many packets are sent. A request that is not streamed gets half a body.
+            seconds: How long the silence lasts, unless the client goes away or the emulator stops.
+            times: How many requests get it.
+        """
+
+        def script(exchange: Exchange) -> Response:
+            return replace(respond_cut(after, exchange, drop=True), silence=seconds)
+
+        self._queue(script, times)
+
+    def raw(
+        self,
+        body: bytes | str,
+        *,
+        status: int = 200,
+        headers: Mapping[str, str] | None = None,
+        piece: int | None = None,
+        times: int = 1,
+    ) -> None:
+        """Queue a body that is sent as it is.
+
+        Args:
+            body: The bytes.
+            status: The HTTP status.
+            headers: More headers. The content-type follows what the request asks for; an empty
+                value takes it away.
+            piece: Send chunks of this many bytes, each flushed; by default the body is one.
+            times: How many requests get it.
+        """
+        content = body.encode() if isinstance(body, str) else body
+
+        def script(exchange: Exchange) -> Response:
+            return respond_raw(content, exchange, status=status, headers=headers, piece=piece)
+
+        self._queue(script, times)
+
+    def _queue(self, script: Callable[[Exchange], Response], times: int) -> None:
+        with self._lock:
+            self._scripts.extend([script] * times)
+
+    # --- answers ---
+
+    def _answer(self, method: str, path: str, headers: Mapping[str, str], raw: bytes) -> Response:
+        exchange = Exchange(record(method, path, headers, raw), str(uuid4()))
+        with self._lock:
+            self._requests.append(exchange.request)
+        try:
+            check_route(method, path)
+            check_key(headers)
+            with self._lock:
+                script = self._scripts.popleft() if self._scripts else self._by_itself
+            response = script(exchange)
+        except ServiceError as error:
+            response = respond_error(error, exchange, "json")
+        except Exception as error:
+            logger.exception("The emulator failed.")
+            failure = ServiceError("InternalError", f"The emulator failed: {error!r}", 500)
+            response = respond_error(failure, exchange, "json")
+        return replace(response, headers={"x-request-id": exchange.request_id, **response.headers})
+
+    def _by_itself(self, exchange: Exchange) -> Response:
+        call = self._check(exchange)
+        return respond(answer_call(call), self._rendering(call, exchange), stream=call.stream)
+
+    def _check(self, exchange: Exchange) -> Call:
+        return check_body(
+            exchange.request.body,
+            stream=exchange.stream,
+            find_row=lambda model: self._models.get(model) or find_capabilities(model),
+            strict_replay=self._strict_replay,
+        )
+
+    def _rendering(self, call: Call, exchange: Exchange) -> Rendering:
+        return Rendering(
+            request_id=exchange.request_id,
+            thinking=call.thinking,
+            incremental=call.parameters.get("incremental_output") is True,
+            input_tokens=call.input_tokens,
+            cached_tokens=self._cache.count(call) if call.row.cache else None,
+            # Samples of the models that always think have the three totals only.
+            details=call.row.thinking != "always",
+        )
+
+
+def _tool_call(call: Mapping[str, Any]) -> ToolCall:
+    arguments = call.get("arguments", {})
+    if not isinstance(arguments, str):
+        arguments = json.dumps(arguments, ensure_ascii=False)
+    return ToolCall(call["name"], arguments, call.get("id") or f"call_{uuid4().hex[:22]}")
