@@ -1,0 +1,187 @@
+"""A model over a scripted transport, and one way to ask it in every call style."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import httpx
+import pytest
+from langchain_core.messages import AIMessage, AIMessageChunk, message_chunk_to_message
+
+from langchain_dashscope_deepseek import ChatDashScopeDeepSeek
+
+TRANSCRIPTS = Path(__file__).parent / "transcripts"
+EVENTS = {"content-type": "text/event-stream;charset=UTF-8"}
+JSON = {"content-type": "application/json"}
+
+Ask = Callable[..., Awaitable[AIMessage]]
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (
+        *("DASHSCOPE_API_KEY", "DASHSCOPE_HTTP_BASE_URL", "DASHSCOPE_BASE_URL"),
+        *("DASHSCOPE_REGION", "DASHSCOPE_WORKSPACE_ID", "DASHSCOPE_WORKSPACE"),
+    ):
+        monkeypatch.delenv(name, raising=False)
+
+
+def transcript(name: str) -> bytes:
+    return (TRANSCRIPTS / f"{name}.sse").read_bytes()
+
+
+class Pieces(httpx.SyncByteStream, httpx.AsyncByteStream):
+    """A body that arrives in pieces of a size, and may break at its end."""
+
+    def __init__(self, body: bytes, size: int | None, breaks: Exception | None = None) -> None:
+        self._body, self._size, self._breaks = body, size or max(len(body), 1), breaks
+        self.closed = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        for start in range(0, len(self._body), self._size):
+            yield self._body[start : start + self._size]
+        if self._breaks is not None:
+            raise self._breaks
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for piece in self:
+            yield piece
+
+    def close(self) -> None:
+        self.closed = True
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+@dataclass
+class Scripted(httpx.BaseTransport, httpx.AsyncBaseTransport):
+    """Answers requests from a list; the last answer is repeated."""
+
+    answers: list[Callable[[], httpx.Response] | Exception] = field(default_factory=list)
+    requests: list[httpx.Request] = field(default_factory=list)
+    bodies: list[Pieces] = field(default_factory=list)
+
+    def answer(
+        self,
+        body: bytes | str | Mapping[str, Any],
+        *,
+        status: int = 200,
+        headers: Mapping[str, str] = EVENTS,
+        size: int | None = None,
+        breaks: Exception | None = None,
+    ) -> None:
+        if isinstance(body, Mapping):
+            body, headers = json.dumps(body), JSON if headers is EVENTS else headers
+        raw = body.encode() if isinstance(body, str) else body
+
+        def build() -> httpx.Response:
+            self.bodies.append(Pieces(raw, size, breaks))
+            return httpx.Response(status, headers=headers, stream=self.bodies[-1])
+
+        self.answers.append(build)
+
+    def fail(self, error: Exception) -> None:
+        self.answers.append(error)
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        request.read()
+        self.requests.append(request)
+        answer = self.answers[min(len(self.requests), len(self.answers)) - 1]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        return self.handle_request(request)
+
+    @property
+    def sent(self) -> dict[str, Any]:
+        """The body of the last request."""
+        body: dict[str, Any] = json.loads(self.requests[-1].content)
+        return body
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The parameters of the last request, without the two that are always there."""
+        ours = ("result_format", "incremental_output")
+        return {k: v for k, v in self.sent["parameters"].items() if k not in ours}
+
+    def model(self, model: str = "deepseek-v4-pro", **settings: Any) -> ChatDashScopeDeepSeek:
+        """Build a model that asks this transport."""
+        clients = {
+            "http_client": httpx.Client(transport=self),
+            "http_async_client": httpx.AsyncClient(transport=self),
+        }
+        return ChatDashScopeDeepSeek(
+            model=model, **{"api_key": "sk-test-key", "max_retries": 0, **clients, **settings}
+        )
+
+
+@pytest.fixture
+def service() -> Scripted:
+    return Scripted()
+
+
+async def _invoke(model: Any, messages: Any, /, **kwargs: Any) -> AIMessage:
+    return cast("AIMessage", model.invoke(messages, **kwargs))
+
+
+async def _ainvoke(model: Any, messages: Any, /, **kwargs: Any) -> AIMessage:
+    return cast("AIMessage", await model.ainvoke(messages, **kwargs))
+
+
+async def _stream(model: Any, messages: Any, /, **kwargs: Any) -> AIMessage:
+    return merged(list(model.stream(messages, **kwargs)))
+
+
+async def _astream(model: Any, messages: Any, /, **kwargs: Any) -> AIMessage:
+    return merged([chunk async for chunk in model.astream(messages, **kwargs)])
+
+
+def merged(chunks: list[AIMessageChunk]) -> AIMessage:
+    whole = chunks[0]
+    for chunk in chunks[1:]:
+        whole = whole + chunk
+    message = message_chunk_to_message(whole)
+    assert isinstance(message, AIMessage)
+    return message
+
+
+STYLES: dict[str, Ask] = {
+    "invoke": _invoke,
+    "ainvoke": _ainvoke,
+    "stream": _stream,
+    "astream": _astream,
+}
+
+
+@pytest.fixture(params=STYLES)
+def ask(request: pytest.FixtureRequest) -> Ask:
+    """Ask in one of the four call styles; a stream is merged into its message."""
+    return STYLES[request.param]
+
+
+@pytest.fixture(params=["stream", "astream"])
+def ask_stream(request: pytest.FixtureRequest) -> Ask:
+    return STYLES[request.param]
+
+
+def answer_of(text: str = "hi", **message: Any) -> dict[str, Any]:
+    """Render an answer in one piece."""
+    return {
+        "output": {
+            "choices": [
+                {
+                    "finish_reason": "stop",
+                    "message": {"role": "assistant", "content": text, **message},
+                }
+            ]
+        },
+        "usage": {"input_tokens": 5, "output_tokens": 2, "total_tokens": 7},
+        "request_id": "request-1",
+    }

@@ -1,0 +1,435 @@
+"""Five shapes of error, one tree: the right class, its identifiers, and what to do next."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+from typing import Any
+
+import httpx
+import pytest
+from langchain_core import exceptions as core
+
+from langchain_dashscope_deepseek import errors
+from langchain_dashscope_deepseek.errors import (
+    DashScopeAuthenticationError,
+    DashScopeConnectionError,
+    DashScopeContextOverflowError,
+    DashScopeError,
+    DashScopeInputError,
+    DashScopeInvalidRequestError,
+    DashScopeNotFoundError,
+    DashScopePermissionDeniedError,
+    DashScopeQuotaExceededError,
+    DashScopeRateLimitError,
+    DashScopeServerError,
+    DashScopeStreamCutError,
+    DashScopeTimeoutError,
+    DashScopeUnsupportedError,
+    DataInspectionFailed,
+    error_from_service,
+)
+from tests.unit_tests.conftest import EVENTS, JSON, Ask, Scripted, transcript
+
+ID = "request-7"
+
+
+def body(code: str, message: str) -> dict[str, str]:
+    return {"code": code, "message": message, "request_id": ID}
+
+
+def event(code: str, message: str, status: int = 400) -> str:
+    document = json.dumps(body(code, message))
+    return f"id:1\nevent:error\n:HTTP_STATUS/{status}\ndata:{document}\n\n"
+
+
+SHAPES: dict[str, Any] = {
+    "json": lambda s, c, m, status: s.answer(body(c, m), status=status),
+    "json without a content type": lambda s, c, m, status: s.answer(
+        json.dumps(body(c, m)), status=status, headers={}
+    ),
+    "event under 200": lambda s, c, m, status: s.answer(event(c, m, status)),
+    "event without a blank line": lambda s, c, m, status: s.answer(event(c, m, status).rstrip()),
+    "event as json": lambda s, c, m, status: s.answer(event(c, m), status=status, headers=JSON),
+    "event under its status": lambda s, c, m, status: s.answer(event(c, m), status=status),
+    "json under 200": lambda s, c, m, status: s.answer(body(c, m)),
+    "within a stream": lambda s, c, m, status: s.answer(
+        transcript("plain_text").split(b"id:2")[0] + event(c, m, status).encode()
+    ),
+    "openai": lambda s, c, m, status: s.answer(
+        {"error": {"message": m, "type": c, "code": c}},
+        status=status,
+        headers={**JSON, "x-request-id": ID},
+    ),
+}
+
+CASES = [
+    ("InvalidParameter", "Required parameter missing.", 400, DashScopeInvalidRequestError),
+    ("Throttling.RateQuota", "Requests rate limit exceeded.", 429, DashScopeRateLimitError),
+    ("InvalidApiKey", "Invalid API-key provided.", 401, DashScopeAuthenticationError),
+    ("InternalError.Algo", "An error occurred.", 500, DashScopeServerError),
+]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(("code", "message", "status", "error"), CASES)
+async def test_every_shape_becomes_the_same_error(
+    shape: str,
+    code: str,
+    message: str,
+    status: int,
+    error: type[DashScopeError],
+    ask: Ask,
+    service: Scripted,
+) -> None:
+    SHAPES[shape](service, code, message, status)
+
+    with pytest.raises(DashScopeError) as caught:
+        await ask(service.model(), "hi")
+
+    assert type(caught.value) is error
+    assert (caught.value.code, caught.value.request_id) == (code, ID)
+    assert message in str(caught.value)
+    if "200" not in shape and "stream" not in shape and "blank" not in shape:
+        assert caught.value.status_code == status
+
+
+FREE = "Free allocated quota exceeded."
+TABLE = [
+    ("InvalidParameter.DataInspection", "x", 400, DashScopeInvalidRequestError),
+    ("invalid_parameter_error", "x", 400, DashScopeInvalidRequestError),
+    ("BadRequest.EmptyInput", "x", 400, DashScopeInvalidRequestError),
+    ("InvalidURL", "x", 400, DashScopeInvalidRequestError),
+    ("UnsupportedOperation", "x", 400, DashScopeInvalidRequestError),
+    (
+        "InvalidParameter",
+        "<400> InternalError.Algo.InvalidParameter: bad param",
+        400,
+        DashScopeInvalidRequestError,
+    ),
+    ("InternalError.Algo.InvalidParameter", "bad param", 400, DashScopeInvalidRequestError),
+    (
+        "InvalidParameter",
+        "<400> InternalError.Algo.InvalidParameter: Range of input length should be [1, 98304]",
+        400,
+        DashScopeContextOverflowError,
+    ),
+    (
+        "InvalidParameter",
+        "This model's maximum context length is 131072 tokens.",
+        400,
+        DashScopeContextOverflowError,
+    ),
+    (
+        "DataInspectionFailed",
+        "Input data may contain inappropriate content.",
+        400,
+        DataInspectionFailed,
+    ),
+    ("data_inspection_failed", "x", 400, DataInspectionFailed),
+    ("CustomRoleBlocked", "x", 400, DataInspectionFailed),
+    ("FaqRuleBlocked", "x", 400, DataInspectionFailed),
+    ("IPInfringementSuspect", "x", 400, DataInspectionFailed),
+    ("Arrearage", "Access denied, account in arrears.", 400, DashScopeQuotaExceededError),
+    ("invalid_api_key", "x", 401, DashScopeAuthenticationError),
+    ("NOT AUTHORIZED", "x", 401, DashScopeAuthenticationError),
+    ("AccessDenied.Unpurchased", "x", 403, DashScopePermissionDeniedError),
+    ("Model.AccessDenied", "x", 403, DashScopePermissionDeniedError),
+    ("Workspace.AccessDenied", "x", 403, DashScopePermissionDeniedError),
+    ("AllocationQuota.FreeTierOnly", "x", 403, DashScopeQuotaExceededError),
+    ("ModelNotFound", "Model not exist.", 404, DashScopeNotFoundError),
+    ("model_not_found", "x", 404, DashScopeNotFoundError),
+    ("Model.NotExist", "x", 404, DashScopeNotFoundError),
+    ("model_not_supported", "x", 404, DashScopeNotFoundError),
+    ("WorkSpaceNotFound", "x", 404, DashScopeNotFoundError),
+    ("InvalidParameter", "Model not exist.", 400, DashScopeNotFoundError),
+    ("Throttling", "x", 429, DashScopeRateLimitError),
+    ("Throttling.BurstRate", "x", 429, DashScopeRateLimitError),
+    ("Throttling.Concurrency", "x", 429, DashScopeRateLimitError),
+    ("LimitRequests", "x", 429, DashScopeRateLimitError),
+    ("limit_requests", "x", 429, DashScopeRateLimitError),
+    ("Throttling.AllocationQuota", "Allocated quota exceeded", 429, DashScopeRateLimitError),
+    ("insufficient_quota", "Allocated quota exceeded", 429, DashScopeRateLimitError),
+    ("Throttling.AllocationQuota", FREE, 429, DashScopeQuotaExceededError),
+    ("insufficient_quota", FREE, 429, DashScopeQuotaExceededError),
+    ("CommodityNotPurchased", "x", 429, DashScopeQuotaExceededError),
+    ("PrepaidBillOverdue", "x", 429, DashScopeQuotaExceededError),
+    ("PostpaidBillOverdue", "x", 429, DashScopeQuotaExceededError),
+    ("BudgetLimitExceeded", "x", 429, DashScopeQuotaExceededError),
+    ("InternalError", "x", 500, DashScopeServerError),
+    ("InternalError.Timeout", "x", 500, DashScopeTimeoutError),
+    ("internal_error", "x", 500, DashScopeServerError),
+    ("SystemError", "x", 500, DashScopeServerError),
+    ("ModelServiceFailed", "x", 500, DashScopeServerError),
+    ("RequestTimeOut", "x", 408, DashScopeTimeoutError),
+    ("ResponseTimeout", "x", 500, DashScopeTimeoutError),
+    ("InternalError", "<429> InternalError.Algo: busy", 500, DashScopeRateLimitError),
+    ("ModelServingError", "x", 503, DashScopeServerError),
+    ("ModelUnavailable", "x", 503, DashScopeServerError),
+    ("ServiceUnavailable", "x", 503, DashScopeServerError),
+    ("GatewayTimeout", "x", 504, DashScopeTimeoutError),
+    # Codes that nobody has told us of: the status decides.
+    ("Brand.New", "x", 400, DashScopeInvalidRequestError),
+    ("Brand.New", "x", 418, DashScopeInvalidRequestError),
+    ("Brand.New", "x", 429, DashScopeRateLimitError),
+    ("Brand.New", "x", 503, DashScopeServerError),
+    (None, "", None, DashScopeServerError),
+]
+RETRYABLE = (
+    DashScopeRateLimitError,
+    DashScopeServerError,
+    DashScopeTimeoutError,
+    DashScopeConnectionError,
+)
+
+
+@pytest.mark.parametrize(("code", "message", "status", "error"), TABLE)
+def test_a_code_means_what_the_documentation_says(
+    code: str | None, message: str, status: int | None, error: type[DashScopeError]
+) -> None:
+    actual = error_from_service(message, code=code, status_code=status)
+    assert type(actual) is error
+    assert actual.is_retryable == issubclass(error, RETRYABLE)
+
+
+@pytest.mark.parametrize(
+    ("message", "side"),
+    [
+        ("Input data may contain inappropriate content.", "input"),
+        ("Output data may contain inappropriate content.", "output"),
+        ("<400> InternalError.Algo.DataInspectionFailed: Output data may contain", "output"),
+        ("Blocked.", None),
+    ],
+)
+def test_content_inspection_says_which_side(message: str, side: str | None) -> None:
+    error = error_from_service(message, code="DataInspectionFailed", status_code=400)
+    assert isinstance(error, DataInspectionFailed)
+    assert error.side == side
+
+
+@pytest.mark.parametrize(
+    ("header", "value", "retryable"),
+    [("x-should-retry", "false", False), ("x-should-retry", "true", True)],
+)
+def test_the_server_may_say_whether_a_retry_helps(header: str, value: str, retryable: bool) -> None:
+    for code in ("Throttling", "InvalidParameter"):
+        assert error_from_service("x", code=code, headers={header: value}).is_retryable is retryable
+
+
+# --- The tree ---
+
+
+def subclasses(cls: type[DashScopeError]) -> list[type[DashScopeError]]:
+    return [cls, *(deeper for sub in cls.__subclasses__() for deeper in subclasses(sub))]
+
+
+@pytest.mark.parametrize("error", subclasses(DashScopeError))
+def test_every_error_is_langchains_is_drawn_and_has_a_hint(error: type[DashScopeError]) -> None:
+    assert issubclass(error, core.ModelError)
+    assert error.__name__ in (errors.__doc__ or "")
+    assert "is_retryable" not in vars(DashScopeError)
+    if not issubclass(error, DashScopeInputError):  # their text says it, case by case
+        assert error.hint
+        assert str(error("It broke")).startswith("It broke. ")
+
+
+@pytest.mark.parametrize(
+    ("ours", "cores"),
+    [
+        (DashScopeAuthenticationError, core.ModelAuthenticationError),
+        (DashScopePermissionDeniedError, core.ModelPermissionDeniedError),
+        (DashScopeQuotaExceededError, core.ModelPermissionDeniedError),
+        (DashScopeNotFoundError, core.ModelNotFoundError),
+        (DashScopeInvalidRequestError, core.ModelInvalidRequestError),
+        (DashScopeContextOverflowError, core.ContextOverflowError),
+        (DataInspectionFailed, core.ModelInvalidRequestError),
+        (DashScopeInputError, core.ModelInvalidRequestError),
+        (DashScopeUnsupportedError, ValueError),
+        (DashScopeRateLimitError, core.ModelRateLimitError),
+        (DashScopeServerError, core.ModelAPIError),
+        (DashScopeTimeoutError, core.ModelTimeoutError),
+        (DashScopeConnectionError, core.ModelConnectionError),
+        (DashScopeStreamCutError, core.ModelConnectionError),
+    ],
+)
+def test_an_error_is_also_langchains_error_for_the_condition(
+    ours: type[DashScopeError], cores: type[Exception]
+) -> None:
+    assert issubclass(ours, cores)
+
+
+@pytest.mark.parametrize("error", subclasses(DashScopeError))
+def test_an_error_survives_pickling_without_the_answer(error: type[DashScopeError]) -> None:
+    from langchain_core.messages import AIMessage  # noqa: PLC0415
+
+    original = error("It broke", code="C", status_code=500, request_id="r", retry_after=2.0)
+    original.partial_message = AIMessage("half an answer")
+    for other in (pickle.loads(pickle.dumps(original)), copy.copy(original)):
+        assert type(other) is error
+        assert str(other) == str(original)
+        assert (other.code, other.status_code, other.request_id) == ("C", 500, "r")
+        assert other.partial_message is None
+
+
+def test_a_key_in_a_message_is_blotted_out() -> None:
+    error = error_from_service("Incorrect API key provided: sk-0123456789abcdef.", status_code=401)
+    assert "0123456789abcdef" not in f"{error} {error!r} {error.args}"
+
+
+def test_a_long_message_is_shortened() -> None:
+    assert len(str(error_from_service("x" * 100_000, status_code=500))) < 1000
+
+
+@pytest.mark.parametrize(
+    ("model", "instead"),
+    [
+        ("deepseek-r1", "use deepseek-v4-pro instead"),
+        ("deepseek-v3.2", "switched off since 2026-10-10"),
+    ],
+)
+async def test_a_model_that_is_off_names_what_to_use_instead(
+    model: str, instead: str, ask: Ask, service: Scripted
+) -> None:
+    service.answer(body("ModelNotFound", "Model not exist."), status=404)
+    with pytest.raises(DashScopeNotFoundError, match=instead):
+        await ask(service.model(model), "hi")
+
+
+# --- Errors of the network ---
+
+
+@pytest.mark.parametrize(
+    ("foreign", "ours"),
+    [
+        (httpx.ConnectTimeout("slow"), DashScopeTimeoutError),
+        (httpx.ReadTimeout("slow"), DashScopeTimeoutError),
+        (httpx.WriteTimeout("slow"), DashScopeTimeoutError),
+        (httpx.PoolTimeout("slow"), DashScopeTimeoutError),
+        (httpx.ConnectError("refused"), DashScopeConnectionError),
+        (httpx.ProxyError("no"), DashScopeConnectionError),
+        (httpx.RemoteProtocolError("eh"), DashScopeConnectionError),
+        (httpx.LocalProtocolError("illegal header"), DashScopeInputError),
+        (httpx.UnsupportedProtocol("ftp"), DashScopeInputError),
+        (httpx.DecodingError("gzip"), DashScopeServerError),
+    ],
+)
+async def test_no_error_of_httpx_escapes_and_the_key_stays_out_of_its_cause(
+    foreign: httpx.RequestError, ours: type[DashScopeError], ask: Ask, service: Scripted
+) -> None:
+    foreign.request = httpx.Request("POST", "https://x", headers={"Authorization": "Bearer sk-k"})
+    service.fail(foreign)
+    with pytest.raises(DashScopeError) as caught:
+        await ask(service.model(), "hi")
+    assert type(caught.value) is ours
+    assert caught.value.__cause__ is foreign
+    assert "authorization" not in foreign.request.headers
+
+
+@pytest.mark.parametrize(
+    ("answer", "headers", "status", "error"),
+    [
+        ("<html>Bad gateway</html>", {"content-type": "text/html"}, 502, DashScopeServerError),
+        ("<html>Hello</html>", {"content-type": "text/html"}, 200, DashScopeServerError),
+        ("<html>No</html>", {"content-type": "text/html"}, 403, DashScopePermissionDeniedError),
+        ("", JSON, 200, DashScopeServerError),
+        ("", {}, 500, DashScopeServerError),
+        ("[]", JSON, 200, DashScopeServerError),
+        ("null", JSON, 200, DashScopeServerError),
+        ('{"output": {}}', JSON, 200, DashScopeServerError),
+        ('{"output": {"choices": []}}', JSON, 200, DashScopeServerError),
+        ("{" * 100_000, JSON, 200, DashScopeServerError),
+        ("[" * 100_000, JSON, 200, DashScopeServerError),
+        ('{"output": {"cho', JSON, 200, DashScopeServerError),
+        ("data:not json\n\n", EVENTS, 200, DashScopeStreamCutError),
+        ("data:" + "[" * 100_000 + "\n\n", EVENTS, 200, DashScopeStreamCutError),
+        ("", EVENTS, 200, DashScopeStreamCutError),
+        ("hello", EVENTS, 200, DashScopeStreamCutError),
+        ("", {"location": "https://else.test"}, 302, DashScopeInvalidRequestError),
+    ],
+)
+async def test_what_is_no_answer_is_an_error_that_does_not_quote_it(
+    answer: str,
+    headers: dict[str, str],
+    status: int,
+    error: type[DashScopeError],
+    ask: Ask,
+    service: Scripted,
+) -> None:
+    service.answer(answer, headers=headers, status=status)
+    with pytest.raises(DashScopeError) as caught:
+        await ask(service.model(), "hi")
+    assert type(caught.value) is error
+    assert "html>" not in str(caught.value)
+
+
+WRONG: list[Any] = [None, 0, -1, 1.5, True, "x", [], ["x"], {}, {"x": 1}, [None], 10**30]
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=repr)
+@pytest.mark.parametrize(
+    "path",
+    [
+        ("request_id",),
+        ("usage",),
+        ("usage", "input_tokens"),
+        ("usage", "output_tokens_details"),
+        ("usage", "prompt_tokens_details"),
+        ("output", "search_info"),
+        ("output", "choices", 0, "index"),
+        ("output", "choices", 0, "message"),
+        ("output", "choices", 0, "message", "content"),
+        ("output", "choices", 0, "message", "reasoning_content"),
+        ("output", "choices", 0, "message", "tool_calls"),
+        ("output", "choices", 0, "message", "tool_calls", 0),
+        ("output", "choices", 0, "message", "tool_calls", 0, "function"),
+        ("output", "choices", 0, "message", "tool_calls", 0, "function", "name"),
+        ("output", "choices", 0, "message", "tool_calls", 0, "function", "arguments"),
+        ("output", "choices", 0, "finish_reason"),
+        ("output", "choices", 0),
+        ("output", "choices"),
+        ("output",),
+    ],
+    ids=str,
+)
+async def test_a_field_of_the_wrong_type_gives_an_answer_or_an_error_of_ours(
+    path: tuple[Any, ...], wrong: Any, service: Scripted
+) -> None:
+    answer: Any = {
+        "output": {
+            "choices": [
+                {
+                    "index": 0,
+                    "finish_reason": "stop",
+                    "message": {
+                        "content": "hi",
+                        "reasoning_content": "hm",
+                        "tool_calls": [
+                            {"id": "1", "index": 0, "function": {"name": "f", "arguments": "{}"}}
+                        ],
+                    },
+                }
+            ],
+            "search_info": {"search_results": []},
+        },
+        "usage": {
+            "input_tokens": 1,
+            "output_tokens": 1,
+            "total_tokens": 2,
+            "output_tokens_details": {"reasoning_tokens": 1},
+            "prompt_tokens_details": {"cached_tokens": 1},
+        },
+        "request_id": ID,
+    }
+    holder = answer
+    for key in path[:-1]:
+        holder = holder[key]
+    holder[path[-1]] = wrong
+    service.answer(answer)
+    service.answer(f"data:{json.dumps(answer)}\n\n")
+    for _ in range(2):
+        try:
+            message = service.model().invoke("hi")
+        except DashScopeError:
+            continue
+        assert isinstance(message.content, str)

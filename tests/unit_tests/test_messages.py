@@ -1,0 +1,248 @@
+"""What of a conversation reaches the wire, whoever wrote it, and what is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from langchain_core.messages import (
+    AIMessage,
+    BaseMessage,
+    ChatMessage,
+    FunctionMessage,
+    HumanMessage,
+    SystemMessage,
+    ToolMessage,
+)
+
+from langchain_dashscope_deepseek import DashScopeInputError, DashScopeUnsupportedError
+from tests.unit_tests.conftest import Ask, Scripted, answer_of
+
+USER = {"role": "user", "content": "hi"}
+ARGS = '{"city": "杭州"}'
+WIRE_CALL = {
+    "index": 0,
+    "id": "call_1",
+    "type": "function",
+    "function": {"name": "get_weather", "arguments": ARGS},
+}
+CALL: Any = {"type": "tool_call", "id": "call_1", "name": "get_weather", "args": {"city": "杭州"}}
+RESULT = ToolMessage("sunny", tool_call_id="call_1")
+WIRE_RESULT = {"role": "tool", "content": "sunny", "tool_call_id": "call_1"}
+
+
+async def sent(ask: Ask, service: Scripted, messages: Any, **settings: Any) -> list[dict[str, Any]]:
+    service.answer(answer_of())
+    await ask(service.model(**settings), messages)
+    result: list[dict[str, Any]] = service.sent["input"]["messages"]
+    return result
+
+
+@pytest.mark.parametrize(
+    ("message", "wire"),
+    [
+        (HumanMessage("hi"), USER),
+        (HumanMessage("hi", name="ann"), USER),
+        (HumanMessage([{"type": "text", "text": "a"}, "b"]), {"role": "user", "content": "a\nb"}),
+        (HumanMessage(content_blocks=[{"type": "text", "text": "hi"}]), USER),
+        (HumanMessage([{"text": "hi"}]), USER),
+        (ChatMessage(content="hi", role="user"), USER),
+    ],
+)
+async def test_a_human_message_becomes_one_string(
+    message: BaseMessage, wire: dict[str, Any], ask: Ask, service: Scripted
+) -> None:
+    """Text models refuse lists."""
+    assert await sent(ask, service, [message]) == [wire]
+
+
+@pytest.mark.parametrize(
+    ("message", "content"),
+    [
+        (SystemMessage("be brief"), "be brief"),
+        (SystemMessage([{"type": "text", "text": "be brief"}]), "be brief"),
+        (ChatMessage(content="be brief", role="system"), "be brief"),
+        (ChatMessage(content="be brief", role="developer"), "be brief"),
+    ],
+)
+async def test_a_system_message_leads(
+    message: BaseMessage, content: str, ask: Ask, service: Scripted
+) -> None:
+    assert await sent(ask, service, [message, HumanMessage("hi")]) == [
+        {"role": "system", "content": content},
+        USER,
+    ]
+
+
+async def test_system_messages_at_the_beginning_become_one(ask: Ask, service: Scripted) -> None:
+    """The service documents one."""
+    conversation = [SystemMessage("a"), SystemMessage("b"), HumanMessage("hi")]
+    assert await sent(ask, service, conversation) == [{"role": "system", "content": "a\n\nb"}, USER]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        AIMessage("hello"),
+        ChatMessage(content="hello", role="assistant"),
+        AIMessage([{"type": "text", "text": "hel"}, {"type": "text", "text": "lo"}]),
+        AIMessage([{"type": "thinking", "thinking": "hm", "signature": "x"}, "hello"]),
+        AIMessage([{"type": "reasoning", "reasoning": "hm"}, {"type": "text", "text": "hello"}]),
+        AIMessage([{"type": "redacted_thinking", "data": "x"}, {"type": "text", "text": "hello"}]),
+        AIMessage([{"type": "output_text", "text": "hello", "annotations": []}]),
+        AIMessage("hello", additional_kwargs={"reasoning_content": "hm"}),
+    ],
+)
+async def test_an_ai_message_gives_its_text_and_nothing_else(
+    message: BaseMessage, ask: Ask, service: Scripted
+) -> None:
+    wire = await sent(ask, service, [HumanMessage("hi"), message, HumanMessage("hi")])
+    assert wire == [USER, {"role": "assistant", "content": "hello"}, USER]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        AIMessage("", tool_calls=[CALL]),
+        AIMessage(
+            [{"type": "tool_use", "id": "call_1", "name": "get_weather", "input": CALL["args"]}]
+        ),
+        AIMessage(content_blocks=[CALL]),
+        AIMessage(
+            "",
+            additional_kwargs={
+                "tool_calls": [
+                    {
+                        "id": "call_1",
+                        "type": "function",
+                        "function": {"name": "get_weather", "arguments": ARGS},
+                    }
+                ]
+            },
+        ),
+        AIMessage(
+            [{"type": "tool_use", "id": "call_1", "name": "get_weather", "input": {}}],
+            tool_calls=[CALL],
+        ),
+    ],
+)
+async def test_a_tool_call_goes_back_wherever_it_was_kept(
+    message: BaseMessage, ask: Ask, service: Scripted
+) -> None:
+    conversation = [HumanMessage("hi"), message, RESULT]
+    assert await sent(ask, service, conversation, enable_thinking=False) == [
+        USER,
+        {"role": "assistant", "content": "", "tool_calls": [WIRE_CALL]},
+        WIRE_RESULT,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ("sunny", "sunny"),
+        ("", ""),
+        ([{"type": "text", "text": "sunny"}, "warm"], "sunny\nwarm"),
+        ([{"temperature": 20, "ort": "杭州"}], '{"temperature": 20, "ort": "杭州"}'),
+    ],
+)
+async def test_a_tool_message_becomes_one_string(
+    content: Any, text: str, ask: Ask, service: Scripted
+) -> None:
+    conversation = [
+        HumanMessage("hi"),
+        AIMessage("", tool_calls=[CALL]),
+        ToolMessage(content, tool_call_id="call_1"),
+    ]
+    wire = await sent(ask, service, conversation)
+    assert wire[-1] == {**WIRE_RESULT, "content": text}
+
+
+# --- Reasoning ---
+
+REASONED = AIMessage("", tool_calls=[CALL], additional_kwargs={"reasoning_content": "hm"})
+REASONED_V1 = AIMessage(content_blocks=[{"type": "reasoning", "reasoning": "hm"}, CALL])
+FOREIGN = AIMessage("", tool_calls=[CALL])
+
+
+@pytest.mark.parametrize(
+    ("message", "settings", "reasoning"),
+    [
+        (REASONED, {"model": "deepseek-v4-pro"}, "hm"),
+        (REASONED_V1, {"model": "deepseek-v4-pro"}, "hm"),
+        (FOREIGN, {"model": "deepseek-v4-pro"}, ""),
+        (REASONED, {"model": "deepseek-v4-pro", "enable_thinking": False}, None),
+        (REASONED, {"model": "deepseek-v3.2"}, None),
+        (REASONED, {"model": "deepseek-v3.2", "enable_thinking": True}, "hm"),
+        (REASONED, {"model": "deepseek-r1"}, None),
+        (REASONED, {"model": "deepseek-v3"}, None),
+    ],
+)
+async def test_reasoning_goes_back_with_tool_calls_where_the_row_says_so(
+    message: AIMessage,
+    settings: dict[str, Any],
+    reasoning: str | None,
+    ask: Ask,
+    service: Scripted,
+) -> None:
+    wire = await sent(ask, service, [HumanMessage("hi"), message, RESULT], **settings)
+    assert wire[1].get("reasoning_content") == reasoning
+
+
+async def test_reasoning_of_a_plain_answer_never_goes_back(ask: Ask, service: Scripted) -> None:
+    plain = AIMessage("hello", additional_kwargs={"reasoning_content": "hm"})
+    wire = await sent(ask, service, [HumanMessage("hi"), plain, HumanMessage("hi")])
+    assert wire[1] == {"role": "assistant", "content": "hello"}
+
+
+# --- Refused before anything is sent ---
+
+
+@pytest.mark.parametrize(
+    ("messages", "says"),
+    [
+        ([], "at least one human message"),
+        ([HumanMessage("")], "Message 0 is an empty human message"),
+        ([HumanMessage("hi"), AIMessage("x"), HumanMessage([])], "Message 2 is an empty human"),
+        ([HumanMessage("hi"), AIMessage("hello")], "ends with a ai message.*end it with"),
+        ([HumanMessage("hi"), SystemMessage("now")], "ends with a system message"),
+        ([SystemMessage("now")], "ends with a system message"),
+        ([ChatMessage(content="hi", role="narrator")], "role 'narrator'. Roles: system"),
+        ([FunctionMessage(content="hi", name="f")], "Message 0 is a FunctionMessage"),
+    ],
+)
+async def test_a_conversation_that_cannot_be_answered_is_refused(
+    messages: list[BaseMessage], says: str, ask: Ask, service: Scripted
+) -> None:
+    with pytest.raises(DashScopeInputError, match=says):
+        await ask(service.model(), messages)
+    assert service.requests == []
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        {"type": "image_url", "image_url": {"url": "https://example.com/cat.png"}},
+        {"type": "image", "url": "https://example.com/cat.png"},
+        {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "eA=="}},
+        {"type": "audio", "base64": "eA==", "mime_type": "audio/wav"},
+        {"type": "input_audio", "input_audio": {"data": "eA==", "format": "wav"}},
+        {"type": "video", "url": "https://example.com/cat.mp4"},
+        {"type": "file", "base64": "eA==", "mime_type": "application/pdf"},
+        {"type": "document", "source": {"type": "text", "data": "x"}},
+        {"type": "media", "mime_type": "image/png", "data": "eA=="},
+    ],
+)
+async def test_images_audio_and_files_are_refused(
+    block: dict[str, Any], ask: Ask, service: Scripted
+) -> None:
+    messages = [HumanMessage([{"type": "text", "text": "what is it?"}, block])]
+    with pytest.raises(DashScopeUnsupportedError, match="Message 0 holds a block of type"):
+        await ask(service.model(), messages)
+    assert service.requests == []
+
+
+async def test_an_ai_message_that_says_nothing_is_left_out(ask: Ask, service: Scripted) -> None:
+    """An aborted turn must not end a thread for good."""
+    conversation = [HumanMessage("hi"), AIMessage(""), HumanMessage("hi")]
+    assert await sent(ask, service, conversation) == [USER, USER]

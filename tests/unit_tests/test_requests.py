@@ -1,0 +1,367 @@
+"""What is sent, what is left out with a warning, and what is refused before anything is sent."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import pytest
+
+from langchain_dashscope_deepseek import (
+    ChatDashScopeDeepSeek,
+    DashScopeInputError,
+    DashScopeUnsupportedError,
+    DashScopeWarning,
+    ModelCapabilities,
+)
+from tests.unit_tests.conftest import Ask, Scripted, answer_of
+
+TOOL = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "description": "Get the weather.",
+        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
+    },
+}
+ALL: dict[str, Any] = {
+    "enable_thinking": True,
+    "thinking_budget": 100,
+    "reasoning_effort": "max",
+    "temperature": 0.5,
+    "top_p": 0.9,
+    "max_tokens": 50,
+    "max_completion_tokens": 60,
+    "seed": 1,
+    "stop": ["end"],
+    "enable_search": True,
+    "search_options": {"forced_search": True},
+}
+
+
+async def test_no_defaults_of_our_own_are_sent(ask: Ask, service: Scripted) -> None:
+    service.answer(answer_of())
+    await ask(service.model(), "你好")
+    assert service.sent == {
+        "model": "deepseek-v4-pro",
+        "input": {"messages": [{"role": "user", "content": "你好"}]},
+        "parameters": {"result_format": "message", "incremental_output": True},
+    }
+    assert "你好".encode() in service.requests[-1].content
+
+
+async def test_every_parameter_is_sent_as_it_is(ask: Ask, service: Scripted) -> None:
+    service.answer(answer_of())
+    await ask(service.model(**ALL), "hi")
+    assert service.parameters == ALL
+
+
+@pytest.mark.parametrize("name", ALL)
+async def test_every_parameter_can_be_given_for_one_call(
+    name: str, ask: Ask, service: Scripted
+) -> None:
+    service.answer(answer_of())
+    other = {"enable_thinking": False, "temperature": 0.1, "stop": ["x"]}.get(name, ALL[name])
+    await ask(service.model(**{**ALL, "enable_thinking": True}), "hi", **{name: other})
+    assert service.parameters[name] == other
+
+
+def test_a_bound_parameter_goes_over_the_setting(service: Scripted) -> None:
+    service.answer(answer_of())
+    service.model(temperature=1).bind(temperature=0, stop=["a"]).invoke("hi")
+    assert service.parameters == {"temperature": 0, "stop": ["a"]}
+
+
+@pytest.mark.parametrize("stop", ["a", ["a", "b"], [108386, 104307], [[108386, 104307], [35946]]])
+def test_stop_is_a_string_strings_or_tokens(stop: Any, service: Scripted) -> None:
+    service.answer(answer_of())
+    service.model(stop=stop).invoke("hi")
+    assert service.parameters == {"stop": stop}
+
+
+@pytest.mark.parametrize("stop", [["a", 1], [1, [2]], [1.5], {"a": 1}, 5])
+async def test_a_mixed_stop_is_refused(stop: Any, ask: Ask, service: Scripted) -> None:
+    with pytest.raises(DashScopeInputError, match="stop takes a string or a list"):
+        await ask(service.model(), "hi", stop=stop)
+    assert service.requests == []
+
+
+def test_an_empty_stop_is_none(service: Scripted) -> None:
+    service.answer(answer_of())
+    service.model(stop=[]).invoke("hi")
+    assert service.parameters == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("temperature", "hot"), ("top_p", True), ("seed", 1.5)]
+)
+async def test_a_wrong_value_for_one_call_is_refused(
+    name: str, value: Any, ask: Ask, service: Scripted
+) -> None:
+    with pytest.raises(DashScopeInputError, match=f"{name} takes"):
+        await ask(service.model(), "hi", **{name: value})
+    assert service.requests == []
+
+
+async def test_an_unknown_parameter_is_refused(ask: Ask, service: Scripted) -> None:
+    with pytest.raises(DashScopeInputError, match=r"top_k.*model_kwargs"):
+        await ask(service.model(), "hi", top_k=3)
+
+
+async def test_model_kwargs_are_forwarded_untouched(ask: Ask, service: Scripted) -> None:
+    service.answer(answer_of())
+    await ask(service.model(model_kwargs={"top_k": 3, "temperature": 5}, temperature=1), "hi")
+    assert service.parameters == {"top_k": 3, "temperature": 5}
+
+
+@pytest.mark.parametrize("name", ["result_format", "incremental_output"])
+def test_model_kwargs_do_not_break_the_reading(name: str, service: Scripted) -> None:
+    with pytest.raises(DashScopeInputError, match=name):
+        service.model(model_kwargs={name: False}).invoke("hi")
+
+
+@pytest.mark.parametrize("value", ["\ud800", float("nan"), object()])
+async def test_what_cannot_be_sent_is_refused(value: Any, ask: Ask, service: Scripted) -> None:
+    with pytest.raises(DashScopeInputError, match=r"cannot carry"):
+        await ask(service.model(model_kwargs={"x": value}), "hi")
+    assert service.requests == []
+
+
+# --- Streaming underneath ---
+
+
+@pytest.mark.parametrize(
+    ("model", "settings", "streams"),
+    [
+        ("deepseek-v4-pro", {}, True),
+        ("deepseek-v4-pro", {"enable_thinking": False}, False),
+        ("deepseek-v4-pro", {"streaming": False}, False),
+        ("deepseek-v4-pro", {"disable_streaming": True}, False),
+        ("deepseek-v3.2", {}, False),
+        ("deepseek-v3.2", {"enable_thinking": True}, True),
+        ("deepseek-v3.1", {"enable_thinking": True}, True),
+        ("deepseek-v3.1", {"enable_thinking": True, "streaming": False}, True),
+        ("deepseek-v3.1", {"streaming": False}, False),
+        ("deepseek-r1", {}, True),
+        ("deepseek-v3", {}, False),
+        ("some-new-model", {}, True),
+        ("some-new-model", {"streaming": False}, False),
+    ],
+)
+async def test_invoke_streams_underneath_while_the_model_thinks(
+    model: str, settings: dict[str, Any], streams: bool, service: Scripted
+) -> None:
+    """A connection that is silent for minutes is what proxies cut."""
+    service.answer(answer_of())
+    for style in ("invoke", "ainvoke"):
+        if style == "invoke":
+            service.model(model, **settings).invoke("hi")
+        else:
+            await service.model(model, **settings).ainvoke("hi")
+        assert ("x-dashscope-sse" in service.requests[-1].headers) == streams
+        assert service.sent["parameters"].get("incremental_output", False) == streams
+
+
+# --- Knobs ---
+
+KNOBS = [
+    ("deepseek-r1", "temperature", 0.5),
+    ("deepseek-r1", "top_p", 0.5),
+    ("deepseek-r1", "enable_thinking", False),
+    ("deepseek-r1", "presence_penalty", 1),
+    ("deepseek-r1-distill-llama-8b", "temperature", 0.5),
+    ("deepseek-v3", "enable_thinking", True),
+    ("deepseek-v3", "thinking_budget", 10),
+    ("deepseek-v3", "reasoning_effort", "high"),
+    ("deepseek-v3.2", "reasoning_effort", "high"),
+    ("deepseek-v3.2", "repetition_penalty", 1.1),
+    ("deepseek-v4-pro", "repetition_penalty", 1.1),
+    ("deepseek-v4-pro", "presence_penalty", 1),
+    ("deepseek-v4-pro", "reasoning_effort", "low"),
+]
+
+
+@pytest.mark.parametrize(("model", "name", "value"), KNOBS)
+async def test_a_knob_that_does_nothing_is_left_out_with_a_warning(
+    model: str, name: str, value: Any, ask: Ask, service: Scripted
+) -> None:
+    """People switch models for one call, and that must not fail."""
+    service.answer(answer_of())
+    with pytest.warns(DashScopeWarning, match=f"{name} was left out of the request to {model}"):
+        await ask(service.model(), "hi", **{"model": model, name: value})
+    assert name not in service.parameters
+
+
+@pytest.mark.parametrize(
+    ("model", "name", "value"),
+    [
+        ("deepseek-r1", "enable_thinking", True),
+        ("deepseek-r1", "thinking_budget", 10),
+        ("deepseek-r1", "max_tokens", 10),
+        ("deepseek-v3.1", "repetition_penalty", 1.1),
+        ("deepseek-v3.2-exp", "repetition_penalty", 1.1),
+        ("deepseek-v4-pro-0813", "reasoning_effort", "low"),
+        ("deepseek-v4-flash", "reasoning_effort", "xhigh"),
+        ("some-new-model", "presence_penalty", 1),
+    ],
+)
+async def test_a_knob_that_works_is_sent(
+    model: str, name: str, value: Any, ask: Ask, service: Scripted
+) -> None:
+    service.answer(answer_of())
+    await ask(service.model(), "hi", **{"model": model, name: value})
+    assert service.parameters == {name: value}
+
+
+def test_constructing_and_binding_warn_of_nothing() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ChatDashScopeDeepSeek(model="deepseek-r1", temperature=0).bind(top_p=0.5)
+
+
+# --- Features ---
+
+
+@pytest.mark.parametrize("model", ["deepseek-r1-distill-qwen-7b", "deepseek-r1-distill-llama-70b"])
+async def test_tools_on_a_model_without_are_refused(
+    model: str, ask: Ask, service: Scripted
+) -> None:
+    """Tools sent to a model without them give an empty reply."""
+    with pytest.raises(DashScopeUnsupportedError, match=r"Models that do: deepseek-v4-pro"):
+        await ask(service.model(model), "hi", tools=[TOOL])
+    with pytest.raises(ValueError, match=model):
+        service.model(model).bind_tools([TOOL])
+    assert service.requests == []
+
+
+@pytest.mark.parametrize("model", ["deepseek-v3.1", "deepseek-v3.2-exp"])
+async def test_tools_on_a_model_that_has_none_while_thinking_name_the_switch(
+    model: str, ask: Ask, service: Scripted
+) -> None:
+    service.answer(answer_of())
+    bound = service.model(model).bind_tools([TOOL])
+    with pytest.raises(DashScopeUnsupportedError, match="set enable_thinking=False"):
+        await ask(bound, "hi", enable_thinking=True)
+    with pytest.raises(DashScopeUnsupportedError, match="set enable_thinking=False"):
+        service.model(model, enable_thinking=True).bind_tools([TOOL])
+    assert service.requests == []
+    await ask(bound, "hi")
+    assert service.parameters == {"tools": [TOOL]}
+
+
+async def test_tools_on_an_unknown_model_ask_for_a_row(ask: Ask, service: Scripted) -> None:
+    service.answer(answer_of())
+    model = service.model("some-new-model")
+    with pytest.raises(DashScopeUnsupportedError, match=r"capabilities=ModelCapabilities\("):
+        await ask(model.bind_tools([TOOL]), "hi")
+    declared = service.model("some-new-model", capabilities=ModelCapabilities(tools="always"))
+    await ask(declared.bind_tools([TOOL]), "hi")
+    assert service.parameters == {"tools": [TOOL]}
+
+
+@pytest.mark.parametrize("model", ["deepseek-v3.2", "deepseek-r1", "deepseek-v3"])
+async def test_json_on_a_model_without_is_refused(model: str, ask: Ask, service: Scripted) -> None:
+    with pytest.raises(
+        DashScopeUnsupportedError, match=r"json_object.*Models that do: deepseek-v4"
+    ):
+        await ask(service.model(model), "json", response_format={"type": "json_object"})
+    assert service.requests == []
+
+
+async def test_json_schema_is_refused_everywhere(ask: Ask, service: Scripted) -> None:
+    with pytest.raises(DashScopeUnsupportedError, match="No DeepSeek model on DashScope does"):
+        await ask(service.model(), "json", response_format={"type": "json_schema"})
+
+
+async def test_json_needs_the_word(ask: Ask, service: Scripted) -> None:
+    service.answer(answer_of())
+    wanted = {"response_format": {"type": "json_object"}}
+    with pytest.raises(DashScopeInputError, match="'json'"):
+        await ask(service.model(), "hi", **wanted)
+    await ask(service.model(), "as JSON", **wanted)
+    assert service.parameters == {**wanted, "enable_thinking": False}
+
+
+async def test_json_with_thinking_by_name_is_refused(ask: Ask, service: Scripted) -> None:
+    with pytest.raises(DashScopeInputError, match="set enable_thinking=False"):
+        await ask(
+            service.model(enable_thinking=True), "json", response_format={"type": "json_object"}
+        )
+
+
+async def test_search_on_a_model_without_is_refused(ask: Ask, service: Scripted) -> None:
+    with pytest.raises(DashScopeUnsupportedError, match="enable_search"):
+        await ask(service.model("deepseek-r1-distill-llama-8b"), "hi", enable_search=True)
+
+
+# --- Tools ---
+
+
+@pytest.mark.parametrize(
+    ("choice", "sent"),
+    [
+        ("auto", "auto"),
+        ("none", "none"),
+        ("any", "required"),
+        ("required", "required"),
+        (True, "required"),
+        ("get_weather", {"type": "function", "function": {"name": "get_weather"}}),
+        (
+            {"type": "function", "function": {"name": "get_weather"}},
+            {"type": "function", "function": {"name": "get_weather"}},
+        ),
+        (False, None),
+        (None, None),
+    ],
+)
+def test_a_tool_choice_goes_out_in_the_words_of_the_wire(
+    choice: Any, sent: Any, service: Scripted
+) -> None:
+    service.answer(answer_of())
+    model = service.model(enable_thinking=False)
+    model.bind_tools([TOOL], tool_choice=choice, parallel_tool_calls=True).invoke("hi")
+    assert service.parameters.get("tool_choice") == sent
+    assert service.parameters["parallel_tool_calls"] is True
+
+
+async def test_a_forced_choice_wins_over_thinking_by_default(ask: Ask, service: Scripted) -> None:
+    service.answer(answer_of())
+    model = service.model()
+    await ask(model.bind_tools([TOOL], tool_choice="any"), "hi")
+    assert service.parameters["tool_choice"] == "required"
+    assert service.parameters["enable_thinking"] is False
+    assert model.enable_thinking is None
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"), [("deepseek-v4-pro", {"enable_thinking": True}), ("deepseek-r1", {})]
+)
+async def test_thinking_by_name_wins_over_a_forced_choice(
+    name: str, settings: dict[str, Any], ask: Ask, service: Scripted
+) -> None:
+    service.answer(answer_of())
+    bound = service.model(name, **settings).bind_tools([TOOL], tool_choice="any")
+    with pytest.warns(DashScopeWarning, match="'auto'"):
+        await ask(bound, "hi")
+    assert service.parameters["tool_choice"] == "auto"
+
+
+def test_the_same_tool_twice_is_one(service: Scripted) -> None:
+    service.answer(answer_of())
+    service.model().bind_tools([TOOL, TOOL]).invoke("hi")
+    assert service.parameters["tools"] == [TOOL]
+
+
+@pytest.mark.parametrize("name", ["search", "wetter-für-alle", "a" * 65, "a b", ""])
+async def test_a_name_that_the_service_refuses_is_refused(
+    name: str, ask: Ask, service: Scripted
+) -> None:
+    tool = {"type": "function", "function": {**TOOL["function"], "name": name}}  # type: ignore[dict-item]
+    with pytest.raises(DashScopeInputError, match="refuses a tool named"):
+        await ask(service.model(), "hi", tools=[tool])
+
+
+async def test_two_tools_of_one_name_are_refused(ask: Ask, service: Scripted) -> None:
+    other = {"type": "function", "function": {**TOOL["function"], "description": "Other."}}  # type: ignore[dict-item]
+    with pytest.raises(DashScopeInputError, match="Two different tools"):
+        await ask(service.model(), "hi", tools=[TOOL, other])

@@ -1,0 +1,164 @@
+"""What is asked again, when, and what never is."""
+
+from __future__ import annotations
+
+import logging
+from email.utils import formatdate
+from time import time
+from typing import Any
+
+import httpx
+import pytest
+
+from langchain_dashscope_deepseek import (
+    DashScopeConnectionError,
+    DashScopeError,
+    DashScopeRateLimitError,
+    DashScopeStreamCutError,
+)
+from langchain_dashscope_deepseek._retry import RetryPolicy
+from langchain_dashscope_deepseek._wire import retry_after
+from langchain_dashscope_deepseek.errors import error_from_service
+from tests.unit_tests.conftest import STYLES, Ask, Scripted, answer_of, transcript
+
+BUSY = {"code": "Throttling", "message": "Slow down.", "request_id": "r"}
+SOON = {"content-type": "application/json", "retry-after-ms": "1"}
+
+
+@pytest.fixture
+def patient(service: Scripted) -> Any:
+    """A model that retries twice."""
+    return service.model(max_retries=2)
+
+
+async def test_a_throttled_call_is_asked_again(ask: Ask, service: Scripted, patient: Any) -> None:
+    """Also where the opening of a stream was refused."""
+    service.answer(BUSY, status=429, headers=SOON)
+    service.answer(BUSY, status=429, headers=SOON)
+    service.answer(transcript("plain_text"))
+    assert (await ask(patient, "hi")).content == "The sky is blue."
+    assert len(service.requests) == 3
+
+
+async def test_after_the_last_retry_the_error_comes(
+    ask: Ask, service: Scripted, patient: Any
+) -> None:
+    service.answer(BUSY, status=429, headers=SOON)
+    with pytest.raises(DashScopeRateLimitError):
+        await ask(patient, "hi")
+    assert len(service.requests) == 3
+
+
+async def test_zero_switches_retrying_off(ask: Ask, service: Scripted) -> None:
+    service.answer(BUSY, status=429, headers=SOON)
+    with pytest.raises(DashScopeRateLimitError):
+        await ask(service.model(max_retries=2), "hi", max_retries=0)
+    assert len(service.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("InvalidParameter", "no"),
+        ("InvalidParameter", "<400> InternalError.Algo.InvalidParameter: no"),
+        ("DataInspectionFailed", "Input data may contain inappropriate content."),
+        ("Arrearage", "pay"),
+        ("Throttling.AllocationQuota", "Free allocated quota exceeded."),
+    ],
+)
+async def test_what_a_retry_cannot_mend_is_asked_once(
+    code: str, message: str, ask: Ask, service: Scripted, patient: Any
+) -> None:
+    service.answer({"code": code, "message": message}, status=429)
+    with pytest.raises(DashScopeError):
+        await ask(patient, "hi")
+    assert len(service.requests) == 1
+
+
+async def test_a_stream_is_not_retried_after_its_first_chunk(
+    ask_stream: Ask, service: Scripted, patient: Any
+) -> None:
+    """What the user has seen cannot be taken back."""
+    service.answer(transcript("plain_text").split(b"id:2")[0])
+    with pytest.raises(DashScopeStreamCutError) as caught:
+        await ask_stream(patient, "hi")
+    assert len(service.requests) == 1
+    assert caught.value.partial_message is not None
+
+
+@pytest.mark.parametrize("style", ["invoke", "ainvoke"])
+async def test_an_invoke_that_streams_underneath_is_retried_whole(
+    style: str, service: Scripted, patient: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing was shown, so nothing is doubled."""
+    caplog.set_level(logging.INFO, "langchain_dashscope_deepseek")
+    service.answer(transcript("plain_text").split(b"id:2")[0])
+    service.answer(transcript("plain_text"))
+
+    message = await STYLES[style](patient, "a secret question")
+
+    assert message.content == "The sky is blue."
+    assert len(service.requests) == 2
+    assert "Retry 1 of 2" in caplog.text
+    assert "secret" not in caplog.text
+
+
+async def test_a_connection_error_is_retried(ask: Ask, service: Scripted, patient: Any) -> None:
+    service.fail(httpx.ConnectError("refused"))
+    service.answer(answer_of("hi"))
+    assert (await ask(patient, "hi")).content == "hi"
+
+
+# --- The policy ---
+
+
+def rate_limit(code: str = "Throttling", **facts: Any) -> DashScopeError:
+    return error_from_service("x", code=code, status_code=429, **facts)
+
+
+def test_delays_double_with_jitter_and_stay_bounded() -> None:
+    policy = RetryPolicy(max_retries=10)
+    for failures, longest in enumerate([0.5, 1, 2, 4, 8, 8, 8], start=1):
+        delay = policy.delay(failures, rate_limit())
+        assert delay is not None
+        assert longest * 0.75 <= delay <= longest
+
+
+def test_a_window_of_a_minute_is_waited_out_longer_than_a_burst() -> None:
+    delay = RetryPolicy().delay(1, rate_limit("Throttling.AllocationQuota"))
+    assert delay is not None
+    assert 15 <= delay <= 20
+
+
+def test_the_server_says_how_long() -> None:
+    assert RetryPolicy().delay(1, rate_limit(retry_after=3.5)) == 3.5
+    assert RetryPolicy().delay(1, rate_limit(retry_after=3600)) is None
+
+
+def test_enough_is_enough() -> None:
+    assert RetryPolicy(max_retries=1).delay(2, rate_limit()) is None
+    assert RetryPolicy().delay(1, error_from_service("x", status_code=400)) is None
+    assert RetryPolicy().delay(1, DashScopeConnectionError("x")) is not None
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, None),
+        ({"retry-after": "2"}, 2),
+        ({"retry-after-ms": "1500", "retry-after": "2"}, 1.5),
+        ({"retry-after": "-1"}, None),
+        ({"retry-after": "nan"}, None),
+        ({"retry-after": "inf"}, None),
+        ({"retry-after": "soon"}, None),
+        ({"retry-after": formatdate(time() - 10, usegmt=True)}, 0),
+    ],
+)
+def test_retry_after_is_read(headers: dict[str, str], seconds: float | None) -> None:
+    assert retry_after(headers) == seconds
+
+
+def test_retry_after_may_be_a_date() -> None:
+    seconds = retry_after({"retry-after": formatdate(time() + 30, usegmt=True)})
+    assert seconds is not None
+    assert 25 < seconds <= 30

@@ -1,0 +1,298 @@
+"""The fields: names, defaults, the environment, where requests go, and what stays secret."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from typing import Any
+
+import httpx
+import pytest
+from langchain_core.load import dumps
+from pydantic import ValidationError
+
+from langchain_dashscope_deepseek import (
+    ChatDashScopeDeepSeek,
+    DashScopeAuthenticationError,
+    __version__,
+)
+from tests.unit_tests.conftest import Ask, Scripted, answer_of
+
+BEIJING = "https://dashscope.aliyuncs.com/api/v1"
+KEY = "sk-0123456789abcdef"
+
+
+def chat(**settings: Any) -> ChatDashScopeDeepSeek:
+    return ChatDashScopeDeepSeek(**{"model": "deepseek-v4-pro", **settings})
+
+
+def test_the_model_must_be_named() -> None:
+    with pytest.raises(ValidationError, match="model"):
+        ChatDashScopeDeepSeek()
+
+
+@pytest.mark.parametrize(
+    ("alias", "field", "value"),
+    [
+        ("model_name", "model", "deepseek-v3.2"),
+        ("dashscope_api_key", "api_key", "sk-x"),
+        ("stop_sequences", "stop", ["a"]),
+        ("request_timeout", "timeout", 3.0),
+        ("timeout", "timeout", httpx.Timeout(3, read=9)),
+    ],
+)
+def test_the_usual_names_work_too(alias: str, field: str, value: Any) -> None:
+    settings = {alias: value} if field == "model" else {"model": "deepseek-v4-pro", alias: value}
+    actual = getattr(ChatDashScopeDeepSeek(**settings), field)
+    assert (actual.get_secret_value() if field == "api_key" else actual) == value
+
+
+def test_a_misspelt_setting_is_refused() -> None:
+    with pytest.raises(ValidationError, match=r"Unknown setting: temprature.*model_kwargs"):
+        chat(temprature=0)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "expects"),
+    [
+        ("temperature", 2, "0 to below 2"),
+        ("temperature", -0.1, "0 to below 2"),
+        ("top_p", 0, "above 0 up to 1"),
+        ("top_p", 1.1, "above 0 up to 1"),
+        ("presence_penalty", 3, "-2 to 2"),
+        ("repetition_penalty", 0, "above 0"),
+        ("max_tokens", 0, "at least 1"),
+        ("max_completion_tokens", 0, "at least 1"),
+        ("thinking_budget", 0, "at least 1"),
+        ("seed", -1, "at least 0"),
+        ("max_retries", -1, "greater than or equal to 0"),
+    ],
+)
+def test_a_value_that_no_model_takes_is_refused(setting: str, value: Any, expects: str) -> None:
+    with pytest.raises(ValidationError, match=expects):
+        chat(**{setting: value})
+
+
+def test_none_is_as_good_as_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DASHSCOPE_API_KEY", KEY)
+    monkeypatch.setenv("DASHSCOPE_REGION", "ap-southeast-1")
+    model = chat(api_key=None, base_url=None, region=None, model_kwargs=None, streaming=None)
+    assert model.api_key is not None
+    assert model.base_url == "https://dashscope-intl.aliyuncs.com/api/v1"
+
+
+# --- Where requests go ---
+
+
+@pytest.mark.parametrize(
+    ("settings", "url"),
+    [
+        ({}, BEIJING),
+        ({"region": "cn-beijing"}, BEIJING),
+        ({"region": "ap-southeast-1"}, "https://dashscope-intl.aliyuncs.com/api/v1"),
+        ({"region": "us-east-1"}, "https://dashscope-us.aliyuncs.com/api/v1"),
+        ({"region": "cn-hongkong"}, "https://cn-hongkong.dashscope.aliyuncs.com/api/v1"),
+        (
+            {"region": "eu-central-1", "workspace_id": "ws-1"},
+            "https://ws-1.eu-central-1.maas.aliyuncs.com/api/v1",
+        ),
+        (
+            {"region": "cn-beijing", "workspace_id": "ws-1"},
+            "https://ws-1.cn-beijing.maas.aliyuncs.com/api/v1",
+        ),
+        ({"workspace_id": "ws-1"}, BEIJING),
+        (
+            {"base_url": "https://proxy.test/api/v1/", "region": "us-east-1"},
+            "https://proxy.test/api/v1",
+        ),
+    ],
+)
+def test_region_and_workspace_lead_to_a_url(settings: dict[str, str], url: str) -> None:
+    assert chat(**settings).base_url == url
+
+
+@pytest.mark.parametrize("region", ["eu-central-1", "ap-northeast-1"])
+def test_a_region_without_a_legacy_host_asks_for_a_workspace(region: str) -> None:
+    with pytest.raises(ValidationError, match="set workspace_id"):
+        chat(region=region)
+
+
+@pytest.mark.parametrize("settings", [{"region": "mars"}, {"workspace_id": "evil.host/"}])
+def test_a_region_or_workspace_that_cannot_be_right_is_refused(settings: dict[str, str]) -> None:
+    with pytest.raises(ValidationError, match=r"Regions: cn-beijing, ap-southeast-1, us-east-1"):
+        chat(**settings)
+
+
+@pytest.mark.parametrize("variable", ["DASHSCOPE_HTTP_BASE_URL", "DASHSCOPE_BASE_URL"])
+def test_the_environment_may_hold_the_base_url(
+    variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, "https://env.test/api/v1")
+    monkeypatch.setenv("DASHSCOPE_REGION", "us-east-1")
+    assert chat().base_url == "https://env.test/api/v1"
+
+
+def test_the_older_variable_wins_over_the_newer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DASHSCOPE_HTTP_BASE_URL", "https://older.test/api/v1")
+    monkeypatch.setenv("DASHSCOPE_BASE_URL", "https://newer.test/api/v1")
+    assert chat().base_url == "https://older.test/api/v1"
+
+
+def test_an_argument_beats_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DASHSCOPE_HTTP_BASE_URL", "https://env.test/api/v1")
+    monkeypatch.setenv("DASHSCOPE_WORKSPACE", "ws-env")
+    assert chat(base_url="https://arg.test/api/v1").base_url == "https://arg.test/api/v1"
+    assert chat(region="us-east-1").base_url == "https://ws-env.us-east-1.maas.aliyuncs.com/api/v1"
+    assert chat(workspace_id="ws-arg").workspace_id == "ws-arg"
+
+
+def test_an_empty_variable_is_no_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DASHSCOPE_API_KEY", "DASHSCOPE_HTTP_BASE_URL", "DASHSCOPE_REGION"):
+        monkeypatch.setenv(name, "")
+    assert (chat().base_url, chat().api_key) == (BEIJING, None)
+
+
+async def test_a_request_goes_to_the_one_route_with_these_headers(
+    ask: Ask, service: Scripted
+) -> None:
+    service.answer(answer_of())
+    model = service.model(base_url="https://proxy.test/api/v1", workspace_id="ws-1")
+
+    await ask(model, "hi", enable_thinking=True)
+
+    request = service.requests[-1]
+    assert str(request.url) == (
+        "https://proxy.test/api/v1/services/aigc/text-generation/generation"
+    )
+    headers = {name: request.headers[name] for name in _PROMISED_HEADERS}
+    assert headers == {
+        "authorization": "Bearer sk-test-key",
+        "content-type": "application/json",
+        "accept": "text/event-stream",
+        "x-dashscope-sse": "enable",
+        "x-dashscope-workspace": "ws-1",
+        "user-agent": f"langchain-dashscope-deepseek/{__version__}",
+    }
+
+
+_PROMISED_HEADERS = (
+    *("authorization", "content-type", "accept", "x-dashscope-sse"),
+    *("x-dashscope-workspace", "user-agent"),
+)
+
+
+def test_an_answer_in_one_piece_is_asked_for_without_the_stream_headers(service: Scripted) -> None:
+    service.answer(answer_of())
+    service.model().invoke("hi", enable_thinking=False)
+    assert "x-dashscope-sse" not in service.requests[-1].headers
+    assert service.requests[-1].headers["accept"] == "application/json"
+
+
+def test_default_headers_go_over_ours(service: Scripted) -> None:
+    service.answer(answer_of())
+    headers = {"User-Agent": "mine", "X-DashScope-DataInspection": '{"input":"cip"}'}
+    service.model(default_headers=headers).invoke("hi")
+    assert service.requests[-1].headers["user-agent"] == "mine"
+    assert service.requests[-1].headers["x-dashscope-datainspection"] == '{"input":"cip"}'
+
+
+async def test_timeouts_are_set_per_request(ask: Ask, service: Scripted) -> None:
+    """A client handed in needs none of its own."""
+    service.answer(answer_of())
+    await ask(service.model(timeout=7), "hi")
+    assert service.requests[-1].extensions["timeout"] == dict.fromkeys(
+        ("connect", "read", "write", "pool"), 7.0
+    )
+    await ask(service.model(timeout=7), "hi", timeout=httpx.Timeout(1, read=9))
+    assert service.requests[-1].extensions["timeout"]["read"] == 9
+
+
+def test_silence_may_last_longer_before_an_answer_in_one_piece(service: Scripted) -> None:
+    service.answer(answer_of())
+    model = service.model()
+    model.invoke("hi", enable_thinking=True)
+    assert service.requests[-1].extensions["timeout"]["read"] == 300
+    model.invoke("hi", enable_thinking=False)
+    assert service.requests[-1].extensions["timeout"]["read"] == 1800
+
+
+# --- The key ---
+
+
+async def test_without_a_key_the_first_call_names_the_variable_and_sends_nothing(
+    ask: Ask, service: Scripted
+) -> None:
+    model = service.model(api_key=None)
+    with pytest.raises(DashScopeAuthenticationError, match="DASHSCOPE_API_KEY"):
+        await ask(model, "hi")
+    assert service.requests == []
+
+
+@pytest.mark.parametrize("key", ["sk-\u4f60\u597d", "sk-a b", "sk-a\nb"])
+async def test_a_key_that_cannot_be_one_is_refused_and_not_shown(
+    key: str, ask: Ask, service: Scripted
+) -> None:
+    with pytest.raises(DashScopeAuthenticationError) as caught:
+        await ask(service.model(api_key=key), "hi")
+    assert key not in str(caught.value)
+    assert service.requests == []
+
+
+def test_the_line_end_of_a_key_from_a_file_does_not_matter(service: Scripted) -> None:
+    service.answer(answer_of())
+    service.model(api_key=f"{KEY}\n").invoke("hi")
+    assert service.requests[-1].headers["authorization"] == f"Bearer {KEY}"
+
+
+def test_the_key_is_in_no_text() -> None:
+    model = chat(api_key=KEY, default_headers={"X-Secret": "hush-hush"})
+    for text in (
+        repr(model),
+        str(model),
+        dumps(model),
+        str(model.asdict()),
+        str(model.model_dump()),
+    ):
+        assert KEY not in text
+    assert "hush-hush" not in repr(model)
+    with pytest.raises(ValidationError) as caught:
+        chat(api_key=KEY, temperature=9)
+    assert KEY not in str(caught.value)
+
+
+def test_a_model_can_be_copied_and_pickled_after_use(
+    service: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DASHSCOPE_API_KEY", KEY)
+    service.answer(answer_of())
+    model = chat(temperature=0.5)
+    model._clients.sync()
+    for other in (copy.copy(model), copy.deepcopy(model), model.model_copy(), _pickled(model)):
+        assert other.temperature == 0.5
+        assert other.base_url == BEIJING
+    model.close()
+
+
+def _pickled(model: ChatDashScopeDeepSeek) -> ChatDashScopeDeepSeek:
+    other = pickle.loads(pickle.dumps(model))
+    assert isinstance(other, ChatDashScopeDeepSeek)
+    return other
+
+
+def test_clients_handed_in_are_not_closed(service: Scripted) -> None:
+    model = service.model()
+    model.close()
+    assert model.http_client is not None
+    assert not model.http_client.is_closed
+
+
+def test_langsmith_hears_the_model_of_the_call() -> None:
+    params = chat(temperature=0.5, max_tokens=9, stop="x")._get_ls_params(model="deepseek-v3.2")
+    assert params == {
+        "ls_provider": "dashscope",
+        "ls_model_name": "deepseek-v3.2",
+        "ls_model_type": "chat",
+        "ls_temperature": 0.5,
+        "ls_max_tokens": 9,
+        "ls_stop": ["x"],
+    }

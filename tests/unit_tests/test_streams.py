@@ -1,0 +1,435 @@
+"""Transcripts of the wire, in pieces of every size, become the right message in every style."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.utils.json import parse_partial_json
+
+from langchain_dashscope_deepseek import DashScopeStreamCutError
+from langchain_dashscope_deepseek._stream import unmatched_closing
+from tests.unit_tests.conftest import EVENTS, JSON, Ask, Scripted, merged, transcript
+
+REQUEST_ID = "3f2c9d1e-0000-4000-8000-00000000000a"
+FIRST_ID, SECOND_ID = "call_29a8e7106f45deb8add3", "call_026e44bb31a74266949a"
+
+
+def usage(sent: int, received: int, reasoning: int | None = None, cached: int | None = None) -> Any:
+    counts: dict[str, Any] = {
+        "input_tokens": sent,
+        "output_tokens": received,
+        "total_tokens": sent + received,
+    }
+    if cached is not None:
+        counts["input_token_details"] = {"cache_read": cached}
+    if reasoning is not None:
+        counts["output_token_details"] = {"reasoning": reasoning}
+    return counts
+
+
+def expected(
+    content: str = "",
+    *,
+    reasoning: str = "",
+    finish: str = "stop",
+    **fields: Any,
+) -> AIMessage:
+    search = fields.pop("search_results", None)
+    return AIMessage(
+        content=content,
+        additional_kwargs={"reasoning_content": reasoning} if reasoning else {},
+        response_metadata={
+            "model_name": "deepseek-v4-pro",
+            "model_provider": "dashscope",
+            "finish_reason": finish,
+            "request_id": REQUEST_ID,
+            **({"search_results": search} if search else {}),
+        },
+        **fields,
+    )
+
+
+def call(call_id: str, name: str, **args: str) -> Any:
+    return {"type": "tool_call", "id": call_id, "name": name, "args": args}
+
+
+def invalid_call(call_id: str, name: str, args: str) -> Any:
+    return {
+        "type": "invalid_tool_call",
+        "id": call_id,
+        "name": name,
+        "args": args,
+        "error": None,
+    }
+
+
+THOUGHT = expected(
+    "1+1 等于 **2**。🎉",
+    reasoning="嗯，用户问的是“1+1”。😀",
+    usage_metadata=usage(16, 16, 7, 0),
+)
+PLAIN = expected("The sky is blue.", usage_metadata=usage(9, 5))
+SEARCHED = [
+    {
+        "site_name": "Example",
+        "icon": "",
+        "index": 1,
+        "title": "The sky",
+        "url": "https://example.com/sky",
+    }
+]
+
+MESSAGES: dict[str, AIMessage] = {
+    "plain_text": PLAIN,
+    "finish_on_the_last_text": PLAIN,
+    "keep_alive_packets": PLAIN,
+    "thinking_then_text": THOUGHT,
+    "events_without_blank_lines": THOUGHT,
+    "length_while_thinking": expected(
+        reasoning="嗯，", finish="length", usage_metadata=usage(16, 3, 3, 0)
+    ),
+    "search_results_first": expected(
+        "The sky is blue.", usage_metadata=usage(9, 5), search_results=SEARCHED
+    ),
+    "parallel_tool_calls": expected(
+        finish="tool_calls",
+        tool_calls=[
+            call(FIRST_ID, "get_weather", location="浙江省杭州市"),
+            call(SECOND_ID, "get_weather", location="上海市"),
+        ],
+        usage_metadata=usage(250, 37, cached=0),
+    ),
+    "tool_calls_without_index": expected(
+        finish="tool_calls",
+        tool_calls=[
+            call(FIRST_ID, "get_weather", location="Paris"),
+            call(SECOND_ID, "get_weather", location="Tokyo"),
+        ],
+        usage_metadata=usage(250, 37, cached=0),
+    ),
+    "thinking_then_tool_call": expected(
+        reasoning="I should look it up.",
+        finish="tool_calls",
+        tool_calls=[call(FIRST_ID, "get_weather", location="Paris")],
+        usage_metadata=usage(314, 20, 6, 0),
+    ),
+    "everything_in_one_packet": expected(
+        "Let me look.",
+        reasoning="Hm, weather.",
+        finish="tool_calls",
+        tool_calls=[call(FIRST_ID, "get_weather", location="Paris")],
+        usage_metadata=usage(250, 30, 4, 0),
+    ),
+    "tool_call_ends_with_stop": expected(
+        tool_calls=[call(FIRST_ID, "get_weather", location="Paris")],
+        usage_metadata=usage(250, 30, cached=0),
+    ),
+    "tool_call_cut_by_length": expected(
+        finish="length",
+        invalid_tool_calls=[invalid_call(FIRST_ID, "delete", '{"path": "/home/me/pro"]')],
+        usage_metadata=usage(250, 12, cached=0),
+    ),
+    "tool_call_cut_before_its_arguments": expected(
+        finish="length",
+        invalid_tool_calls=[invalid_call(FIRST_ID, "delete", "]")],
+        usage_metadata=usage(250, 12, cached=0),
+    ),
+}
+
+
+def same(message: AIMessage) -> AIMessage:
+    return message.model_copy(update={"id": None})
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 64, None])
+@pytest.mark.parametrize("name", MESSAGES)
+async def test_a_transcript_gives_its_message(
+    name: str, size: int | None, ask: Ask, service: Scripted
+) -> None:
+    """In every call style and however the bytes are split; so invoke equals the merged stream."""
+    service.answer(transcript(name), size=size)
+
+    message = await ask(service.model(), "hi")
+
+    assert same(message) == MESSAGES[name]
+
+
+@pytest.mark.parametrize("name", MESSAGES)
+async def test_the_end_of_lines_does_not_matter(
+    name: str, ask_stream: Ask, service: Scripted
+) -> None:
+    service.answer(transcript(name).replace(b"\n", b"\r\n"), size=1)
+    assert same(await ask_stream(service.model(), "hi")) == MESSAGES[name]
+
+
+@pytest.mark.parametrize("name", MESSAGES)
+async def test_a_last_event_without_a_blank_line_counts(
+    name: str, ask_stream: Ask, service: Scripted
+) -> None:
+    service.answer(transcript(name).rstrip(b"\n"), size=5)
+    assert same(await ask_stream(service.model(), "hi")) == MESSAGES[name]
+
+
+async def test_what_is_no_result_is_skipped(ask_stream: Ask, service: Scripted) -> None:
+    """Comments, unknown events, blank lines after an id, empty data."""
+    noise = (
+        b": keep-alive\n\nid:0\n\nevent:ping\ndata:still here\n\nevent:other\ndata:{}\n\ndata:\n\n"
+    )
+    service.answer(noise + transcript("plain_text").replace(b"id:2", noise + b"id:2"))
+    assert same(await ask_stream(service.model(), "hi")) == PLAIN
+
+
+async def test_an_event_is_not_split_at_a_line_separator_in_its_text(
+    ask_stream: Ask, service: Scripted
+) -> None:
+    body = transcript("plain_text").decode().replace("is blue.", "is\u2028blue.\u0085")
+    service.answer(body)
+    assert (await ask_stream(service.model(), "hi")).content == "The sky is\u2028blue.\u0085"
+
+
+@pytest.mark.parametrize("name", ["thinking_then_text", "parallel_tool_calls"])
+def test_reasoning_is_on_every_chunk_that_reasons_and_never_empty(
+    name: str, service: Scripted
+) -> None:
+    service.answer(transcript(name))
+    chunks = list(service.model().stream("hi"))
+    for chunk in chunks:
+        assert chunk.additional_kwargs.get("reasoning_content") != ""
+    reasoned = [c.additional_kwargs["reasoning_content"] for c in chunks if c.additional_kwargs]
+    assert reasoned == (["嗯，", "用户问的是“1+1”。😀"] if name.startswith("thinking") else [])
+
+
+def test_one_packet_with_everything_gives_a_chunk_for_each(service: Scripted) -> None:
+    """A chunk with reasoning and text would open a second text block in core."""
+    service.answer(transcript("everything_in_one_packet"))
+    chunks = list(service.model().stream("hi"))
+    assert [[block["type"] for block in chunk.content_blocks] for chunk in chunks] == [
+        ["reasoning"],
+        ["text"],
+        ["tool_call_chunk"],
+        [],
+    ]
+
+
+@pytest.mark.parametrize("name", MESSAGES)
+def test_the_last_chunk_ends_the_stream_and_carries_the_bill(name: str, service: Scripted) -> None:
+    service.answer(transcript(name))
+    chunks = list(service.model().stream("hi"))
+    assert [chunk.chunk_position for chunk in chunks] == [None] * (len(chunks) - 1) + ["last"]
+    assert [chunk.usage_metadata is None for chunk in chunks] == [True] * (len(chunks) - 1) + [
+        False
+    ]
+    assert chunks[-1].content == ""
+    assert chunks[-1].tool_call_chunks == []
+
+
+def test_ids_and_names_of_calls_come_once(service: Scripted) -> None:
+    service.answer(transcript("parallel_tool_calls"))
+    pieces = [piece for chunk in service.model().stream("hi") for piece in chunk.tool_call_chunks]
+    assert [(piece["id"], piece["name"], piece["index"]) for piece in pieces] == [
+        (FIRST_ID, "get_weather", 1000),
+        (None, None, 1000),
+        (SECOND_ID, "get_weather", 1001),
+        (None, None, 1001),
+    ]
+
+
+@pytest.mark.parametrize("name", MESSAGES)
+async def test_v1_blocks_are_the_same_from_invoke_and_from_a_stream(
+    name: str, ask: Ask, service: Scripted
+) -> None:
+    service.answer(transcript(name))
+    message = await ask(service.model(output_version="v1"), "hi")
+    want = MESSAGES[name]
+    kinds = [block["type"] for block in message.content_blocks]
+    assert "".join(b["text"] for b in message.content_blocks if b["type"] == "text") == want.content
+    assert kinds.count("text") == bool(want.content)
+    assert kinds.count("reasoning") == bool(want.additional_kwargs)
+    assert kinds.count("tool_call") == len(want.tool_calls)
+    assert message.tool_calls == want.tool_calls
+    assert message.invalid_tool_calls == want.invalid_tool_calls
+
+
+@pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")
+@pytest.mark.parametrize("name", MESSAGES)
+async def test_v3_events_give_the_same_message(name: str, service: Scripted) -> None:
+    service.answer(transcript(name))
+    model, want = service.model(), MESSAGES[name]
+    for message in (
+        model.stream_events("hi", version="v3").output,
+        await (await model.astream_events("hi", version="v3")).output,
+    ):
+        assert message.text == want.content
+        assert message.tool_calls == want.tool_calls
+        assert [(c["id"], c["args"]) for c in message.invalid_tool_calls] == [
+            (c["id"], c["args"]) for c in want.invalid_tool_calls
+        ]
+        assert message.usage_metadata == want.usage_metadata
+
+
+# --- Streams that are cut ---
+
+
+def cuts(name: str) -> list[bytes]:
+    """Cut a transcript within its bytes, everywhere before its last event."""
+    body = transcript(name)
+    last = body.rindex(b"id:")
+    return [body[:end] for end in range(0, last, 7)]
+
+
+async def test_a_stream_without_finish_reason_is_an_error_wherever_it_ends(
+    ask: Ask, service: Scripted
+) -> None:
+    """Also within an event, and within a character."""
+    for body in cuts("thinking_then_text"):
+        service.answers.clear()
+        service.answer(body)
+        with pytest.raises(DashScopeStreamCutError):
+            await ask(service.model(), "hi")
+
+
+async def test_a_cut_stream_hands_over_what_had_arrived(ask: Ask, service: Scripted) -> None:
+    whole = transcript("thinking_then_text")
+    service.answer(whole[: whole.index(b"id:5")])
+
+    with pytest.raises(DashScopeStreamCutError) as caught:
+        await ask(service.model(), "hi")
+
+    partial = caught.value.partial_message
+    assert partial is not None
+    assert partial.content == "1+1 等于 **2**"
+    assert partial.additional_kwargs == {"reasoning_content": "嗯，用户问的是“1+1”。😀"}
+    assert "等于" not in f"{caught.value!r} {caught.value}"
+
+
+async def test_a_connection_that_breaks_within_a_stream_is_an_error(
+    ask: Ask, service: Scripted
+) -> None:
+    broken = httpx.RemoteProtocolError("peer closed connection")
+    service.answer(transcript("plain_text").split(b"id:2")[0], breaks=broken)
+    with pytest.raises(DashScopeStreamCutError, match="broke") as caught:
+        await ask(service.model(), "hi")
+    assert caught.value.partial_message is not None
+    assert caught.value.partial_message.content == "The sky "
+
+
+async def test_trouble_after_the_end_loses_no_answer(ask: Ask, service: Scripted) -> None:
+    service.answer(transcript("plain_text"), breaks=httpx.ReadError("reset"))
+    assert same(await ask(service.model(), "hi")) == PLAIN
+
+
+def test_a_stream_that_is_left_is_closed_at_once(service: Scripted) -> None:
+    service.answer(transcript("plain_text"), size=64)
+    stream = service.model()._stream([*service.model()._convert_input("hi").to_messages()])
+    next(stream)
+    assert not service.bodies[0].closed
+    stream.close()  # type: ignore[attr-defined]
+    assert service.bodies[0].closed
+
+
+async def test_an_async_stream_that_is_left_is_closed_at_once(service: Scripted) -> None:
+    service.answer(transcript("plain_text"), size=64)
+    stream = service.model()._astream(service.model()._convert_input("hi").to_messages())
+    await anext(stream)
+    assert not service.bodies[0].closed
+    await stream.aclose()  # type: ignore[attr-defined]
+    assert service.bodies[0].closed
+
+
+# --- Answers that come otherwise than asked ---
+
+
+async def test_an_answer_in_one_piece_where_a_stream_was_asked_for(
+    ask_stream: Ask, service: Scripted
+) -> None:
+    service.answer(
+        {
+            "output": {"choices": [{"finish_reason": "stop", "message": {"content": "hi"}}]},
+            "request_id": "r",
+        }
+    )
+    message = await ask_stream(service.model(), "hi")
+    assert (message.content, message.usage_metadata) == ("hi", None)
+
+
+async def test_a_stream_that_calls_itself_json_is_read_all_the_same(
+    ask: Ask, service: Scripted
+) -> None:
+    service.answer(transcript("plain_text"), headers=JSON)
+    assert same(await ask(service.model(), "hi")) == PLAIN
+
+
+async def test_a_stream_where_one_piece_was_asked_for(service: Scripted) -> None:
+    service.answer(transcript("plain_text"), headers=EVENTS)
+    message = service.model().invoke("hi", enable_thinking=False)
+    assert service.requests[-1].headers.get("x-dashscope-sse") is None
+    assert same(message) == PLAIN
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *(
+            '{"path": "/home/me/pro',
+            '{"a": 1',
+            '{"a": [1, 2',
+            '{"a": "b\\',
+            '{"a": "b\\"',
+            "[1, 2]",
+        ),
+        *(
+            "null",
+            "3",
+            '"text',
+            '{"a": {"b": "c',
+            '{"a": 1}}',
+            "{'a': 1}",
+            "not json",
+            "",
+            "{",
+            '{"',
+        ),
+    ],
+)
+def test_a_spoilt_call_is_mended_by_no_parser(arguments: str) -> None:
+    """Core mends cut JSON, and an agent would run what comes out."""
+    spoilt = arguments + unmatched_closing(arguments)
+    chunk = AIMessageChunk(
+        content="",
+        tool_call_chunks=[{"name": "f", "args": spoilt, "id": "1", "index": 0}],
+        chunk_position="last",
+    )
+    assert not isinstance(_parse(spoilt), dict)
+    assert chunk.tool_calls == []
+    assert [invalid["args"] for invalid in chunk.invalid_tool_calls] == [spoilt]
+
+
+def _parse(text: str) -> Any:
+    try:
+        return parse_partial_json(text)
+    except ValueError:
+        return None
+
+
+async def test_calls_that_share_an_index_but_not_an_id_are_two(ask: Ask, service: Scripted) -> None:
+    body = transcript("parallel_tool_calls").replace(b'"index":1', b'"index":0')
+    service.answer(body)
+    assert (await ask(service.model(), "hi")).tool_calls == MESSAGES[
+        "parallel_tool_calls"
+    ].tool_calls
+
+
+async def test_a_call_without_an_id_gets_one(ask: Ask, service: Scripted) -> None:
+    """A tool message has to name it."""
+    service.answer(transcript("tool_call_ends_with_stop").replace(FIRST_ID.encode(), b""))
+    (only,) = (await ask(service.model(), "hi")).tool_calls
+    assert only["id"] == f"call_{REQUEST_ID}_0"
+
+
+def test_chunks_of_one_event_are_not_held_back(service: Scripted) -> None:
+    service.answer(transcript("plain_text"))
+    assert merged(list(service.model().stream("hi"))).content == "The sky is blue."
+    assert [c.content for c in service.model().stream("hi")] == ["The sky ", "is blue.", ""]
