@@ -51,7 +51,7 @@ def _key_from_env() -> SecretStr | None:
 
 
 class ChatDashScopeDeepSeek(BaseChatModel):
-    """DeepSeek on Alibaba Cloud Model Studio (DashScope), over its native protocol.
+    '''DeepSeek on Alibaba Cloud Model Studio (DashScope), over its native protocol.
 
     Setup:
         Install the package and set the key, which belongs to a region:
@@ -98,6 +98,27 @@ class ChatDashScopeDeepSeek(BaseChatModel):
             print(chunk.text, end="")
         ```
 
+    Tool calling:
+        On models whose row in the capability table has tools; the service's default is one call
+        an answer.
+
+        ```python
+        def get_weather(city: str) -> str:
+            """Get the weather of a city."""
+            return f"It is sunny in {city}."
+
+        message = model.bind_tools([get_weather]).invoke("Use get_weather for Paris.")
+        print(message.tool_calls)
+        ```
+
+    JSON mode:
+        The v4 family only, not while it thinks, and a message must hold the word "json".
+
+        ```python
+        json_model = model.bind(response_format={"type": "json_object"})
+        print(json_model.invoke("Name three colours as JSON, under the key 'colours'.").text)
+        ```
+
     Reasoning:
         ```python
         message = model.invoke("Why is the sky blue?", enable_thinking=True)
@@ -127,7 +148,7 @@ class ChatDashScopeDeepSeek(BaseChatModel):
         carry `code`, `status_code` and `request_id`. What the capability table says the model
         cannot do is refused before anything is sent (`DashScopeUnsupportedError`); settings that
         a model ignores are left out with a `DashScopeWarning`.
-    """
+    '''
 
     model: str = Field(validation_alias=AliasChoices("model", "model_name"), min_length=1)
     """The model's name on DashScope. A name that the capability table does not know is sent as

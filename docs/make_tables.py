@@ -1,0 +1,170 @@
+"""Write the tables in the docs anew from the code: `make docs`.
+
+Each stands between `<!-- NAME: made by ... -->` and `<!-- end of NAME -->`. `--check` writes
+nothing and fails where a table is not what the code says; the tests run that.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from langchain_dashscope_deepseek import MODELS, DashScopeError, DashScopeInputError
+from langchain_dashscope_deepseek._regions import LEGACY_HOSTS
+from langchain_dashscope_deepseek.capabilities import ModelCapabilities
+from langchain_dashscope_deepseek.errors import CODES, MESSAGES
+
+DOCS = Path(__file__).parent
+
+
+def table(header: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
+    """Render a Markdown table."""
+    header = list(header)
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+
+
+def number(value: float | None) -> str:
+    """Render a figure; a dash for none."""
+    return "-" if value is None else f"{value:,}"
+
+
+def yes(value: object) -> str:
+    """Render a fact that holds or not."""
+    return "yes" if value else "no"
+
+
+def models() -> str:
+    """Render what each model can do."""
+    tools = {"always": "yes", "when_not_thinking": "not while thinking", "never": "no"}
+
+    def row(name: str, can: ModelCapabilities) -> list[str]:
+        thinking = can.thinking + (", in streams only" if can.thinking_needs_stream else "")
+        tokens = (can.context_tokens, can.max_input_tokens, can.max_output_tokens)
+        reasoning = number(can.max_reasoning_tokens)
+        if can.thinking != "never" and can.max_reasoning_tokens is None:
+            reasoning = "shares the answer's"
+        status = "current"
+        if can.status == "retired":
+            status = f"off since {can.retired_on}: use {can.replacement}"
+        facts = (can.json_object, can.search, can.cache)
+        return [
+            f"`{name}`",
+            thinking,
+            tools[can.tools],
+            *map(yes, facts),
+            *map(number, tokens),
+            reasoning,
+            status,
+        ]
+
+    header = ["model", "thinking", "tools", "JSON", "search", "cache"]
+    header += ["context", "input", "answer", "reasoning", "status"]
+    return table(header, (row(*item) for item in MODELS.items()))
+
+
+def parameters() -> str:
+    """Render what can be set on each model, and the service's defaults."""
+    names = ["temperature", "top_p", "repetition_penalty", "presence_penalty"]
+    names += ["max_tokens", "thinking_budget"]
+
+    def cell(can: ModelCapabilities, name: str) -> str:
+        default = number(getattr(can.defaults, name))
+        if can.can_set(name):
+            return default if default != "-" else "yes"
+        return "-" if default == "-" else f"{default}, fixed"
+
+    rows = (
+        [f"`{model}`", *(cell(can, name) for name in names), _efforts(can)]
+        for model, can in MODELS.items()
+    )
+    return table(["model", *(f"`{name}`" for name in names), "`reasoning_effort`"], rows)
+
+
+def _efforts(can: ModelCapabilities) -> str:
+    return ", ".join(can.reasoning_efforts) or "-"
+
+
+def regions() -> str:
+    """Render the regions and their hosts."""
+    hosts = (
+        (f"`{r}`", f"`{h}`" if h else "through a workspace only") for r, h in LEGACY_HOSTS.items()
+    )
+    return table(["region", "host without a workspace"], hosts)
+
+
+def errors() -> str:
+    """Render the tree of errors, with hints."""
+
+    def below(error: type[DashScopeError], depth: int) -> Iterable[list[str]]:
+        local = issubclass(error, DashScopeInputError)
+        parents = (*error.__bases__, *error.__mro__)
+        cores = [b.__name__ for b in parents if b.__module__ == "langchain_core.exceptions"]
+        summary = (error.__doc__ or "").partition("\n")[0].rstrip(".")
+        yield [
+            f"{'&nbsp;&nbsp;' * depth}`{error.__name__}`",
+            f"`{cores[0]}`",
+            summary,
+            yes(error.is_retryable),
+            "the text says it, case by case" if local else error.hint,
+        ]
+        for sub in error.__subclasses__():
+            yield from below(sub, depth + 1)
+
+    header = ["error", "also LangChain's", "when", "retried", "what to do"]
+    return table(header, below(DashScopeError, 0))
+
+
+def codes() -> str:
+    """Render the code table."""
+    rows = (
+        (f"`{code}`", f"`{rule.error.__name__}`", rule.waits and "waits out the minute")
+        for code, rule in CODES.items()
+    )
+    return table(["code", "error", ""], rows)
+
+
+def messages() -> str:
+    """Render the texts that decide."""
+    rows = ((f"`{text}`", f"`{narrow.__name__}`") for text, _, narrow in MESSAGES)
+    return table(["the message holds", "error"], rows)
+
+
+TABLES: Mapping[str, Callable[[], str]] = {
+    "models": models,
+    "parameters": parameters,
+    "regions": regions,
+    "errors": errors,
+    "codes": codes,
+    "messages": messages,
+}
+
+
+def filled(page: str) -> str:
+    """Fill the tables of a page."""
+    for name, render in TABLES.items():
+        begin, end = f"<!-- {name}: made by docs/make_tables.py -->", f"<!-- end of {name} -->"
+        pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
+        body = f"{begin}\n{render()}\n{end}"
+        page = pattern.sub(lambda _, body=body: body, page)  # type: ignore[misc]
+    return page
+
+
+def main() -> int:
+    """Write the tables, or check them."""
+    stale = []
+    for path in sorted(DOCS.glob("*.md")):
+        page = path.read_text(encoding="utf-8")
+        if filled(page) != page:
+            stale.append(path.name)
+            if "--check" not in sys.argv:
+                path.write_text(filled(page), encoding="utf-8")
+    if stale:
+        print("not what the code says:" if "--check" in sys.argv else "written:", *stale)
+    return 1 if stale and "--check" in sys.argv else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,95 @@
+"""The docs tell the truth: their code runs, their tables are what the code says, links lead on."""
+
+from __future__ import annotations
+
+import re
+import runpy
+import subprocess
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pytest_examples import CodeExample, EvalExample, find_examples
+
+from langchain_dashscope_deepseek import ChatDashScopeDeepSeek
+from langchain_dashscope_deepseek.testing import DashScopeEmulator
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.fixture(autouse=True)
+def emulator(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with DashScopeEmulator() as emulator:
+        monkeypatch.setenv("DASHSCOPE_API_KEY", emulator.api_key)
+        monkeypatch.setenv("DASHSCOPE_HTTP_BASE_URL", emulator.base_url)
+        yield
+
+
+def blocks_of(page: Path) -> list[CodeExample]:
+    return [example for example in find_examples(page) if example.prefix.startswith("python")]
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_code_of_a_page_runs_from_top_to_bottom(
+    page: Path, eval_example: EvalExample, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each block sees what those before it have defined."""
+    names: dict[str, object] = {}
+    for block in blocks_of(page):
+        monkeypatch.setenv("COLUMNS", "80")
+        names |= eval_example.run(block, module_globals=names)
+    for value in names.values():
+        if isinstance(value, ChatDashScopeDeepSeek):
+            value.close()
+
+
+def test_pages_hold_code() -> None:
+    assert sum(len(blocks_of(page)) for page in PAGES) > 15
+
+
+def test_the_tables_are_what_the_code_says() -> None:
+    command = [sys.executable, str(ROOT / "docs" / "make_tables.py"), "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for link in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
+        assert link.startswith("https://") or (page.parent / link).exists(), link
+
+
+def test_the_first_screen_of_the_readme_names_the_two_commands() -> None:
+    first_screen = "\n".join((ROOT / "README.md").read_text(encoding="utf-8").splitlines()[:16])
+    assert "make demo" in first_screen
+    assert "make test" in first_screen
+
+
+def test_the_class_docstring_has_langchains_sections() -> None:
+    doc = ChatDashScopeDeepSeek.__doc__ or ""
+    for section in (
+        *("Setup", "Key init args", "Instantiate", "Invoke", "Stream", "Async", "Tool calling"),
+        *("JSON mode", "Reasoning", "Token usage", "Response metadata", "Errors"),
+    ):
+        assert f"\n    {section}:\n" in doc
+
+
+def test_the_examples_of_the_class_docstring_run() -> None:
+    blocks = re.findall(r"```python\n(.*?)```", ChatDashScopeDeepSeek.__doc__ or "", re.DOTALL)
+    assert len(blocks) > 5
+    body = "\n".join("\n".join("    " + line[8:] for line in b.splitlines()) for b in blocks)
+    names: dict[str, object] = {}
+    exec(f"async def main():\n{body}\n    await model.aclose()\n", names)
+    import asyncio  # noqa: PLC0415
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        asyncio.run(names["main"]())  # type: ignore[operator]
+
+
+def test_the_demo_has_no_side_effects_when_imported() -> None:
+    assert "main" in runpy.run_path(str(ROOT / "docs" / "examples" / "demo.py"), run_name="demo")
