@@ -40,8 +40,10 @@ format: $(VENV)/.dev ## Mend what can be mended
 docs: $(VENV)/.package ## Write the tables in the docs anew from the code
 	$(BIN)/python docs/make_tables.py
 
+# Where pyenv hides the versions that are not its default, PYENV_VERSION shows them.
 pythons: ## Run the unit tests on each Python that this machine has
 	@for version in 3.10 3.11 3.12 3.13; do \
+	  export PYENV_VERSION=$$version; \
 	  if python$$version -c '' 2>/dev/null; then \
 	    $(MAKE) --no-print-directory unit_tests PYTHON=python$$version VENV=.venv-$$version || exit 1; \
 	  else echo "python$$version: not here"; fi; \
