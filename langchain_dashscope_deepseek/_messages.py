@@ -67,28 +67,65 @@ def to_wire(messages: Sequence[BaseMessage], *, replay_reasoning: bool) -> list[
         The messages as the wire has them.
 
     Raises:
-        DashScopeInputError: The conversation cannot be answered; says what to change.
+        DashScopeInputError: The conversation cannot be answered, or a tool call in it is not; says
+            which message and what to change.
         DashScopeUnsupportedError: A message holds an image, audio or a file.
     """
+    if not messages:
+        msg = "There are no messages: send at least one human message"
+        raise DashScopeInputError(msg)
+    answered = frozenset(m.tool_call_id for m in messages if isinstance(m, ToolMessage))
     wire: list[WireMessage] = []
+    loop = _ToolLoop()
     for index, message in enumerate(messages):
-        converted = _convert(message, index, replay_reasoning=replay_reasoning)
+        converted = _convert(message, index, answered, replay_reasoning=replay_reasoning)
         if converted is None:
             continue
+        loop.follow(index, converted)
         if converted["role"] == "system" and len(wire) == 1 and wire[0]["role"] == "system":
             wire[0]["content"] += f"\n\n{converted['content']}"
         else:
             wire.append(converted)
-    if not messages:
-        msg = "There are no messages: send at least one human message"
-        raise DashScopeInputError(msg)
     if not wire or wire[-1]["role"] not in ("user", "tool"):
         msg = (
             f"The conversation ends with a {messages[-1].type} message, and the service answers "
             "human and tool messages only: end it with one of those"
         )
         raise DashScopeInputError(msg)
+    loop.end(len(messages))
     return wire
+
+
+class _ToolLoop:
+    """Follows a conversation: each call is answered at once, and each answer has its call."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, str] = {}
+        self._index = 0
+
+    def follow(self, index: int, message: WireMessage) -> None:
+        if message["role"] == "tool":
+            call_id = message["tool_call_id"]
+            if self._open.pop(call_id, None) is None:
+                msg = (
+                    f"Message {index} is a tool message for the call {call_id!r}, which the AI "
+                    "message before it did not make, or which is answered already: keep the AI "
+                    "message with that call right before it, or drop this one"
+                )
+                raise DashScopeInputError(msg)
+            return
+        self.end(index)
+        self._index = index
+        self._open = {c["id"]: c["function"]["name"] for c in message.get("tool_calls", ())}
+
+    def end(self, index: int) -> None:
+        for call_id, name in self._open.items():
+            msg = (
+                f"Message {self._index} calls the tool {name!r} (id {call_id!r}), and no tool "
+                f"message answers it before message {index}: add one with tool_call_id="
+                f"{call_id!r}, or drop the call"
+            )
+            raise DashScopeInputError(msg)
 
 
 def usage_metadata(usage: Usage | None) -> UsageMetadata | None:
@@ -112,7 +149,9 @@ def usage_metadata(usage: Usage | None) -> UsageMetadata | None:
     return metadata
 
 
-def _convert(message: BaseMessage, index: int, *, replay_reasoning: bool) -> WireMessage | None:
+def _convert(
+    message: BaseMessage, index: int, answered: frozenset[str], *, replay_reasoning: bool
+) -> WireMessage | None:
     kind: Any = type(message)
     if isinstance(message, ChatMessage):
         if message.role not in _CHAT_ROLES:
@@ -126,7 +165,7 @@ def _convert(message: BaseMessage, index: int, *, replay_reasoning: bool) -> Wir
         content = _text(message.content, index, joined_by="\n")
         return {"role": "system", "content": content} if content else None
     if issubclass(kind, AIMessage):
-        return _assistant(message, index, replay_reasoning=replay_reasoning)
+        return _assistant(message, index, answered, replay_reasoning=replay_reasoning)
     if isinstance(message, ToolMessage):
         content = _text(message.content, index, joined_by="\n")
         return {"role": "tool", "content": content, "tool_call_id": message.tool_call_id}
@@ -147,9 +186,11 @@ def _user(message: BaseMessage, index: int) -> WireMessage:
     return {"role": "user", "content": content}
 
 
-def _assistant(message: BaseMessage, index: int, *, replay_reasoning: bool) -> WireMessage | None:
+def _assistant(
+    message: BaseMessage, index: int, answered: frozenset[str], *, replay_reasoning: bool
+) -> WireMessage | None:
     content = _text(message.content, index, joined_by="")
-    calls = list(_tool_calls(message))
+    calls = list(_tool_calls(message, answered))
     if not calls:
         return {"role": "assistant", "content": content} if content else None
     wire: WireMessage = {"role": "assistant", "content": content, "tool_calls": calls}
@@ -158,11 +199,22 @@ def _assistant(message: BaseMessage, index: int, *, replay_reasoning: bool) -> W
     return wire
 
 
-def _tool_calls(message: BaseMessage) -> Iterator[WireMessage]:
-    """Give the calls of `tool_calls` (core fills it from `additional_kwargs`), else of blocks."""
-    calls: Sequence[Any] = message.tool_calls if isinstance(message, AIMessage) else ()
+def _tool_calls(message: BaseMessage, answered: frozenset[str]) -> Iterator[WireMessage]:
+    """Give the calls of `tool_calls`, which core fills from `additional_kwargs`; else of blocks.
+
+    An invalid call goes back where a tool message answers it, and then as valid JSON, since the
+    service parses it; one that nobody answered is left out.
+    """
+    calls: list[Any] = []
+    if isinstance(message, AIMessage):
+        calls += message.tool_calls
+        calls += [
+            {**call, "args": {"malformed_arguments": call.get("args")}}
+            for call in message.invalid_tool_calls
+            if call.get("id") in answered
+        ]
     if not calls:
-        calls = [
+        calls += [
             {"id": block.get("id"), "name": block.get("name"), "args": arguments}
             for block in _blocks(message)
             if block.get("type") in ("tool_use", "tool_call")

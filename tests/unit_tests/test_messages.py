@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -246,3 +247,77 @@ async def test_an_ai_message_that_says_nothing_is_left_out(ask: Ask, service: Sc
     """An aborted turn must not end a thread for good."""
     conversation = [HumanMessage("hi"), AIMessage(""), HumanMessage("hi")]
     assert await sent(ask, service, conversation) == [USER, USER]
+
+
+# --- Tool loops ---
+
+OTHER_CALL: Any = {**CALL, "id": "call_2", "name": "get_time", "args": {}}
+
+
+async def test_parallel_calls_may_be_answered_in_any_order(ask: Ask, service: Scripted) -> None:
+    conversation = [
+        HumanMessage("hi"),
+        AIMessage("", tool_calls=[CALL, OTHER_CALL]),
+        ToolMessage("noon", tool_call_id="call_2"),
+        RESULT,
+    ]
+    wire = await sent(ask, service, conversation, enable_thinking=False)
+    assert [m.get("tool_call_id") for m in wire] == [None, None, "call_2", "call_1"]
+
+
+@pytest.mark.parametrize(
+    ("messages", "says"),
+    [
+        ([HumanMessage("hi"), RESULT], "Message 1 is a tool message for the call 'call_1'"),
+        (
+            [HumanMessage("hi"), AIMessage("", tool_calls=[OTHER_CALL]), RESULT],
+            "Message 2 is a tool message for the call 'call_1'",
+        ),
+        (
+            [HumanMessage("hi"), AIMessage("", tool_calls=[CALL]), RESULT, RESULT],
+            "Message 3 is a tool message for the call 'call_1'.*answered already",
+        ),
+        (
+            [HumanMessage("hi"), AIMessage("", tool_calls=[CALL]), HumanMessage("hi"), RESULT],
+            r"Message 1 calls the tool 'get_weather' \(id 'call_1'\).*before message 2",
+        ),
+        (
+            [HumanMessage("hi"), AIMessage("", tool_calls=[CALL, OTHER_CALL]), RESULT],
+            r"Message 1 calls the tool 'get_time' \(id 'call_2'\).*before message 3",
+        ),
+    ],
+)
+async def test_a_broken_tool_loop_names_the_message_and_the_call(
+    messages: list[BaseMessage], says: str, ask: Ask, service: Scripted
+) -> None:
+    with pytest.raises(DashScopeInputError, match=says):
+        await ask(service.model(), messages)
+    assert service.requests == []
+
+
+INVALID: Any = {
+    "type": "invalid_tool_call",
+    "id": "call_1",
+    "name": "get_weather",
+    "args": '{"city": "Par"]',
+    "error": None,
+}
+
+
+async def test_an_invalid_call_that_was_answered_goes_back_as_valid_json(
+    ask: Ask, service: Scripted
+) -> None:
+    conversation = [HumanMessage("hi"), AIMessage("", invalid_tool_calls=[INVALID]), RESULT]
+    wire = await sent(ask, service, conversation, enable_thinking=False)
+    (call,) = wire[1]["tool_calls"]
+    assert (call["id"], call["function"]["name"]) == ("call_1", "get_weather")
+    assert json.loads(call["function"]["arguments"]) == {"malformed_arguments": INVALID["args"]}
+
+
+@pytest.mark.parametrize("text", ["Let me look.", ""])
+async def test_an_invalid_call_that_nobody_answered_is_left_out(
+    text: str, ask: Ask, service: Scripted
+) -> None:
+    message = AIMessage(text, invalid_tool_calls=[INVALID])
+    wire = await sent(ask, service, [HumanMessage("hi"), message, HumanMessage("hi")])
+    assert wire == ([USER, {"role": "assistant", "content": text}, USER] if text else [USER, USER])
