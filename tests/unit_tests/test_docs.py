@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import runpy
 import subprocess
@@ -70,18 +71,20 @@ def test_the_first_screen_of_the_readme_names_the_two_commands() -> None:
 
 
 def test_the_class_docstring_has_langchains_sections() -> None:
-    doc = ChatDashScopeDeepSeek.__doc__ or ""
+    doc = inspect.getdoc(ChatDashScopeDeepSeek) or ""
     for section in (
         *("Setup", "Key init args", "Instantiate", "Invoke", "Stream", "Async", "Tool calling"),
         *("JSON mode", "Reasoning", "Token usage", "Response metadata", "Errors"),
     ):
-        assert f"\n    {section}:\n" in doc
+        assert f"\n{section}:\n" in doc
 
 
 def test_the_examples_of_the_class_docstring_run() -> None:
-    blocks = re.findall(r"```python\n(.*?)```", ChatDashScopeDeepSeek.__doc__ or "", re.DOTALL)
+    blocks = re.findall(
+        r"```python\n(.*?)\n *```", inspect.getdoc(ChatDashScopeDeepSeek) or "", re.DOTALL
+    )
     assert len(blocks) > 5
-    body = "\n".join("\n".join("    " + line[8:] for line in b.splitlines()) for b in blocks)
+    body = "\n".join(blocks)
     names: dict[str, object] = {}
     exec(f"async def main():\n{body}\n    await model.aclose()\n", names)
     import asyncio  # noqa: PLC0415
