@@ -5,6 +5,7 @@ Pure. Knows which settings a single call may override; what follows from them is
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -21,7 +22,11 @@ from langchain_dashscope_deepseek._request import (
 )
 from langchain_dashscope_deepseek._retry import RetryPolicy
 from langchain_dashscope_deepseek.capabilities import ModelCapabilities
-from langchain_dashscope_deepseek.errors import DashScopeAuthenticationError, DashScopeInputError
+from langchain_dashscope_deepseek.errors import (
+    DashScopeAuthenticationError,
+    DashScopeInputError,
+    DashScopeWarning,
+)
 
 OVERRIDABLE = frozenset({*PARAMETERS, "model", "model_kwargs", "timeout", "max_retries"})
 """The settings that one call may override."""
@@ -57,7 +62,7 @@ class Call:
         Args:
             settings: The values of `SETTINGS`.
             overrides: What the caller gave for this call; besides `OVERRIDABLE`, a row as
-                `capabilities`, and core's `stream`.
+                `capabilities`, core's `stream`, and how structured output was asked for.
             row_of: Finds a model's row by its name.
 
         Raises:
@@ -66,6 +71,12 @@ class Call:
         given = {ALIASES.get(name, name): value for name, value in overrides.items()}
         row: ModelCapabilities | None = given.pop("capabilities", None)
         self._stream = given.pop("stream", None)
+        if given.pop("structured_output_method", None) == "json_schema":
+            text = (
+                "with_structured_output(method='json_schema') goes out as function calling: "
+                "DeepSeek has no json_schema on DashScope."
+            )
+            warnings.warn(text, DashScopeWarning, stacklevel=2)
         unknown = sorted(given.keys() - OVERRIDABLE)
         if unknown:
             msg = (
@@ -116,9 +127,8 @@ class Call:
             DashScopeUnsupportedError: The model cannot do what is asked.
         """
         row = self._row
-        parameters = choose_parameters(
-            self._model, row, {name: self._values[name] for name in PARAMETERS}
-        )
+        asked = {name: self._values[name] for name in PARAMETERS}
+        parameters = choose_parameters(self._model, row, asked)
         replays = (
             row is not None
             and row.reasoning_replay == "with_tool_calls"
@@ -128,6 +138,7 @@ class Call:
             model=self._model,
             row=row,
             messages=to_wire(messages, replay_reasoning=replays),
+            asked=asked,
             parameters=parameters,
             extra=self._values["model_kwargs"] or {},
             stream=stream,

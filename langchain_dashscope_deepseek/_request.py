@@ -14,6 +14,7 @@ What the caller leaves out is left out: no defaults of our own are sent.
 from __future__ import annotations
 
 import json
+import logging
 import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -27,6 +28,8 @@ from langchain_dashscope_deepseek.errors import (
     DashScopeUnsupportedError,
     DashScopeWarning,
 )
+
+logger = logging.getLogger(__name__)
 
 PATH = "/services/aigc/text-generation/generation"
 """The route of every request, below the base URL."""
@@ -130,12 +133,15 @@ class PreparedRequest:
         body: The JSON body. Kept out of the repr: it holds the prompt.
         streamed: Whether the answer is asked for as a stream.
         advice: A sentence for the case that the service does not know the model.
+        changes: What was sent otherwise than it was asked for, by parameter, as
+            `{"asked": ..., "sent": ...}`.
     """
 
     model: str
     body: Mapping[str, Any] = field(repr=False)
     streamed: bool
     advice: str | None = None
+    changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def content(self) -> bytes:
         """Encode the body.
@@ -194,6 +200,7 @@ def prepare(
     model: str,
     row: ModelCapabilities | None,
     messages: Sequence[WireMessage],
+    asked: Mapping[str, Any],
     parameters: Mapping[str, Any],
     extra: Mapping[str, Any],
     stream: bool | None,
@@ -204,7 +211,8 @@ def prepare(
         model: The model's name.
         row: What it can do; `None` if nobody knows.
         messages: The messages as the wire has them.
-        parameters: What `choose_parameters` chose.
+        asked: The parameters that were asked for.
+        parameters: What `choose_parameters` chose of them.
         extra: Further parameters of the wire, forwarded untouched.
         stream: Whether to ask for a stream; `None` leaves that to the row: an answer that
             is thought about is streamed, because proxies cut connections that are silent for
@@ -234,6 +242,7 @@ def prepare(
         },
         streamed=streamed,
         advice=_advice(model, row),
+        changes=_changes(model, asked, parameters),
     )
 
 
@@ -396,6 +405,21 @@ def _unsupported(
     names = models_that(can)
     others = f"Models that do: {names}" if names else "No DeepSeek model on DashScope does"
     return DashScopeUnsupportedError(f"{model} does not support {feature}. {others}")
+
+
+def _changes(
+    model: str, asked: Mapping[str, Any], sent: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """List which settings of thinking and tool choice were sent otherwise than asked for."""
+    changes = {
+        name: {"asked": asked.get(name), "sent": sent.get(name)}
+        for name in ("enable_thinking", "tool_choice")
+        if asked.get(name) != sent.get(name)
+    }
+    for name, change in changes.items():
+        text = "%s was asked for as %r and sent to %s as %r"
+        logger.info(text, name, change["asked"], model, change["sent"])
+    return changes
 
 
 def _advice(model: str, row: ModelCapabilities | None) -> str | None:

@@ -7,7 +7,7 @@ merged `_stream` of one answer are equal.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any
 
@@ -68,9 +68,15 @@ class Answer:
     `partial_message`.
     """
 
-    def __init__(self, model: str) -> None:
-        """Begin an answer of this model."""
+    def __init__(self, model: str, changes: Mapping[str, Any] | None = None) -> None:
+        """Begin an answer.
+
+        Args:
+            model: The model that answers.
+            changes: What was sent otherwise than asked for; stands in `response_metadata`.
+        """
         self._model = model
+        self._changes = dict(changes or {})
         self._text: list[str] = []
         self._reasoning: list[str] = []
         self._calls: list[_Call] = []
@@ -214,6 +220,7 @@ class Answer:
             "finish_reason": self._finish_reason,
             "request_id": self._request_id,
             "search_results": self._search_results,
+            "request_changes": self._changes,
         }
         return {key: value for key, value in metadata.items() if value}
 

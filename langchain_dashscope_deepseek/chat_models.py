@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, closing
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
@@ -35,6 +35,7 @@ from langchain_dashscope_deepseek._client import AsyncClient, Client, ClientPool
 from langchain_dashscope_deepseek._regions import base_url_of, check_region, check_workspace_id
 from langchain_dashscope_deepseek._request import PARAMETERS, check_tool_use, check_values
 from langchain_dashscope_deepseek._stream import PROVIDER, Answer
+from langchain_dashscope_deepseek._structured import structured_output
 from langchain_dashscope_deepseek._version import __version__
 from langchain_dashscope_deepseek.capabilities import ModelCapabilities, find_capabilities
 from langchain_dashscope_deepseek.data._profiles import profile_of
@@ -109,6 +110,19 @@ class ChatDashScopeDeepSeek(BaseChatModel):
 
         message = model.bind_tools([get_weather]).invoke("Use get_weather for Paris.")
         print(message.tool_calls)
+        ```
+
+    Structured output:
+        ```python
+        from pydantic import BaseModel
+
+        class Colour(BaseModel):
+            """A colour."""
+
+            name: str
+            is_warm: bool
+
+        print(model.with_structured_output(Colour).invoke("Tell me about a colour."))
         ```
 
     JSON mode:
@@ -354,7 +368,7 @@ class ChatDashScopeDeepSeek(BaseChatModel):
         call = self._call(stop, kwargs)
         request = call.prepare(messages, stream=call.stream_underneath)
         client = Client(self.http_client or self._clients.sync(), call.endpoint, call.policy)
-        return _result(client.fold(request, lambda: Answer(request.model)))
+        return _result(client.fold(request, lambda: Answer(request.model, request.changes)))
 
     async def _agenerate(
         self,
@@ -367,7 +381,7 @@ class ChatDashScopeDeepSeek(BaseChatModel):
         request = call.prepare(messages, stream=call.stream_underneath)
         http = self.http_async_client or self._clients.of_running_loop()
         client = AsyncClient(http, call.endpoint, call.policy)
-        return _result(await client.fold(request, lambda: Answer(request.model)))
+        return _result(await client.fold(request, lambda: Answer(request.model, request.changes)))
 
     def _stream(
         self,
@@ -379,7 +393,10 @@ class ChatDashScopeDeepSeek(BaseChatModel):
         call = self._call(stop, kwargs)
         request = call.prepare(messages, stream=True)
         client = Client(self.http_client or self._clients.sync(), call.endpoint, call.policy)
-        with Answer(request.model) as answer, closing(client.stream(request)) as replies:
+        with (
+            Answer(request.model, request.changes) as answer,
+            closing(client.stream(request)) as replies,
+        ):
             for reply in replies:
                 yield from answer.chunks(reply)
             yield from answer.last_chunks()
@@ -395,7 +412,7 @@ class ChatDashScopeDeepSeek(BaseChatModel):
         request = call.prepare(messages, stream=True)
         http = self.http_async_client or self._clients.of_running_loop()
         client = AsyncClient(http, call.endpoint, call.policy)
-        with Answer(request.model) as answer:
+        with Answer(request.model, request.changes) as answer:
             async with aclosing(client.stream(request)) as replies:
                 async for reply in replies:
                     for chunk in answer.chunks(reply):
@@ -449,6 +466,50 @@ class ChatDashScopeDeepSeek(BaseChatModel):
         return self.bind(
             tools=[convert_to_openai_tool(tool, strict=strict) for tool in tools],
             **{name: value for name, value in options.items() if value is not None},
+        )
+
+    def with_structured_output(
+        self,
+        schema: dict[str, Any] | type,
+        *,
+        method: Literal["function_calling", "json_mode", "json_schema"] | None = None,
+        include_raw: bool = False,
+        strict: bool | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, Any]:
+        """Answer in the form of a schema.
+
+        Args:
+            schema: A pydantic class, a TypedDict, or a JSON schema with a title.
+            method: `"function_calling"`, the default where the model has tools; `"json_mode"`, for
+                which a message must say what JSON is wanted; or `"json_schema"`, which DeepSeek
+                does not have on DashScope: it goes out as function calling, with a
+                `DashScopeWarning`.
+            include_raw: Give `{"raw": message, "parsed": ..., "parsing_error": ...}` and raise no
+                parsing error.
+            strict: Sent with the tool, if given.
+            kwargs: Further parameters to bind.
+
+        Returns:
+            A runnable that gives an instance of the pydantic class, or a dict.
+
+        Raises:
+            DashScopeUnsupportedError: The model does not call functions, and the method needs it.
+            ValueError: There is no such method.
+
+        The runnable raises `OutputParserException` if the model does not call the function, which
+        happens where thinking was asked for by name or cannot be switched off: a call cannot be
+        forced then.
+        """
+        row = self._row_of(self.model)
+        only_json = row is not None and row.tools == "never" and row.json_object
+        return structured_output(
+            self,
+            schema,
+            method=method or ("json_mode" if only_json else "function_calling"),
+            include_raw=include_raw,
+            strict=strict,
+            **kwargs,
         )
 
     # --- Letting go ---

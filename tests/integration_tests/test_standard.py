@@ -74,6 +74,11 @@ class StandardIntegrationTests(ChatModelIntegrationTests):
         return self.has_tool_calling
 
     @property
+    def supports_json_mode(self) -> bool:
+        row = find_capabilities(self.model_name)
+        return row is not None and row.json_object and self.enable_thinking is not True
+
+    @property
     def model_override_value(self) -> str:
         return "deepseek-v4-flash"
 
@@ -121,8 +126,32 @@ class TestV4FlashNotThinking(StandardIntegrationTests):
         return "deepseek-v4-pro"
 
 
+class TestV41FlashThinking(StandardIntegrationTests):
+    model_name = "deepseek-v4.1-flash"
+    enable_thinking = True
+
+    @property
+    def has_structured_output(self) -> bool:
+        # The choice cannot be forced, so nothing is promised.
+        return False
+
+
 class TestV32(StandardIntegrationTests):
     model_name = "deepseek-v3.2"
+
+
+class TestV32Thinking(StandardIntegrationTests):
+    model_name = "deepseek-v3.2"
+    enable_thinking = True
+
+    @property
+    def has_structured_output(self) -> bool:
+        # The choice cannot be forced, so nothing is promised.
+        return False
+
+
+class TestV31(StandardIntegrationTests):
+    model_name = "deepseek-v3.1"
 
 
 class TestV31Thinking(StandardIntegrationTests):

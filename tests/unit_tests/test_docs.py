@@ -74,7 +74,14 @@ def test_the_class_docstring_has_langchains_sections() -> None:
     doc = inspect.getdoc(ChatDashScopeDeepSeek) or ""
     for section in (
         *("Setup", "Key init args", "Instantiate", "Invoke", "Stream", "Async", "Tool calling"),
-        *("JSON mode", "Reasoning", "Token usage", "Response metadata", "Errors"),
+        *(
+            "Structured output",
+            "JSON mode",
+            "Reasoning",
+            "Token usage",
+            "Response metadata",
+            "Errors",
+        ),
     ):
         assert f"\n{section}:\n" in doc
 

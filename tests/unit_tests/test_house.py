@@ -19,6 +19,7 @@ FLOORS = {
     "_call": 4,
     "_client": 3,
     "_stream": 3,
+    "_structured": 3,
     "_messages": 2,
     "_request": 2,
     "_retry": 1,

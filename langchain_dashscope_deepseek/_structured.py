@@ -1,0 +1,134 @@
+"""Structured output: which method the schema goes out by, and how the answer is parsed.
+
+Asks nothing itself: it binds tools or a response format to the model, and puts a parser behind it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from operator import itemgetter
+from typing import Any, Literal
+
+from langchain_core.exceptions import OutputParserException
+from langchain_core.language_models import LanguageModelInput
+from langchain_core.language_models.chat_models import BaseChatModel
+from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.messages.ai import add_ai_message_chunks
+from langchain_core.output_parsers import JsonOutputParser, PydanticOutputParser
+from langchain_core.output_parsers.openai_tools import JsonOutputKeyToolsParser, PydanticToolsParser
+from langchain_core.runnables import (
+    Runnable,
+    RunnableGenerator,
+    RunnableMap,
+    RunnablePassthrough,
+)
+from langchain_core.utils.function_calling import convert_to_openai_tool
+from langchain_core.utils.pydantic import is_basemodel_subclass
+
+Method = Literal["function_calling", "json_mode", "json_schema"]
+
+
+def structured_output(
+    model: BaseChatModel,
+    schema: dict[str, Any] | type,
+    *,
+    method: Method,
+    include_raw: bool,
+    strict: bool | None,
+    **kwargs: Any,
+) -> Runnable[LanguageModelInput, Any]:
+    """Put the schema before the model and the parser behind it.
+
+    Args:
+        model: A model with `bind_tools`.
+        schema: A pydantic class, a TypedDict, or a JSON schema.
+        method: How the schema goes out. `"json_schema"` goes as function calling.
+        include_raw: Give `{"raw", "parsed", "parsing_error"}`.
+        strict: Sent with the tool, if given.
+        kwargs: Further parameters to bind.
+
+    Raises:
+        DashScopeUnsupportedError: The model does not call functions, and the method needs it.
+        ValueError: There is no such method.
+    """
+    about = {"kwargs": {"method": method, "strict": strict}, "schema": schema}
+    llm: Runnable[LanguageModelInput, Any]
+    if method == "json_mode":
+        json_object = {"type": "json_object"}
+        llm = model.bind(response_format=json_object, ls_structured_output_format=about, **kwargs)
+        parser = _json_parser(schema)
+    elif method in ("function_calling", "json_schema"):
+        name = convert_to_openai_tool(schema)["function"]["name"]
+        llm = model.bind_tools(
+            [schema],
+            tool_choice=name,
+            strict=strict,
+            structured_output_method=method,
+            ls_structured_output_format=about,
+            **kwargs,
+        )
+        parser = _insist_on_call(name) | _tools_parser(schema, name)
+    else:
+        msg = f"method takes 'function_calling', 'json_mode' or 'json_schema', not {method!r}"
+        raise ValueError(msg)
+    if not include_raw:
+        return llm | parser
+    none = RunnablePassthrough.assign(parsed=lambda _: None)
+    parsed = RunnablePassthrough.assign(
+        parsed=itemgetter("raw") | parser, parsing_error=lambda _: None
+    )
+    return RunnableMap(raw=llm) | parsed.with_fallbacks([none], exception_key="parsing_error")
+
+
+def _json_parser(schema: dict[str, Any] | type) -> Runnable[Any, Any]:
+    if isinstance(schema, type) and is_basemodel_subclass(schema):
+        return PydanticOutputParser(pydantic_object=schema)
+    return JsonOutputParser()
+
+
+def _tools_parser(schema: dict[str, Any] | type, name: str) -> Runnable[Any, Any]:
+    if isinstance(schema, type) and is_basemodel_subclass(schema):
+        return PydanticToolsParser(tools=[schema], first_tool_only=True)
+    return JsonOutputKeyToolsParser(key_name=name, first_tool_only=True)
+
+
+def _insist_on_call(name: str) -> Runnable[Any, Any]:
+    """Pass the message on, and fail if it has no such call: core's parsers would give `None`.
+
+    A choice cannot be forced while a model thinks, so this does happen.
+    """
+
+    def pass_on(messages: Iterator[AIMessage]) -> Iterator[AIMessage]:
+        seen = []
+        for message in messages:
+            seen.append(message)
+            yield message
+        _check_call(name, seen)
+
+    async def apass_on(messages: AsyncIterator[AIMessage]) -> AsyncIterator[AIMessage]:
+        seen = []
+        async for message in messages:
+            seen.append(message)
+            yield message
+        _check_call(name, seen)
+
+    return RunnableGenerator(pass_on, apass_on)
+
+
+def _check_call(name: str, messages: Sequence[AIMessage]) -> None:
+    """Check a message, or the chunks of one."""
+    chunks = [message for message in messages if isinstance(message, AIMessageChunk)]
+    whole = add_ai_message_chunks(*chunks) if chunks else messages[0]
+    if any(call["name"] == name for call in whole.tool_calls):
+        return
+    if whole.invalid_tool_calls:
+        msg = (
+            f"The model called {name!r} with arguments that are no JSON object, or that were cut "
+            "off by the length limit: raise max_tokens, or ask again"
+        )
+    else:
+        msg = (
+            f"The model answered without calling {name!r}. A call cannot be forced while the model "
+            "thinks: set enable_thinking=False, or say in the prompt that it must call it"
+        )
+    raise OutputParserException(msg)
