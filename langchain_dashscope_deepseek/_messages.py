@@ -88,8 +88,8 @@ def to_wire(messages: Sequence[BaseMessage], *, replay_reasoning: bool) -> list[
             wire.append(converted)
     if not wire or wire[-1]["role"] not in ("user", "tool"):
         msg = (
-            f"The conversation ends with a {messages[-1].type} message, and the service answers "
-            "human and tool messages only: end it with one of those"
+            f"The conversation ends with {_an(messages[-1])}, and the service answers human and "
+            "tool messages only: end it with one of those"
         )
         raise DashScopeInputError(msg)
     loop.end(len(messages))
@@ -245,6 +245,12 @@ def _blocks(message: BaseMessage) -> list[dict[str, Any]]:
     content = message.content
     return (
         [block for block in content if isinstance(block, dict)] if isinstance(content, list) else []
+    )
+
+
+def _an(message: BaseMessage) -> str:
+    return {"ai": "an AI message", "system": "a system message"}.get(
+        message.type, f"a message of type {message.type!r}"
     )
 
 

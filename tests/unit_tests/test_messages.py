@@ -205,7 +205,7 @@ async def test_reasoning_of_a_plain_answer_never_goes_back(ask: Ask, service: Sc
         ([], "at least one human message"),
         ([HumanMessage("")], "Message 0 is an empty human message"),
         ([HumanMessage("hi"), AIMessage("x"), HumanMessage([])], "Message 2 is an empty human"),
-        ([HumanMessage("hi"), AIMessage("hello")], "ends with a ai message.*end it with"),
+        ([HumanMessage("hi"), AIMessage("hello")], "ends with an AI message.*end it with"),
         ([HumanMessage("hi"), SystemMessage("now")], "ends with a system message"),
         ([SystemMessage("now")], "ends with a system message"),
         ([ChatMessage(content="hi", role="narrator")], "role 'narrator'. Roles: system"),
