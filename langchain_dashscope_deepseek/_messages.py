@@ -128,6 +128,15 @@ class _ToolLoop:
             raise DashScopeInputError(msg)
 
 
+def countable_text(message: BaseMessage) -> str:
+    """Give what of a message the model reads, for counting its tokens; never refuses anything."""
+    blocks = message.content if isinstance(message.content, list) else [message.content]
+    parts = [block if isinstance(block, str) else str(block.get("text") or "") for block in blocks]
+    calls = _tool_calls(message, frozenset())
+    parts += [f"{call['function']['name']}{call['function']['arguments']}" for call in calls]
+    return "\n".join(part for part in parts if part)
+
+
 def usage_metadata(usage: Usage | None) -> UsageMetadata | None:
     """Convert token counts. Input includes the cached tokens, output the reasoning."""
     if usage is None:

@@ -6,6 +6,7 @@ comes back is read in `_wire`, and `_stream` makes messages of it.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, closing
@@ -32,10 +33,12 @@ from typing_extensions import Self
 
 from langchain_dashscope_deepseek._call import SETTINGS, Call
 from langchain_dashscope_deepseek._client import AsyncClient, Client, ClientPool
+from langchain_dashscope_deepseek._messages import countable_text
 from langchain_dashscope_deepseek._regions import base_url_of, check_region, check_workspace_id
 from langchain_dashscope_deepseek._request import PARAMETERS, check_tool_use, check_values
 from langchain_dashscope_deepseek._stream import PROVIDER, Answer
 from langchain_dashscope_deepseek._structured import structured_output
+from langchain_dashscope_deepseek._tokens import TOKENS_PER_MESSAGE, count_tokens
 from langchain_dashscope_deepseek._version import __version__
 from langchain_dashscope_deepseek.capabilities import ModelCapabilities, find_capabilities
 from langchain_dashscope_deepseek.data._profiles import profile_of
@@ -511,6 +514,30 @@ class ChatDashScopeDeepSeek(BaseChatModel):
             strict=strict,
             **kwargs,
         )
+
+    # --- Counting tokens ---
+
+    def get_num_tokens(self, text: str) -> int:
+        """Count the tokens of a text, offline.
+
+        An estimate that is mostly within 15 % of DeepSeek's own tokenizer; exact with the extra
+        `langchain-dashscope-deepseek[tokenizer]`.
+        """
+        return count_tokens(text)
+
+    def get_num_tokens_from_messages(
+        self,
+        messages: list[BaseMessage],
+        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool] | None = None,
+    ) -> int:
+        """Count the tokens of messages, and of tools if given, offline.
+
+        Counts what is sent: text, tool calls and a few tokens for each message's frame, as
+        `trim_messages(token_counter=model)` and the like want it.
+        """
+        schemas = [json.dumps(convert_to_openai_tool(tool)) for tool in tools or ()]
+        texts = [*map(countable_text, messages), *schemas]
+        return sum(count_tokens(text) + TOKENS_PER_MESSAGE for text in texts)
 
     # --- Letting go ---
 

@@ -23,6 +23,7 @@ FLOORS = {
     "_messages": 2,
     "_request": 2,
     "_retry": 1,
+    "_tokens": 1,
     "_wire": 1,
     "data._profiles": 1,
     "data.__init__": 0,
@@ -33,7 +34,15 @@ FLOORS = {
 }
 """A module imports only from lower floors."""
 
-WITHOUT_LANGCHAIN = {"_client", "_request", "_retry", "_wire", "_regions", "capabilities"}
+WITHOUT_LANGCHAIN = {
+    "_tokens",
+    "_client",
+    "_request",
+    "_retry",
+    "_wire",
+    "_regions",
+    "capabilities",
+}
 WITH_HTTPX = {"_client", "chat_models"}
 
 

