@@ -217,6 +217,8 @@ class Answer:
 
     def _last_metadata(self) -> dict[str, Any]:
         metadata = {
+            # Again: core asks for the reader of the sources by it. It merges equal ones.
+            "model_provider": PROVIDER,
             "finish_reason": self._finish_reason,
             "request_id": self._request_id,
             "search_results": self._search_results,

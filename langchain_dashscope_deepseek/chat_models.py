@@ -31,6 +31,7 @@ from pydantic import (
 )
 from typing_extensions import Self
 
+from langchain_dashscope_deepseek import _citations
 from langchain_dashscope_deepseek._call import SETTINGS, Call
 from langchain_dashscope_deepseek._client import AsyncClient, Client, ClientPool
 from langchain_dashscope_deepseek._messages import countable_text
@@ -42,6 +43,8 @@ from langchain_dashscope_deepseek._tokens import TOKENS_PER_MESSAGE, count_token
 from langchain_dashscope_deepseek._version import __version__
 from langchain_dashscope_deepseek.capabilities import ModelCapabilities, find_capabilities
 from langchain_dashscope_deepseek.data._profiles import profile_of
+
+_citations.register(PROVIDER)
 
 
 def _from_env(*names: str) -> Callable[[], str | None]:

@@ -23,6 +23,7 @@ FLOORS = {
     "_messages": 2,
     "_request": 2,
     "_retry": 1,
+    "_citations": 1,
     "_tokens": 1,
     "_wire": 1,
     "data._profiles": 1,
@@ -60,6 +61,9 @@ def imports(path: Path) -> set[str]:
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             names.add(node.module or "")
+            if node.module == package.__name__:
+                names |= {f"{node.module}.{alias.name}" for alias in node.names}
+                names.discard(node.module)
     return names
 
 

@@ -270,6 +270,35 @@ async def test_v3_events_give_the_same_message(name: str, service: Scripted) -> 
         assert message.usage_metadata == want.usage_metadata
 
 
+CITED = [
+    {
+        "type": "citation",
+        "url": "https://example.com/sky",
+        "title": "The sky",
+        "extras": {"site_name": "Example", "icon": "", "index": 1},
+    }
+]
+
+
+@pytest.mark.parametrize("version", ["v0", "v1"])
+async def test_sources_of_a_search_are_citations_of_the_text(
+    version: str, ask: Ask, service: Scripted
+) -> None:
+    service.answer(transcript("search_results_first"))
+    message = await ask(service.model(output_version=version), "hi", enable_search=True)
+    (block,) = message.content_blocks
+    assert block["type"] == "text"
+    assert (block["text"], block["annotations"]) == ("The sky is blue.", CITED)
+
+
+@pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")
+def test_sources_of_a_search_are_in_v3_events(service: Scripted) -> None:
+    service.answer(transcript("search_results_first"))
+    (block,) = service.model().stream_events("hi", version="v3").output.content_blocks
+    assert block["type"] == "text"
+    assert (block["text"], block["annotations"]) == ("The sky is blue.", CITED)
+
+
 # --- Streams that are cut ---
 
 

@@ -1,0 +1,45 @@
+"""Search results as citations on the text block, where LangChain's content blocks have them.
+
+Core asks a provider's translator for the `content_blocks` of its messages. Ours adds the sources of
+a web search, and leaves all else to core's own reading.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from langchain_core.messages import AIMessage
+from langchain_core.messages import content as blocks
+from langchain_core.messages.block_translators import register_translator
+
+
+def register(provider: str) -> None:
+    """Tell core how to read the content of this provider's messages."""
+    register_translator(provider, content_blocks, content_blocks)
+
+
+def content_blocks(message: AIMessage) -> list[blocks.ContentBlock]:
+    """Give a message's blocks with its sources as citations.
+
+    Raises:
+        NotImplementedError: It has no sources; core then reads it by itself.
+    """
+    results = message.response_metadata.get("search_results")
+    if not results:
+        raise NotImplementedError
+    metadata = {k: v for k, v in message.response_metadata.items() if k != "model_provider"}
+    plain = message.model_copy(update={"response_metadata": metadata})
+    found = [dict(block) for block in plain.content_blocks]
+    texts = [block for block in found if block["type"] == "text"]
+    if not texts:
+        # The last chunk of a stream: its block merges into the text before it.
+        texts = [{"type": "text", "text": ""}]
+        found += texts
+    texts[-1]["annotations"] = [_citation(result) for result in results]
+    return found  # type: ignore[return-value]
+
+
+def _citation(result: dict[str, Any]) -> dict[str, Any]:
+    known = {key: result[key] for key in ("url", "title") if isinstance(result.get(key), str)}
+    extras = {key: value for key, value in result.items() if key not in known}
+    return {"type": "citation", **known, **({"extras": extras} if extras else {})}
