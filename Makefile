@@ -7,6 +7,9 @@ Q ?= Why is the sky blue?
 MODEL ?= deepseek-v4-pro
 TESTS ?= tests
 
+# A question may hold quotes, dollars and backticks: neither make nor the shell may read them.
+quoted = '$(subst ','\'',$(value $(1)))'
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test tests unit_tests integration_tests lint type format docs pythons clean
 
@@ -14,7 +17,7 @@ help: ## Show this list
 	@grep -hE '^[a-z_]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
 demo: $(VENV)/.package ## Ask DeepSeek a question: make demo Q="..." MODEL=...
-	@$(BIN)/python docs/examples/demo.py --model "$(MODEL)" "$(Q)"
+	@$(BIN)/python docs/examples/demo.py --model $(call quoted,MODEL) -- $(call quoted,Q)
 
 test: unit_tests integration_tests ## Run all tests
 

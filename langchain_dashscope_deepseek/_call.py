@@ -5,7 +5,6 @@ Pure. Knows which settings a single call may override; what follows from them is
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -21,11 +20,11 @@ from langchain_dashscope_deepseek._request import (
     prepare,
 )
 from langchain_dashscope_deepseek._retry import RetryPolicy
+from langchain_dashscope_deepseek._warnings import warn
 from langchain_dashscope_deepseek.capabilities import ModelCapabilities
 from langchain_dashscope_deepseek.errors import (
     DashScopeAuthenticationError,
     DashScopeInputError,
-    DashScopeWarning,
 )
 
 OVERRIDABLE = frozenset({*PARAMETERS, "model", "model_kwargs", "timeout", "max_retries"})
@@ -66,25 +65,21 @@ class Call:
             row_of: Finds a model's row by its name.
 
         Raises:
-            DashScopeInputError: Nothing of that name can be overridden.
+            DashScopeInputError: Nothing of that name can be overridden, or not by that value.
         """
         given = {ALIASES.get(name, name): value for name, value in overrides.items()}
         row: ModelCapabilities | None = given.pop("capabilities", None)
         self._stream = given.pop("stream", None)
         if given.pop("structured_output_method", None) == "json_schema":
-            text = (
+            warn(
                 "with_structured_output(method='json_schema') goes out as function calling: "
                 "DeepSeek has no json_schema on DashScope."
             )
-            warnings.warn(text, DashScopeWarning, stacklevel=2)
-        unknown = sorted(given.keys() - OVERRIDABLE)
-        if unknown:
-            msg = (
-                f"Unknown parameter: {', '.join(unknown)}. Parameters of the service that have no "
-                "name here go into model_kwargs"
-            )
-            raise DashScopeInputError(msg)
+        _check_names(given)
+        # None takes a parameter of the wire away for this call; the other settings need a value.
+        given = {k: v for k, v in given.items() if v is not None or k in PARAMETERS}
         self._values = {**settings, **given}
+        _check_settings(self._values, row)
         self._model: str = self._values["model"]
         self._row = row or row_of(self._model)
 
@@ -127,12 +122,13 @@ class Call:
             DashScopeUnsupportedError: The model cannot do what is asked.
         """
         row = self._row
+        extra = self._values["model_kwargs"] or {}
         asked = {name: self._values[name] for name in PARAMETERS}
         parameters = choose_parameters(self._model, row, asked)
         replays = (
             row is not None
             and row.reasoning_replay == "with_tool_calls"
-            and row.thinks(parameters.get("enable_thinking"))
+            and row.thinks({**parameters, **extra}.get("enable_thinking"))
         )
         return prepare(
             model=self._model,
@@ -140,14 +136,65 @@ class Call:
             messages=to_wire(messages, replay_reasoning=replays),
             asked=asked,
             parameters=parameters,
-            extra=self._values["model_kwargs"] or {},
+            extra=extra,
             stream=stream,
         )
 
 
-def _key(secret: SecretStr | None) -> str:
+def _check_names(given: Mapping[str, Any]) -> None:
+    unknown = sorted(given.keys() - OVERRIDABLE)
+    if not unknown:
+        return
+    names = ", ".join(unknown)
+    if SETTINGS.issuperset(unknown) or "region" in unknown:
+        msg = f"{names}: set for the model, not for one call. Make another model object"
+    else:
+        msg = (
+            f"Unknown parameter: {names}. Parameters of the service that have no name here go into "
+            "model_kwargs"
+        )
+    raise DashScopeInputError(msg)
+
+
+def _check_settings(values: Mapping[str, Any], row: object) -> None:
+    retries = values["max_retries"]
+    if type(retries) is not int or retries < 0:
+        msg = f"max_retries takes a whole number, at least 0, not {retries!r}"
+        raise DashScopeInputError(msg)
+    if not isinstance(values["model"], str) or not values["model"]:
+        msg = "model takes the name of a model"
+        raise DashScopeInputError(msg)
+    if not isinstance(row, (ModelCapabilities, type(None))):
+        msg = "capabilities takes a ModelCapabilities"
+        raise DashScopeInputError(msg)
+    if not isinstance(values["model_kwargs"], (Mapping, type(None))):
+        msg = "model_kwargs takes a dict"
+        raise DashScopeInputError(msg)
+    check_timeout(values["timeout"])
+
+
+def check_timeout(timeout: object) -> None:
+    """Refuse what no timeout can be.
+
+    Raises:
+        DashScopeInputError: It is no positive number of seconds, no `httpx.Timeout`, and not None.
+    """
+    is_number = isinstance(timeout, (int, float)) and not isinstance(timeout, bool)
+    if is_number and not 0 < timeout <= _LONGEST_TIMEOUT:  # type: ignore[operator]
+        msg = f"timeout takes seconds above 0, up to {_LONGEST_TIMEOUT:,}, not {timeout!r}"
+        raise DashScopeInputError(msg)
+    if not is_number and timeout is not None and not hasattr(timeout, "as_dict"):
+        msg = f"timeout takes seconds or an httpx.Timeout, not {type(timeout).__name__}"
+        raise DashScopeInputError(msg)
+
+
+_LONGEST_TIMEOUT = 1_000_000
+
+
+def _key(secret: SecretStr | str | None) -> str:
     """Give the key, without the line end that files and variables bring along."""
-    key = secret.get_secret_value().strip() if secret else ""
+    key = secret.get_secret_value() if isinstance(secret, SecretStr) else secret or ""
+    key = key.strip()
     if not key:
         msg = (
             "There is no API key, so nothing was sent. Set the variable DASHSCOPE_API_KEY or hand "

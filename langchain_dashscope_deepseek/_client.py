@@ -11,7 +11,6 @@ import asyncio
 import logging
 import os
 import threading
-import weakref
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextlib import aclosing, closing
 from dataclasses import dataclass, field
@@ -71,6 +70,7 @@ class Fold(Protocol):
 
 
 AnyFold = TypeVar("AnyFold", bound=Fold)
+AnyClient = TypeVar("AnyClient", httpx.Client, httpx.AsyncClient)
 
 
 @dataclass(frozen=True)
@@ -129,11 +129,12 @@ class Client:
         raise AssertionError  # pragma: no cover - the last attempt returns or raises
 
     def stream(self, request: PreparedRequest) -> Generator[Reply]:
-        """Yield replies as they come; nothing is retried after the first one."""
+        """Yield replies as they come; nothing is retried after the first one that shows."""
         for attempt in Attempts(self._policy):
             with attempt, closing(self._replies(request)) as replies:
                 for reply in replies:
-                    attempt.commit()
+                    if reply.shows:
+                        attempt.commit()
                     yield reply
                 return
 
@@ -145,11 +146,17 @@ class Client:
             with closing(response):
                 reader = exchange.read(response)
                 if exchange.has_events:
-                    for event in EventSource(_with_last_blank_line(response)).iter_sse():
-                        yield from reader.event(event.event, event.data)
-                    reader.end()
+                    watched = _with_last_blank_line(response, reader)
                 else:
-                    yield from reader.body(response.read())
+                    content = response.read()
+                    whole = reader.body(content)
+                    if whole is not None:
+                        yield whole
+                        return
+                    watched = _of_text(content)
+                for event in EventSource(watched).iter_sse():
+                    yield from reader.event(event.event, event.data)
+                yield from reader.end()
 
 
 class AsyncClient:
@@ -172,12 +179,13 @@ class AsyncClient:
         raise AssertionError  # pragma: no cover - the last attempt returns or raises
 
     async def stream(self, request: PreparedRequest) -> AsyncGenerator[Reply]:
-        """Yield replies as they come; nothing is retried after the first one."""
+        """Yield replies as they come; nothing is retried after the first one that shows."""
         async for attempt in Attempts(self._policy):
             with attempt:
                 async with aclosing(self._replies(request)) as replies:
                     async for reply in replies:
-                        attempt.commit()
+                        if reply.shows:
+                            attempt.commit()
                         yield reply
                     return
 
@@ -189,15 +197,20 @@ class AsyncClient:
             async with aclosing(response):
                 reader = exchange.read(response)
                 if exchange.has_events:
-                    source = EventSource(_with_last_blank_line_async(response))
-                    async with aclosing(source.aiter_sse()) as events:
-                        async for event in events:
-                            for reply in reader.event(event.event, event.data):
-                                yield reply
-                    reader.end()
+                    watched = _with_last_blank_line_async(response, reader)
                 else:
-                    for reply in reader.body(await response.aread()):
-                        yield reply
+                    content = await response.aread()
+                    whole = reader.body(content)
+                    if whole is not None:
+                        yield whole
+                        return
+                    watched = _of_text(content)
+                async with aclosing(EventSource(watched).aiter_sse()) as events:
+                    async for event in events:
+                        for reply in reader.event(event.event, event.data):
+                            yield reply
+                for reply in reader.end():
+                    yield reply
 
 
 class ClientPool:
@@ -215,9 +228,7 @@ class ClientPool:
     def _forget(self) -> None:
         self._pid = os.getpid()
         self._sync: httpx.Client | None = None
-        self._async: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, httpx.AsyncClient] = (
-            weakref.WeakKeyDictionary()
-        )
+        self._async: dict[asyncio.AbstractEventLoop, httpx.AsyncClient] = {}
 
     def sync(self) -> httpx.Client:
         """Give the client for synchronous calls."""
@@ -225,7 +236,7 @@ class ClientPool:
             if self._pid != os.getpid():
                 self._forget()
             if self._sync is None:
-                self._sync = httpx.Client(limits=LIMITS)
+                self._sync = _made(lambda: httpx.Client(limits=LIMITS))
             return self._sync
 
     def of_running_loop(self) -> httpx.AsyncClient:
@@ -234,10 +245,12 @@ class ClientPool:
         with self._lock:
             if self._pid != os.getpid():
                 self._forget()
-            client = self._async.get(loop)
-            if client is None:
-                client = self._async[loop] = httpx.AsyncClient(limits=LIMITS)
-            return client
+            # A client keeps its loop alive, so no weak reference would ever let go of either.
+            for other in [other for other in self._async if other.is_closed()]:
+                del self._async[other]
+            if loop not in self._async:
+                self._async[loop] = _made(lambda: httpx.AsyncClient(limits=LIMITS))
+            return self._async[loop]
 
     def close(self) -> None:
         """Close the synchronous client; the next call makes a new one."""
@@ -262,6 +275,18 @@ class ClientPool:
     def __reduce__(self) -> tuple[type[ClientPool], tuple[()]]:
         """Pickle and copy as an empty pool."""
         return ClientPool, ()
+
+
+def _made(make: Callable[[], AnyClient]) -> AnyClient:
+    """Make a client; its settings come from the environment, which may hold nonsense."""
+    try:
+        return make()
+    except (ValueError, ImportError, OSError) as error:
+        msg = (
+            f"No HTTP client could be made of the environment ({error}): check HTTPS_PROXY, "
+            "ALL_PROXY, SSL_CERT_FILE and SSL_CERT_DIR"
+        )
+        raise DashScopeInputError(msg) from error
 
 
 class _Exchange:
@@ -291,59 +316,78 @@ class _Exchange:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> bool:
-        if not isinstance(error, (DashScopeError, httpx.HTTPError, httpx.InvalidURL)):
+        if not isinstance(error, _MEANT):
             return False
         if self._reader is not None and self._reader.finished:
             # The answer is whole: trouble in what follows it must not lose it.
             logger.info("Ignored after the end of an answer: %s", type(error).__name__)
             return True
         if isinstance(error, DashScopeError):
-            if isinstance(error, DashScopeNotFoundError) and self._request.advice:
-                error.add_advice(self._request.advice)
+            about_workspace = (error.code or "").lower().startswith("workspace")
+            if isinstance(error, DashScopeNotFoundError) and not about_workspace:
+                error.add_advice(self._request.advice or "")
             return False
         if isinstance(error, httpx.RequestError):
             # The failed request holds the key and the prompt; an exception lives long.
             error.request = httpx.Request("POST", "https://request.invalid")
-        raise self._translate(error) from error
+        quotes_headers = isinstance(error, httpx.LocalProtocolError)
+        raise self._translate(error) from (None if quotes_headers else error)
 
-    def _translate(self, error: httpx.HTTPError | httpx.InvalidURL) -> DashScopeError:
+    def _translate(self, error: Exception) -> DashScopeError:
+        if self._reader is not None and self._reader.status_code >= 400:  # noqa: PLR2004
+            return self._reader.cut_error()
         name = type(error).__name__
-        if isinstance(error, httpx.TimeoutException):
-            return DashScopeTimeoutError(f"{_TIMEOUTS.get(type(error), 'Waiting')} took too long")
-        if isinstance(error, (httpx.InvalidURL, httpx.UnsupportedProtocol)):
-            return DashScopeInputError("base_url is no URL that can be asked: it must be http(s)")
-        if isinstance(error, httpx.LocalProtocolError):
-            return DashScopeInputError("A header holds a character that HTTP forbids")
-        if isinstance(error, httpx.DecodingError):
-            return DashScopeServerError(f"The answer could not be decompressed ({name})")
+        for theirs, ours, text in _FOREIGN:
+            if isinstance(error, theirs):
+                return ours(text)
         if self._reader is not None:
             return DashScopeStreamCutError(f"The connection broke within the answer ({name})")
         return DashScopeConnectionError(f"No connection to the service ({name}: {error})")
 
 
-_TIMEOUTS: Mapping[type[httpx.HTTPError], str] = {
-    httpx.ConnectTimeout: "Connecting",
-    httpx.ReadTimeout: "The next byte of the answer",
-    httpx.WriteTimeout: "Sending the request",
-    httpx.PoolTimeout: "Waiting for a free connection of the pool",
-}
+_FOREIGN: tuple[tuple[type[Exception], type[DashScopeError], str], ...] = (
+    (httpx.ConnectTimeout, DashScopeTimeoutError, "Connecting took too long"),
+    (httpx.ReadTimeout, DashScopeTimeoutError, "The next byte of the answer took too long"),
+    (httpx.WriteTimeout, DashScopeTimeoutError, "Sending the request took too long"),
+    (httpx.PoolTimeout, DashScopeTimeoutError, "Waiting for a free connection took too long"),
+    (httpx.InvalidURL, DashScopeInputError, "base_url is no URL that can be asked"),
+    (
+        httpx.UnsupportedProtocol,
+        DashScopeInputError,
+        "base_url must begin with https:// or http://",
+    ),
+    (UnicodeError, DashScopeInputError, "base_url or a header holds what HTTP cannot carry"),
+    (httpx.LocalProtocolError, DashScopeInputError, "A header holds what HTTP cannot carry"),
+    (httpx.DecodingError, DashScopeServerError, "The answer could not be decompressed"),
+)
+"""Errors of httpx that always mean the same; any other is a connection that failed or broke."""
+
+_MEANT = (DashScopeError, httpx.HTTPError, httpx.InvalidURL, UnicodeError)
 
 # httpx-sse loses an event that no blank line follows at the end of the body, and older gateways
 # send such. So it reads a response that is the real one and a blank line.
 _EVENT_STREAM = {"content-type": "text/event-stream; charset=utf-8"}
 
 
-def _with_last_blank_line(response: httpx.Response) -> httpx.Response:
+def _of_text(content: bytes) -> httpx.Response:
+    """Read events out of a body that did not call itself an event stream."""
+    return httpx.Response(200, headers=_EVENT_STREAM, content=content + b"\n\n")
+
+
+def _with_last_blank_line(response: httpx.Response, reader: ReplyReader) -> httpx.Response:
     def body() -> Generator[bytes]:
-        yield from response.iter_bytes()
+        for piece in response.iter_bytes():
+            reader.watch(piece)
+            yield piece
         yield b"\n\n"
 
     return httpx.Response(200, headers=_EVENT_STREAM, content=body())
 
 
-def _with_last_blank_line_async(response: httpx.Response) -> httpx.Response:
+def _with_last_blank_line_async(response: httpx.Response, reader: ReplyReader) -> httpx.Response:
     async def body() -> AsyncGenerator[bytes]:
         async for piece in response.aiter_bytes():
+            reader.watch(piece)
             yield piece
         yield b"\n\n"
 

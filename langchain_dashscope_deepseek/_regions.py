@@ -57,8 +57,9 @@ def base_url_of(region: str | None, workspace_id: str | None) -> str:
         workspace_id: The workspace.
 
     Raises:
-        ValueError: The region has no host without a workspace.
+        ValueError: The region does not exist, or has no host without a workspace.
     """
+    check_region(region or DEFAULT_REGION)
     if region and workspace_id:
         return f"https://{workspace_id}.{region}.maas.aliyuncs.com/api/v1"
     host = LEGACY_HOSTS[region or DEFAULT_REGION]

@@ -16,17 +16,16 @@ from __future__ import annotations
 import json
 import logging
 import re
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from langchain_dashscope_deepseek._warnings import warn
 from langchain_dashscope_deepseek._wire import WireMessage
 from langchain_dashscope_deepseek.capabilities import ModelCapabilities, models_that
 from langchain_dashscope_deepseek.errors import (
     DashScopeInputError,
     DashScopeUnsupportedError,
-    DashScopeWarning,
 )
 
 logger = logging.getLogger(__name__)
@@ -229,7 +228,7 @@ def prepare(
             msg = f"model_kwargs must not hold {name!r}: this package sets it to read the answer"
             raise DashScopeInputError(msg)
     _check_json_is_named(row, parameters, messages)
-    may_think = row is None or row.thinks(parameters.get("enable_thinking"))
+    may_think = row is None or row.thinks({**parameters, **extra}.get("enable_thinking"))
     must_stream = row is not None and row.thinking_needs_stream and may_think
     streamed = must_stream or (may_think if stream is None else stream)
     ours = {"result_format": "message", **({"incremental_output": True} if streamed else {})}
@@ -283,7 +282,7 @@ def _without_knobs(model: str, row: ModelCapabilities, wanted: Mapping[str, Any]
 def _leave_out(sent: dict[str, Any], name: str, model: str, reason: str) -> None:
     del sent[name]
     text = f"{name} was left out of the request to {model}: it {reason}."
-    warnings.warn(text, DashScopeWarning, stacklevel=2)
+    warn(text)
 
 
 def _check_features(model: str, row: ModelCapabilities | None, sent: Mapping[str, Any]) -> None:
@@ -376,7 +375,7 @@ def _settle_thinking(model: str, row: ModelCapabilities, sent: dict[str, Any]) -
             f"tool_choice was sent to {model} as 'auto': the service takes no forced choice while "
             "the model thinks."
         )
-        warnings.warn(text, DashScopeWarning, stacklevel=2)
+        warn(text)
     if json_mode and row.is_hybrid:
         msg = (
             "The service takes no response_format json_object while the model thinks: set "

@@ -7,7 +7,7 @@ merged `_stream` of one answer are equal.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -155,10 +155,23 @@ class Answer:
         self._request_id = reply.request_id or self._request_id
         if reply.search_results:
             self._search_results = [dict(result) for result in reply.search_results]
+        return self._take_calls(reply.tool_calls)
+
+    def _take_calls(self, deltas: Sequence[ToolCallDelta]) -> list[Any]:
+        """Take the deltas of a packet; one chunk a call, since core joins none within a message."""
+        grown: dict[int, Any] = {}
+        for delta in deltas:
+            call = self._call_of(delta)
+            new = call.grow(delta)
+            old = grown.get(call.position, {"id": None, "name": None, "args": ""})
+            grown[call.position] = {
+                "id": old["id"] or new["id"],
+                "name": old["name"] or new["name"],
+                "args": old["args"] + new["args"],
+            }
         return [
-            tool_call_chunk(**call.grow(delta), index=_FIRST_TOOL_INDEX + call.position)
-            for delta in reply.tool_calls
-            for call in [self._call_of(delta)]
+            tool_call_chunk(**pieces, index=_FIRST_TOOL_INDEX + position)
+            for position, pieces in grown.items()
         ]
 
     def _call_of(self, delta: ToolCallDelta) -> _Call:

@@ -8,18 +8,25 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import time
 from collections.abc import Iterator, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple, NoReturn
 
 from langchain_dashscope_deepseek.errors import (
+    DashScopeError,
     DashScopeServerError,
     DashScopeStreamCutError,
     error_from_service,
 )
 
 logger = logging.getLogger(__name__)
+
+_FIRST_ERROR = 400
+_STATUS_COMMENT = re.compile(rb":HTTP_STATUS/(\d{3})")
+_STATUS_WITHIN = 4_096
+_LONGEST_BEGINNING = 1_000_000
 
 WireMessage = dict[str, Any]
 """A message as the service takes it: a role, and what belongs to the role."""
@@ -56,15 +63,32 @@ class Reply(NamedTuple):
     request_id: str | None = None
     search_results: tuple[Mapping[str, Any], ...] = ()
 
+    @property
+    def shows(self) -> bool:
+        """Whether a user sees something of it."""
+        return bool(self.text or self.reasoning or self.tool_calls or self.finish_reason)
+
 
 class ReplyReader:
     """Reads what one HTTP answer holds, packet by packet, and knows whether it was all of it."""
 
     def __init__(self, status_code: int, headers: Mapping[str, str]) -> None:
         """Remember what every packet and every error of this answer has in common."""
-        self._status_code = status_code
+        self.status_code = status_code
         self._headers = headers
+        self._raw = b""
+        self._has_events = False
         self.finished = False
+
+    def watch(self, piece: bytes) -> None:
+        """Look at raw bytes on their way to the events.
+
+        Kept are the beginning until an event was read, since it may be no event stream after all,
+        and then the end, where the status of an error stands in a comment that is lost later.
+        """
+        self._raw += piece
+        if self._has_events or len(self._raw) > _LONGEST_BEGINNING:
+            self._raw = self._raw[-_STATUS_WITHIN:]
 
     def event(self, name: str, data: str) -> Iterator[Reply]:
         """Read one server-sent event.
@@ -79,43 +103,66 @@ class ReplyReader:
         """
         if not data:
             return
+        self._has_events = True
         for document in self._documents(name, data):
             reply = self._reply(document)
+            if self.status_code >= _FIRST_ERROR:
+                self._refuse("an error that holds no error")
             if reply is not None:
                 self.finished = self.finished or reply.finish_reason is not None
                 yield reply
 
-    def end(self) -> None:
-        """Say that the stream has ended.
+    def end(self) -> Iterator[Reply]:
+        """Say that the stream has ended; gives an answer that came in one piece after all.
 
         Raises:
-            DashScopeStreamCutError: No packet had a finish_reason, so the answer is not whole.
+            DashScopeError: No packet had a finish_reason, so the answer is not whole.
         """
-        if not self.finished:
-            msg = "The stream ended without a finish_reason: the answer was cut off"
-            raise DashScopeStreamCutError(msg, request_id=self._headers.get("x-request-id"))
+        if self.finished:
+            return
+        document = None if self._has_events else _load(self._raw.decode("utf-8-sig", "replace"))
+        if isinstance(document, dict):
+            yield self._whole(document)
+            return
+        if self.status_code >= _FIRST_ERROR:
+            self._refuse("a body that is no answer")
+        msg = "The stream ended without a finish_reason: the answer was cut off"
+        raise DashScopeStreamCutError(msg, request_id=self._headers.get("x-request-id"))
 
-    def body(self, content: bytes) -> Iterator[Reply]:
-        """Read a whole body: first as JSON, then as the text of events, whatever it is called.
+    def body(self, content: bytes) -> Reply | None:
+        """Read a body as JSON, whatever it is called.
+
+        Returns:
+            The answer, or `None` if the body holds the text of events.
 
         Raises:
             DashScopeError: The body holds an error, or nothing that we know.
         """
-        text = content.decode("utf-8", "replace").strip()
-        document = _load(text)
+        document = _load(content.decode("utf-8-sig", "replace"))
         if isinstance(document, dict):
-            reply = self._reply(document)
-            if reply is None or self._status_code >= 400:  # noqa: PLR2004
-                self._refuse(f"an answer without choices ({len(content)} bytes of JSON)")
-            yield reply
-            return
-        lines = [line[5:].strip() for line in text.splitlines() if line.startswith("data:")]
-        replies = [reply for line in lines for reply in self.event("result", line)]
-        if not replies or self._status_code >= 400:  # noqa: PLR2004
+            return self._whole(document)
+        if b"data:" not in content:
             kind = self._headers.get("content-type", "no content type").partition(";")[0]
             self._refuse(f"a body that is no answer ({kind}, {len(content)} bytes)")
-        self.end()
-        yield from replies
+        return None
+
+    def _whole(self, document: Mapping[str, Any]) -> Reply:
+        if self.status_code >= _FIRST_ERROR:
+            self._raise_error(document)
+        reply = self._reply(document)
+        if reply is None or not _first_choice(document.get("output")):
+            self._refuse("an answer without choices")
+        return reply
+
+    def cut_error(self) -> DashScopeError:
+        """Give the error for a body of an error that could not be read to its end."""
+        return error_from_service(
+            "the server, or a proxy before it, sent an error whose text was cut off",
+            status_code=self.status_code,
+            request_id=self._headers.get("x-request-id"),
+            headers=self._headers,
+            retry_after=retry_after(self._headers),
+        )
 
     def _documents(self, name: str, data: str) -> Iterator[Mapping[str, Any]]:
         whole = _load(data)
@@ -131,7 +178,8 @@ class ReplyReader:
     def _reply(self, document: Mapping[str, Any]) -> Reply | None:
         """Read one JSON document; `None` if it holds neither an answer nor usage nor an error."""
         output = document.get("output")
-        if not output and (document.get("code") or document.get("error")):
+        choice = _first_choice(output)
+        if choice is None and (document.get("code") or document.get("error")):
             self._raise_error(document)
         request_id = _string(document.get("request_id")) or self._headers.get("x-request-id")
         usage = _usage(document.get("usage"))
@@ -139,7 +187,6 @@ class ReplyReader:
             return None if usage is None else Reply(usage=usage, request_id=request_id)
         search_info = output.get("search_info")
         search_results = search_info.get("search_results") if isinstance(search_info, dict) else ()
-        choice = _first_choice(output)
         if choice is None and usage is None and not search_results:
             return None
         choice = choice or {}
@@ -160,23 +207,30 @@ class ReplyReader:
         facts = inner if isinstance(inner, dict) else document
         code = facts.get("code") or facts.get("type")
         raise error_from_service(
-            _string(facts.get("message")) or "",
+            _string(facts.get("message")) or _string(inner) or "",
             code=None if code is None else str(code),
-            status_code=self._status_code if self._status_code >= 400 else None,  # noqa: PLR2004
+            status_code=self._error_status(),
             request_id=_string(document.get("request_id")) or self._headers.get("x-request-id"),
             headers=self._headers,
             retry_after=retry_after(self._headers),
         )
 
+    def _error_status(self) -> int | None:
+        """Find the status of an error: the answer's own, or the last one in a comment."""
+        if self.status_code >= _FIRST_ERROR:
+            return self.status_code
+        statuses = [int(status) for status in _STATUS_COMMENT.findall(self._raw)]
+        return next((s for s in reversed(statuses) if s >= _FIRST_ERROR), None)
+
     def _refuse(self, what: str) -> NoReturn:
-        if self._status_code < 400:  # noqa: PLR2004
+        if self.status_code < _FIRST_ERROR:
             msg = f"DashScope, or a proxy before it, sent {what}"
             raise DashScopeServerError(
-                msg, status_code=self._status_code, request_id=self._headers.get("x-request-id")
+                msg, status_code=self.status_code, request_id=self._headers.get("x-request-id")
             )
         raise error_from_service(
             f"the server, or a proxy before it, sent {what}",
-            status_code=self._status_code,
+            status_code=self.status_code,
             request_id=self._headers.get("x-request-id"),
             headers=self._headers,
             retry_after=retry_after(self._headers),
@@ -206,7 +260,9 @@ def _load(text: str) -> Any:
         return None
 
 
-def _first_choice(output: Mapping[str, Any]) -> Mapping[str, Any] | None:
+def _first_choice(output: Any) -> Mapping[str, Any] | None:
+    if not isinstance(output, dict):
+        return None
     if "choices" not in output and isinstance(output.get("text"), str):
         return {
             "message": {"content": output["text"]},
@@ -250,7 +306,10 @@ def _usage(usage: Any) -> Usage | None:
         received,
         sent + received if total is None else total,
         reasoning_tokens=_count(usage.get("output_tokens_details"), "reasoning_tokens"),
-        cached_tokens=_count(usage.get("prompt_tokens_details"), "cached_tokens"),
+        cached_tokens=_first_count(
+            _count(usage.get("prompt_tokens_details"), "cached_tokens"),
+            _count(usage.get("input_tokens_details"), "cached_tokens"),
+        ),
         cache_creation_tokens=_count(
             usage.get("prompt_tokens_details"), "cache_creation_input_tokens"
         ),
@@ -260,6 +319,10 @@ def _usage(usage: Any) -> Usage | None:
 def _count(counts: Any, key: str) -> int | None:
     value = counts.get(key) if isinstance(counts, dict) else None
     return value if type(value) is int and value >= 0 else None
+
+
+def _first_count(*counts: int | None) -> int | None:
+    return next((count for count in counts if count is not None), None)
 
 
 def _finish_reason(value: Any) -> str | None:

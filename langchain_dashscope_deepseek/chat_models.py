@@ -32,7 +32,7 @@ from pydantic import (
 from typing_extensions import Self
 
 from langchain_dashscope_deepseek import _citations
-from langchain_dashscope_deepseek._call import SETTINGS, Call
+from langchain_dashscope_deepseek._call import ALIASES, SETTINGS, Call, check_timeout
 from langchain_dashscope_deepseek._client import AsyncClient, Client, ClientPool
 from langchain_dashscope_deepseek._messages import countable_text
 from langchain_dashscope_deepseek._regions import base_url_of, check_region, check_workspace_id
@@ -259,8 +259,8 @@ class ChatDashScopeDeepSeek(BaseChatModel):
     `None`: `stream` streams, and `invoke` asks for a stream while the model thinks, because
     proxies cut connections that are silent for minutes."""
 
-    default_headers: dict[str, str] | None = Field(default=None, repr=False)
-    """Headers of every request, over our own."""
+    default_headers: dict[str, str] | None = Field(default=None, exclude=True, repr=False)
+    """Headers of every request, over our own. They may hold a secret, so they are in no dump."""
 
     http_client: httpx.Client | None = Field(default=None, exclude=True, repr=False)
     """A client of yours for synchronous calls. It needs no settings, and is never closed here."""
@@ -295,26 +295,37 @@ class ChatDashScopeDeepSeek(BaseChatModel):
                 "name here go into model_kwargs"
             )
             raise ValueError(msg)
-        return {name: value for name, value in values.items() if value is not None}
+        where = ("base_url", "dashscope_api_base", "region", "workspace_id")
+        return {
+            name: value
+            for name, value in values.items()
+            if value is not None and not (name in where and value == "")
+        }
 
     @model_validator(mode="after")
     def _check_settings(self) -> Self:
         """Refuse what no model takes, find the base URL, and record the version for traces."""
         check_values({name: getattr(self, name, None) for name in PARAMETERS})
-        if self.region is not None:
-            check_region(self.region)
+        check_timeout(self.timeout)
+        for name, value in (self.default_headers or {}).items():
+            if not (name + value).isascii() or not (name + value).isprintable():
+                msg = f"default_headers: the header {name!r} holds what HTTP cannot carry"
+                raise ValueError(msg)
         if self.workspace_id is not None:
             check_workspace_id(self.workspace_id)
+        if "region" in self.model_fields_set and self.region is not None:
+            check_region(self.region)
         self.base_url = self._resolve_base_url()
         self._add_version("langchain-dashscope-deepseek", __version__)
         return self
 
     def _resolve_base_url(self) -> str:
         """Arguments beat the environment; then `base_url` beats `region`, `region` the default."""
-        region_decides = (
-            "region" in self.model_fields_set and "base_url" not in self.model_fields_set
-        )
-        if self.base_url and not (self.region and region_decides):
+        given = self.model_fields_set
+        if self.base_url and ("base_url" in given or "region" not in given):
+            if "/compatible-mode/" in self.base_url:
+                msg = "base_url leads to the OpenAI-compatible route: this speaks native /api/v1"
+                raise ValueError(msg)
             return self.base_url.rstrip("/")
         return base_url_of(self.region, self.workspace_id)
 
@@ -330,7 +341,7 @@ class ChatDashScopeDeepSeek(BaseChatModel):
 
     @property
     def _identifying_params(self) -> dict[str, Any]:
-        """What makes answers differ: cached answers are kept apart by it. Holds no key."""
+        """What makes answers differ, for traces. Holds no key."""
         parameters = {name: getattr(self, name, None) for name in PARAMETERS}
         return {
             "model": self.model,
@@ -458,6 +469,7 @@ class ChatDashScopeDeepSeek(BaseChatModel):
                 functions, or does not while it thinks. For a model that the table does not know,
                 and where `model` or `enable_thinking` are overridden later, it comes at the call.
         """
+        kwargs = {ALIASES.get(name, name): value for name, value in kwargs.items()}
         model = kwargs.get("model", self.model)
         row = kwargs.get("capabilities") or self._row_of(model)
         if tools and row is not None:
@@ -468,6 +480,9 @@ class ChatDashScopeDeepSeek(BaseChatModel):
             choice = "required"
         elif isinstance(choice, str) and choice not in ("auto", "none", "required"):
             choice = {"type": "function", "function": {"name": choice}}
+        elif isinstance(choice, Mapping) and isinstance(choice.get("name"), str):
+            # Anthropic's dict for it, and that of OpenAI's newer API.
+            choice = {"type": "function", "function": {"name": choice["name"]}}
         options = {"tool_choice": choice, "parallel_tool_calls": parallel_tool_calls, **kwargs}
         return self.bind(
             tools=[convert_to_openai_tool(tool, strict=strict) for tool in tools],
@@ -543,6 +558,16 @@ class ChatDashScopeDeepSeek(BaseChatModel):
         return sum(count_tokens(text) + TOKENS_PER_MESSAGE for text in texts)
 
     # --- Letting go ---
+
+    def __getstate__(self) -> dict[Any, Any]:
+        """Pickle without the key; what is unpickled takes it from the environment."""
+        state = super().__getstate__()
+        return {**state, "__dict__": {**state["__dict__"], "api_key": None}}
+
+    def __setstate__(self, state: dict[Any, Any]) -> None:
+        """Take the key from the environment, as a new object does."""
+        super().__setstate__(state)
+        self.api_key = _key_from_env()
 
     def close(self) -> None:
         """Close the connections for synchronous calls. A later call opens new ones."""

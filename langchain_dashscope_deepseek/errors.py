@@ -49,8 +49,8 @@ if TYPE_CHECKING:
 class DashScopeWarning(UserWarning):
     """Something that was asked for was left out or changed, and the call went on.
 
-    Python's own filter shows each text once per place; `warnings.filterwarnings` with this
-    class silences them all or turns them into errors.
+    By default each text is shown once; `warnings.filterwarnings` with this class silences them
+    all, or turns them into errors.
     """
 
 
@@ -95,7 +95,7 @@ class DashScopeError(ModelError):
 
     def add_advice(self, advice: str) -> None:
         """Append a sentence that helps in this one case to the error's text."""
-        self.args = (f"{self.args[0]} {advice}", *self.args[1:])
+        self.args = (f"{self.args[0]} {advice}".rstrip(), *self.args[1:])
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the text and the identifiers, never the partial answer."""
@@ -138,7 +138,10 @@ class DashScopeQuotaExceededError(DashScopePermissionDeniedError):
 class DashScopeNotFoundError(DashScopeError, ModelNotFoundError):
     """The model (or the workspace) does not exist for this key and region (HTTP 404)."""
 
-    hint = "Check the model's name, and that the region offers it."
+    hint = (
+        "Check the model's name and the workspace, that the region offers it, and that base_url "
+        "ends in /api/v1."
+    )
 
 
 class DashScopeInvalidRequestError(DashScopeError, ModelInvalidRequestError):
@@ -232,7 +235,6 @@ _LIMIT, _SERVER, _MISSING = DashScopeRateLimitError, DashScopeServerError, DashS
 CODES: Mapping[str, CodeRule] = {
     "InvalidParameter": CodeRule(_BAD),
     "invalid_parameter_error": CodeRule(_BAD),
-    "invalid_request_error": CodeRule(_BAD),
     "BadRequest": CodeRule(_BAD),
     "InvalidURL": CodeRule(_BAD),
     "UnsupportedOperation": CodeRule(_BAD),
@@ -285,9 +287,10 @@ Source: the error page of the documentation, the official client, and recorded t
 """
 
 MESSAGES: tuple[tuple[str, tuple[type[DashScopeError], ...], type[DashScopeError]], ...] = (
-    ("Range of input length should be", (_BAD,), DashScopeContextOverflowError),
-    ("maximum context length", (_BAD,), DashScopeContextOverflowError),
-    ("inappropriate content", (_BAD,), DataInspectionFailed),
+    ("Range of input length should be", (_BAD, _SERVER), DashScopeContextOverflowError),
+    ("maximum context length", (_BAD, _SERVER), DashScopeContextOverflowError),
+    ("inappropriate content", (_BAD, _SERVER), DataInspectionFailed),
+    ("InternalError.Algo.DataInspectionFailed", (_BAD, _SERVER), DataInspectionFailed),
     ("Model not exist", (_BAD,), _MISSING),
     ("Free allocated quota exceeded", (_LIMIT, _DENIED), _QUOTA),
     ("<429> InternalError", (_SERVER, _BAD), _LIMIT),

@@ -34,7 +34,9 @@ def print_bill(message: AIMessageChunk) -> None:
     """Print what the answer cost, and the id that a support ticket needs."""
     usage = message.usage_metadata
     assert usage is not None  # noqa: S101 - the service sends it with every answer
-    reasoning = usage.get("output_token_details", {}).get("reasoning", "an uncounted part")
+    thought = "reasoning_content" in message.additional_kwargs
+    uncounted = "an uncounted part" if thought else 0  # deepseek-r1 sends the totals only
+    reasoning = usage.get("output_token_details", {}).get("reasoning", uncounted)
     print(
         f"\n\nTokens: {usage['input_tokens']} input, {usage['output_tokens']} output, "
         f"{reasoning} of it reasoning. "

@@ -65,6 +65,8 @@ SHAPES: dict[str, Any] = {
 }
 
 CASES = [
+    ("Brand.New", "Something new.", 400, DashScopeInvalidRequestError),
+    ("Brand.New", "Something new.", 401, DashScopeAuthenticationError),
     ("InvalidParameter", "Required parameter missing.", 400, DashScopeInvalidRequestError),
     ("Throttling.RateQuota", "Requests rate limit exceeded.", 429, DashScopeRateLimitError),
     ("InvalidApiKey", "Invalid API-key provided.", 401, DashScopeAuthenticationError),
@@ -88,11 +90,66 @@ async def test_every_shape_becomes_the_same_error(
     with pytest.raises(DashScopeError) as caught:
         await ask(service.model(), "hi")
 
-    assert type(caught.value) is error
+    nothing_tells = shape == "json under 200" and code == "Brand.New"
+    assert type(caught.value) is (DashScopeServerError if nothing_tells else error)
     assert (caught.value.code, caught.value.request_id) == (code, ID)
     assert message in str(caught.value)
-    if "200" not in shape and "stream" not in shape and "blank" not in shape:
-        assert caught.value.status_code == status
+    assert caught.value.status_code == (None if shape == "json under 200" else status)
+
+
+async def test_an_error_that_calls_itself_a_stream_is_read(ask: Ask, service: Scripted) -> None:
+    service.answer(json.dumps(body("InvalidApiKey", "No.")), headers=EVENTS, size=7)
+    with pytest.raises(DashScopeAuthenticationError, match="No"):
+        await ask(service.model(), "hi")
+
+
+@pytest.mark.parametrize(
+    ("document", "status", "error"),
+    [
+        (
+            {"error": {"message": "no", "type": "invalid_request_error"}},
+            401,
+            DashScopeAuthenticationError,
+        ),
+        (
+            {"error": {"message": "no", "type": "invalid_request_error"}},
+            404,
+            DashScopeNotFoundError,
+        ),
+        ({"error": "no"}, 403, DashScopePermissionDeniedError),
+        ({"message": "no"}, 429, DashScopeRateLimitError),
+        (
+            {"code": "Throttling", "message": "no", "output": {"choices": []}},
+            200,
+            DashScopeRateLimitError,
+        ),
+        (
+            {"output": {"choices": [{"message": {"content": "no"}}]}, "message": "no"},
+            500,
+            DashScopeServerError,
+        ),
+    ],
+)
+async def test_errors_of_gateways_are_read(
+    document: dict[str, Any], status: int, error: type[DashScopeError], ask: Ask, service: Scripted
+) -> None:
+    service.answer(document, status=status)
+    with pytest.raises(DashScopeError, match="no") as caught:
+        await ask(service.model(), "hi")
+    assert type(caught.value) is error
+
+
+@pytest.mark.parametrize(
+    ("status", "error"), [(401, DashScopeAuthenticationError), (503, DashScopeServerError)]
+)
+async def test_an_error_whose_body_was_cut_goes_by_its_status(
+    status: int, error: type[DashScopeError], ask: Ask, service: Scripted
+) -> None:
+    service.answer('{"code": "In', status=status, headers=JSON, breaks=httpx.ReadError("reset"))
+    with pytest.raises(DashScopeError) as caught:
+        await ask(service.model(), "hi")
+    assert type(caught.value) is error
+    assert caught.value.status_code == status
 
 
 FREE = "Free allocated quota exceeded."
@@ -169,6 +226,18 @@ TABLE = [
     ("ModelUnavailable", "x", 503, DashScopeServerError),
     ("ServiceUnavailable", "x", 503, DashScopeServerError),
     ("GatewayTimeout", "x", 504, DashScopeTimeoutError),
+    (
+        "InternalError.Algo",
+        "<400> InternalError.Algo.InvalidParameter: Range of input length should be [1, 9]",
+        400,
+        DashScopeContextOverflowError,
+    ),
+    (
+        "InternalError",
+        "<400> InternalError.Algo.DataInspectionFailed: Input data may contain",
+        400,
+        DataInspectionFailed,
+    ),
     # Codes that nobody has told us of: the status decides.
     ("Brand.New", "x", 400, DashScopeInvalidRequestError),
     ("Brand.New", "x", 418, DashScopeInvalidRequestError),
@@ -322,7 +391,8 @@ async def test_no_error_of_httpx_escapes_and_the_key_stays_out_of_its_cause(
     with pytest.raises(DashScopeError) as caught:
         await ask(service.model(), "hi")
     assert type(caught.value) is ours
-    assert caught.value.__cause__ is foreign
+    quotes_headers = isinstance(foreign, httpx.LocalProtocolError)
+    assert caught.value.__cause__ is (None if quotes_headers else foreign)
     assert "authorization" not in foreign.request.headers
 
 

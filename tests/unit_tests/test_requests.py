@@ -108,6 +108,41 @@ async def test_an_unknown_parameter_is_refused(ask: Ask, service: Scripted) -> N
         await ask(service.model(), "hi", top_k=3)
 
 
+async def test_a_setting_of_the_model_is_no_parameter_of_a_call(
+    ask: Ask, service: Scripted
+) -> None:
+    with pytest.raises(DashScopeInputError, match="base_url: set for the model, not for one call"):
+        await ask(service.model(), "hi", base_url="https://else.test")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("max_retries", "1"), ("max_retries", -1), ("model", ""), ("model", 3)),
+        *(("timeout", -1), ("timeout", 0), ("timeout", float("nan")), ("timeout", "x")),
+        *(("timeout", 1e12), ("capabilities", {"thinking": "off"}), ("model_kwargs", "x")),
+    ],
+)
+async def test_a_wrong_setting_for_one_call_is_refused(
+    name: str, value: Any, ask: Ask, service: Scripted
+) -> None:
+    with pytest.raises(DashScopeInputError, match=f"{name} takes"):
+        await ask(service.model(), "hi", **{name: value})
+    assert service.requests == []
+
+
+async def test_none_takes_a_parameter_away_for_one_call(ask: Ask, service: Scripted) -> None:
+    service.answer(answer_of())
+    await ask(service.model(temperature=1, seed=1), "hi", temperature=None, max_retries=None)
+    assert service.parameters == {"seed": 1}
+
+
+def test_thinking_in_model_kwargs_counts(service: Scripted) -> None:
+    service.answer(answer_of())
+    service.model("deepseek-v3.1", model_kwargs={"enable_thinking": True}).invoke("hi")
+    assert "x-dashscope-sse" in service.requests[-1].headers
+
+
 async def test_model_kwargs_are_forwarded_untouched(ask: Ask, service: Scripted) -> None:
     service.answer(answer_of())
     await ask(service.model(model_kwargs={"top_k": 3, "temperature": 5}, temperature=1), "hi")
@@ -213,6 +248,23 @@ async def test_a_knob_that_works_is_sent(
     assert service.parameters == {name: value}
 
 
+@pytest.mark.parametrize(
+    ("action", "times"), [("default", 1), ("once", 1), ("always", 3), ("ignore", 0)]
+)
+def test_python_filters_decide_how_often_a_warning_is_shown(
+    action: Any, times: int, service: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also under LangChain, which makes Python forget what it has shown."""
+    monkeypatch.setattr("langchain_dashscope_deepseek._warnings._SHOWN", set())
+    service.answer(answer_of())
+    model = service.model("deepseek-r1", temperature=0.5)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter(action)
+        for _ in range(3):
+            model.invoke("hi")
+    assert len(caught) == times
+
+
 def test_constructing_and_binding_warn_of_nothing() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -308,6 +360,10 @@ async def test_search_on_a_model_without_is_refused(ask: Ask, service: Scripted)
         ("get_weather", {"type": "function", "function": {"name": "get_weather"}}),
         (
             {"type": "function", "function": {"name": "get_weather"}},
+            {"type": "function", "function": {"name": "get_weather"}},
+        ),
+        (
+            {"type": "tool", "name": "get_weather"},
             {"type": "function", "function": {"name": "get_weather"}},
         ),
         (False, None),

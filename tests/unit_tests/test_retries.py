@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from email.utils import formatdate
 from time import time
@@ -103,6 +104,16 @@ async def test_an_invoke_that_streams_underneath_is_retried_whole(
     assert "secret" not in caplog.text
 
 
+async def test_a_stream_that_showed_nothing_yet_is_retried(
+    ask_stream: Ask, service: Scripted, patient: Any
+) -> None:
+    keep_alive = 'data:{"output":{},"usage":{"input_tokens":1},"request_id":"r"}\n\n'
+    service.answer(f"{keep_alive}event:error\ndata:{json.dumps(BUSY)}\n\n")
+    service.answer(transcript("plain_text"))
+    message = await ask_stream(patient, "hi")
+    assert (message.content, len(service.requests)) == ("The sky is blue.", 2)
+
+
 async def test_a_connection_error_is_retried(ask: Ask, service: Scripted, patient: Any) -> None:
     service.fail(httpx.ConnectError("refused"))
     service.answer(answer_of("hi"))
@@ -122,6 +133,10 @@ def test_delays_double_with_jitter_and_stay_bounded() -> None:
         delay = policy.delay(failures, rate_limit())
         assert delay is not None
         assert longest * 0.75 <= delay <= longest
+
+
+def test_delays_differ_so_that_clients_do_not_march_in_step() -> None:
+    assert len({RetryPolicy().delay(1, rate_limit()) for _ in range(20)}) > 1
 
 
 def test_a_window_of_a_minute_is_waited_out_longer_than_a_burst() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import pickle
 from typing import Any
@@ -14,6 +15,7 @@ from pydantic import ValidationError
 from langchain_dashscope_deepseek import (
     ChatDashScopeDeepSeek,
     DashScopeAuthenticationError,
+    DashScopeInputError,
     __version__,
 )
 from tests.unit_tests.conftest import Ask, Scripted, answer_of
@@ -258,6 +260,79 @@ def test_the_key_is_in_no_text() -> None:
     with pytest.raises(ValidationError) as caught:
         chat(api_key=KEY, temperature=9)
     assert KEY not in str(caught.value)
+
+
+def test_the_key_and_the_headers_are_in_no_pickle_and_no_dump(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = chat(api_key=KEY, default_headers={"X-Secret": "hush-hush"})
+    assert KEY.encode() not in pickle.dumps(model)
+    assert _pickled(model).api_key is None
+    monkeypatch.setenv("DASHSCOPE_API_KEY", "sk-of-the-other-side")
+    other = _pickled(model)
+    assert other.api_key is not None
+    assert other.api_key.get_secret_value() == "sk-of-the-other-side"
+    for text in (dumps(model), str(model.asdict()), model.model_dump_json()):
+        assert "hush-hush" not in text
+
+
+@pytest.mark.parametrize("value", ["a\nb", "\u4e2d", "a\x00"])
+def test_a_header_that_http_cannot_carry_is_refused_and_not_shown(value: str) -> None:
+    with pytest.raises(ValidationError, match="X-Mine") as caught:
+        chat(default_headers={"X-Mine": value})
+    assert value not in str(caught.value)
+
+
+@pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf")])
+def test_a_timeout_that_cannot_be_is_refused(timeout: float) -> None:
+    with pytest.raises(ValidationError, match="timeout takes seconds above 0"):
+        chat(timeout=timeout)
+
+
+def test_the_openai_route_is_refused() -> None:
+    with pytest.raises(ValidationError, match="native /api/v1"):
+        chat(base_url="https://dashscope.aliyuncs.com/compatible-mode/v1")
+
+
+def test_a_wrong_region_in_the_environment_does_not_matter_to_a_base_url(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DASHSCOPE_REGION", "mars")
+    assert chat(base_url="https://proxy.test/api/v1").base_url == "https://proxy.test/api/v1"
+    with pytest.raises(ValidationError, match="Unknown region 'mars'"):
+        chat()
+
+
+def test_identifying_params_tell_models_and_places_apart() -> None:
+    params = [
+        chat()._identifying_params,
+        chat(region="us-east-1")._identifying_params,
+        chat(temperature=0)._identifying_params,
+        chat(model_kwargs={"x": 1})._identifying_params,
+        chat(model="deepseek-v3.2")._identifying_params,
+    ]
+    assert [p for i, p in enumerate(params) if p in params[:i]] == []
+
+
+async def test_an_environment_that_makes_no_client_is_named(
+    ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", "foo://nowhere")
+    monkeypatch.setenv("HTTPS_PROXY", "foo://nowhere")
+    with pytest.raises(DashScopeInputError, match="check HTTPS_PROXY"):
+        await ask(chat(api_key=KEY), "hi")
+
+
+def test_clients_of_closed_event_loops_are_let_go() -> None:
+    """A loop and its connections would stay open for ever, two descriptors a run."""
+    model = chat(api_key=KEY)
+
+    async def touch() -> None:
+        model._clients.of_running_loop()
+
+    for _ in range(5):
+        asyncio.run(touch())
+    assert len(model._clients._async) == 1
 
 
 def test_a_model_can_be_copied_and_pickled_after_use(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import httpx
@@ -11,7 +12,7 @@ from langchain_core.utils.json import parse_partial_json
 
 from langchain_dashscope_deepseek import DashScopeStreamCutError
 from langchain_dashscope_deepseek._stream import unmatched_closing
-from tests.unit_tests.conftest import EVENTS, JSON, Ask, Scripted, merged, transcript
+from tests.unit_tests.conftest import EVENTS, JSON, Ask, Scripted, answer_of, merged, transcript
 
 REQUEST_ID = "3f2c9d1e-0000-4000-8000-00000000000a"
 FIRST_ID, SECOND_ID = "call_29a8e7106f45deb8add3", "call_026e44bb31a74266949a"
@@ -389,6 +390,50 @@ async def test_a_stream_that_calls_itself_json_is_read_all_the_same(
 ) -> None:
     service.answer(transcript("plain_text"), headers=JSON)
     assert same(await ask(service.model(), "hi")) == PLAIN
+
+
+@pytest.mark.parametrize("tail", ["data: [DONE]\n\n", 'data:{"code": "X", "message": "late"}\n\n'])
+@pytest.mark.parametrize("headers", [EVENTS, JSON, {}], ids=["events", "json", "none"])
+async def test_what_follows_a_whole_answer_loses_nothing_of_it(
+    tail: str, headers: dict[str, str], ask: Ask, service: Scripted
+) -> None:
+    service.answer(transcript("plain_text") + tail.encode(), headers=headers)
+    assert same(await ask(service.model(), "hi")) == PLAIN
+
+
+async def test_usage_names_what_was_cached(ask: Ask, service: Scripted) -> None:
+    answer = answer_of("hi")
+    answer["usage"]["prompt_tokens_details"] = {
+        "cached_tokens": 3,
+        "cache_creation_input_tokens": 2,
+    }
+    service.answer(answer)
+    usage_metadata = (await ask(service.model(), "hi")).usage_metadata
+    assert usage_metadata is not None
+    assert usage_metadata["input_token_details"] == {"cache_read": 3, "cache_creation": 2}
+
+
+async def test_a_byte_order_mark_does_not_matter(ask: Ask, service: Scripted) -> None:
+    service.answer("\ufeff" + json.dumps(answer_of("hi")), headers=JSON)
+    assert (await ask(service.model(), "hi")).content == "hi"
+
+
+async def test_two_pieces_of_one_call_in_one_packet_are_joined(ask: Ask, service: Scripted) -> None:
+    """Core joins none within one chunk, and would mend the first piece into a call of its own."""
+    pieces = [
+        {
+            "index": 0,
+            "id": "c1",
+            "type": "function",
+            "function": {"name": "f", "arguments": '{"a":'},
+        },
+        {"index": 0, "id": "", "type": "function", "function": {"arguments": ' "b"}'}},
+    ]
+    document = json.dumps(answer_of("", tool_calls=pieces))
+    service.answer(f"data:{document}\n\n")
+    message = await ask(service.model(), "hi")
+    assert message.tool_calls == [call("c1", "f", a="b")]
+    assert message.invalid_tool_calls == []
 
 
 async def test_a_stream_where_one_piece_was_asked_for(service: Scripted) -> None:
