@@ -27,21 +27,12 @@ _MEDIA = frozenset(
     {
         *("image", "image_url", "input_image", "image_file"),
         *("audio", "audio_url", "input_audio", "video", "video_url", "media"),
-        *("file", "input_file", "document", "file_url"),
+        *("file", "input_file", "document", "file_url", "inline_data", "inlineData"),
+        *("file_data", "fileData"),
     }
 )
-"""Types of content blocks that only a model with such inputs understands."""
-
-_THOUGHTS_AND_CALLS = frozenset(
-    {
-        *("reasoning", "reasoning_content", "thinking", "redacted_thinking"),
-        *("tool_use", "tool_call", "tool_call_chunk", "invalid_tool_call", "function_call"),
-        *("input_json_delta", "server_tool_call", "server_tool_call_chunk", "server_tool_result"),
-        *("server_tool_use", "web_search_tool_result", "web_search_call", "non_standard"),
-    }
-)
-"""Types of content blocks of an AI message that hold no text: what of them counts is taken from
-elsewhere, the rest was for the provider that wrote it."""
+"""Types of content blocks that only a model with such inputs understands; Gemini's and Bedrock's
+blocks have no type, and such a key instead."""
 
 _CHAT_ROLES = {
     "system": SystemMessage,
@@ -171,12 +162,12 @@ def _convert(
     if issubclass(kind, HumanMessage):
         return _user(message, index)
     if issubclass(kind, SystemMessage):
-        content = _text(message.content, index, joined_by="\n")
+        content = _text(message.content, index, role="system")
         return {"role": "system", "content": content} if content else None
     if issubclass(kind, AIMessage):
         return _assistant(message, index, answered, replay_reasoning=replay_reasoning)
     if isinstance(message, ToolMessage):
-        content = _text(message.content, index, joined_by="\n")
+        content = _text(message.content, index, role="tool")
         return {"role": "tool", "content": content, "tool_call_id": message.tool_call_id}
     msg = (
         f"Message {index} is a {type(message).__name__}, which the service has no role for: use "
@@ -186,7 +177,7 @@ def _convert(
 
 
 def _user(message: BaseMessage, index: int) -> WireMessage:
-    content = _text(message.content, index, joined_by="\n")
+    content = _text(message.content, index, role="user")
     if not content:
         msg = (
             f"Message {index} is an empty human message, which the service refuses: fill or drop it"
@@ -198,7 +189,7 @@ def _user(message: BaseMessage, index: int) -> WireMessage:
 def _assistant(
     message: BaseMessage, index: int, answered: frozenset[str], *, replay_reasoning: bool
 ) -> WireMessage | None:
-    content = _text(message.content, index, joined_by="")
+    content = _text(message.content, index, role="assistant")
     calls = list(_tool_calls(message, answered))
     if not calls:
         return {"role": "assistant", "content": content} if content else None
@@ -223,12 +214,7 @@ def _tool_calls(message: BaseMessage, answered: frozenset[str]) -> Iterator[Wire
             if call.get("id") in answered
         ]
     if not calls:
-        calls += [
-            {"id": block.get("id"), "name": block.get("name"), "args": arguments}
-            for block in _blocks(message)
-            if block.get("type") in ("tool_use", "tool_call")
-            and isinstance(arguments := block.get("args", block.get("input")), dict)
-        ]
+        calls += [call for call in map(_call_of_block, _blocks(message)) if call]
     for index, call in enumerate(calls):
         yield {
             "index": index,
@@ -239,6 +225,26 @@ def _tool_calls(message: BaseMessage, answered: frozenset[str]) -> Iterator[Wire
                 "arguments": json.dumps(call["args"], ensure_ascii=False),
             },
         }
+
+
+def _call_of_block(block: dict[str, Any]) -> dict[str, Any] | None:
+    """Read a tool call out of a block of any provider."""
+    kind = block.get("type")
+    if kind is None and isinstance(block.get("function_call"), dict):
+        block, kind = block["function_call"], "function_call"
+    if kind not in ("tool_use", "tool_call", "function_call"):
+        return None
+    keys = ("args", "input", "partial_json", "arguments")
+    arguments: Any = next((block[key] for key in keys if block.get(key)), {})
+    if isinstance(arguments, str):
+        try:
+            arguments = json.loads(arguments)
+        except ValueError:
+            arguments = None
+    if not isinstance(arguments, dict):
+        return None
+    call_id = block.get("call_id") or block.get("id")
+    return {"id": call_id, "name": block.get("name"), "args": arguments}
 
 
 def reasoning_of(message: BaseMessage) -> str:
@@ -263,28 +269,43 @@ def _an(message: BaseMessage) -> str:
     )
 
 
-def _text(content: Any, index: int, *, joined_by: str) -> str:
+def _text(content: Any, index: int, *, role: str) -> str:
     """Flatten content to the one string that the wire takes."""
     if isinstance(content, str):
         return content
-    parts = (_block_text(block, index) for block in content)
-    return joined_by.join(part for part in parts if part)
+    parts = [_block_text(block, index, role=role) for block in content]
+    # Blocks of an AI message are pieces of one text; those of others stand for themselves.
+    return ("" if role == "assistant" else "\n").join(part for part in parts if part)
 
 
-def _block_text(block: Any, index: int) -> str:
+def _block_text(block: Any, index: int, *, role: str) -> str:
     if isinstance(block, str):
         return block
-    kind = block.get("type", "text")
-    if kind in _MEDIA:
+    kind = block.get("type")
+    source = block.get("source")
+    if isinstance(source, dict) and source.get("type") == "text":
+        return str(source.get("data", ""))
+    media = kind if kind in _MEDIA else next(iter(_MEDIA & block.keys()), None)
+    if media is not None and (role != "assistant" or kind is not None):
         msg = (
-            f"Message {index} holds a block of type {kind!r}, and DeepSeek on DashScope reads text "
-            "only: put what matters into words, or ask a model with such inputs"
+            f"Message {index} holds a block of type {media!r}, and DeepSeek on DashScope reads "
+            "text only: put what matters into words, or ask a model with such inputs"
         )
         raise DashScopeUnsupportedError(msg)
-    if kind in _THOUGHTS_AND_CALLS:
-        return ""
     for key in ("text", "refusal"):
-        if isinstance(block.get(key), str):
-            return str(block[key])
-    # A tool may answer with a list of plain dicts; anything else is for the model to read, too.
-    return json.dumps(block, ensure_ascii=False, default=str)
+        if key in block:
+            return block[key] if isinstance(block[key], str) else ""
+    if role == "assistant":
+        # Thoughts, calls and results of other providers' own tools. The calls that count are
+        # taken from elsewhere; the rest was for the provider that wrote it.
+        return ""
+    if isinstance(block.get("content"), (str, list)):
+        return _text(block["content"], index, role=role)
+    if role == "tool":
+        # A tool may answer with plain dicts, for the model to read.
+        return json.dumps(block, ensure_ascii=False, default=str)
+    msg = (
+        f"Message {index} holds a block of type {kind!r}, which has no text to send: use blocks "
+        'of type "text"'
+    )
+    raise DashScopeInputError(msg)

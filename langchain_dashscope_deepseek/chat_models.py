@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, closing
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import httpx
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
@@ -272,6 +272,47 @@ class ChatDashScopeDeepSeek(BaseChatModel):
     """What `model` can do, where the capability table does not know it, or is to be corrected."""
 
     _clients: ClientPool = PrivateAttr(default_factory=ClientPool)
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            model: str = ...,
+            model_name: str = ...,
+            api_key: SecretStr | str | None = ...,
+            dashscope_api_key: SecretStr | str | None = ...,
+            base_url: str | None = ...,
+            dashscope_api_base: str | None = ...,
+            region: str | None = ...,
+            workspace_id: str | None = ...,
+            enable_thinking: bool | None = ...,
+            thinking_budget: int | None = ...,
+            reasoning_effort: str | None = ...,
+            temperature: float | None = ...,
+            top_p: float | None = ...,
+            max_tokens: int | None = ...,
+            max_completion_tokens: int | None = ...,
+            seed: int | None = ...,
+            stop: str | list[str] | list[int] | list[list[int]] | None = ...,
+            stop_sequences: str | list[str] | None = ...,
+            repetition_penalty: float | None = ...,
+            presence_penalty: float | None = ...,
+            response_format: dict[str, Any] | None = ...,
+            enable_search: bool | None = ...,
+            search_options: dict[str, Any] | None = ...,
+            model_kwargs: dict[str, Any] | None = ...,
+            timeout: float | httpx.Timeout | None = ...,
+            request_timeout: float | httpx.Timeout | None = ...,
+            max_retries: int | None = ...,
+            streaming: bool | None = ...,
+            default_headers: dict[str, str] | None = ...,
+            http_client: httpx.Client | None = ...,
+            http_async_client: httpx.AsyncClient | None = ...,
+            capabilities: ModelCapabilities | None = ...,
+            **of_the_base_class: Any,
+        ) -> None:
+            """Tell type checkers without pydantic's plugin of other names and coercion."""
 
     model_config = ConfigDict(
         arbitrary_types_allowed=True,

@@ -35,7 +35,9 @@ def choose_calls(call: Call, question: str, system: str) -> tuple[ToolCall, ...]
     if not tools or choice == "none":
         return ()
     scores = {tool["name"]: _score(tool, question, system) for tool in tools}
-    best = max(tools, key=lambda tool: scores[tool["name"]])
+    called = _called_since_the_question(call)
+    fresh = [tool for tool in tools if tool["name"] not in called] or tools
+    best = max(fresh, key=lambda tool: scores[tool["name"]])
     forced = choice == "required" or isinstance(choice, dict)
     if isinstance(choice, dict):
         best = next(tool for tool in tools if tool["name"] == choice["function"]["name"])
@@ -50,6 +52,16 @@ def choose_calls(call: Call, question: str, system: str) -> tuple[ToolCall, ...]
         elif len(things) > 1:
             return tuple(_call(best, question, [thing]) for thing in things)
     return tuple(_call(tool, question) for tool in chosen)
+
+
+def _called_since_the_question(call: Call) -> set[str]:
+    """Name the tools of this loop: an agent that forces a call on each step gets on so."""
+    names: set[str] = set()
+    for message in reversed(call.messages):
+        if message["role"] == "user":
+            break
+        names |= {made["function"]["name"] for made in message.get("tool_calls") or ()}
+    return names
 
 
 def _wants(scores: dict[str, int], question: str) -> bool:

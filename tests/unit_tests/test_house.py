@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import langchain_dashscope_deepseek as package
+from langchain_dashscope_deepseek.chat_models import _names_of
 
 ROOT = Path(package.__file__).parent
 
@@ -132,3 +133,17 @@ def test_importing_starts_nothing_and_needs_no_network() -> None:
         "assert 'pytest' not in sys.modules and 'dashscope' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
+
+
+def test_type_checkers_are_told_of_every_setting_and_its_other_names() -> None:
+    """The signature stands once more, for those without pydantic's plugin."""
+    tree = ast.parse((ROOT / "chat_models.py").read_text(encoding="utf-8"))
+    (signature,) = (
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef) and node.name == "__init__"
+    )
+    model = package.ChatDashScopeDeepSeek
+    own = {name for name in model.model_fields if name in model.__annotations__}
+    aliases = {alias for name in own for alias in _names_of(model, name)}
+    assert {argument.arg for argument in signature.args.kwonlyargs} == own | aliases

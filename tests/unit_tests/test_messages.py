@@ -48,6 +48,16 @@ async def sent(ask: Ask, service: Scripted, messages: Any, **settings: Any) -> l
         (HumanMessage(content_blocks=[{"type": "text", "text": "hi"}]), USER),
         (HumanMessage([{"text": "hi"}]), USER),
         (ChatMessage(content="hi", role="user"), USER),
+        (HumanMessage([{"type": "text", "text": None}, {"type": "text", "text": "hi"}]), USER),
+        (HumanMessage([{"type": "tool_result", "tool_use_id": "1", "content": "hi"}]), USER),
+        (
+            HumanMessage([{"type": "search_result", "content": [{"type": "text", "text": "hi"}]}]),
+            USER,
+        ),
+        (
+            HumanMessage([{"type": "document", "source": {"type": "text", "data": "hi"}}]),
+            USER,
+        ),
     ],
 )
 async def test_a_human_message_becomes_one_string(
@@ -92,6 +102,15 @@ async def test_system_messages_at_the_beginning_become_one(ask: Ask, service: Sc
         AIMessage([{"type": "redacted_thinking", "data": "x"}, {"type": "text", "text": "hello"}]),
         AIMessage([{"type": "output_text", "text": "hello", "annotations": []}]),
         AIMessage("hello", additional_kwargs={"reasoning_content": "hm"}),
+        *(
+            AIMessage([{"type": "text", "text": "hello"}, {"type": kind, "id": "1", "result": "x"}])
+            for kind in (
+                *("mcp_call", "mcp_list_tools", "code_interpreter_call", "file_search_call"),
+                *("image_generation_call", "mcp_tool_use", "mcp_tool_result", "compaction"),
+                *("bash_code_execution_tool_result", "container_upload", "executable_code"),
+                *("code_execution_result", "server_tool_call", "web_search_call", "non_standard"),
+            )
+        ),
     ],
 )
 async def test_an_ai_message_gives_its_text_and_nothing_else(
@@ -109,6 +128,32 @@ async def test_an_ai_message_gives_its_text_and_nothing_else(
             [{"type": "tool_use", "id": "call_1", "name": "get_weather", "input": CALL["args"]}]
         ),
         AIMessage(content_blocks=[CALL]),
+        AIMessage(
+            [
+                {"type": "reasoning", "id": "rs_1", "summary": []},
+                {
+                    "type": "function_call",
+                    "id": "fc_1",
+                    "call_id": "call_1",
+                    "name": "get_weather",
+                    "arguments": ARGS,
+                },
+            ]
+        ),
+        AIMessage(
+            [{"function_call": {"id": "call_1", "name": "get_weather", "args": CALL["args"]}}]
+        ),
+        AIMessage(
+            [
+                {
+                    "type": "tool_use",
+                    "id": "call_1",
+                    "name": "get_weather",
+                    "input": {},
+                    "partial_json": ARGS,
+                }
+            ]
+        ),
         AIMessage(
             "",
             additional_kwargs={
@@ -144,6 +189,7 @@ async def test_a_tool_call_goes_back_wherever_it_was_kept(
         ("sunny", "sunny"),
         ("", ""),
         ([{"type": "text", "text": "sunny"}, "warm"], "sunny\nwarm"),
+        ([{"type": "tool_result", "content": "sunny"}], "sunny"),
         ([{"temperature": 20, "ort": "杭州"}], '{"temperature": 20, "ort": "杭州"}'),
     ],
 )
@@ -157,6 +203,15 @@ async def test_a_tool_message_becomes_one_string(
     ]
     wire = await sent(ask, service, conversation)
     assert wire[-1] == {**WIRE_RESULT, "content": text}
+
+
+async def test_a_tool_message_may_hold_a_dict_or_an_error(ask: Ask, service: Scripted) -> None:
+    for content, text in (({"temperature": 20}, "{'temperature': 20}"), ("Error: no", "Error: no")):
+        result = ToolMessage(content=content, tool_call_id="call_1", status="error")  # type: ignore[arg-type]
+        wire = await sent(
+            ask, service, [HumanMessage("hi"), AIMessage("", tool_calls=[CALL]), result]
+        )
+        assert wire[-1] == {**WIRE_RESULT, "content": text}
 
 
 # --- Reasoning ---
@@ -230,7 +285,9 @@ async def test_a_conversation_that_cannot_be_answered_is_refused(
         {"type": "input_audio", "input_audio": {"data": "eA==", "format": "wav"}},
         {"type": "video", "url": "https://example.com/cat.mp4"},
         {"type": "file", "base64": "eA==", "mime_type": "application/pdf"},
-        {"type": "document", "source": {"type": "text", "data": "x"}},
+        {"type": "document", "source": {"type": "base64", "data": "eA=="}},
+        {"inline_data": {"mime_type": "image/png", "data": "eA=="}},
+        {"image": {"format": "png", "source": {"bytes": b"x"}}},
         {"type": "media", "mime_type": "image/png", "data": "eA=="},
     ],
 )
@@ -241,6 +298,11 @@ async def test_images_audio_and_files_are_refused(
     with pytest.raises(DashScopeUnsupportedError, match="Message 0 holds a block of type"):
         await ask(service.model(), messages)
     assert service.requests == []
+
+
+async def test_a_block_without_text_is_refused(ask: Ask, service: Scripted) -> None:
+    with pytest.raises(DashScopeInputError, match="Message 0 holds a block of type 'riddle'"):
+        await ask(service.model(), [HumanMessage([{"type": "riddle", "riddle": "?"}])])
 
 
 async def test_an_ai_message_that_says_nothing_is_left_out(ask: Ask, service: Scripted) -> None:

@@ -257,9 +257,11 @@ def test_the_key_is_in_no_text() -> None:
     ):
         assert KEY not in text
     assert "hush-hush" not in repr(model)
-    with pytest.raises(ValidationError) as caught:
-        chat(api_key=KEY, temperature=9)
-    assert KEY not in str(caught.value)
+    settings: list[Any] = [{"temperature": 9}, {"x": 1}]
+    for wrong in settings:
+        with pytest.raises(ValidationError) as caught:
+            ChatDashScopeDeepSeek(api_key=KEY, **wrong)
+        assert KEY not in str(caught.value)
 
 
 def test_the_key_and_the_headers_are_in_no_pickle_and_no_dump(
@@ -321,6 +323,16 @@ async def test_an_environment_that_makes_no_client_is_named(
     monkeypatch.setenv("HTTPS_PROXY", "foo://nowhere")
     with pytest.raises(DashScopeInputError, match="check HTTPS_PROXY"):
         await ask(chat(api_key=KEY), "hi")
+
+
+def test_a_process_uses_no_connection_of_its_parent(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = chat(api_key=KEY)
+    parents = model._clients.sync()
+    with monkeypatch.context() as child:
+        child.setattr("os.getpid", lambda: -1)
+        assert model._clients.sync() is not parents
+    parents.close()
+    model.close()
 
 
 def test_clients_of_closed_event_loops_are_let_go() -> None:
