@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from deepagents import create_deep_agent
 from langchain.agents import create_agent
 from langchain.agents.middleware import (
     HumanInTheLoopMiddleware,
@@ -282,8 +281,9 @@ def test_an_agent_waits_for_a_human_and_goes_on(dashscope_emulator: DashScopeEmu
 
 
 def test_a_deep_agent_works(dashscope_emulator: DashScopeEmulator) -> None:
+    deepagents = pytest.importorskip("deepagents", reason="needs Python 3.11")
     model = ChatDashScopeDeepSeek(model="deepseek-v4-pro")
-    agent: Any = create_deep_agent(model=model, tools=[get_weather])
+    agent: Any = deepagents.create_deep_agent(model=model, tools=[get_weather])
     state = agent.invoke(ask(QUESTION))
     assert RUNS == ["Paris"]
     assert "sunny" in state["messages"][-1].text
@@ -311,12 +311,13 @@ def _tokens(messages: Any) -> int:
 
 
 def test_a_context_overflow_triggers_a_summary(dashscope_emulator: DashScopeEmulator) -> None:
+    deepagents = pytest.importorskip("deepagents", reason="needs Python 3.11")
     dashscope_emulator.fail(
         "InvalidParameter",
         "<400> InternalError.Algo.InvalidParameter: Range of input length should be [1, 1000000]",
     )
     row = replace(MODELS["deepseek-v4-pro"], max_input_tokens=40_000)  # a tenth is kept
-    agent: Any = create_deep_agent(
+    agent: Any = deepagents.create_deep_agent(
         model=ChatDashScopeDeepSeek(model="deepseek-v4-pro", capabilities=row)
     )
     history: list[BaseMessage] = []
