@@ -20,6 +20,7 @@ from langchain_dashscope_deepseek._request import (
     prepare,
 )
 from langchain_dashscope_deepseek._retry import RetryPolicy
+from langchain_dashscope_deepseek._tools import wire_tool_choice, wire_tools
 from langchain_dashscope_deepseek._warnings import warn
 from langchain_dashscope_deepseek.capabilities import ModelCapabilities
 from langchain_dashscope_deepseek.errors import (
@@ -70,12 +71,14 @@ class Call:
         given = {ALIASES.get(name, name): value for name, value in overrides.items()}
         row: ModelCapabilities | None = given.pop("capabilities", None)
         self._stream = given.pop("stream", None)
-        if given.pop("structured_output_method", None) == "json_schema":
-            warn(
-                "with_structured_output(method='json_schema') goes out as function calling: "
-                "DeepSeek has no json_schema on DashScope."
-            )
+        note = given.pop("structured_output_note", None)
+        if note:
+            warn(note)
         _check_names(given)
+        if isinstance(given.get("tools"), (list, tuple)):
+            given["tools"] = wire_tools(given["tools"])
+        if "tool_choice" in given:
+            given["tool_choice"] = wire_tool_choice(given["tool_choice"])
         # None takes a parameter of the wire away for this call; the other settings need a value.
         given = {k: v for k, v in given.items() if v is not None or k in PARAMETERS}
         self._values = {**settings, **given}
@@ -124,6 +127,8 @@ class Call:
         row = self._row
         extra = self._values["model_kwargs"] or {}
         asked = {name: self._values[name] for name in PARAMETERS}
+        if "enable_thinking" in extra:
+            asked["enable_thinking"] = extra["enable_thinking"]
         parameters = choose_parameters(self._model, row, asked)
         replays = (
             row is not None

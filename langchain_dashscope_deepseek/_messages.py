@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from itertools import islice, takewhile
 from typing import Any
 
 from langchain_core.messages import (
@@ -34,6 +35,11 @@ _MEDIA = frozenset(
 """Types of content blocks that only a model with such inputs understands; Gemini's and Bedrock's
 blocks have no type, and such a key instead."""
 
+_TEXTS = frozenset(
+    {"text", "input_text", "output_text", "text-plain", "refusal", "tool_result", "search_result"}
+)
+"""Types of content blocks of a tool message that are blocks; other dicts are the tool's data."""
+
 _CHAT_ROLES = {
     "system": SystemMessage,
     "developer": SystemMessage,
@@ -42,6 +48,10 @@ _CHAT_ROLES = {
     "assistant": AIMessage,
     "ai": AIMessage,
 }
+
+
+PROVIDER = "dashscope"
+"""How messages of this package name their provider."""
 
 
 def to_wire(messages: Sequence[BaseMessage], *, replay_reasoning: bool) -> list[WireMessage]:
@@ -65,10 +75,10 @@ def to_wire(messages: Sequence[BaseMessage], *, replay_reasoning: bool) -> list[
     if not messages:
         msg = "There are no messages: send at least one human message"
         raise DashScopeInputError(msg)
-    answered = frozenset(m.tool_call_id for m in messages if isinstance(m, ToolMessage))
     wire: list[WireMessage] = []
     loop = _ToolLoop()
     for index, message in enumerate(messages):
+        answered = _answered_after(messages, index)
         converted = _convert(message, index, answered, replay_reasoning=replay_reasoning)
         if converted is None:
             continue
@@ -85,6 +95,14 @@ def to_wire(messages: Sequence[BaseMessage], *, replay_reasoning: bool) -> list[
         raise DashScopeInputError(msg)
     loop.end(len(messages))
     return wire
+
+
+def _answered_after(messages: Sequence[BaseMessage], index: int) -> frozenset[str]:
+    """Give the ids that the tool messages right behind a message answer."""
+    if not isinstance(messages[index], AIMessage):
+        return frozenset()
+    behind = takewhile(lambda m: isinstance(m, ToolMessage), islice(messages, index + 1, None))
+    return frozenset(m.tool_call_id for m in behind if isinstance(m, ToolMessage))
 
 
 class _ToolLoop:
@@ -107,7 +125,16 @@ class _ToolLoop:
             return
         self.end(index)
         self._index = index
-        self._open = {c["id"]: c["function"]["name"] for c in message.get("tool_calls", ())}
+        self._open = {}
+        for call in message.get("tool_calls", ()):
+            call_id, name = call["id"], call["function"]["name"]
+            if not call_id or not name or call_id in self._open:
+                msg = (
+                    f"Message {index} calls the tool {name!r} with the id {call_id!r}: each call "
+                    "of a message needs a name and an id of its own"
+                )
+                raise DashScopeInputError(msg)
+            self._open[call_id] = name
 
     def end(self, index: int) -> None:
         for call_id, name in self._open.items():
@@ -121,11 +148,25 @@ class _ToolLoop:
 
 def countable_text(message: BaseMessage) -> str:
     """Give what of a message the model reads, for counting its tokens; never refuses anything."""
-    blocks = message.content if isinstance(message.content, list) else [message.content]
-    parts = [block if isinstance(block, str) else str(block.get("text") or "") for block in blocks]
-    calls = _tool_calls(message, frozenset())
-    parts += [f"{call['function']['name']}{call['function']['arguments']}" for call in calls]
-    return "\n".join(part for part in parts if part)
+    role = "assistant" if isinstance(message, AIMessage) else "tool"
+    content = message.content
+    parts = [content] if isinstance(content, str) else []
+    if isinstance(content, list):
+        parts += [_countable_text_of(block, role) for block in content]
+    calls = [*getattr(message, "tool_calls", ()), *getattr(message, "invalid_tool_calls", ())]
+    for call in calls:
+        arguments = json.dumps(call["args"], ensure_ascii=False, default=str)
+        parts.append(f"{call['name']}{arguments}")
+    if calls:
+        parts.append(reasoning_of(message))
+    return "\n".join(part for part in parts if part).encode("utf-8", "replace").decode()
+
+
+def _countable_text_of(block: Any, role: str) -> str:
+    try:
+        return _block_text(block, 0, role=role)
+    except DashScopeInputError:
+        return ""  # would not be sent
 
 
 def usage_metadata(usage: Usage | None) -> UsageMetadata | None:
@@ -206,15 +247,19 @@ def _tool_calls(message: BaseMessage, answered: frozenset[str]) -> Iterator[Wire
     service parses it; one that nobody answered is left out.
     """
     calls: list[Any] = []
+    left_out: set[str | None] = set()
     if isinstance(message, AIMessage):
         calls += message.tool_calls
-        calls += [
-            {**call, "args": {"malformed_arguments": call.get("args")}}
-            for call in message.invalid_tool_calls
-            if call.get("id") in answered
-        ]
+        for call in message.invalid_tool_calls:
+            if call.get("id") in answered:
+                calls.append({**call, "args": {"malformed_arguments": call.get("args")}})
+            else:
+                left_out.add(call.get("id"))
     if not calls:
-        calls += [call for call in map(_call_of_block, _blocks(message)) if call]
+        kept = message.additional_kwargs.get("tool_calls")
+        blocks = kept if isinstance(kept, list) else _blocks(message)
+        found = [call for call in map(_call_of_block, blocks) if call]
+        calls += [call for call in found if call["id"] not in left_out]
     for index, call in enumerate(calls):
         yield {
             "index": index,
@@ -222,16 +267,29 @@ def _tool_calls(message: BaseMessage, answered: frozenset[str]) -> Iterator[Wire
             "type": "function",
             "function": {
                 "name": call.get("name") or "",
-                "arguments": json.dumps(call["args"], ensure_ascii=False),
+                "arguments": _arguments(call),
             },
         }
+
+
+def _arguments(call: dict[str, Any]) -> str:
+    try:
+        return json.dumps(call["args"], ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        msg = (
+            f"The arguments of the call {call.get('id')!r} of {call.get('name')!r} hold what JSON "
+            "cannot carry: use strings, finite numbers, booleans, None, lists and dicts"
+        )
+    raise DashScopeInputError(msg)
 
 
 def _call_of_block(block: dict[str, Any]) -> dict[str, Any] | None:
     """Read a tool call out of a block of any provider."""
     kind = block.get("type")
-    if kind is None and isinstance(block.get("function_call"), dict):
+    if isinstance(block.get("function_call"), dict):
         block, kind = block["function_call"], "function_call"
+    elif isinstance(block.get("function"), dict):
+        block, kind = {**block["function"], "id": block.get("id")}, "function_call"
     if kind not in ("tool_use", "tool_call", "function_call"):
         return None
     keys = ("args", "input", "partial_json", "arguments")
@@ -248,9 +306,14 @@ def _call_of_block(block: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def reasoning_of(message: BaseMessage) -> str:
-    """Find a message's reasoning: in `additional_kwargs`, else in v1 blocks; `""` if none."""
+    """Find a message's reasoning: in `additional_kwargs`, else in v1 blocks.
+
+    `""` if there is none, or if another provider's model thought it.
+    """
+    if message.response_metadata.get("model_provider", PROVIDER) != PROVIDER:
+        return ""
     reasoning = message.additional_kwargs.get("reasoning_content")
-    if isinstance(reasoning, str):
+    if isinstance(reasoning, str) and reasoning:
         return reasoning
     blocks = (b.get("reasoning") for b in _blocks(message) if b.get("type") == "reasoning")
     return "".join(text for text in blocks if isinstance(text, str))
@@ -286,20 +349,21 @@ def _block_text(block: Any, index: int, *, role: str) -> str:
     if isinstance(source, dict) and source.get("type") == "text":
         return str(source.get("data", ""))
     media = kind if kind in _MEDIA else next(iter(_MEDIA & block.keys()), None)
-    if media is not None and (role != "assistant" or kind is not None):
+    if media is not None and (role == "user" or kind in _MEDIA):
         msg = (
             f"Message {index} holds a block of type {media!r}, and DeepSeek on DashScope reads "
             "text only: put what matters into words, or ask a model with such inputs"
         )
         raise DashScopeUnsupportedError(msg)
-    for key in ("text", "refusal"):
+    plain_dict = role == "tool" and kind not in _TEXTS
+    for key in () if plain_dict else ("text", "refusal"):
         if key in block:
             return block[key] if isinstance(block[key], str) else ""
     if role == "assistant":
         # Thoughts, calls and results of other providers' own tools. The calls that count are
         # taken from elsewhere; the rest was for the provider that wrote it.
         return ""
-    if isinstance(block.get("content"), (str, list)):
+    if not plain_dict and isinstance(block.get("content"), (str, list)):
         return _text(block["content"], index, role=role)
     if role == "tool":
         # A tool may answer with plain dicts, for the model to read.

@@ -393,7 +393,11 @@ def check_tool_use(model: str, row: ModelCapabilities, *, thinking: bool) -> Non
     if row.calls_tools(thinking=thinking):
         return
     if row.calls_tools(thinking=False) and row.is_hybrid:
-        msg = f"{model} calls tools only while it does not think: set enable_thinking=False"
+        others = models_that(lambda other: other.tools == "always")
+        msg = (
+            f"{model} calls tools only while it does not think: set enable_thinking=False. Models "
+            f"that call them in both modes: {others}"
+        )
         raise DashScopeUnsupportedError(msg)
     raise _unsupported(model, "tools", lambda other: other.tools == "always")
 

@@ -16,11 +16,9 @@ from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGenerationChunk
 from typing_extensions import Self
 
-from langchain_dashscope_deepseek._messages import usage_metadata
+from langchain_dashscope_deepseek._messages import PROVIDER, usage_metadata
 from langchain_dashscope_deepseek._wire import Reply, ToolCallDelta, Usage
 from langchain_dashscope_deepseek.errors import DashScopeError
-
-PROVIDER = "dashscope"
 
 _FIRST_TOOL_INDEX = 1_000
 """In v1 streams core merges blocks of one index whatever their type, and counts text and reasoning
@@ -175,13 +173,20 @@ class Answer:
         ]
 
     def _call_of(self, delta: ToolCallDelta) -> _Call:
-        """Find the call that a delta belongs to, by index; without one, a new id opens a call."""
-        if delta.wire_index is None:
-            known = self._calls[-1:]
-        else:
+        """Find the call that a delta belongs to: by index, else by id, else the last one.
+
+        A new id opens a call, and so does a new name.
+        """
+        known = self._calls[-1:]
+        if delta.wire_index is not None:
             known = [call for call in reversed(self._calls) if call.index == delta.wire_index][:1]
-        if known and (delta.id is None or known[0].id in (None, delta.id)):
-            return known[0]
+        elif delta.id is not None:
+            known = [call for call in self._calls if call.id == delta.id] or known
+        if known:
+            same_id = delta.id is None or known[0].id in (None, delta.id)
+            same_name = delta.name is None or known[0].name in (None, delta.name)
+            if same_id and same_name:
+                return known[0]
         call = _Call(position=len(self._calls), index=delta.wire_index)
         self._calls.append(call)
         return call
@@ -262,8 +267,13 @@ def unmatched_closing(text: str) -> str:
 
 
 def _json_object(text: str) -> dict[str, Any] | None:
+    """Parse strictly, since v3 events do: an object, and no NaN or Infinity in it."""
     try:
-        value = json.loads(text, strict=False)
+        value = json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(name)

@@ -5,7 +5,8 @@ Asks nothing itself: it binds tools or a response format to the model, and puts 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from functools import partial
 from operator import itemgetter
 from typing import Any, Literal
 
@@ -24,6 +25,12 @@ from langchain_core.runnables import (
 )
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from langchain_core.utils.pydantic import is_basemodel_subclass
+
+_NO_SCHEMA = (
+    "with_structured_output(method='json_schema') goes out as function calling: DeepSeek has no "
+    "json_schema on DashScope."
+)
+_NO_STRICT = "strict was left out: method='json_mode' sends no schema that could be strict."
 
 Method = Literal["function_calling", "json_mode", "json_schema"]
 
@@ -55,19 +62,24 @@ def structured_output(
     llm: Runnable[LanguageModelInput, Any]
     if method == "json_mode":
         json_object = {"type": "json_object"}
-        llm = model.bind(response_format=json_object, ls_structured_output_format=about, **kwargs)
-        parser = _json_parser(schema)
+        llm = model.bind(
+            response_format=json_object,
+            structured_output_note=_NO_STRICT if strict is not None else None,
+            ls_structured_output_format=about,
+            **kwargs,
+        )
+        parser = _insist(_check_json) | _json_parser(schema)
     elif method in ("function_calling", "json_schema"):
         name = convert_to_openai_tool(schema)["function"]["name"]
         llm = model.bind_tools(
             [schema],
             tool_choice=name,
             strict=strict,
-            structured_output_method=method,
+            structured_output_note=_NO_SCHEMA if method == "json_schema" else None,
             ls_structured_output_format=about,
             **kwargs,
         )
-        parser = _insist_on_call(name) | _tools_parser(schema, name)
+        parser = _insist(partial(_check_call, name)) | _tools_parser(schema, name)
     else:
         msg = f"method takes 'function_calling', 'json_mode' or 'json_schema', not {method!r}"
         raise ValueError(msg)
@@ -92,33 +104,40 @@ def _tools_parser(schema: dict[str, Any] | type, name: str) -> Runnable[Any, Any
     return JsonOutputKeyToolsParser(key_name=name, first_tool_only=True)
 
 
-def _insist_on_call(name: str) -> Runnable[Any, Any]:
-    """Pass the message on, and fail if it has no such call: core's parsers would give `None`.
-
-    A choice cannot be forced while a model thinks, so this does happen.
-    """
+def _insist(check: Callable[[AIMessage], None]) -> Runnable[Any, Any]:
+    """Pass a message or its chunks on, and check the whole: core's parsers mend or give `None`."""
 
     def pass_on(messages: Iterator[AIMessage]) -> Iterator[AIMessage]:
         seen = []
         for message in messages:
             seen.append(message)
             yield message
-        _check_call(name, seen)
+        check(_whole(seen))
 
     async def apass_on(messages: AsyncIterator[AIMessage]) -> AsyncIterator[AIMessage]:
         seen = []
         async for message in messages:
             seen.append(message)
             yield message
-        _check_call(name, seen)
+        check(_whole(seen))
 
     return RunnableGenerator(pass_on, apass_on)
 
 
-def _check_call(name: str, messages: Sequence[AIMessage]) -> None:
-    """Check a message, or the chunks of one."""
+def _whole(messages: Sequence[AIMessage]) -> AIMessage:
     chunks = [message for message in messages if isinstance(message, AIMessageChunk)]
-    whole = add_ai_message_chunks(*chunks) if chunks else messages[0]
+    return add_ai_message_chunks(*chunks) if chunks else messages[0]
+
+
+def _check_json(whole: AIMessage) -> None:
+    """Refuse an answer that was cut: core would mend it."""
+    if whole.response_metadata.get("finish_reason") == "length":
+        msg = "The JSON was cut off by the length limit: raise max_tokens, or ask for less"
+        raise OutputParserException(msg)
+
+
+def _check_call(name: str, whole: AIMessage) -> None:
+    """Refuse an answer without the call; a call cannot be forced while a model thinks."""
     if any(call["name"] == name for call in whole.tool_calls):
         return
     if whole.invalid_tool_calls:
@@ -129,6 +148,7 @@ def _check_call(name: str, messages: Sequence[AIMessage]) -> None:
     else:
         msg = (
             f"The model answered without calling {name!r}. A call cannot be forced while the model "
-            "thinks: set enable_thinking=False, or say in the prompt that it must call it"
+            "thinks: switch thinking off where that can be done, or say in the prompt that it must "
+            "call the function"
         )
     raise OutputParserException(msg)

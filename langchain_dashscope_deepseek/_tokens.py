@@ -22,11 +22,22 @@ _PIECES = re.compile(
     r"|(?P<lines>\s*\n\s*)"
     r"|(?P<indent>\s{2,})"
     r"|(?P<punctuation>[!-/:-@\[-`{-~]+)"
+    r"|(?P<syllables>[\u3040-\u30ff\uac00-\ud7af]+)"
+    r"|(?P<letters>[^\W\d_]+)"
+    r"|(?P<emoji>[\U00010000-\U0010ffff])"
     r"|(?P<other>\S)"
 )
-_WEIGHTS = {"word": 0.93, "digits": 1.5, "lines": 1.1, "indent": 1.4, "punctuation": 0.97}
+_WEIGHTS = {
+    "word": 0.93,
+    "digits": 1.5,
+    "lines": 1.1,
+    "indent": 1.4,
+    "punctuation": 0.97,
+    "emoji": 2.0,
+    "other": 0.7,
+}
 _PER_LETTER_BEYOND = (6, 0.18)
-_PER_CHARACTER = {"han": 0.59, "wide_punctuation": 0.3, "other": 0.7}
+_PER_CHARACTER = {"han": 0.59, "wide_punctuation": 0.3, "syllables": 0.65, "letters": 0.4}
 
 
 def count_tokens(text: str) -> int:

@@ -152,7 +152,9 @@ class ReplyReader:
         reply = self._reply(document)
         if reply is None or not _first_choice(document.get("output")):
             self._refuse("an answer without choices")
-        return reply
+        # In a whole message each element is a call, whatever its index says.
+        calls = tuple(c._replace(wire_index=i) for i, c in enumerate(reply.tool_calls))
+        return reply._replace(tool_calls=calls)
 
     def cut_error(self) -> DashScopeError:
         """Give the error for a body of an error that could not be read to its end."""

@@ -19,8 +19,6 @@ from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
-from langchain_core.tools import BaseTool
-from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import (
     AliasChoices,
     ConfigDict,
@@ -34,12 +32,13 @@ from typing_extensions import Self
 from langchain_dashscope_deepseek import _citations
 from langchain_dashscope_deepseek._call import ALIASES, SETTINGS, Call, check_timeout
 from langchain_dashscope_deepseek._client import AsyncClient, Client, ClientPool
-from langchain_dashscope_deepseek._messages import countable_text
+from langchain_dashscope_deepseek._messages import PROVIDER, countable_text
 from langchain_dashscope_deepseek._regions import base_url_of, check_region, check_workspace_id
 from langchain_dashscope_deepseek._request import PARAMETERS, check_tool_use, check_values
-from langchain_dashscope_deepseek._stream import PROVIDER, Answer
+from langchain_dashscope_deepseek._stream import Answer
 from langchain_dashscope_deepseek._structured import structured_output
 from langchain_dashscope_deepseek._tokens import TOKENS_PER_MESSAGE, count_tokens
+from langchain_dashscope_deepseek._tools import AnyTool, wire_tool_choice, wire_tools
 from langchain_dashscope_deepseek._version import __version__
 from langchain_dashscope_deepseek.capabilities import ModelCapabilities, find_capabilities
 from langchain_dashscope_deepseek.data._profiles import profile_of
@@ -482,7 +481,7 @@ class ChatDashScopeDeepSeek(BaseChatModel):
 
     def bind_tools(
         self,
-        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool],
+        tools: Sequence[AnyTool],
         *,
         tool_choice: str | bool | dict[str, Any] | None = None,
         strict: bool | None = None,
@@ -516,17 +515,13 @@ class ChatDashScopeDeepSeek(BaseChatModel):
         if tools and row is not None:
             thinking = row.thinks(kwargs.get("enable_thinking", self.enable_thinking))
             check_tool_use(model, row, thinking=thinking)
-        choice: Any = tool_choice or None
-        if choice is True or choice == "any":
-            choice = "required"
-        elif isinstance(choice, str) and choice not in ("auto", "none", "required"):
-            choice = {"type": "function", "function": {"name": choice}}
-        elif isinstance(choice, Mapping) and isinstance(choice.get("name"), str):
-            # Anthropic's dict for it, and that of OpenAI's newer API.
-            choice = {"type": "function", "function": {"name": choice["name"]}}
-        options = {"tool_choice": choice, "parallel_tool_calls": parallel_tool_calls, **kwargs}
+        options = {
+            "tool_choice": wire_tool_choice(tool_choice),
+            "parallel_tool_calls": parallel_tool_calls,
+            **kwargs,
+        }
         return self.bind(
-            tools=[convert_to_openai_tool(tool, strict=strict) for tool in tools],
+            tools=wire_tools(tools, strict=strict),
             **{name: value for name, value in options.items() if value is not None},
         )
 
@@ -587,14 +582,14 @@ class ChatDashScopeDeepSeek(BaseChatModel):
     def get_num_tokens_from_messages(
         self,
         messages: list[BaseMessage],
-        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool] | None = None,
+        tools: Sequence[AnyTool] | None = None,
     ) -> int:
         """Count the tokens of messages, and of tools if given, offline.
 
         Counts what is sent: text, tool calls and a few tokens for each message's frame, as
         `trim_messages(token_counter=model)` and the like want it.
         """
-        schemas = [json.dumps(convert_to_openai_tool(tool)) for tool in tools or ()]
+        schemas = [json.dumps(tool, ensure_ascii=False) for tool in wire_tools(tools or ())]
         texts = [*map(countable_text, messages), *schemas]
         return sum(count_tokens(text) + TOKENS_PER_MESSAGE for text in texts)
 

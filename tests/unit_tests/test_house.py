@@ -26,6 +26,7 @@ FLOORS = {
     "_retry": 1,
     "_citations": 1,
     "_tokens": 1,
+    "_tools": 1,
     "_warnings": 1,
     "_wire": 1,
     "data._profiles": 1,

@@ -170,6 +170,19 @@ async def test_an_ai_message_gives_its_text_and_nothing_else(
             [{"type": "tool_use", "id": "call_1", "name": "get_weather", "input": {}}],
             tool_calls=[CALL],
         ),
+        ChatMessage(
+            content="",
+            role="assistant",
+            additional_kwargs={
+                "tool_calls": [
+                    {
+                        "id": "call_1",
+                        "type": "function",
+                        "function": {"name": "get_weather", "arguments": ARGS},
+                    }
+                ]
+            },
+        ),
     ],
 )
 async def test_a_tool_call_goes_back_wherever_it_was_kept(
@@ -190,6 +203,9 @@ async def test_a_tool_call_goes_back_wherever_it_was_kept(
         ("", ""),
         ([{"type": "text", "text": "sunny"}, "warm"], "sunny\nwarm"),
         ([{"type": "tool_result", "content": "sunny"}], "sunny"),
+        ([{"file": "a.py", "line": 3}], '{"file": "a.py", "line": 3}'),
+        ([{"text": "hi", "score": 0.9}], '{"text": "hi", "score": 0.9}'),
+        ([{"type": "person", "text": "x"}], '{"type": "person", "text": "x"}'),
         ([{"temperature": 20, "ort": "杭州"}], '{"temperature": 20, "ort": "杭州"}'),
     ],
 )
@@ -227,6 +243,21 @@ FOREIGN = AIMessage("", tool_calls=[CALL])
         (REASONED, {"model": "deepseek-v4-pro"}, "hm"),
         (REASONED_V1, {"model": "deepseek-v4-pro"}, "hm"),
         (FOREIGN, {"model": "deepseek-v4-pro"}, ""),
+        (
+            REASONED.model_copy(update={"response_metadata": {"model_provider": "ollama"}}),
+            {"model": "deepseek-v4-pro"},
+            "",
+        ),
+        (
+            REASONED_V1.model_copy(update={"response_metadata": {"model_provider": "anthropic"}}),
+            {"model": "deepseek-v4-pro"},
+            "",
+        ),
+        (
+            REASONED.model_copy(update={"response_metadata": {"model_provider": "dashscope"}}),
+            {"model": "deepseek-v4-pro"},
+            "hm",
+        ),
         (REASONED, {"model": "deepseek-v4-pro", "enable_thinking": False}, None),
         (REASONED, {"model": "deepseek-v3.2"}, None),
         (REASONED, {"model": "deepseek-v3.2", "enable_thinking": True}, "hm"),
@@ -383,3 +414,52 @@ async def test_an_invalid_call_that_nobody_answered_is_left_out(
     message = AIMessage(text, invalid_tool_calls=[INVALID])
     wire = await sent(ask, service, [HumanMessage("hi"), message, HumanMessage("hi")])
     assert wire == ([USER, {"role": "assistant", "content": text}, USER] if text else [USER, USER])
+
+
+@pytest.mark.parametrize(
+    "calls",
+    [
+        [CALL, CALL],
+        [{**CALL, "id": None}],
+        [{**CALL, "name": ""}],
+    ],
+)
+async def test_a_call_needs_a_name_and_an_id_of_its_own(
+    calls: Any, ask: Ask, service: Scripted
+) -> None:
+    with pytest.raises(
+        DashScopeInputError, match=r"Message 1 calls the tool.*needs a name and an id"
+    ):
+        await ask(service.model(), [HumanMessage("hi"), AIMessage("", tool_calls=calls), RESULT])
+    assert service.requests == []
+
+
+@pytest.mark.parametrize("value", [float("nan"), object()])
+async def test_arguments_that_json_cannot_carry_are_refused(
+    value: Any, ask: Ask, service: Scripted
+) -> None:
+    call: Any = {**CALL, "args": {"a": value}}
+    with pytest.raises(DashScopeInputError, match="'call_1' of 'get_weather' hold what JSON"):
+        await ask(service.model(), [HumanMessage("hi"), AIMessage("", tool_calls=[call]), RESULT])
+
+
+async def test_an_id_that_is_used_again_answers_only_the_call_before_it(
+    ask: Ask, service: Scripted
+) -> None:
+    conversation = [
+        HumanMessage("hi"),
+        AIMessage("Hm.", invalid_tool_calls=[INVALID]),
+        HumanMessage("hi"),
+        AIMessage("", tool_calls=[CALL]),
+        RESULT,
+    ]
+    wire = await sent(ask, service, conversation, enable_thinking=False)
+    assert [m["role"] for m in wire] == ["user", "assistant", "user", "assistant", "tool"]
+    assert "tool_calls" not in wire[1]
+
+
+async def test_an_invalid_call_does_not_come_back_from_a_block(ask: Ask, service: Scripted) -> None:
+    block = {"type": "tool_use", "id": "call_1", "name": "get_weather", "input": {}}
+    message = AIMessage([{"type": "text", "text": "Hm."}, block], invalid_tool_calls=[INVALID])
+    wire = await sent(ask, service, [HumanMessage("hi"), message, HumanMessage("hi")])
+    assert wire[1] == {"role": "assistant", "content": "Hm."}

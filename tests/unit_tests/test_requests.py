@@ -421,3 +421,35 @@ async def test_two_tools_of_one_name_are_refused(ask: Ask, service: Scripted) ->
     other = {"type": "function", "function": {**TOOL["function"], "description": "Other."}}  # type: ignore[dict-item]
     with pytest.raises(DashScopeInputError, match="Two different tools"):
         await ask(service.model(), "hi", tools=[TOOL, other])
+
+
+def test_strict_is_sent_with_every_tool(service: Scripted) -> None:
+    def get_time(city: str) -> str:
+        """Get the time of a city."""
+        return city
+
+    service.answer(answer_of())
+    service.model().bind_tools([TOOL, get_time], strict=True).invoke("hi")
+    assert [tool["function"]["strict"] for tool in service.parameters["tools"]] == [True, True]
+    assert "strict" not in TOOL["function"]
+
+
+async def test_tools_and_choices_of_any_form_can_be_given_for_one_call(
+    ask: Ask, service: Scripted
+) -> None:
+    def get_time(city: str) -> str:
+        """Get the time of a city."""
+        return city
+
+    service.answer(answer_of())
+    model = service.model(enable_thinking=False)
+    await ask(model, "hi", tools=[get_time], tool_choice="get_time")
+    assert service.parameters["tools"][0]["function"]["name"] == "get_time"
+    assert service.parameters["tool_choice"]["function"] == {"name": "get_time"}
+
+
+async def test_thinking_in_model_kwargs_counts_at_the_gate(ask: Ask, service: Scripted) -> None:
+    model = service.model("deepseek-v3.1", model_kwargs={"enable_thinking": True})
+    with pytest.raises(DashScopeUnsupportedError, match=r"set enable_thinking=False\. Models that"):
+        await ask(model, "hi", tools=[TOOL])
+    assert service.requests == []

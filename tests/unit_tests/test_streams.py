@@ -507,3 +507,55 @@ def test_chunks_of_one_event_are_not_held_back(service: Scripted) -> None:
     service.answer(transcript("plain_text"))
     assert merged(list(service.model().stream("hi"))).content == "The sky is blue."
     assert [c.content for c in service.model().stream("hi")] == ["The sky ", "is blue.", ""]
+
+
+def function(name: str | None, arguments: str, **facts: Any) -> Any:
+    called = {"arguments": arguments, **({"name": name} if name else {})}
+    return {"type": "function", "function": called, **facts}
+
+
+@pytest.mark.parametrize("ids", [{}, {"id": ""}, {"id": "same"}])
+async def test_calls_of_a_whole_message_are_one_each(ids: Any, service: Scripted) -> None:
+    calls = [function("f", "{}", **ids), function("g", '{"a": "1"}', **ids)]
+    service.answer(answer_of("", tool_calls=calls))
+    for message in (service.model().invoke("hi"), await service.model().ainvoke("hi")):
+        assert [(c["name"], c["args"]) for c in message.tool_calls] == [
+            ("f", {}),
+            ("g", {"a": "1"}),
+        ]
+
+
+async def test_calls_without_an_index_are_told_apart_by_id_and_by_name(
+    ask: Ask, service: Scripted
+) -> None:
+    packets = [
+        [function("f", '{"x"', id="a"), function("g", '{"y"', id="b")],
+        [function(None, ': "1"}', id="a"), function(None, ': "2"}', id="b")],
+        [function("h", "{}")],
+        [function("i", "{}")],
+    ]
+    documents = [answer_of("", tool_calls=calls) for calls in packets]
+    for document in documents[:-1]:
+        document["output"]["choices"][0]["finish_reason"] = "null"
+    service.answer("".join(f"data:{json.dumps(d)}\n\n" for d in documents))
+    calls = (await ask(service.model(), "hi")).tool_calls
+    assert [(c["name"], c["args"]) for c in calls] == [
+        *(("f", {"x": "1"}), ("g", {"y": "2"})),
+        *(("h", {}), ("i", {})),
+    ]
+
+
+@pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")
+@pytest.mark.parametrize("arguments", ['{"a": "x\ny"}', '{"a": NaN}', '{"a": Infinity}'])
+async def test_arguments_that_are_almost_json_are_invalid_everywhere(
+    arguments: str, ask: Ask, service: Scripted
+) -> None:
+    document = json.dumps(answer_of("", tool_calls=[function("f", arguments, id="a", index=0)]))
+    service.answer(f"data:{document}\n\n")
+    messages = [
+        await ask(service.model(), "hi"),
+        service.model().stream_events("hi", version="v3").output,
+    ]
+    for message in messages:
+        assert message.tool_calls == []
+        assert [c["args"] for c in message.invalid_tool_calls] == [f"{arguments}]"]

@@ -181,3 +181,22 @@ def test_what_was_changed_stands_in_the_metadata_and_in_the_log(
         "enable_thinking was asked for as None and sent to deepseek-v4-pro as False" in caplog.text
     )
     assert model.enable_thinking is None
+
+
+@pytest.mark.parametrize(("schema", "_"), SCHEMAS, ids=["pydantic", "TypedDict", "JSON schema"])
+async def test_json_that_was_cut_is_a_parser_error(
+    schema: Any, _: Any, get: Any, service: Scripted
+) -> None:
+    """Core would mend it into an object."""
+    answer = answer_of('{"name": "An')
+    answer["output"]["choices"][0]["finish_reason"] = "length"
+    service.answer(answer)
+    with pytest.raises(OutputParserException, match="cut off by the length limit"):
+        await get(service.model().with_structured_output(schema, method="json_mode"), "as json")
+
+
+async def test_strict_in_json_mode_is_left_out_with_a_warning(get: Any, service: Scripted) -> None:
+    service.answer(answer_of('{"name": "Ann", "age": 30}'))
+    runnable = service.model().with_structured_output(Person, method="json_mode", strict=True)
+    with pytest.warns(DashScopeWarning, match="strict was left out"):
+        assert await get(runnable, "as json") == ANN

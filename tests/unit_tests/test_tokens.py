@@ -101,3 +101,40 @@ def test_messages_are_trimmed_by_it(model: ChatDashScopeDeepSeek) -> None:
     messages = [HumanMessage("word " * 100), AIMessage("ok"), HumanMessage("And now?")]
     kept = trim_messages(messages, max_tokens=50, token_counter=model, strategy="last")
     assert kept == messages[1:]
+
+
+def chinese_tool(city: str) -> None:
+    """查询一个城市今天和明天的天气情况，包括温度、湿度、风力和空气质量，并给出出行建议。"""
+
+
+def test_a_chinese_tool_is_counted_as_it_is_sent(model: ChatDashScopeDeepSeek) -> None:
+    schema = json.dumps(convert_to_openai_tool(chinese_tool), ensure_ascii=False)
+    exact = len(ds_token.encode(schema))
+    assert model.get_num_tokens_from_messages([], tools=[chinese_tool]) == pytest.approx(
+        exact, rel=0.15, abs=5
+    )
+
+
+LONG = "word " * 500
+INVALID: Any = {"type": "invalid_tool_call", "id": "1", "name": "f", "args": LONG, "error": None}
+CALL: Any = {"type": "tool_call", "id": "1", "name": "f", "args": {"a": object()}}
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        ToolMessage([{"rows": [LONG]}], tool_call_id="1"),
+        HumanMessage([{"type": "search_result", "content": LONG}]),
+        HumanMessage([{"type": "document", "source": {"type": "text", "data": LONG}}]),
+        AIMessage([{"type": "refusal", "refusal": LONG}]),
+        AIMessage("", invalid_tool_calls=[INVALID]),
+        AIMessage("", tool_calls=[CALL], additional_kwargs={"reasoning_content": LONG}),
+    ],
+)
+def test_what_is_sent_is_counted(message: Any, model: ChatDashScopeDeepSeek) -> None:
+    assert model.get_num_tokens_from_messages([message]) > 400
+
+
+@pytest.mark.parametrize("content", ["\ud800", [{"type": "image_url", "image_url": "x"}], ""])
+def test_counting_refuses_nothing(content: Any, model: ChatDashScopeDeepSeek) -> None:
+    assert model.get_num_tokens_from_messages([HumanMessage(content)]) >= 1
