@@ -30,6 +30,16 @@ CHINESE = """
 """
 
 
+NEWS = """
+据新华社报道，国务院总理昨日主持召开国务院常务会议，研究部署进一步扩大内需、促进消费的政策措施。会议指出，当前
+经济运行总体平稳，但仍面临需求不足等挑战，要加大宏观政策调控力度，稳定市场预期，提振发展信心。
+"""
+FICTION = """
+老人坐在门槛上，眯着眼睛望着远处的山峦。风吹过麦田，掀起一层层金色的波浪。他想起了许多年前的那个黄昏，母亲
+站在村口，手里攥着一方洗得发白的手帕，迟迟不肯转身离去。
+"""
+
+
 class Order(BaseModel):
     """An order of a customer."""
 
@@ -51,6 +61,8 @@ TEXTS = {
     "English": (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"),
     "English prose": (ROOT / "LICENSE").read_text(encoding="utf-8"),
     "Chinese": CHINESE,
+    "Chinese news": NEWS,
+    "Chinese fiction": FICTION,
     "code": (PACKAGE / "_wire.py").read_text(encoding="utf-8"),
     "other code": (ROOT / "docs" / "examples" / "demo.py").read_text(encoding="utf-8"),
     "tools": schemas(),
