@@ -34,11 +34,11 @@ OVERRIDABLE = frozenset({*PARAMETERS, "model", "model_kwargs", "timeout", "max_r
 SETTINGS = frozenset(
     {
         *OVERRIDABLE,
-        *("api_key", "base_url", "workspace_id", "default_headers"),
+        *("api_key", "base_url", "region", "workspace_id", "default_headers"),
         *("streaming", "disable_streaming"),
     }
 )
-"""All settings of a model that a call reads."""
+"""The settings of a model that a call looks at."""
 
 ALIASES: Mapping[str, str] = {
     "model_name": "model",
@@ -151,7 +151,7 @@ def _check_names(given: Mapping[str, Any]) -> None:
     if not unknown:
         return
     names = ", ".join(unknown)
-    if SETTINGS.issuperset(unknown) or "region" in unknown:
+    if SETTINGS.issuperset(unknown):
         msg = f"{names}: set for the model, not for one call. Make another model object"
     else:
         msg = (

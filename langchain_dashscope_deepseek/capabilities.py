@@ -58,6 +58,7 @@ class ParameterDefaults:
         max_tokens: Longest answer, in tokens.
         thinking_budget: Longest reasoning, in tokens; `None` also where the reasoning
             shares `max_tokens` with the answer.
+        reasoning_effort: How hard the model thinks.
     """
 
     temperature: float | None = None
@@ -66,6 +67,7 @@ class ParameterDefaults:
     presence_penalty: float | None = None
     max_tokens: int | None = None
     thinking_budget: int | None = None
+    reasoning_effort: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,7 +154,9 @@ _V4 = ModelCapabilities(
     cache=True,
     settable=COMMON_PARAMETERS | _SAMPLING | {"thinking_budget", "reasoning_effort"},
     reasoning_efforts=("high", "xhigh", "max"),
-    defaults=ParameterDefaults(temperature=1.0, top_p=1.0, max_tokens=393_216),
+    defaults=ParameterDefaults(
+        temperature=1.0, top_p=1.0, max_tokens=393_216, reasoning_effort="high"
+    ),
     reasoning_replay="with_tool_calls",
 )
 _V4_LOW = replace(_V4, reasoning_efforts=("low", "high", "xhigh", "max"))

@@ -50,8 +50,8 @@ def profile_of(row: ModelCapabilities, *, enable_thinking: bool | None = None) -
         profile["max_output_tokens"] = row.max_output_tokens
     if row.reasoning_efforts:
         profile["reasoning_effort_levels"] = list(row.reasoning_efforts)
-        if "high" in row.reasoning_efforts:
-            profile["reasoning_effort_default"] = "high"
+    if row.defaults.reasoning_effort is not None:
+        profile["reasoning_effort_default"] = row.defaults.reasoning_effort
     return profile
 
 

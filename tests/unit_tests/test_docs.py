@@ -35,13 +35,10 @@ def blocks_of(page: Path) -> list[CodeExample]:
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_the_code_of_a_page_runs_from_top_to_bottom(
-    page: Path, eval_example: EvalExample, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_code_of_a_page_runs_from_top_to_bottom(page: Path, eval_example: EvalExample) -> None:
     """Each block sees what those before it have defined."""
     names: dict[str, object] = {}
     for block in blocks_of(page):
-        monkeypatch.setenv("COLUMNS", "80")
         names |= eval_example.run(block, module_globals=names)
     for value in names.values():
         if isinstance(value, ChatDashScopeDeepSeek):
