@@ -9,6 +9,7 @@ from langchain_dashscope_deepseek.capabilities import (
 )
 from langchain_dashscope_deepseek.chat_models import ChatDashScopeDeepSeek
 from langchain_dashscope_deepseek.errors import (
+    DashScopeAnswerTooLargeError,
     DashScopeAuthenticationError,
     DashScopeConnectionError,
     DashScopeContextOverflowError,
@@ -30,6 +31,7 @@ from langchain_dashscope_deepseek.errors import (
 __all__ = [
     "MODELS",
     "ChatDashScopeDeepSeek",
+    "DashScopeAnswerTooLargeError",
     "DashScopeAuthenticationError",
     "DashScopeConnectionError",
     "DashScopeContextOverflowError",

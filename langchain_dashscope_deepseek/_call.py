@@ -20,6 +20,7 @@ from langchain_dashscope_deepseek._request import (
     prepare,
 )
 from langchain_dashscope_deepseek._retry import RetryPolicy
+from langchain_dashscope_deepseek._stream import Answer
 from langchain_dashscope_deepseek._tools import wire_tool_choice, wire_tools
 from langchain_dashscope_deepseek._warnings import warn
 from langchain_dashscope_deepseek.capabilities import ModelCapabilities
@@ -28,7 +29,13 @@ from langchain_dashscope_deepseek.errors import (
     DashScopeInputError,
 )
 
-OVERRIDABLE = frozenset({*PARAMETERS, "model", "model_kwargs", "timeout", "max_retries"})
+OVERRIDABLE = frozenset(
+    {
+        *PARAMETERS,
+        *("model", "model_kwargs", "timeout"),
+        *("max_retries", "max_retry_seconds", "max_answer_size"),
+    }
+)
 """The settings that one call may override."""
 
 SETTINGS = frozenset(
@@ -109,13 +116,27 @@ class Call:
         return Endpoint(
             base_url=self._values["base_url"],
             headers={**headers, **(self._values["default_headers"] or {})},
+            max_answer_size=self.max_answer_size,
             timeout=self._values["timeout"],
         )
 
     @property
     def policy(self) -> RetryPolicy:
-        """How often to try."""
-        return RetryPolicy(max_retries=self._values["max_retries"])
+        """How often to try, and for how long."""
+        return RetryPolicy(
+            max_retries=self._values["max_retries"],
+            max_seconds=self._values["max_retry_seconds"],
+        )
+
+    @property
+    def max_answer_size(self) -> int:
+        """How much of an answer is still read."""
+        size: int = self._values["max_answer_size"]
+        return size
+
+    def answer(self, request: PreparedRequest) -> Answer:
+        """Begin the answer to a request of this call."""
+        return Answer(request.model, request.changes, self.max_answer_size)
 
     def prepare(self, messages: Sequence[BaseMessage], *, stream: bool | None) -> PreparedRequest:
         """Turn the call into a request.
@@ -162,10 +183,7 @@ def _check_names(given: Mapping[str, Any]) -> None:
 
 
 def _check_settings(values: Mapping[str, Any], row: object) -> None:
-    retries = values["max_retries"]
-    if type(retries) is not int or retries < 0:
-        msg = f"max_retries takes a whole number, at least 0, not {retries!r}"
-        raise DashScopeInputError(msg)
+    check_limits(**{name: values[name] for name in LIMITS})
     if not isinstance(values["model"], str) or not values["model"]:
         msg = "model takes the name of a model"
         raise DashScopeInputError(msg)
@@ -176,6 +194,30 @@ def _check_settings(values: Mapping[str, Any], row: object) -> None:
         msg = "model_kwargs takes a dict"
         raise DashScopeInputError(msg)
     check_timeout(values["timeout"])
+
+
+LIMITS = ("max_retries", "max_retry_seconds", "max_answer_size")
+
+
+def check_limits(
+    *, max_retries: object, max_retry_seconds: object, max_answer_size: object
+) -> None:
+    """Refuse what no limit can be.
+
+    Raises:
+        DashScopeInputError: Names the setting and what it takes.
+    """
+    if type(max_retries) is not int or max_retries < 0:
+        msg = f"max_retries takes a whole number, at least 0, not {max_retries!r}"
+        raise DashScopeInputError(msg)
+    if type(max_answer_size) is not int or max_answer_size < 1:
+        msg = f"max_answer_size takes a whole number, at least 1, not {max_answer_size!r}"
+        raise DashScopeInputError(msg)
+    seconds = max_retry_seconds
+    is_number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
+    if seconds is not None and not (is_number and seconds >= 0):  # type: ignore[operator]
+        msg = f"max_retry_seconds takes seconds, at least 0, not {seconds!r}"
+        raise DashScopeInputError(msg)
 
 
 def check_timeout(timeout: object) -> None:

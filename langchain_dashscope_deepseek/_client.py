@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import socket
 import threading
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping
-from contextlib import aclosing, closing
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
+from contextlib import aclosing, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Protocol, TypeVar
@@ -45,6 +46,10 @@ of silence is what the official client waits, and leaves room for a queue before
 WHOLE_TIMEOUT = httpx.Timeout(connect=10, read=1800, write=60, pool=60)
 """Seconds, for answers in one piece, which send nothing until they are whole: the service holds
 such a connection open for at least 1,800 seconds (its `x-dashscope-timeout`)."""
+
+LONGEST_END_SECONDS = 1.0
+"""Seconds to wait for the end of a body whose answer is whole, so that its connection can be used
+again. It follows at once, unless a proxy holds the body open."""
 
 LIMITS = httpx.Limits(max_connections=1000, max_keepalive_connections=100)
 """Streams hold their connection for minutes: with httpx's 100, a busy server waits for itself."""
@@ -80,11 +85,13 @@ class Endpoint:
     Attributes:
         base_url: Ends in `/api/v1`.
         headers: Headers of every request, with the key. Kept out of the repr.
+        max_answer_size: Bytes of one event, or of a body in one piece, that are still read.
         timeout: Seconds for each phase, or `None` for the defaults above.
     """
 
     base_url: str
     headers: Mapping[str, str] = field(repr=False)
+    max_answer_size: int
     timeout: httpx.Timeout | float | None = None
 
     def build(
@@ -140,7 +147,7 @@ class Client:
 
     def _replies(self, request: PreparedRequest) -> Generator[Reply]:
         """Make one attempt."""
-        with _Exchange(request) as exchange:
+        with _Exchange(request, self._endpoint.max_answer_size) as exchange:
             sent = self._endpoint.build(self._http, request)
             response = self._http.send(sent, stream=True, follow_redirects=False)
             with closing(response):
@@ -148,12 +155,13 @@ class Client:
                 if exchange.has_events:
                     watched = _with_last_blank_line(response, reader)
                 else:
-                    content = response.read()
-                    whole = reader.body(content)
-                    if whole is not None:
+                    for piece in response.iter_bytes():
+                        reader.watch(piece)
+                    whole = reader.body()
+                    if isinstance(whole, Reply):
                         yield whole
                         return
-                    watched = _of_text(content)
+                    watched = _events_of(whole)
                 for event in EventSource(watched).iter_sse():
                     yield from reader.event(event.event, event.data)
                 yield from reader.end()
@@ -191,7 +199,7 @@ class AsyncClient:
 
     async def _replies(self, request: PreparedRequest) -> AsyncGenerator[Reply]:
         """Make one attempt."""
-        with _Exchange(request) as exchange:
+        with _Exchange(request, self._endpoint.max_answer_size) as exchange:
             sent = self._endpoint.build(self._http, request)
             response = await self._http.send(sent, stream=True, follow_redirects=False)
             async with aclosing(response):
@@ -199,12 +207,13 @@ class AsyncClient:
                 if exchange.has_events:
                     watched = _with_last_blank_line_async(response, reader)
                 else:
-                    content = await response.aread()
-                    whole = reader.body(content)
-                    if whole is not None:
+                    async for piece in response.aiter_bytes():
+                        reader.watch(piece)
+                    whole = reader.body()
+                    if isinstance(whole, Reply):
                         yield whole
                         return
-                    watched = _of_text(content)
+                    watched = _events_of(whole)
                 async with aclosing(EventSource(watched).aiter_sse()) as events:
                     async for event in events:
                         for reply in reader.event(event.event, event.data):
@@ -214,67 +223,78 @@ class AsyncClient:
 
 
 class ClientPool:
-    """The httpx clients of one model: made on first use, one per event loop for async.
+    """The httpx clients of one model: made on first use, one per process and event loop.
 
-    A connection belongs to the loop that opened it and to the process that opened it. A pickle
-    or a deep copy of the pool starts empty.
+    A connection belongs to the process and to the loop that opened it: what a child process finds
+    of its parent's stays untouched. Needs no lock, which a fork could copy while it is held. A
+    pickle or a deep copy of the pool starts empty.
     """
 
     def __init__(self) -> None:
         """Start empty."""
-        self._lock = threading.Lock()
-        self._forget()
-
-    def _forget(self) -> None:
-        self._pid = os.getpid()
-        self._sync: httpx.Client | None = None
-        self._async: dict[asyncio.AbstractEventLoop, httpx.AsyncClient] = {}
+        self._sync: dict[int, httpx.Client] = {}
+        self._async: dict[tuple[int, asyncio.AbstractEventLoop], _OfLoop] = {}
 
     def sync(self) -> httpx.Client:
         """Give the client for synchronous calls."""
-        with self._lock:
-            if self._pid != os.getpid():
-                self._forget()
-            if self._sync is None:
-                self._sync = _made(lambda: httpx.Client(limits=LIMITS))
-            return self._sync
+        pid = os.getpid()
+        if pid not in self._sync:
+            made = _made(lambda: httpx.Client(limits=LIMITS))
+            if self._sync.setdefault(pid, made) is not made:
+                made.close()  # another thread was faster
+        return self._sync[pid]
 
     def of_running_loop(self) -> httpx.AsyncClient:
         """Give the client of the event loop that is running."""
-        loop = asyncio.get_running_loop()
-        with self._lock:
-            if self._pid != os.getpid():
-                self._forget()
+        key = (os.getpid(), asyncio.get_running_loop())
+        if key not in self._async:
             # A client keeps its loop alive, so no weak reference would ever let go of either.
-            for other in [other for other in self._async if other.is_closed()]:
-                del self._async[other]
-            if loop not in self._async:
-                self._async[loop] = _made(lambda: httpx.AsyncClient(limits=LIMITS))
-            return self._async[loop]
+            for other in [other for other in list(self._async) if other[1].is_closed()]:
+                self._async.pop(other, None)
+            self._async[key] = _OfLoop(_made(lambda: httpx.AsyncClient(limits=LIMITS)))
+        return self._async[key].client
 
     def close(self) -> None:
         """Close the synchronous client; the next call makes a new one."""
-        with self._lock:
-            client, self._sync = self._sync, None
-        if client is not None and self._pid == os.getpid():
+        client = self._sync.pop(os.getpid(), None)
+        if client is not None:
             client.close()
 
     async def aclose(self) -> None:
         """Close the running loop's client, and the synchronous one."""
         self.close()
-        with self._lock:
-            client = self._async.pop(asyncio.get_running_loop(), None)
-        if client is not None and self._pid == os.getpid():
-            await client.aclose()
+        kept = self._async.pop((os.getpid(), asyncio.get_running_loop()), None)
+        if kept is not None:
+            await kept.end.aclose()
 
     def __del__(self) -> None:
         """Close what nobody closed, where that can be done without waiting."""
-        if self._sync is not None and self._pid == os.getpid():
-            self._sync.close()
+        self.close()
 
     def __reduce__(self) -> tuple[type[ClientPool], tuple[()]]:
         """Pickle and copy as an empty pool."""
         return ClientPool, ()
+
+
+class _OfLoop:
+    """The client of an event loop, which is closed when the loop ends.
+
+    `asyncio.run` and its like end the asynchronous generators of their loop before they close it.
+    So one that waits for that is the one place where a loop's connections can still be closed.
+    """
+
+    def __init__(self, client: httpx.AsyncClient) -> None:
+        self.client = client
+        self.end = self._close_at_the_end(client)
+        with suppress(StopIteration):
+            self.end.asend(None).send(None)  # runs to the yield, which needs no loop
+
+    @staticmethod
+    async def _close_at_the_end(client: httpx.AsyncClient) -> AsyncGenerator[None]:
+        try:
+            yield
+        finally:
+            await client.aclose()
 
 
 def _made(make: Callable[[], AnyClient]) -> AnyClient:
@@ -292,8 +312,9 @@ def _made(make: Callable[[], AnyClient]) -> AnyClient:
 class _Exchange:
     """One request and its answer: foreign errors become ours, and only the ones meant."""
 
-    def __init__(self, request: PreparedRequest) -> None:
+    def __init__(self, request: PreparedRequest, max_answer_size: int) -> None:
         self._request = request
+        self._max_answer_size = max_answer_size
         self._reader: ReplyReader | None = None
         self.has_events = False
 
@@ -304,7 +325,8 @@ class _Exchange:
             raise DashScopeInvalidRequestError(msg, status_code=response.status_code)
         content_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
         self.has_events = response.is_success and content_type == "text/event-stream"
-        self._reader = ReplyReader(response.status_code, response.headers)
+        size = self._max_answer_size
+        self._reader = ReplyReader(response.status_code, response.headers, size)
         return self._reader
 
     def __enter__(self) -> Self:
@@ -365,20 +387,29 @@ _FOREIGN: tuple[tuple[type[Exception], type[DashScopeError], str], ...] = (
 _MEANT = (DashScopeError, httpx.HTTPError, httpx.InvalidURL, UnicodeError)
 
 # httpx-sse loses an event that no blank line follows at the end of the body, and older gateways
-# send such. So it reads a response that is the real one and a blank line.
-_EVENT_STREAM = {"content-type": "text/event-stream; charset=utf-8"}
+# send such. So it reads a response that is the real one and a blank line. Some put a mark of the
+# byte order before it all, which "utf-8-sig" takes away.
+_EVENT_STREAM = {"content-type": "text/event-stream; charset=utf-8-sig"}
 
 
-def _of_text(content: bytes) -> httpx.Response:
+def _events_of(content: bytes) -> httpx.Response:
     """Read events out of a body that did not call itself an event stream."""
     return httpx.Response(200, headers=_EVENT_STREAM, content=content + b"\n\n")
 
 
 def _with_last_blank_line(response: httpx.Response, reader: ReplyReader) -> httpx.Response:
     def body() -> Generator[bytes]:
-        for piece in response.iter_bytes():
-            reader.watch(piece)
-            yield piece
+        pieces = response.iter_bytes()
+        for piece in pieces:
+            yield reader.watch(piece)
+            if reader.finished:
+                break
+        rest: list[bytes] = []
+        if _is_reused_once_read(response):
+            with suppress(httpx.TransportError), _shut_after(LONGEST_END_SECONDS, response):
+                for piece in pieces:
+                    rest.append(reader.watch(piece))  # noqa: PERF401 - kept if it breaks
+        yield from rest
         yield b"\n\n"
 
     return httpx.Response(200, headers=_EVENT_STREAM, content=body())
@@ -386,9 +417,49 @@ def _with_last_blank_line(response: httpx.Response, reader: ReplyReader) -> http
 
 def _with_last_blank_line_async(response: httpx.Response, reader: ReplyReader) -> httpx.Response:
     async def body() -> AsyncGenerator[bytes]:
-        async for piece in response.aiter_bytes():
-            reader.watch(piece)
+        pieces = response.aiter_bytes()
+        async for piece in pieces:
+            yield reader.watch(piece)
+            if reader.finished:
+                break
+        rest: list[bytes] = []
+
+        async def read_rest() -> None:
+            async for piece in pieces:
+                rest.append(reader.watch(piece))  # noqa: PERF401 - kept if it breaks
+
+        if _is_reused_once_read(response):
+            with suppress(httpx.TransportError, asyncio.TimeoutError):
+                await asyncio.wait_for(read_rest(), LONGEST_END_SECONDS)
+        for piece in rest:
             yield piece
         yield b"\n\n"
 
     return httpx.Response(200, headers=_EVENT_STREAM, content=body())
+
+
+def _is_reused_once_read(response: httpx.Response) -> bool:
+    """Tell whether a connection is worth the wait; HTTP/2 ends a stream without its connection."""
+    return response.http_version != "HTTP/2"
+
+
+@contextmanager
+def _shut_after(seconds: float, response: httpx.Response) -> Iterator[None]:
+    """End a read of a response from outside: one that has begun keeps its long timeout."""
+    stream = response.extensions.get("network_stream")
+    sock = None if stream is None else stream.get_extra_info("socket")
+    if sock is None:
+        yield
+        return
+
+    def shut() -> None:
+        with suppress(OSError):
+            socket.socket.shutdown(sock, socket.SHUT_RDWR)  # without TLS's farewell
+
+    timer = threading.Timer(seconds, shut)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from ipaddress import ip_address
+from urllib.parse import urlsplit
 
 LEGACY_HOSTS: Mapping[str, str | None] = {
     "cn-beijing": "dashscope.aliyuncs.com",
@@ -67,3 +69,18 @@ def base_url_of(region: str | None, workspace_id: str | None) -> str:
         msg = f"Region {region!r} is reached through a workspace only: set workspace_id as well"
         raise ValueError(msg)
     return f"https://{host}/api/v1"
+
+
+def is_exposed(base_url: str) -> bool:
+    """Tell whether a URL sends the key and the prompts unencrypted over a network."""
+    try:
+        url = urlsplit(base_url)
+        host = url.hostname or ""
+    except ValueError:
+        return False  # no URL at all: refused at the call
+    if url.scheme != "http" or host == "localhost" or host.endswith(".localhost"):
+        return False
+    try:
+        return not ip_address(host).is_loopback
+    except ValueError:
+        return True

@@ -30,6 +30,8 @@ class RetryPolicy:
         minute_delay: Seconds before the first retry where the limit is a window of a minute.
         jitter: The part of a delay that is left to chance, so that clients do not march in step.
         longest_retry_after: Seconds of a `retry-after` that are still waited for.
+        max_seconds: No retry begins later than this after the first attempt began; `None`: no
+            such bound.
     """
 
     max_retries: int = 2
@@ -38,21 +40,30 @@ class RetryPolicy:
     minute_delay: float = 20.0
     jitter: float = 0.25
     longest_retry_after: float = 60.0
+    max_seconds: float | None = None
 
-    def delay(self, failures: int, error: DashScopeError) -> float | None:
+    def delay(self, failures: int, error: DashScopeError, *, elapsed: float = 0.0) -> float | None:
         """Tell how long to wait before the next attempt.
 
         Args:
             failures: Failed attempts so far, this one included.
             error: What the last attempt ended with.
+            elapsed: Seconds since the first attempt began.
 
         Returns:
             Seconds, or `None` if it is not worth another attempt.
         """
         if failures > self.max_retries or not error.is_retryable:
             return None
+        delay = self._wanted_delay(failures, error)
+        longest = self.longest_retry_after if error.retry_after is not None else delay
+        if self.max_seconds is not None:
+            longest = min(longest, self.max_seconds - elapsed)
+        return delay if delay <= longest else None
+
+    def _wanted_delay(self, failures: int, error: DashScopeError) -> float:
         if error.retry_after is not None:
-            return error.retry_after if error.retry_after <= self.longest_retry_after else None
+            return error.retry_after
         rule = find_rule(error.code)
         if rule is not None and rule.waits == "minute":
             delay = self.minute_delay * failures
@@ -64,10 +75,11 @@ class RetryPolicy:
 class Attempt:
     """One attempt; swallows an error that deserves another one."""
 
-    def __init__(self, policy: RetryPolicy, failures: int) -> None:
-        """Start an attempt after so many failed ones."""
+    def __init__(self, policy: RetryPolicy, failures: int, began: float) -> None:
+        """Start an attempt after so many failed ones, the first of which began at that time."""
         self._policy = policy
         self._failures = failures
+        self._began = began
         self._committed = False
         self.delay: float | None = None
 
@@ -88,7 +100,8 @@ class Attempt:
         """Decide whether the error is swallowed and the loop goes on."""
         if self._committed or not isinstance(error, DashScopeError):
             return False
-        self.delay = self._policy.delay(self._failures + 1, error)
+        elapsed = time.monotonic() - self._began
+        self.delay = self._policy.delay(self._failures + 1, error, elapsed=elapsed)
         if self.delay is None:
             return False
         logger.info(
@@ -113,7 +126,9 @@ class Attempts:
     def __init__(self, policy: RetryPolicy) -> None:
         """Loop by this policy."""
         self._policy = policy
-        self._made: list[Attempt] = []
+        self._began = time.monotonic()
+        self._failures = 0
+        self._last: Attempt | None = None
 
     def __iter__(self) -> Attempts:
         """Loop, sleeping between attempts."""
@@ -121,8 +136,8 @@ class Attempts:
 
     def __next__(self) -> Attempt:
         """Sleep as long as the last attempt said, then make the next one."""
-        if self._made:
-            time.sleep(self._made[-1].delay or 0)
+        if self._last is not None:
+            time.sleep(self._last.delay or 0)
         return self._next()
 
     def __aiter__(self) -> Attempts:
@@ -131,10 +146,11 @@ class Attempts:
 
     async def __anext__(self) -> Attempt:
         """Sleep as long as the last attempt said, then make the next one."""
-        if self._made:
-            await asyncio.sleep(self._made[-1].delay or 0)
+        if self._last is not None:
+            await asyncio.sleep(self._last.delay or 0)
         return self._next()
 
     def _next(self) -> Attempt:
-        self._made.append(Attempt(self._policy, failures=len(self._made)))
-        return self._made[-1]
+        self._last = Attempt(self._policy, failures=self._failures, began=self._began)
+        self._failures += 1
+        return self._last

@@ -17,12 +17,16 @@ from langchain_core.outputs import ChatGenerationChunk
 from typing_extensions import Self
 
 from langchain_dashscope_deepseek._messages import PROVIDER, usage_metadata
-from langchain_dashscope_deepseek._wire import Reply, ToolCallDelta, Usage
+from langchain_dashscope_deepseek._wire import Reply, ToolCallDelta, Usage, too_large
 from langchain_dashscope_deepseek.errors import DashScopeError
 
 _FIRST_TOOL_INDEX = 1_000
 """In v1 streams core merges blocks of one index whatever their type, and counts text and reasoning
 from 0: the calls' indexes stay out of their way."""
+
+
+_SIZE_OF_A_DELTA = 100
+"""What a piece of a tool call counts beside its characters, so that empty ones are not endless."""
 
 
 class _Call:
@@ -66,15 +70,18 @@ class Answer:
     `partial_message`.
     """
 
-    def __init__(self, model: str, changes: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, model: str, changes: Mapping[str, Any], max_size: int) -> None:
         """Begin an answer.
 
         Args:
             model: The model that answers.
             changes: What was sent otherwise than asked for; stands in `response_metadata`.
+            max_size: Characters of all text, reasoning and arguments together.
         """
         self._model = model
-        self._changes = dict(changes or {})
+        self._max_size = max_size
+        self._size = 0
+        self._changes = dict(changes)
         self._text: list[str] = []
         self._reasoning: list[str] = []
         self._calls: list[_Call] = []
@@ -142,6 +149,11 @@ class Answer:
             error.partial_message = self.message()
 
     def _take(self, reply: Reply) -> list[Any]:
+        self._size += len(reply.text) + len(reply.reasoning)
+        for delta in reply.tool_calls:
+            self._size += len(delta.arguments) + _SIZE_OF_A_DELTA
+        if self._size > self._max_size:
+            raise too_large(self._max_size)
         if reply.text:
             self._text.append(reply.text)
         if reply.reasoning:

@@ -15,6 +15,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple, NoReturn
 
 from langchain_dashscope_deepseek.errors import (
+    DashScopeAnswerTooLargeError,
     DashScopeError,
     DashScopeServerError,
     DashScopeStreamCutError,
@@ -26,7 +27,6 @@ logger = logging.getLogger(__name__)
 _FIRST_ERROR = 400
 _STATUS_COMMENT = re.compile(rb":HTTP_STATUS/(\d{3})")
 _STATUS_WITHIN = 4_096
-_LONGEST_BEGINNING = 1_000_000
 
 WireMessage = dict[str, Any]
 """A message as the service takes it: a role, and what belongs to the role."""
@@ -72,23 +72,39 @@ class Reply(NamedTuple):
 class ReplyReader:
     """Reads what one HTTP answer holds, packet by packet, and knows whether it was all of it."""
 
-    def __init__(self, status_code: int, headers: Mapping[str, str]) -> None:
-        """Remember what every packet and every error of this answer has in common."""
+    def __init__(self, status_code: int, headers: Mapping[str, str], max_size: int) -> None:
+        """Remember what every packet and every error of this answer has in common.
+
+        Args:
+            status_code: The HTTP status.
+            headers: The headers of the answer, their names in any case.
+            max_size: Bytes of one event, or of a body in one piece.
+        """
         self.status_code = status_code
         self._headers = headers
-        self._raw = b""
+        self._max_size = max_size
+        self._raw = bytearray()
+        self._since_event = 0
         self._has_events = False
         self.finished = False
 
-    def watch(self, piece: bytes) -> None:
-        """Look at raw bytes on their way to the events.
+    def watch(self, piece: bytes) -> bytes:
+        """Look at raw bytes on their way to the events, and give them back.
 
-        Kept are the beginning until an event was read, since it may be no event stream after all,
-        and then the end, where the status of an error stands in a comment that is lost later.
+        Kept is everything until an event was read, since it may be no event stream after all, and
+        then the end, where the status of an error stands in a comment that is lost later.
+
+        Raises:
+            DashScopeAnswerTooLargeError: There is no end of an event in sight.
         """
+        # Before the piece is counted: it may end the event, or hold many.
+        if self._since_event > self._max_size:
+            raise too_large(self._max_size)
+        self._since_event += len(piece)
         self._raw += piece
-        if self._has_events or len(self._raw) > _LONGEST_BEGINNING:
-            self._raw = self._raw[-_STATUS_WITHIN:]
+        if self._has_events:
+            del self._raw[:-_STATUS_WITHIN]
+        return piece
 
     def event(self, name: str, data: str) -> Iterator[Reply]:
         """Read one server-sent event.
@@ -104,6 +120,7 @@ class ReplyReader:
         if not data:
             return
         self._has_events = True
+        self._since_event = 0
         for document in self._documents(name, data):
             reply = self._reply(document)
             if self.status_code >= _FIRST_ERROR:
@@ -129,22 +146,24 @@ class ReplyReader:
         msg = "The stream ended without a finish_reason: the answer was cut off"
         raise DashScopeStreamCutError(msg, request_id=self._headers.get("x-request-id"))
 
-    def body(self, content: bytes) -> Reply | None:
-        """Read a body as JSON, whatever it is called.
+    def body(self) -> Reply | bytes:
+        """Read all that was watched as JSON, whatever it is called.
 
         Returns:
-            The answer, or `None` if the body holds the text of events.
+            The answer, or the body itself if it holds the text of events.
 
         Raises:
             DashScopeError: The body holds an error, or nothing that we know.
         """
-        document = _load(content.decode("utf-8-sig", "replace"))
+        if len(self._raw) > self._max_size:
+            raise too_large(self._max_size)
+        document = _load(self._raw.decode("utf-8-sig", "replace"))
         if isinstance(document, dict):
             return self._whole(document)
-        if b"data:" not in content:
+        if b"data:" not in self._raw:
             kind = self._headers.get("content-type", "no content type").partition(";")[0]
-            self._refuse(f"a body that is no answer ({kind}, {len(content)} bytes)")
-        return None
+            self._refuse(f"a body that is no answer ({kind}, {len(self._raw)} bytes)")
+        return bytes(self._raw)
 
     def _whole(self, document: Mapping[str, Any]) -> Reply:
         if self.status_code >= _FIRST_ERROR:
@@ -237,6 +256,13 @@ class ReplyReader:
             headers=self._headers,
             retry_after=retry_after(self._headers),
         )
+
+
+def too_large(max_size: int) -> DashScopeError:
+    """Give the error for an answer that is larger than a user allows."""
+    return DashScopeAnswerTooLargeError(
+        f"The answer is larger than max_answer_size ({max_size:,}), and was not read to its end"
+    )
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

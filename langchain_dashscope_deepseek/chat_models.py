@@ -30,16 +30,29 @@ from pydantic import (
 from typing_extensions import Self
 
 from langchain_dashscope_deepseek import _citations
-from langchain_dashscope_deepseek._call import ALIASES, SETTINGS, Call, check_timeout
+from langchain_dashscope_deepseek._call import (
+    ALIASES,
+    LIMITS,
+    SETTINGS,
+    Call,
+    check_limits,
+    check_timeout,
+)
 from langchain_dashscope_deepseek._client import AsyncClient, Client, ClientPool
 from langchain_dashscope_deepseek._messages import PROVIDER, countable_text
-from langchain_dashscope_deepseek._regions import base_url_of, check_region, check_workspace_id
+from langchain_dashscope_deepseek._regions import (
+    base_url_of,
+    check_region,
+    check_workspace_id,
+    is_exposed,
+)
 from langchain_dashscope_deepseek._request import PARAMETERS, check_tool_use, check_values
 from langchain_dashscope_deepseek._stream import Answer
 from langchain_dashscope_deepseek._structured import structured_output
 from langchain_dashscope_deepseek._tokens import TOKENS_PER_MESSAGE, count_tokens
 from langchain_dashscope_deepseek._tools import AnyTool, wire_tool_choice, wire_tools
 from langchain_dashscope_deepseek._version import __version__
+from langchain_dashscope_deepseek._warnings import warn
 from langchain_dashscope_deepseek.capabilities import ModelCapabilities, find_capabilities
 from langchain_dashscope_deepseek.data._profiles import profile_of
 
@@ -253,6 +266,14 @@ class ChatDashScopeDeepSeek(BaseChatModel):
     max_retries: int = Field(default=2, ge=0)
     """How often a failed request is sent again, if that can help; 0 switches it off."""
 
+    max_retry_seconds: float | None = None
+    """No retry is begun later than this after the call began. `None`: `max_retries` alone decides.
+    """
+
+    max_answer_size: int = 16 * 2**20
+    """The largest answer that is read: bytes of one event or of a body in one piece, and characters
+    of all text, reasoning and arguments together. Some ten times what a model can say."""
+
     streaming: bool | None = None
     """`True`: `invoke` streams to callbacks as well. `False`: nothing is streamed that need not be.
     `None`: `stream` streams, and `invoke` asks for a stream while the model thinks, because
@@ -304,6 +325,8 @@ class ChatDashScopeDeepSeek(BaseChatModel):
             timeout: float | httpx.Timeout | None = ...,
             request_timeout: float | httpx.Timeout | None = ...,
             max_retries: int | None = ...,
+            max_retry_seconds: float | None = ...,
+            max_answer_size: int | None = ...,
             streaming: bool | None = ...,
             default_headers: dict[str, str] | None = ...,
             http_client: httpx.Client | None = ...,
@@ -347,6 +370,7 @@ class ChatDashScopeDeepSeek(BaseChatModel):
         """Refuse what no model takes, find the base URL, and record the version for traces."""
         check_values({name: getattr(self, name, None) for name in PARAMETERS})
         check_timeout(self.timeout)
+        check_limits(**{name: getattr(self, name) for name in LIMITS})
         for name, value in (self.default_headers or {}).items():
             if not (name + value).isascii() or not (name + value).isprintable():
                 msg = f"default_headers: the header {name!r} holds what HTTP cannot carry"
@@ -356,6 +380,11 @@ class ChatDashScopeDeepSeek(BaseChatModel):
         if "region" in self.model_fields_set and self.region is not None:
             check_region(self.region)
         self.base_url = self._resolve_base_url()
+        if is_exposed(self.base_url):
+            warn(
+                "base_url begins with http://, so the API key and all prompts travel unencrypted: "
+                "use https://."
+            )
         self._add_version("langchain-dashscope-deepseek", __version__)
         return self
 
@@ -425,7 +454,7 @@ class ChatDashScopeDeepSeek(BaseChatModel):
         call = self._call(stop, kwargs)
         request = call.prepare(messages, stream=call.stream_underneath)
         client = Client(self.http_client or self._clients.sync(), call.endpoint, call.policy)
-        return _result(client.fold(request, lambda: Answer(request.model, request.changes)))
+        return _result(client.fold(request, lambda: call.answer(request)))
 
     async def _agenerate(
         self,
@@ -438,7 +467,7 @@ class ChatDashScopeDeepSeek(BaseChatModel):
         request = call.prepare(messages, stream=call.stream_underneath)
         http = self.http_async_client or self._clients.of_running_loop()
         client = AsyncClient(http, call.endpoint, call.policy)
-        return _result(await client.fold(request, lambda: Answer(request.model, request.changes)))
+        return _result(await client.fold(request, lambda: call.answer(request)))
 
     def _stream(
         self,
@@ -451,7 +480,7 @@ class ChatDashScopeDeepSeek(BaseChatModel):
         request = call.prepare(messages, stream=True)
         client = Client(self.http_client or self._clients.sync(), call.endpoint, call.policy)
         with (
-            Answer(request.model, request.changes) as answer,
+            call.answer(request) as answer,
             closing(client.stream(request)) as replies,
         ):
             for reply in replies:
@@ -469,7 +498,7 @@ class ChatDashScopeDeepSeek(BaseChatModel):
         request = call.prepare(messages, stream=True)
         http = self.http_async_client or self._clients.of_running_loop()
         client = AsyncClient(http, call.endpoint, call.policy)
-        with Answer(request.model, request.changes) as answer:
+        with call.answer(request) as answer:
             async with aclosing(client.stream(request)) as replies:
                 async for reply in replies:
                     for chunk in answer.chunks(reply):
@@ -595,8 +624,20 @@ class ChatDashScopeDeepSeek(BaseChatModel):
 
     # --- Letting go ---
 
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        """Copy all but clients that were handed in: those are shared."""
+        memo = {} if memo is None else memo
+        memo.update({id(client): client for client in (self.http_client, self.http_async_client)})
+        return super().__deepcopy__(memo)
+
     def __getstate__(self) -> dict[Any, Any]:
         """Pickle without the key; what is unpickled takes it from the environment."""
+        if self.http_client or self.http_async_client:
+            msg = (
+                "A model with a client that was handed in cannot be pickled, since connections "
+                "cannot: make it anew on the other side"
+            )
+            raise TypeError(msg)
         state = super().__getstate__()
         return {**state, "__dict__": {**state["__dict__"], "api_key": None}}
 
@@ -608,6 +649,22 @@ class ChatDashScopeDeepSeek(BaseChatModel):
     def close(self) -> None:
         """Close the connections for synchronous calls. A later call opens new ones."""
         self._clients.close()
+
+    def __enter__(self) -> Self:
+        """Begin a block that closes the connections for synchronous calls at its end."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Close."""
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        """Begin a block that closes the running loop's connections, and the synchronous ones."""
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        """Close."""
+        await self.aclose()
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop, and those for synchronous calls."""

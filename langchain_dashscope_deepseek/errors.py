@@ -13,6 +13,7 @@ DashScopeError
 │       └── DashScopeUnsupportedError   the capability table says that the model cannot do it
 ├── DashScopeRateLimitError             too fast: retried
 ├── DashScopeServerError                the service failed: retried
+│   └── DashScopeAnswerTooLargeError    more than max_answer_size: not retried
 ├── DashScopeTimeoutError               no answer in time: retried
 └── DashScopeConnectionError            no connection: retried
     └── DashScopeStreamCutError         the stream ended without a finish_reason
@@ -196,6 +197,13 @@ class DashScopeServerError(DashScopeError, ModelAPIError):
     hint = "Usually passing: try again later, and quote the request_id if it lasts."
 
 
+class DashScopeAnswerTooLargeError(DashScopeServerError):
+    """The answer is larger than `max_answer_size`; the rest of it was not read."""
+
+    hint = "Raise max_answer_size if such an answer is wanted."
+    is_retryable = False
+
+
 class DashScopeTimeoutError(DashScopeError, ModelTimeoutError):
     """Connecting, sending, or the next byte of the answer took longer than `timeout`."""
 
@@ -311,6 +319,9 @@ STATUSES: Mapping[int, type[DashScopeError]] = {
 """The HTTP statuses that decide where neither code nor message does; other 4xx and 5xx follow
 their hundred."""
 
+_FINAL = (DashScopeQuotaExceededError, DashScopeInvalidRequestError)
+"""What a retry cannot mend, whatever a header says."""
+
 _SIDE = re.compile(r"\b(input|output)\b", re.IGNORECASE)
 _SECRET = re.compile(r"\bsk-[\w*-]{4,}")
 _LONGEST_MESSAGE = 500
@@ -351,7 +362,8 @@ def error_from_service(
         retry_after=retry_after,
     )
     should_retry = (headers or {}).get("x-should-retry", "").strip().lower()
-    if should_retry in ("true", "false"):
+    # A gateway says "true" to a whole status, so it cannot know of a bill or of a wrong request.
+    if should_retry == "false" or (should_retry == "true" and not isinstance(error, _FINAL)):
         error.is_retryable = should_retry == "true"
     return error
 

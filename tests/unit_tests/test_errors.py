@@ -277,13 +277,17 @@ def test_content_inspection_says_which_side(message: str, side: str | None) -> N
     assert error.side == side
 
 
-@pytest.mark.parametrize(
-    ("header", "value", "retryable"),
-    [("x-should-retry", "false", False), ("x-should-retry", "true", True)],
-)
-def test_the_server_may_say_whether_a_retry_helps(header: str, value: str, retryable: bool) -> None:
-    for code in ("Throttling", "InvalidParameter"):
-        assert error_from_service("x", code=code, headers={header: value}).is_retryable is retryable
+@pytest.mark.parametrize("code", ["Throttling", "AccessDenied", "InternalError", "ModelNotFound"])
+@pytest.mark.parametrize("retryable", [True, False])
+def test_the_server_may_say_whether_a_retry_helps(code: str, retryable: bool) -> None:
+    headers = {"x-should-retry": str(retryable)}
+    assert error_from_service("x", code=code, headers=headers).is_retryable is retryable
+
+
+@pytest.mark.parametrize("code", ["InvalidParameter", "DataInspectionFailed", "Arrearage"])
+def test_what_a_retry_cannot_mend_is_not_retried_whatever_the_server_says(code: str) -> None:
+    error = error_from_service("x", code=code, headers={"x-should-retry": "true"})
+    assert not error.is_retryable
 
 
 # --- The tree ---

@@ -120,6 +120,21 @@ async def test_a_connection_error_is_retried(ask: Ask, service: Scripted, patien
     assert (await ask(patient, "hi")).content == "hi"
 
 
+async def test_the_time_for_retries_can_be_bounded(ask: Ask, service: Scripted) -> None:
+    service.answer(BUSY, status=429, headers={**SOON, "retry-after-ms": "5000"})
+    with pytest.raises(DashScopeRateLimitError):
+        await ask(service.model(max_retries=2, max_retry_seconds=4), "hi")
+    assert len(service.requests) == 1
+
+
+async def test_the_bound_may_be_set_for_one_call(ask: Ask, service: Scripted) -> None:
+    service.answer(BUSY, status=429, headers=SOON)
+    service.answer(transcript("plain_text"))
+    with pytest.raises(DashScopeRateLimitError):
+        await ask(service.model(max_retries=2), "hi", max_retry_seconds=0)
+    assert (await ask(service.model(max_retries=2), "hi", max_retry_seconds=4)).content
+
+
 # --- The policy ---
 
 
@@ -147,7 +162,16 @@ def test_a_window_of_a_minute_is_waited_out_longer_than_a_burst() -> None:
 
 def test_the_server_says_how_long() -> None:
     assert RetryPolicy().delay(1, rate_limit(retry_after=3.5)) == 3.5
-    assert RetryPolicy().delay(1, rate_limit(retry_after=3600)) is None
+    assert RetryPolicy().delay(1, rate_limit(retry_after=60)) == 60
+    assert RetryPolicy().delay(1, rate_limit(retry_after=61)) is None
+
+
+def test_no_retry_begins_after_the_time_that_a_user_allows() -> None:
+    policy = RetryPolicy(max_seconds=10, jitter=0)
+    assert policy.delay(1, rate_limit(), elapsed=9.5) == 0.5
+    assert policy.delay(1, rate_limit(), elapsed=9.6) is None
+    assert policy.delay(1, rate_limit(retry_after=10)) == 10
+    assert policy.delay(1, rate_limit(retry_after=11)) is None
 
 
 def test_enough_is_enough() -> None:

@@ -16,6 +16,7 @@ from langchain_dashscope_deepseek import (
     ChatDashScopeDeepSeek,
     DashScopeAuthenticationError,
     DashScopeInputError,
+    DashScopeWarning,
     __version__,
 )
 from tests.unit_tests.conftest import Ask, Scripted, answer_of
@@ -335,16 +336,34 @@ def test_a_process_uses_no_connection_of_its_parent(monkeypatch: pytest.MonkeyPa
     model.close()
 
 
-def test_clients_of_closed_event_loops_are_let_go() -> None:
+def test_a_client_is_closed_with_its_event_loop() -> None:
     """A loop and its connections would stay open for ever, two descriptors a run."""
     model = chat(api_key=KEY)
 
-    async def touch() -> None:
-        model._clients.of_running_loop()
+    async def client() -> httpx.AsyncClient:
+        return model._clients.of_running_loop()
 
-    for _ in range(5):
-        asyncio.run(touch())
+    assert all(asyncio.run(client()).is_closed for _ in range(5))
     assert len(model._clients._async) == 1
+
+
+async def test_a_block_closes_the_connections_at_its_end() -> None:
+    with chat(api_key=KEY) as model:
+        sync = model._clients.sync()
+    assert sync.is_closed
+    async with model:
+        client = model._clients.of_running_loop()
+        assert client is model._clients.of_running_loop()
+    assert client.is_closed
+
+
+async def test_after_closing_the_next_call_opens_new_connections() -> None:
+    model = chat(api_key=KEY)
+    before = (model._clients.sync(), model._clients.of_running_loop())
+    await model.aclose()
+    after = (model._clients.sync(), model._clients.of_running_loop())
+    assert [client.is_closed for client in (*before, *after)] == [True, True, False, False]
+    await model.aclose()
 
 
 def test_a_model_can_be_copied_and_pickled_after_use(
@@ -366,11 +385,55 @@ def _pickled(model: ChatDashScopeDeepSeek) -> ChatDashScopeDeepSeek:
     return other
 
 
-def test_clients_handed_in_are_not_closed(service: Scripted) -> None:
+async def test_clients_handed_in_are_not_closed(service: Scripted) -> None:
     model = service.model()
-    model.close()
+    async with model:
+        model.close()
     assert model.http_client is not None
+    assert model.http_async_client is not None
     assert not model.http_client.is_closed
+    assert not model.http_async_client.is_closed
+
+
+def test_clients_handed_in_are_shared_with_copies_and_are_in_no_pickle(service: Scripted) -> None:
+    model = service.model(temperature=0.5)
+    other = copy.deepcopy({"model": model})["model"]
+    assert (other.http_client, other.temperature) == (model.http_client, 0.5)
+    with pytest.raises(TypeError, match="make it anew on the other side"):
+        pickle.dumps(model)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("https://proxy.test/api/v1", "http://127.0.0.1:8765/api/v1", "http://127.1.2.3/api/v1"),
+        *("http://localhost:80/api/v1", "http://a.localhost/api/v1", "http://[::1]:8765/api/v1"),
+    ],
+)
+def test_a_base_url_that_nobody_can_listen_to_is_taken(url: str) -> None:
+    assert chat(base_url=url).base_url == url
+
+
+@pytest.mark.parametrize("host", ["proxy.test", "10.0.0.5:8080", "[2001:db8::1]", "localhost.test"])
+def test_a_base_url_without_encryption_is_warned_about(host: str) -> None:
+    with pytest.warns(DashScopeWarning, match="use https://"):
+        chat(base_url=f"http://{host}/api/v1")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("max_retries", True), ("max_retries", 1.5), ("max_retry_seconds", -1)),
+        *(("max_retry_seconds", "soon"), ("max_retry_seconds", float("nan"))),
+        *(("max_answer_size", 0), ("max_answer_size", 1.5), ("max_answer_size", True)),
+    ],
+)
+async def test_a_limit_that_cannot_be_is_refused(
+    name: str, value: Any, ask: Ask, service: Scripted
+) -> None:
+    with pytest.raises(DashScopeInputError, match=f"{name} takes"):
+        await ask(service.model(), "hi", **{name: value})
+    assert service.requests == []
 
 
 def test_langsmith_hears_the_model_of_the_call() -> None:

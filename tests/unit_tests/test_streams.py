@@ -10,7 +10,8 @@ import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.utils.json import parse_partial_json
 
-from langchain_dashscope_deepseek import DashScopeStreamCutError
+from langchain_dashscope_deepseek import DashScopeAnswerTooLargeError, DashScopeStreamCutError
+from langchain_dashscope_deepseek._messages import reasoning_of
 from langchain_dashscope_deepseek._stream import unmatched_closing
 from tests.unit_tests.conftest import EVENTS, JSON, Ask, Scripted, answer_of, merged, transcript
 
@@ -181,6 +182,60 @@ async def test_what_is_no_result_is_skipped(ask_stream: Ask, service: Scripted) 
     )
     service.answer(noise + transcript("plain_text").replace(b"id:2", noise + b"id:2"))
     assert same(await ask_stream(service.model(), "hi")) == PLAIN
+
+
+async def test_a_byte_order_mark_before_it_all_does_not_matter(
+    ask_stream: Ask, service: Scripted
+) -> None:
+    service.answer(b"\xef\xbb\xbf" + transcript("plain_text").split(b"\n", 1)[1], size=1)
+    assert same(await ask_stream(service.model(), "hi")) == PLAIN
+
+
+# --- How large an answer may be ---
+
+
+@pytest.mark.parametrize("beginning", [b"data:", b": ", b"\n", b"id:1\n\n"])
+async def test_an_event_without_an_end_is_given_up(
+    beginning: bytes, ask: Ask, service: Scripted
+) -> None:
+    service.answer(beginning * 900, size=100)
+    with pytest.raises(DashScopeAnswerTooLargeError, match="Raise max_answer_size") as caught:
+        await ask(service.model(max_retries=2), "hi", max_answer_size=300)
+    assert not caught.value.is_retryable
+    assert service.bodies[-1].closed
+
+
+async def test_a_body_in_one_piece_may_be_as_large_as_allowed(ask: Ask, service: Scripted) -> None:
+    document = json.dumps(answer_of("a" * 1000)).encode()
+    service.answer(document, headers=JSON, size=100)
+    message = await ask(service.model(), "hi", max_answer_size=len(document))
+    assert message.content == "a" * 1000
+    with pytest.raises(DashScopeAnswerTooLargeError):
+        await ask(service.model(), "hi", max_answer_size=len(document) - 1)
+
+
+@pytest.mark.parametrize("part", ["content", "reasoning_content"])
+async def test_all_text_of_an_answer_counts(part: str, ask: Ask, service: Scripted) -> None:
+    document = answer_of("", **{part: "a" * 500})
+    document["output"]["choices"][0]["finish_reason"] = "null"
+    event = f"data:{json.dumps(document)}\n\n"
+    service.answer(event * 9 + event.replace('"null"', '"stop"'))
+    message = await ask(service.model(), "hi", max_answer_size=5000)
+    assert len(message.content) + len(str(reasoning_of(message))) == 5000
+    with pytest.raises(DashScopeAnswerTooLargeError) as caught:
+        await ask(service.model(), "hi", max_answer_size=4999)
+    assert caught.value.partial_message is not None
+
+
+async def test_endless_empty_calls_are_given_up(ask: Ask, service: Scripted) -> None:
+    calls = [{"index": i, "id": f"c{i}", "function": {"name": "f"}} for i in range(100)]
+    service.answer(f"data:{json.dumps(answer_of('', tool_calls=calls))}\n\n")
+    with pytest.raises(DashScopeAnswerTooLargeError):
+        await ask(service.model(), "hi", max_answer_size=9_999)
+    assert len((await ask(service.model(), "hi", max_answer_size=20_000)).tool_calls) == 100
+
+
+# --- Tool calls ---
 
 
 async def test_an_event_is_not_split_at_a_line_separator_in_its_text(
