@@ -12,7 +12,7 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Mapping
 from contextlib import aclosing, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -140,7 +140,7 @@ class Client:
         for attempt in Attempts(self._policy):
             with attempt, closing(self._replies(request)) as replies:
                 for reply in replies:
-                    if reply.shows:
+                    if not attempt.committed and reply.shows:
                         attempt.commit()
                     yield reply
                 return
@@ -153,7 +153,7 @@ class Client:
             with closing(response):
                 reader = exchange.read(response)
                 if exchange.has_events:
-                    watched = _with_last_blank_line(response, reader)
+                    watched: httpx.Response = _Watched(response, reader)
                 else:
                     for piece in response.iter_bytes():
                         reader.watch(piece)
@@ -192,7 +192,7 @@ class AsyncClient:
             with attempt:
                 async with aclosing(self._replies(request)) as replies:
                     async for reply in replies:
-                        if reply.shows:
+                        if not attempt.committed and reply.shows:
                             attempt.commit()
                         yield reply
                     return
@@ -205,7 +205,7 @@ class AsyncClient:
             async with aclosing(response):
                 reader = exchange.read(response)
                 if exchange.has_events:
-                    watched = _with_last_blank_line_async(response, reader)
+                    watched: httpx.Response = _Watched(response, reader)
                 else:
                     async for piece in response.aiter_bytes():
                         reader.watch(piece)
@@ -386,9 +386,7 @@ _FOREIGN: tuple[tuple[type[Exception], type[DashScopeError], str], ...] = (
 
 _MEANT = (DashScopeError, httpx.HTTPError, httpx.InvalidURL, UnicodeError)
 
-# httpx-sse loses an event that no blank line follows at the end of the body, and older gateways
-# send such. So it reads a response that is the real one and a blank line. Some put a mark of the
-# byte order before it all, which "utf-8-sig" takes away.
+# Some gateways put a mark of the byte order before it all, which "utf-8-sig" takes away.
 _EVENT_STREAM = {"content-type": "text/event-stream; charset=utf-8-sig"}
 
 
@@ -397,45 +395,49 @@ def _events_of(content: bytes) -> httpx.Response:
     return httpx.Response(200, headers=_EVENT_STREAM, content=content + b"\n\n")
 
 
-def _with_last_blank_line(response: httpx.Response, reader: ReplyReader) -> httpx.Response:
-    def body() -> Generator[bytes]:
-        pieces = response.iter_bytes()
+class _Watched(httpx.Response):
+    """What httpx-sse reads: the bytes of a response, watched, and a blank line.
+
+    Older gateways send no blank line after the last event, and httpx-sse would lose it.
+    """
+
+    def __init__(self, response: httpx.Response, reader: ReplyReader) -> None:
+        super().__init__(200, headers=_EVENT_STREAM, stream=response.stream)
+        self._real = response
+        self._reader = reader
+
+    def iter_bytes(self, chunk_size: int | None = None) -> Iterator[bytes]:
+        pieces = self._real.iter_bytes(chunk_size)
         for piece in pieces:
-            yield reader.watch(piece)
-            if reader.finished:
+            yield self._reader.watch(piece)
+            if self._reader.finished:
                 break
         rest: list[bytes] = []
-        if _is_reused_once_read(response):
-            with suppress(httpx.TransportError), _shut_after(LONGEST_END_SECONDS, response):
+        if _is_reused_once_read(self._real):
+            with suppress(httpx.TransportError), _shut_after(LONGEST_END_SECONDS, self._real):
                 for piece in pieces:
-                    rest.append(reader.watch(piece))  # noqa: PERF401 - kept if it breaks
+                    rest.append(self._reader.watch(piece))  # noqa: PERF401 - kept if it breaks
         yield from rest
         yield b"\n\n"
 
-    return httpx.Response(200, headers=_EVENT_STREAM, content=body())
-
-
-def _with_last_blank_line_async(response: httpx.Response, reader: ReplyReader) -> httpx.Response:
-    async def body() -> AsyncGenerator[bytes]:
-        pieces = response.aiter_bytes()
+    async def aiter_bytes(self, chunk_size: int | None = None) -> AsyncIterator[bytes]:
+        pieces = self._real.aiter_bytes(chunk_size)
         async for piece in pieces:
-            yield reader.watch(piece)
-            if reader.finished:
+            yield self._reader.watch(piece)
+            if self._reader.finished:
                 break
         rest: list[bytes] = []
 
         async def read_rest() -> None:
             async for piece in pieces:
-                rest.append(reader.watch(piece))  # noqa: PERF401 - kept if it breaks
+                rest.append(self._reader.watch(piece))  # noqa: PERF401 - kept if it breaks
 
-        if _is_reused_once_read(response):
+        if _is_reused_once_read(self._real):
             with suppress(httpx.TransportError, asyncio.TimeoutError):
                 await asyncio.wait_for(read_rest(), LONGEST_END_SECONDS)
         for piece in rest:
             yield piece
         yield b"\n\n"
-
-    return httpx.Response(200, headers=_EVENT_STREAM, content=body())
 
 
 def _is_reused_once_read(response: httpx.Response) -> bool:

@@ -169,10 +169,8 @@ def _countable_text_of(block: Any, role: str) -> str:
         return ""  # would not be sent
 
 
-def usage_metadata(usage: Usage | None) -> UsageMetadata | None:
+def usage_metadata(usage: Usage) -> UsageMetadata:
     """Convert token counts. Input includes the cached tokens, output the reasoning."""
-    if usage is None:
-        return None
     metadata = UsageMetadata(
         input_tokens=usage.input_tokens,
         output_tokens=usage.output_tokens,

@@ -80,12 +80,12 @@ class Attempt:
         self._policy = policy
         self._failures = failures
         self._began = began
-        self._committed = False
+        self.committed = False
         self.delay: float | None = None
 
     def commit(self) -> None:
         """Say that the caller has seen something of the answer: from here on nothing is retried."""
-        self._committed = True
+        self.committed = True
 
     def __enter__(self) -> Self:
         """Begin."""
@@ -98,7 +98,7 @@ class Attempt:
         trace: TracebackType | None,
     ) -> bool:
         """Decide whether the error is swallowed and the loop goes on."""
-        if self._committed or not isinstance(error, DashScopeError):
+        if self.committed or not isinstance(error, DashScopeError):
             return False
         elapsed = time.monotonic() - self._began
         self.delay = self._policy.delay(self._failures + 1, error, elapsed=elapsed)

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from io import StringIO
 from types import TracebackType
 from typing import Any
 
 from langchain_core.messages import AIMessage, AIMessageChunk, InvalidToolCall, ToolCall
+from langchain_core.messages.ai import UsageMetadata
 from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGenerationChunk
 from typing_extensions import Self
 
 from langchain_dashscope_deepseek._messages import PROVIDER, usage_metadata
-from langchain_dashscope_deepseek._wire import Reply, ToolCallDelta, Usage, too_large
+from langchain_dashscope_deepseek._wire import Reply, ToolCallDelta, read_usage, too_large
 from langchain_dashscope_deepseek.errors import DashScopeError
 
 _FIRST_TOOL_INDEX = 1_000
@@ -82,11 +84,11 @@ class Answer:
         self._max_size = max_size
         self._size = 0
         self._changes = dict(changes)
-        self._text: list[str] = []
-        self._reasoning: list[str] = []
+        self._text = StringIO()
+        self._reasoning = StringIO()
         self._calls: list[_Call] = []
         self._finish_reason: str | None = None
-        self._usage: Usage | None = None
+        self._usage: Mapping[str, Any] | None = None
         self._request_id: str | None = None
         self._search_results: list[dict[str, Any]] = []
         self._started = False
@@ -103,9 +105,9 @@ class Answer:
         """
         calls = self._take(reply)
         if reply.reasoning:
-            yield self._chunk(additional_kwargs={"reasoning_content": reply.reasoning})
+            yield _quick_chunk("", {"reasoning_content": reply.reasoning}, self._start())
         if reply.text:
-            yield self._chunk(content=reply.text)
+            yield _quick_chunk(reply.text, {}, self._start())
         if calls:
             yield self._chunk(tool_call_chunks=calls)
 
@@ -115,7 +117,7 @@ class Answer:
         if endings:
             yield self._chunk(tool_call_chunks=endings)
         yield self._chunk(
-            usage_metadata=usage_metadata(self._usage),
+            usage_metadata=self._usage_metadata(),
             response_metadata=self._last_metadata(),
             chunk_position="last",
         )
@@ -124,13 +126,13 @@ class Answer:
         """Give the whole message."""
         self._end_calls()
         calls, invalid_calls = self._parsed_calls()
-        reasoning = "".join(self._reasoning)
+        reasoning = self._reasoning.getvalue()
         return AIMessage(
-            content="".join(self._text),
+            content=self._text.getvalue(),
             additional_kwargs={"reasoning_content": reasoning} if reasoning else {},
             tool_calls=calls,
             invalid_tool_calls=invalid_calls,
-            usage_metadata=usage_metadata(self._usage),
+            usage_metadata=self._usage_metadata(),
             response_metadata={**self._first_metadata(), **self._last_metadata()},
         )
 
@@ -145,7 +147,7 @@ class Answer:
         trace: TracebackType | None,
     ) -> None:
         """Hand what has arrived to the error."""
-        if isinstance(error, DashScopeError) and (self._text or self._reasoning or self._calls):
+        if isinstance(error, DashScopeError) and self._size:
             error.partial_message = self.message()
 
     def _take(self, reply: Reply) -> list[Any]:
@@ -154,10 +156,8 @@ class Answer:
             self._size += len(delta.arguments) + _SIZE_OF_A_DELTA
         if self._size > self._max_size:
             raise too_large(self._max_size)
-        if reply.text:
-            self._text.append(reply.text)
-        if reply.reasoning:
-            self._reasoning.append(reply.reasoning)
+        self._text.write(reply.text)
+        self._reasoning.write(reply.reasoning)
         # DashScope repeats the running total on every event and LangChain adds chunks up: the
         # last one counts.
         self._usage = reply.usage or self._usage
@@ -165,7 +165,7 @@ class Answer:
         self._request_id = reply.request_id or self._request_id
         if reply.search_results:
             self._search_results = [dict(result) for result in reply.search_results]
-        return self._take_calls(reply.tool_calls)
+        return self._take_calls(reply.tool_calls) if reply.tool_calls else []
 
     def _take_calls(self, deltas: Sequence[ToolCallDelta]) -> list[Any]:
         """Take the deltas of a packet; one chunk a call, since core joins none within a message."""
@@ -235,12 +235,22 @@ class Answer:
                 )
         return calls, invalid_calls
 
-    def _chunk(self, content: str = "", **fields: Any) -> ChatGenerationChunk:
-        if not self._started:
-            self._started = True
-            metadata = fields.get("response_metadata", {})
-            fields["response_metadata"] = {**self._first_metadata(), **metadata}
-        return ChatGenerationChunk(message=AIMessageChunk(content=content, **fields))
+    def _chunk(
+        self, response_metadata: Mapping[str, Any] | None = None, **fields: Any
+    ) -> ChatGenerationChunk:
+        metadata = {**self._start(), **(response_metadata or {})}
+        message = AIMessageChunk(content="", response_metadata=metadata, **fields)
+        return ChatGenerationChunk(message=message)
+
+    def _start(self) -> dict[str, Any]:
+        """Give the metadata of the next chunk: the first one says who answers."""
+        if self._started:
+            return {}
+        self._started = True
+        return self._first_metadata()
+
+    def _usage_metadata(self) -> UsageMetadata | None:
+        return None if self._usage is None else usage_metadata(read_usage(self._usage))
 
     def _first_metadata(self) -> dict[str, Any]:
         return {"model_name": self._model, "model_provider": PROVIDER}
@@ -255,6 +265,41 @@ class Answer:
             "request_changes": self._changes,
         }
         return {key: value for key, value in metadata.items() if value}
+
+
+_MESSAGE = AIMessageChunk(content="").__dict__
+_CHUNK = ChatGenerationChunk(message=AIMessageChunk(content="")).__dict__
+_set = object.__setattr__
+
+
+def _quick_chunk(
+    content: str, additional_kwargs: dict[str, Any], response_metadata: dict[str, Any]
+) -> ChatGenerationChunk:
+    """Make a chunk of text or reasoning without validation, as pydantic's `model_construct` does.
+
+    Every token has one: 3.5 µs instead of 13 (and 12 with `model_construct` itself), which is a
+    quarter of what a stream costs. A test holds it to what validation makes.
+    """
+    message = AIMessageChunk.__new__(AIMessageChunk)
+    fields = {
+        **_MESSAGE,
+        "content": content,
+        "additional_kwargs": additional_kwargs,
+        "response_metadata": response_metadata,
+        "tool_calls": [],
+        "invalid_tool_calls": [],
+        "tool_call_chunks": [],
+    }
+    _set(message, "__dict__", fields)
+    _set(message, "__pydantic_fields_set__", {"content", "additional_kwargs", "response_metadata"})
+    _set(message, "__pydantic_extra__", {})
+    _set(message, "__pydantic_private__", None)
+    chunk = ChatGenerationChunk.__new__(ChatGenerationChunk)
+    _set(chunk, "__dict__", {**_CHUNK, "text": content, "message": message})
+    _set(chunk, "__pydantic_fields_set__", {"text", "message"})
+    _set(chunk, "__pydantic_extra__", None)
+    _set(chunk, "__pydantic_private__", None)
+    return chunk
 
 
 def unmatched_closing(text: str) -> str:

@@ -42,7 +42,7 @@ class ToolCallDelta(NamedTuple):
 
 
 class Usage(NamedTuple):
-    """Token counts so far; cumulative within a stream. `None`: not sent."""
+    """Token counts. `None`: not sent."""
 
     input_tokens: int
     output_tokens: int
@@ -59,7 +59,8 @@ class Reply(NamedTuple):
     reasoning: str = ""
     tool_calls: tuple[ToolCallDelta, ...] = ()
     finish_reason: str | None = None
-    usage: Usage | None = None
+    usage: Mapping[str, Any] | None = None
+    """As the wire has it, since the last one counts; cumulative. `read_usage` reads it."""
     request_id: str | None = None
     search_results: tuple[Mapping[str, Any], ...] = ()
 
@@ -121,7 +122,8 @@ class ReplyReader:
             return
         self._has_events = True
         self._since_event = 0
-        for document in self._documents(name, data):
+        whole = _load(data)
+        for document in (whole,) if isinstance(whole, dict) else self._documents(name, data):
             reply = self._reply(document)
             if self.status_code >= _FIRST_ERROR:
                 self._refuse("an error that holds no error")
@@ -186,8 +188,8 @@ class ReplyReader:
         )
 
     def _documents(self, name: str, data: str) -> Iterator[Mapping[str, Any]]:
-        whole = _load(data)
-        for document in [whole] if whole is not None else map(_load, data.split("\n")):
+        """Read the documents of an event that is not one; what is none is skipped or refused."""
+        for document in map(_load, data.split("\n")):
             if isinstance(document, dict):
                 yield document
             elif name in ("result", "error", "message"):
@@ -203,24 +205,26 @@ class ReplyReader:
         if choice is None and (document.get("code") or document.get("error")):
             self._raise_error(document)
         request_id = _string(document.get("request_id")) or self._headers.get("x-request-id")
-        usage = _usage(document.get("usage"))
+        usage = document.get("usage")
+        usage = usage if _has_counts(usage) else None
         if not isinstance(output, dict):
             return None if usage is None else Reply(usage=usage, request_id=request_id)
         search_info = output.get("search_info")
-        search_results = search_info.get("search_results") if isinstance(search_info, dict) else ()
+        search_results = _search_results(search_info) if search_info else ()
         if choice is None and usage is None and not search_results:
             return None
         choice = choice or {}
         message = choice.get("message")
         message = message if isinstance(message, dict) else {}
+        calls = message.get("tool_calls")
         return Reply(
-            text=_text(message.get("content")),
-            reasoning=_string(message.get("reasoning_content")) or "",
-            tool_calls=tuple(_tool_calls(message.get("tool_calls"))),
-            finish_reason=_finish_reason(choice.get("finish_reason")),
-            usage=usage,
-            request_id=request_id,
-            search_results=tuple(r for r in _list(search_results) if isinstance(r, dict)),
+            _text(message.get("content")),
+            _string(message.get("reasoning_content")) or "",
+            tuple(_tool_calls(calls)) if calls else (),
+            _finish_reason(choice.get("finish_reason")),
+            usage,
+            request_id,
+            search_results,
         )
 
     def _raise_error(self, document: Mapping[str, Any]) -> NoReturn:
@@ -302,6 +306,11 @@ def _first_choice(output: Any) -> Mapping[str, Any] | None:
     return None
 
 
+def _search_results(info: Any) -> tuple[Mapping[str, Any], ...]:
+    results = info.get("search_results") if isinstance(info, dict) else ()
+    return tuple(result for result in _list(results) if isinstance(result, dict))
+
+
 def _tool_calls(calls: Any) -> Iterator[ToolCallDelta]:
     for call in _list(calls):
         if not isinstance(call, dict):
@@ -320,15 +329,19 @@ def _tool_calls(calls: Any) -> Iterator[ToolCallDelta]:
         )
 
 
-def _usage(usage: Any) -> Usage | None:
-    if not isinstance(usage, dict):
-        return None
-    sent = _count(usage, "input_tokens")
-    received = _count(usage, "output_tokens")
+def _has_counts(usage: Any) -> bool:
+    return (
+        _count(usage, "output_tokens") is not None
+        or _count(usage, "input_tokens") is not None
+        or _count(usage, "total_tokens") is not None
+    )
+
+
+def read_usage(usage: Mapping[str, Any]) -> Usage:
+    """Read the token counts of a packet that has some."""
+    sent = _count(usage, "input_tokens") or 0
+    received = _count(usage, "output_tokens") or 0
     total = _count(usage, "total_tokens")
-    if sent is None and received is None and total is None:
-        return None
-    sent, received = sent or 0, received or 0
     return Usage(
         sent,
         received,

@@ -7,7 +7,8 @@ from typing import Any
 
 import httpx
 import pytest
-from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
+from langchain_core.outputs import ChatGenerationChunk
 from langchain_core.utils.json import parse_partial_json
 
 from langchain_dashscope_deepseek import DashScopeAnswerTooLargeError, DashScopeStreamCutError
@@ -256,6 +257,28 @@ def test_reasoning_is_on_every_chunk_that_reasons_and_never_empty(
         assert chunk.additional_kwargs.get("reasoning_content") != ""
     reasoned = [c.additional_kwargs["reasoning_content"] for c in chunks if c.additional_kwargs]
     assert reasoned == (["嗯，", "用户问的是“1+1”。😀"] if name.startswith("thinking") else [])
+
+
+@pytest.mark.parametrize("name", ["thinking_then_text", "plain_text"])
+def test_a_chunk_is_what_validation_would_have_made(name: str, service: Scripted) -> None:
+    """They are made without it, for speed."""
+    service.answer(transcript(name))
+    for chunk in service.model()._stream([HumanMessage("hi")]):
+        message = chunk.message
+        given = {key: getattr(message, key) for key in message.model_fields_set}
+        same_message = AIMessageChunk(**given)
+        same_chunk = ChatGenerationChunk(message=same_message)
+        assert message.__getstate__() == same_message.__getstate__()
+        assert chunk.__getstate__() == same_chunk.__getstate__()
+
+
+def test_chunks_share_nothing_that_can_be_changed(service: Scripted) -> None:
+    service.answer(transcript("thinking_then_text"))
+    chunks = list(service.model()._stream([HumanMessage("hi")]))
+    states = [state for c in chunks for state in (c.__getstate__(), c.message.__getstate__())]
+    parts = [p for s in states for p in [*s.values(), *s["__dict__"].values()]]
+    changeable = [id(part) for part in parts if isinstance(part, (dict, list, set))]
+    assert len(set(changeable)) == len(changeable)
 
 
 def test_one_packet_with_everything_gives_a_chunk_for_each(service: Scripted) -> None:
