@@ -6,6 +6,7 @@ a web search, and leaves all else to core's own reading.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from langchain_core.messages import AIMessage
@@ -35,11 +36,16 @@ def content_blocks(message: AIMessage) -> list[blocks.ContentBlock]:
         # The last chunk of a stream: its block merges into the text before it.
         texts = [{"type": "text", "text": ""}]
         found += texts
-    texts[-1]["annotations"] = [_citation(result) for result in results]
+    texts[-1]["annotations"] = citations(results)
     return found  # type: ignore[return-value]
 
 
-def _citation(result: dict[str, Any]) -> dict[str, Any]:
+def citations(results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Give the results of a search as LangChain's citations."""
+    return [_citation(result) for result in results]
+
+
+def _citation(result: Mapping[str, Any]) -> dict[str, Any]:
     known = {key: result[key] for key in ("url", "title") if isinstance(result.get(key), str)}
     extras = {key: value for key, value in result.items() if key not in known}
     return {"type": "citation", **known, **({"extras": extras} if extras else {})}

@@ -58,7 +58,7 @@ LIMITS = httpx.Limits(max_connections=1000, max_keepalive_connections=100)
 class Fold(Protocol):
     """Takes replies one by one; as a context manager it may keep them with an error."""
 
-    def add(self, reply: Reply, /) -> None:
+    def add(self, reply: Reply, /) -> object:
         """Take one reply."""
 
     def __enter__(self) -> Self:

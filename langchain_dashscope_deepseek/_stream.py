@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from io import StringIO
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from langchain_core.messages import AIMessage, AIMessageChunk, InvalidToolCall, ToolCall
 from langchain_core.messages.ai import UsageMetadata
@@ -22,6 +22,8 @@ from langchain_dashscope_deepseek._messages import PROVIDER, usage_metadata
 from langchain_dashscope_deepseek._wire import Reply, ToolCallDelta, read_usage, too_large
 from langchain_dashscope_deepseek.errors import DashScopeError
 
+T_co = TypeVar("T_co", covariant=True)
+
 _FIRST_TOOL_INDEX = 1_000
 """In v1 streams core merges blocks of one index whatever their type, and counts text and reasoning
 from 0: the calls' indexes stay out of their way."""
@@ -31,11 +33,13 @@ _SIZE_OF_A_DELTA = 100
 """What a piece of a tool call counts beside its characters, so that empty ones are not endless."""
 
 
-class _Call:
+class Call:
     """A tool call as it grows."""
 
     def __init__(self, position: int, index: int | None) -> None:
+        """Begin a call: the nth of its answer, with this index on the wire."""
         self.position = position
+        self.chunk_index = _FIRST_TOOL_INDEX + position
         self.index = index
         self.id: str | None = None
         self.name: str | None = None
@@ -64,12 +68,27 @@ class _Call:
         self.arguments.append(spoiler)
         return spoiler
 
+    def parsed(self) -> ToolCall | InvalidToolCall:
+        """Give the whole call, valid or not."""
+        raw = "".join(self.arguments)
+        arguments = _json_object(raw) if raw else {}
+        if arguments is None:
+            return InvalidToolCall(
+                type="invalid_tool_call", name=self.name, args=raw, id=self.id, error=None
+            )
+        return ToolCall(type="tool_call", name=self.name or "", args=arguments, id=self.id)
+
 
 class Answer:
     """One answer as it comes in.
 
     As a context manager it hands what has arrived to an error that leaves the block, as
     `partial_message`.
+
+    Attributes:
+        model: The model that answers.
+        calls: The tool calls so far.
+        search_results: The sources of a web search, as the service has them.
     """
 
     def __init__(self, model: str, changes: Mapping[str, Any], max_size: int) -> None:
@@ -80,61 +99,109 @@ class Answer:
             changes: What was sent otherwise than asked for; stands in `response_metadata`.
             max_size: Characters of all text, reasoning and arguments together.
         """
-        self._model = model
+        self.model = model
+        self.calls: list[Call] = []
+        self.search_results: list[dict[str, Any]] = []
         self._max_size = max_size
         self._size = 0
         self._changes = dict(changes)
         self._text = StringIO()
         self._reasoning = StringIO()
-        self._calls: list[_Call] = []
         self._finish_reason: str | None = None
         self._usage: Mapping[str, Any] | None = None
         self._request_id: str | None = None
-        self._search_results: list[dict[str, Any]] = []
-        self._started = False
 
-    def add(self, reply: Reply) -> None:
-        """Take a reply without making chunks of it."""
-        self._take(reply)
+    def add(self, reply: Reply) -> list[Any]:
+        """Take a reply; give what is new of tool calls, as core's `ToolCallChunk`s.
 
-    def chunks(self, reply: Reply) -> Iterator[ChatGenerationChunk]:
-        """Take a reply and yield its chunks.
-
-        Reasoning, text and tool calls of one packet get a chunk each: core opens a second text
-        block where a chunk holds reasoning and text.
+        Raises:
+            DashScopeAnswerTooLargeError: The answer is larger than it may be.
         """
-        calls = self._take(reply)
-        if reply.reasoning:
-            yield _quick_chunk("", {"reasoning_content": reply.reasoning}, self._start())
-        if reply.text:
-            yield _quick_chunk(reply.text, {}, self._start())
-        if calls:
-            yield self._chunk(tool_call_chunks=calls)
+        self._size += len(reply.text) + len(reply.reasoning)
+        for delta in reply.tool_calls:
+            self._size += len(delta.arguments) + _SIZE_OF_A_DELTA
+        if self._size > self._max_size:
+            raise too_large(self._max_size)
+        self._text.write(reply.text)
+        self._reasoning.write(reply.reasoning)
+        # DashScope repeats the running total on every event and LangChain adds chunks up: the
+        # last one counts.
+        self._usage = reply.usage or self._usage
+        self._finish_reason = reply.finish_reason or self._finish_reason
+        self._request_id = reply.request_id or self._request_id
+        if reply.search_results:
+            self.search_results = [dict(result) for result in reply.search_results]
+        return self._add_calls(reply.tool_calls) if reply.tool_calls else []
 
-    def last_chunks(self) -> Iterator[ChatGenerationChunk]:
-        """Yield what ends the stream: the last chunk is empty and carries usage and metadata."""
-        endings = self._end_calls()
-        if endings:
-            yield self._chunk(tool_call_chunks=endings)
-        yield self._chunk(
-            usage_metadata=self._usage_metadata(),
-            response_metadata=self._last_metadata(),
-            chunk_position="last",
-        )
+    def end_calls(self) -> list[Any]:
+        """Give calls without an id one, and spoil those that are not whole; give what is new."""
+        endings = []
+        is_whole = self._finish_reason not in (None, "length")
+        for call in self.calls:
+            new_id = None if call.id else f"call_{self._request_id or 'unknown'}_{call.position}"
+            call.id = call.id or new_id
+            may_be_empty = is_whole or call is not self.calls[-1]
+            spoiler = "" if call.is_whole(may_be_empty=may_be_empty) else call.spoil()
+            if spoiler or new_id:
+                endings.append(tool_call_chunk(id=new_id, args=spoiler, index=call.chunk_index))
+        return endings
 
     def message(self) -> AIMessage:
         """Give the whole message."""
-        self._end_calls()
-        calls, invalid_calls = self._parsed_calls()
-        reasoning = self._reasoning.getvalue()
+        self.end_calls()
+        calls = [call.parsed() for call in self.calls]
         return AIMessage(
-            content=self._text.getvalue(),
-            additional_kwargs={"reasoning_content": reasoning} if reasoning else {},
-            tool_calls=calls,
-            invalid_tool_calls=invalid_calls,
-            usage_metadata=self._usage_metadata(),
-            response_metadata={**self._first_metadata(), **self._last_metadata()},
+            content=self.text,
+            additional_kwargs=self.additional_kwargs,
+            tool_calls=[call for call in calls if call["type"] == "tool_call"],
+            invalid_tool_calls=[call for call in calls if call["type"] == "invalid_tool_call"],
+            usage_metadata=self.usage_metadata,
+            response_metadata=self.response_metadata,
         )
+
+    @property
+    def text(self) -> str:
+        """All text."""
+        return self._text.getvalue()
+
+    @property
+    def reasoning(self) -> str:
+        """All reasoning."""
+        return self._reasoning.getvalue()
+
+    @property
+    def additional_kwargs(self) -> dict[str, Any]:
+        """Give the reasoning where LangChain looks for it."""
+        reasoning = self.reasoning
+        return {"reasoning_content": reasoning} if reasoning else {}
+
+    @property
+    def usage_metadata(self) -> UsageMetadata | None:
+        """The bill, if there is one."""
+        return None if self._usage is None else usage_metadata(read_usage(self._usage))
+
+    @property
+    def first_metadata(self) -> dict[str, Any]:
+        """What is known before the answer."""
+        return {"model_name": self.model, "model_provider": PROVIDER}
+
+    @property
+    def last_metadata(self) -> dict[str, Any]:
+        """What is known after the answer."""
+        metadata = {
+            # Again: core asks for the reader of the sources by it. It merges equal ones.
+            "model_provider": PROVIDER,
+            "finish_reason": self._finish_reason,
+            "request_id": self._request_id,
+            "search_results": self.search_results,
+            "request_changes": self._changes,
+        }
+        return {key: value for key, value in metadata.items() if value}
+
+    @property
+    def response_metadata(self) -> dict[str, Any]:
+        """What stands beside the answer."""
+        return {**self.first_metadata, **self.last_metadata}
 
     def __enter__(self) -> Self:
         """Begin."""
@@ -150,95 +217,85 @@ class Answer:
         if isinstance(error, DashScopeError) and self._size:
             error.partial_message = self.message()
 
-    def _take(self, reply: Reply) -> list[Any]:
-        self._size += len(reply.text) + len(reply.reasoning)
-        for delta in reply.tool_calls:
-            self._size += len(delta.arguments) + _SIZE_OF_A_DELTA
-        if self._size > self._max_size:
-            raise too_large(self._max_size)
-        self._text.write(reply.text)
-        self._reasoning.write(reply.reasoning)
-        # DashScope repeats the running total on every event and LangChain adds chunks up: the
-        # last one counts.
-        self._usage = reply.usage or self._usage
-        self._finish_reason = reply.finish_reason or self._finish_reason
-        self._request_id = reply.request_id or self._request_id
-        if reply.search_results:
-            self._search_results = [dict(result) for result in reply.search_results]
-        return self._take_calls(reply.tool_calls) if reply.tool_calls else []
-
-    def _take_calls(self, deltas: Sequence[ToolCallDelta]) -> list[Any]:
+    def _add_calls(self, deltas: Sequence[ToolCallDelta]) -> list[Any]:
         """Take the deltas of a packet; one chunk a call, since core joins none within a message."""
         grown: dict[int, Any] = {}
         for delta in deltas:
             call = self._call_of(delta)
             new = call.grow(delta)
-            old = grown.get(call.position, {"id": None, "name": None, "args": ""})
-            grown[call.position] = {
+            old = grown.get(call.chunk_index, {"id": None, "name": None, "args": ""})
+            grown[call.chunk_index] = {
                 "id": old["id"] or new["id"],
                 "name": old["name"] or new["name"],
                 "args": old["args"] + new["args"],
             }
-        return [
-            tool_call_chunk(**pieces, index=_FIRST_TOOL_INDEX + position)
-            for position, pieces in grown.items()
-        ]
+        return [tool_call_chunk(**pieces, index=index) for index, pieces in grown.items()]
 
-    def _call_of(self, delta: ToolCallDelta) -> _Call:
+    def _call_of(self, delta: ToolCallDelta) -> Call:
         """Find the call that a delta belongs to: by index, else by id, else the last one.
 
         A new id opens a call, and so does a new name.
         """
-        known = self._calls[-1:]
+        known = self.calls[-1:]
         if delta.wire_index is not None:
-            known = [call for call in reversed(self._calls) if call.index == delta.wire_index][:1]
+            known = [call for call in reversed(self.calls) if call.index == delta.wire_index][:1]
         elif delta.id is not None:
-            known = [call for call in self._calls if call.id == delta.id] or known
+            known = [call for call in self.calls if call.id == delta.id] or known
         if known:
             same_id = delta.id is None or known[0].id in (None, delta.id)
             same_name = delta.name is None or known[0].name in (None, delta.name)
             if same_id and same_name:
                 return known[0]
-        call = _Call(position=len(self._calls), index=delta.wire_index)
-        self._calls.append(call)
+        call = Call(position=len(self.calls), index=delta.wire_index)
+        self.calls.append(call)
         return call
 
-    def _end_calls(self) -> list[Any]:
-        """Give calls without an id one, and spoil those that are not whole."""
-        endings = []
-        is_whole = self._finish_reason not in (None, "length")
-        for call in self._calls:
-            new_id = None if call.id else f"call_{self._request_id or 'unknown'}_{call.position}"
-            call.id = call.id or new_id
-            may_be_empty = is_whole or call is not self._calls[-1]
-            spoiler = "" if call.is_whole(may_be_empty=may_be_empty) else call.spoil()
-            if spoiler or new_id:
-                index = _FIRST_TOOL_INDEX + call.position
-                endings.append(tool_call_chunk(id=new_id, args=spoiler, index=index))
-        return endings
 
-    def _parsed_calls(self) -> tuple[list[ToolCall], list[InvalidToolCall]]:
-        calls: list[ToolCall] = []
-        invalid_calls: list[InvalidToolCall] = []
-        for call in self._calls:
-            raw = "".join(call.arguments)
-            arguments = _json_object(raw) if raw else {}
-            if arguments is None:
-                invalid_calls.append(
-                    InvalidToolCall(
-                        type="invalid_tool_call", name=call.name, args=raw, id=call.id, error=None
-                    )
-                )
-            else:
-                calls.append(
-                    ToolCall(type="tool_call", name=call.name or "", args=arguments, id=call.id)
-                )
-        return calls, invalid_calls
+class Shown(Protocol[T_co]):
+    """How an answer is shown as it comes: as chunks, or as events."""
 
-    def _chunk(
-        self, response_metadata: Mapping[str, Any] | None = None, **fields: Any
-    ) -> ChatGenerationChunk:
-        metadata = {**self._start(), **(response_metadata or {})}
+    def of(self, reply: Reply, /) -> Iterator[T_co]:
+        """Take a reply and yield what it shows."""
+
+    def last(self) -> Iterator[T_co]:
+        """Yield what ends the answer."""
+
+
+class Chunks:
+    """The chunks of one answer."""
+
+    def __init__(self, answer: Answer) -> None:
+        """Begin; the answer takes the replies."""
+        self._answer = answer
+        self._started = False
+
+    def of(self, reply: Reply) -> Iterator[ChatGenerationChunk]:
+        """Take a reply and yield its chunks.
+
+        Reasoning, text and tool calls of one packet get a chunk each: core opens a second text
+        block where a chunk holds reasoning and text.
+        """
+        calls = self._answer.add(reply)
+        if reply.reasoning:
+            yield _quick_chunk("", {"reasoning_content": reply.reasoning}, self._start())
+        if reply.text:
+            yield _quick_chunk(reply.text, {}, self._start())
+        if calls:
+            yield self._chunk(tool_call_chunks=calls)
+
+    def last(self) -> Iterator[ChatGenerationChunk]:
+        """Yield what ends the stream: the last chunk is empty and carries usage and metadata."""
+        endings = self._answer.end_calls()
+        if endings:
+            yield self._chunk(tool_call_chunks=endings)
+        yield self._chunk(
+            usage_metadata=self._answer.usage_metadata,
+            response_metadata=self._answer.last_metadata,
+            chunk_position="last",
+        )
+
+    def _chunk(self, **fields: Any) -> ChatGenerationChunk:
+        metadata = {**self._start(), **fields.pop("response_metadata", {})}
         message = AIMessageChunk(content="", response_metadata=metadata, **fields)
         return ChatGenerationChunk(message=message)
 
@@ -247,24 +304,7 @@ class Answer:
         if self._started:
             return {}
         self._started = True
-        return self._first_metadata()
-
-    def _usage_metadata(self) -> UsageMetadata | None:
-        return None if self._usage is None else usage_metadata(read_usage(self._usage))
-
-    def _first_metadata(self) -> dict[str, Any]:
-        return {"model_name": self._model, "model_provider": PROVIDER}
-
-    def _last_metadata(self) -> dict[str, Any]:
-        metadata = {
-            # Again: core asks for the reader of the sources by it. It merges equal ones.
-            "model_provider": PROVIDER,
-            "finish_reason": self._finish_reason,
-            "request_id": self._request_id,
-            "search_results": self._search_results,
-            "request_changes": self._changes,
-        }
-        return {key: value for key, value in metadata.items() if value}
+        return self._answer.first_metadata
 
 
 _MESSAGE = AIMessageChunk(content="").__dict__

@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, closing
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import httpx
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
@@ -19,6 +19,7 @@ from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
+from langchain_core.utils.utils import LC_ID_PREFIX
 from pydantic import (
     AliasChoices,
     ConfigDict,
@@ -39,6 +40,7 @@ from langchain_dashscope_deepseek._call import (
     check_timeout,
 )
 from langchain_dashscope_deepseek._client import AsyncClient, Client, ClientPool
+from langchain_dashscope_deepseek._events import Events
 from langchain_dashscope_deepseek._messages import PROVIDER, countable_text
 from langchain_dashscope_deepseek._regions import (
     base_url_of,
@@ -47,7 +49,7 @@ from langchain_dashscope_deepseek._regions import (
     is_exposed,
 )
 from langchain_dashscope_deepseek._request import PARAMETERS, check_tool_use, check_values
-from langchain_dashscope_deepseek._stream import Answer
+from langchain_dashscope_deepseek._stream import Answer, Chunks, Shown
 from langchain_dashscope_deepseek._structured import structured_output
 from langchain_dashscope_deepseek._tokens import TOKENS_PER_MESSAGE, count_tokens
 from langchain_dashscope_deepseek._tools import AnyTool, wire_tool_choice, wire_tools
@@ -55,6 +57,11 @@ from langchain_dashscope_deepseek._version import __version__
 from langchain_dashscope_deepseek._warnings import warn
 from langchain_dashscope_deepseek.capabilities import ModelCapabilities, find_capabilities
 from langchain_dashscope_deepseek.data._profiles import profile_of
+
+if TYPE_CHECKING:
+    from langchain_protocol.protocol import MessagesData
+
+T = TypeVar("T")
 
 _citations.register(PROVIDER)
 
@@ -476,35 +483,72 @@ class ChatDashScopeDeepSeek(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,  # noqa: ARG002 - core's signature
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        call = self._call(stop, kwargs)
-        request = call.prepare(messages, stream=True)
-        client = Client(self.http_client or self._clients.sync(), call.endpoint, call.policy)
-        with (
-            call.answer(request) as answer,
-            closing(client.stream(request)) as replies,
-        ):
-            for reply in replies:
-                yield from answer.chunks(reply)
-            yield from answer.last_chunks()
+        return self._streamed(messages, stop, kwargs, Chunks)
 
-    async def _astream(
+    def _astream(
         self,
         messages: list[BaseMessage],
         stop: list[str] | None = None,
         run_manager: AsyncCallbackManagerForLLMRun | None = None,  # noqa: ARG002 - core's signature
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        call = self._call(stop, kwargs)
+        return self._astreamed(messages, stop, kwargs, Chunks)
+
+    def _stream_chat_model_events(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[MessagesData]:
+        """Stream core's v3 events; core looks for a method of this name."""
+        return self._streamed(messages, stop, kwargs, _events_for(run_manager))
+
+    def _astream_chat_model_events(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[MessagesData]:
+        """Stream core's v3 events; core looks for a method of this name."""
+        return self._astreamed(messages, stop, kwargs, _events_for(run_manager))
+
+    def _streamed(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None,
+        overrides: dict[str, Any],
+        shown_as: Callable[[Answer], Shown[T]],
+    ) -> Iterator[T]:
+        call = self._call(stop, overrides)
+        request = call.prepare(messages, stream=True)
+        client = Client(self.http_client or self._clients.sync(), call.endpoint, call.policy)
+        with call.answer(request) as answer, closing(client.stream(request)) as replies:
+            shown = shown_as(answer)
+            for reply in replies:
+                yield from shown.of(reply)
+            yield from shown.last()
+
+    async def _astreamed(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None,
+        overrides: dict[str, Any],
+        shown_as: Callable[[Answer], Shown[T]],
+    ) -> AsyncIterator[T]:
+        call = self._call(stop, overrides)
         request = call.prepare(messages, stream=True)
         http = self.http_async_client or self._clients.of_running_loop()
         client = AsyncClient(http, call.endpoint, call.policy)
         with call.answer(request) as answer:
             async with aclosing(client.stream(request)) as replies:
+                shown = shown_as(answer)
                 async for reply in replies:
-                    for chunk in answer.chunks(reply):
-                        yield chunk
-            for chunk in answer.last_chunks():
-                yield chunk
+                    for part in shown.of(reply):
+                        yield part
+                for part in shown.last():
+                    yield part
 
     # --- Tools ---
 
@@ -688,6 +732,13 @@ def _names_of(cls: type[ChatDashScopeDeepSeek], name: str) -> list[str]:
     alias = cls.model_fields[name].validation_alias
     others = [str(choice) for choice in alias.choices] if isinstance(alias, AliasChoices) else []
     return [name, *others]
+
+
+def _events_for(
+    run_manager: CallbackManagerForLLMRun | AsyncCallbackManagerForLLMRun | None,
+) -> Callable[[Answer], Events]:
+    message_id = "" if run_manager is None else f"{LC_ID_PREFIX}-{run_manager.run_id}"
+    return lambda answer: Events(answer, message_id)
 
 
 def _result(answer: Answer) -> ChatResult:

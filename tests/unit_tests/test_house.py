@@ -19,6 +19,7 @@ FLOORS = {
     "chat_models": 5,
     "_call": 4,
     "_client": 3,
+    "_events": 4,
     "_stream": 3,
     "_structured": 3,
     "_messages": 2,

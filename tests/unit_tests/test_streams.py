@@ -7,9 +7,11 @@ from typing import Any
 
 import httpx
 import pytest
-from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
+from langchain_core.language_models._compat_bridge import chunks_to_events
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage
 from langchain_core.outputs import ChatGenerationChunk
 from langchain_core.utils.json import parse_partial_json
+from langchain_tests.utils.stream_lifecycle import assert_valid_event_stream
 
 from langchain_dashscope_deepseek import DashScopeAnswerTooLargeError, DashScopeStreamCutError
 from langchain_dashscope_deepseek._messages import reasoning_of
@@ -637,3 +639,40 @@ async def test_arguments_that_are_almost_json_are_invalid_everywhere(
     for message in messages:
         assert message.tool_calls == []
         assert [c["args"] for c in message.invalid_tool_calls] == [f"{arguments}]"]
+
+
+# --- v3 events ---
+
+
+@pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")
+@pytest.mark.parametrize("name", MESSAGES)
+async def test_v3_events_are_those_that_core_makes_of_our_chunks(
+    name: str, service: Scripted
+) -> None:
+    """They are made without chunks, for speed."""
+    service.answer(transcript(name))
+    model = service.model()
+    question: list[BaseMessage] = [HumanMessage("hi")]
+    events = list(model._stream_chat_model_events(question))
+    assert events == list(chunks_to_events(model._stream(question), message_id=""))
+    assert events == [event async for event in model._astream_chat_model_events(question)]
+    assert_valid_event_stream(events)
+
+
+@pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")
+@pytest.mark.parametrize("name", MESSAGES)
+async def test_the_message_of_v3_events_is_the_answer(name: str, service: Scripted) -> None:
+    service.answer(transcript(name))
+    model = service.model()
+    stream = model.stream_events("hi", version="v3")
+    want = MESSAGES[name]
+    for message in (stream.output, await (await model.astream_events("hi", version="v3"))):
+        assert message.text == want.content
+        assert message.tool_calls == want.tool_calls
+        assert [c["args"] for c in message.invalid_tool_calls] == [
+            c["args"] for c in want.invalid_tool_calls
+        ]
+        assert message.additional_kwargs == want.additional_kwargs
+        assert message.usage_metadata == want.usage_metadata
+        assert message.response_metadata == {**want.response_metadata, "output_version": "v1"}
+        assert str(message.id).startswith("lc_run-")

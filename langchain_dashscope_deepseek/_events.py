@@ -1,0 +1,113 @@
+"""Replies become the events of LangChain's v3 streams, with no chunk in between.
+
+Pure. Without this core would make events of our chunks, each of which it takes apart again; the
+events are the same, which a test holds them to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+from langchain_dashscope_deepseek._citations import citations
+from langchain_dashscope_deepseek._messages import PROVIDER
+from langchain_dashscope_deepseek._stream import Answer, Call
+from langchain_dashscope_deepseek._wire import Reply
+
+if TYPE_CHECKING:
+    from langchain_protocol.protocol import MessagesData
+
+
+class Events:
+    """The events of one answer."""
+
+    def __init__(self, answer: Answer, message_id: str) -> None:
+        """Begin.
+
+        Args:
+            answer: Takes the replies.
+            message_id: The id that the message gets.
+        """
+        self._answer = answer
+        self._message_id = message_id
+        self._indexes: dict[str | int, int] = {}
+        self._started = False
+
+    def of(self, reply: Reply) -> Iterator[MessagesData]:
+        """Take a reply and yield its events."""
+        calls = self._answer.add(reply)
+        if reply.reasoning:
+            yield from self._grow("reasoning", reply.reasoning)
+        if reply.text:
+            yield from self._grow("text", reply.text)
+        if calls:
+            yield from self._grow_calls(calls)
+
+    def last(self) -> Iterator[MessagesData]:
+        """Yield what ends the stream: every block as a whole, usage and metadata."""
+        answer = self._answer
+        yield from self._grow_calls(answer.end_calls())
+        yield from self._start()
+        sources = citations(answer.search_results)
+        if sources and "text" not in self._indexes:
+            yield from self._open("text", {"type": "text", "text": ""})
+        wholes: dict[str | int, dict[str, Any]] = {
+            "reasoning": {"type": "reasoning", "reasoning": answer.reasoning},
+            "text": {"type": "text", "text": answer.text},
+            **{call.chunk_index: _block(call) for call in answer.calls},
+        }
+        if sources:
+            wholes["text"]["annotations"] = sources
+        for key, index in self._indexes.items():
+            yield _event("content-block-finish", index=index, content=wholes[key])
+        yield _event("message-finish", **_finish_data(answer))
+
+    def _grow(self, kind: str, text: str) -> Iterator[MessagesData]:
+        index = self._indexes.get(kind)
+        if index is None:
+            yield from self._open(kind, {"type": kind, kind: ""})
+            index = self._indexes[kind]
+        delta = {"type": f"{kind}-delta", kind: text}
+        yield _event("content-block-delta", index=index, delta=delta)
+
+    def _grow_calls(self, calls: list[Any]) -> Iterator[MessagesData]:
+        for call in calls:
+            if call["index"] not in self._indexes:
+                yield from self._open(call["index"], {**call, "args": ""})
+            if call["args"]:
+                delta = {"type": "tool-call-delta", "args": call["args"]}
+                index = self._indexes[call["index"]]
+                yield _event("content-block-delta", index=index, delta=delta)
+
+    def _open(self, key: str | int, block: Mapping[str, Any]) -> Iterator[MessagesData]:
+        yield from self._start()
+        self._indexes[key] = len(self._indexes)
+        yield _event("content-block-start", index=self._indexes[key], content=block)
+
+    def _start(self) -> Iterator[MessagesData]:
+        if not self._started:
+            self._started = True
+            metadata = {"provider": PROVIDER, "model": self._answer.model}
+            yield _event("message-start", role="ai", id=self._message_id, metadata=metadata)
+
+
+def _block(call: Call) -> dict[str, Any]:
+    block = dict(call.parsed())
+    if block["type"] == "invalid_tool_call":
+        block["error"] = "Failed to parse tool call arguments as JSON"  # in core's words
+    return block
+
+
+def _finish_data(answer: Answer) -> dict[str, Any]:
+    usage = answer.usage_metadata
+    kwargs = {"additional_kwargs": answer.additional_kwargs} if answer.reasoning else {}
+    return {
+        **({"usage": usage} if usage else {}),
+        "metadata": answer.response_metadata,
+        **kwargs,
+    }
+
+
+def _event(kind: str, **data: Any) -> MessagesData:
+    """Name an event. Core's types of events are one for each kind, and equal at run time."""
+    return cast("MessagesData", {"event": kind, **data})
