@@ -42,7 +42,7 @@ format: $(VENV)/.dev ## Mend what can be mended
 	$(BIN)/ruff format .
 
 docs: $(VENV)/.package ## Write the tables in the docs anew from the code
-	$(BIN)/python docs/make_tables.py
+	$(BIN)/python -m docs.make_tables
 
 # Where pyenv hides the versions that are not its default, PYENV_VERSION shows them.
 pythons: ## Run the unit tests on each Python that this machine has

@@ -15,6 +15,7 @@ from langchain_dashscope_deepseek import MODELS, DashScopeError, DashScopeInputE
 from langchain_dashscope_deepseek._regions import LEGACY_HOSTS
 from langchain_dashscope_deepseek.capabilities import ModelCapabilities
 from langchain_dashscope_deepseek.errors import CODES, MESSAGES
+from tests.integration_tests.faults import FAULTS, FIELDS, VALUES, Answers, Fails, Field, Outcome
 
 DOCS = Path(__file__).parent
 
@@ -132,6 +133,44 @@ def messages() -> str:
     return table(["the message holds", "error"], rows)
 
 
+def faults() -> str:
+    """Render what the tests provoke, and the one right outcome of each."""
+    header = ["what the client meets", "outcome", "asked again", "partial answer"]
+    parts = []
+    for group, members in FAULTS.items():
+        rows = ([fault.what, *_outcome(fault.outcome)] for fault in members)
+        parts.append(f"### {group}\n\n{table(header, rows)}")
+    return "\n\n".join(parts)
+
+
+def _outcome(outcome: Outcome) -> list[str]:
+    if isinstance(outcome, Answers):
+        calls = ", its call among the invalid ones" if outcome.invalid_calls else ""
+        return [f"the answer{calls}", "-", "-"]
+    again = "unless shown" if outcome.again and outcome.partial else yes(outcome.again)
+    return [f"`{outcome.error.__name__}`", again, "what had arrived" if outcome.partial else "-"]
+
+
+def fields() -> str:
+    """Render what comes of values of a wrong type."""
+
+    def row(place: Field) -> list[str]:
+        path = ".".join(map(str, place.path)).replace(".0", "[0]")
+        body, stream = (
+            {_outcome_of_field(place.outcome(value, streamed=s)): None for value in VALUES}
+            for s in (False, True)
+        )
+        return [f"`{path}`", "; ".join(body), "the same" if body == stream else "; ".join(stream)]
+
+    return table(["field", "in a body", "in a stream"], map(row, FIELDS))
+
+
+def _outcome_of_field(outcome: Outcome) -> str:
+    if isinstance(outcome, Fails):
+        return f"`{outcome.error.__name__}`"
+    return "an invalid call" if outcome.invalid_calls else "the answer"
+
+
 TABLES: Mapping[str, Callable[[], str]] = {
     "models": models,
     "parameters": parameters,
@@ -139,6 +178,8 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "errors": errors,
     "codes": codes,
     "messages": messages,
+    "faults": faults,
+    "fields": fields,
 }
 
 
