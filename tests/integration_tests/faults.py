@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from langchain_dashscope_deepseek import (
+    DashScopeAnswerTooLargeError,
     DashScopeAuthenticationError,
     DashScopeConnectionError,
     DashScopeContextOverflowError,
@@ -126,7 +127,7 @@ EVENTS, JSON, NONE = "text/event-stream;charset=UTF-8", "application/json", ""
 
 def head(kind: str = EVENTS, status: str = "200 OK", **headers: str) -> bytes:
     """Write the head of an answer; underscores in names of headers are hyphens."""
-    named = {"content_type": kind, "x_request_id": ID, **headers}
+    named = {"connection": "close", "content_type": kind, "x_request_id": ID, **headers}
     lines = [f"{name.replace('_', '-')}: {value}\r\n" for name, value in named.items()]
     return f"HTTP/1.1 {status}\r\n{''.join(lines)}\r\n".encode()
 
@@ -242,7 +243,7 @@ ANSWER = Answers()
 CUT = Fails(DashScopeStreamCutError, again=True)
 CUT_SHORT = replace(CUT, partial=FIRST)
 NO_ANSWER = Fails(DashScopeServerError, again=True, status=200)
-TOO_LARGE = Fails(DashScopeServerError, again=False)
+TOO_LARGE = Fails(DashScopeAnswerTooLargeError, again=False)
 SILENT = Fails(DashScopeTimeoutError, again=True)
 NOT_CONNECTED = Fails(DashScopeConnectionError, again=True, begun=False)
 BAD, LIMIT = DashScopeInvalidRequestError, DashScopeRateLimitError
@@ -833,7 +834,7 @@ FLOODS = (
         "huge_error",
         "an error of 50 MB",
         served(head(JSON, "500 No") + b'{"message":"', flood(X, 50 * MEGABYTE), b'"}'),
-        refused(SERVER, None, 500, again=False),
+        TOO_LARGE,
         settings=SMALL,
     ),
     Fault(
