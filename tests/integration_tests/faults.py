@@ -38,6 +38,7 @@ from tests.integration_tests.stage import (
     drip,
     flood,
     hold,
+    pause,
     read_request,
     reset,
 )
@@ -476,8 +477,8 @@ CUTS = (
     Fault(
         "reset_between_events",
         "a reset between events",
-        served(chunked(PACKETS[0], end=b""), reset),
-        # A reset overtakes what was sent before it: how much had arrived is left to chance.
+        served(chunked(PACKETS[0], end=b""), pause, reset),
+        # How much of it the reset overtakes is left to chance.
         replace(CUT, partial="*"),
     ),
     Fault(
@@ -746,13 +747,13 @@ ODDITIES = (
     Fault("raw_nul", "a bare NUL in an event", sent(PACKETS[0] + said("a\0b")), CUT_SHORT),
     Fault(
         "lone_surrogate",
-        "half a surrogate pair in the text",
+        "half a surrogate pair in the text, which becomes U+FFFD",
         sent(said("a\\ud800b")),
         Answers("a\ufffdb"),
     ),
     Fault(
         "invalid_utf8",
-        "bytes that are no UTF-8 in the text",
+        "bytes that are no UTF-8 in the text, which become U+FFFD",
         sent(STREAM.replace(b"blue", b"bl\xff\xfee")),
         Answers(TEXT.replace("blue", "bl\ufffd\ufffde")),
     ),
@@ -774,7 +775,7 @@ ODDITIES = (
     ),
     Fault(
         "negative_usage",
-        "negative usage",
+        "negative usage, which counts as not sent",
         sent(counted(input_tokens=-9, output_tokens=5, total_tokens=-4)),
         Answers(usage=(0, 5, 5)),
     ),
@@ -792,7 +793,7 @@ ODDITIES = (
     ),
     Fault(
         "nan_usage",
-        "usage that is NaN",
+        "usage that is NaN, which counts as not sent",
         sent(STREAM.replace(b'tokens": 9', b'tokens": NaN')),
         Answers(usage=(0, 5, 14)),
     ),
@@ -888,6 +889,9 @@ FAULTS: Mapping[str, tuple[Fault, ...]] = {
 VALUES = ("null", '"x"', "7", "-1", "true", "[]", "{}", "1e400")
 """Each stands in every field, as JSON."""
 
+EMPTY = ("null", "[]", "{}")
+"""These say nothing, whatever the type should be."""
+
 HI = Answers("hi", "hm", (("f", {"a": "b"}),), usage=(9, 5, 14))
 INVALID_CALL = replace(HI, calls=(), invalid_calls=1)
 GARBLED = Fails(DashScopeServerError, again=True, status=200)
@@ -949,12 +953,12 @@ FIELDS = (
     Field(_in_choice(), NO_ANSWER, streamed={"*": CUT}),
     Field(_in_choice("index"), NO_ANSWER, {"null": HI}, {"*": CUT}),
     Field(_in_choice("finish_reason"), HI, {'"x"': HI}, {"*": replace(CUT, partial="hi")}),
-    Field(_in_choice("message"), GARBLED, {"null": _NOTHING, "[]": _NOTHING, "{}": _NOTHING}),
+    Field(_in_choice("message"), GARBLED, dict.fromkeys(EMPTY, _NOTHING)),
     Field(_in_choice("message", "role")),
     Field(
         _in_choice("message", "content"),
         GARBLED,
-        {'"x"': replace(HI, text="x"), "null": replace(HI, text=""), "[]": replace(HI, text="")},
+        {'"x"': replace(HI, text="x"), **dict.fromkeys(EMPTY, replace(HI, text=""))},
     ),
     Field(
         _in_choice("message", "reasoning_content"),
@@ -964,9 +968,9 @@ FIELDS = (
     Field(
         _in_choice("message", "tool_calls"),
         GARBLED,
-        {"null": _NO_CALL, "[]": _NO_CALL, "{}": _NO_CALL},
+        dict.fromkeys(EMPTY, _NO_CALL),
     ),
-    Field(_in_call(), GARBLED, {"null": _NO_CALL, "{}": INVALID_CALL}),
+    Field(_in_call(), GARBLED, {"null": _NO_CALL, "[]": _NO_CALL, "{}": INVALID_CALL}),
     Field(_in_call("id")),
     Field(_in_call("index")),
     Field(_in_call("type")),
@@ -976,9 +980,7 @@ FIELDS = (
         INVALID_CALL,
         {'"x"': replace(HI, calls=(("x", {"a": "b"}),))},
     ),
-    Field(
-        _in_call("function", "arguments"), INVALID_CALL, {"null": _EMPTY_CALL, "{}": _EMPTY_CALL}
-    ),
+    Field(_in_call("function", "arguments"), INVALID_CALL, dict.fromkeys(EMPTY, _EMPTY_CALL)),
 )
 
 

@@ -54,6 +54,11 @@ def reset(peer: socket.socket) -> None:
     peer.close()
 
 
+def pause(_: socket.socket) -> None:
+    """Let the client read what was sent, which a reset would overtake."""
+    threading.Event().wait(0.05)
+
+
 def drip(content: bytes) -> Callable[[socket.socket], None]:
     """Send byte by byte."""
 
@@ -201,7 +206,7 @@ class Stage:
 
     def impatient(self) -> None:
         """Let the model wait no longer than it must to be sure of a silence."""
-        self.settings["timeout"] = httpx.Timeout(10, read=0.4)
+        self.settings["timeout"] = httpx.Timeout(10, read=0.5)
 
     @property
     def seen(self) -> int | None:
