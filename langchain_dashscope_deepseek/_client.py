@@ -316,13 +316,17 @@ class _Exchange:
         self._request = request
         self._max_answer_size = max_answer_size
         self._reader: ReplyReader | None = None
+        self._request_id: str | None = None
         self.has_events = False
 
     def read(self, response: httpx.Response) -> ReplyReader:
         """Decide by status and content type how the answer is to be read."""
+        self._request_id = response.headers.get("x-request-id")
         if response.is_redirect:
             msg = f"The server redirects to {response.headers.get('location', '')!r}: set base_url"
-            raise DashScopeInvalidRequestError(msg, status_code=response.status_code)
+            raise DashScopeInvalidRequestError(
+                msg, status_code=response.status_code, request_id=self._request_id
+            )
         content_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
         self.has_events = response.is_success and content_type == "text/event-stream"
         size = self._max_answer_size
@@ -361,9 +365,10 @@ class _Exchange:
         name = type(error).__name__
         for theirs, ours, text in _FOREIGN:
             if isinstance(error, theirs):
-                return ours(text)
+                return ours(text, request_id=self._request_id)
         if self._reader is not None:
-            return DashScopeStreamCutError(f"The connection broke within the answer ({name})")
+            msg = f"The connection broke within the answer ({name})"
+            return DashScopeStreamCutError(msg, request_id=self._request_id)
         return DashScopeConnectionError(f"No connection to the service ({name}: {error})")
 
 

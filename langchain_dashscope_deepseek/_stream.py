@@ -19,7 +19,13 @@ from langchain_core.outputs import ChatGenerationChunk
 from typing_extensions import Self
 
 from langchain_dashscope_deepseek._messages import PROVIDER, usage_metadata
-from langchain_dashscope_deepseek._wire import Reply, ToolCallDelta, read_usage, too_large
+from langchain_dashscope_deepseek._wire import (
+    Reply,
+    ToolCallDelta,
+    may_hold_half_a_pair,
+    read_usage,
+    too_large,
+)
 from langchain_dashscope_deepseek.errors import DashScopeError
 
 T_co = TypeVar("T_co", covariant=True)
@@ -121,7 +127,7 @@ class Answer:
         for delta in reply.tool_calls:
             self._size += len(delta.arguments) + _SIZE_OF_A_DELTA
         if self._size > self._max_size:
-            raise too_large(self._max_size)
+            raise too_large(self._max_size, self._request_id or reply.request_id)
         self._text.write(reply.text)
         self._reasoning.write(reply.reasoning)
         # DashScope repeats the running total on every event and LangChain adds chunks up: the
@@ -364,9 +370,11 @@ def unmatched_closing(text: str) -> str:
 
 
 def _json_object(text: str) -> dict[str, Any] | None:
-    """Parse strictly, since v3 events do: an object, and no NaN or Infinity in it."""
+    """Parse strictly: an object, no NaN or Infinity in it, and no half of a surrogate pair."""
     try:
         value = json.loads(text, parse_constant=_refuse_constant)
+        if may_hold_half_a_pair(text):
+            json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None

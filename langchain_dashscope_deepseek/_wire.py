@@ -85,7 +85,7 @@ class ReplyReader:
         self._headers = headers
         self._max_size = max_size
         self._raw = bytearray()
-        self._since_event = 0
+        self._since_shown = 0
         self._has_events = False
         self.finished = False
 
@@ -96,12 +96,13 @@ class ReplyReader:
         then the end, where the status of an error stands in a comment that is lost later.
 
         Raises:
-            DashScopeAnswerTooLargeError: There is no end of an event in sight.
+            DashScopeAnswerTooLargeError: There is no end of an event in sight, or none that shows
+                anything.
         """
         # Before the piece is counted: it may end the event, or hold many.
-        if self._since_event > self._max_size:
-            raise too_large(self._max_size)
-        self._since_event += len(piece)
+        if self._since_shown > self._max_size:
+            raise too_large(self._max_size, self._headers.get("x-request-id"))
+        self._since_shown += len(piece)
         self._raw += piece
         if self._has_events:
             del self._raw[:-_STATUS_WITHIN]
@@ -121,13 +122,14 @@ class ReplyReader:
         if not data:
             return
         self._has_events = True
-        self._since_event = 0
         whole = _load(data)
         for document in (whole,) if isinstance(whole, dict) else self._documents(name, data):
             reply = self._reply(document)
             if self.status_code >= _FIRST_ERROR:
                 self._refuse("an error that holds no error")
             if reply is not None:
+                if reply.shows:
+                    self._since_shown = 0
                 self.finished = self.finished or reply.finish_reason is not None
                 yield reply
 
@@ -158,7 +160,7 @@ class ReplyReader:
             DashScopeError: The body holds an error, or nothing that we know.
         """
         if len(self._raw) > self._max_size:
-            raise too_large(self._max_size)
+            raise too_large(self._max_size, self._headers.get("x-request-id"))
         document = _load(self._raw.decode("utf-8-sig", "replace"))
         if isinstance(document, dict):
             return self._whole(document)
@@ -214,18 +216,29 @@ class ReplyReader:
         if choice is None and usage is None and not search_results:
             return None
         choice = choice or {}
-        message = choice.get("message")
-        message = message if isinstance(message, dict) else {}
-        calls = message.get("tool_calls")
+        message = choice.get("message") or {}
+        self._insist_on("message", message, dict)
+        content = message.get("content") or ""
+        self._insist_on("content", content, (str, list))
+        calls = message.get("tool_calls") or ()
+        self._insist_on("tool_calls", calls, (list, tuple))
+        calls = [call for call in calls if call or call == {}]
+        for call in calls:
+            self._insist_on("tool call", call, dict)
         return Reply(
-            _text(message.get("content")),
+            content if isinstance(content, str) else _text(content),
             _string(message.get("reasoning_content")) or "",
-            tuple(_tool_calls(calls)) if calls else (),
+            tuple(map(_tool_call, calls)) if calls else (),
             _finish_reason(choice.get("finish_reason")),
             usage,
             request_id,
             search_results,
         )
+
+    def _insist_on(self, name: str, value: Any, kinds: type | tuple[type, ...]) -> None:
+        """Refuse what must be part of an answer and cannot be read: it would be lost."""
+        if not isinstance(value, kinds):
+            self._refuse(f"an answer whose {name} is of the wrong type ({type(value).__name__})")
 
     def _raise_error(self, document: Mapping[str, Any]) -> NoReturn:
         inner = document.get("error")
@@ -262,10 +275,11 @@ class ReplyReader:
         )
 
 
-def too_large(max_size: int) -> DashScopeError:
+def too_large(max_size: int, request_id: str | None) -> DashScopeError:
     """Give the error for an answer that is larger than a user allows."""
     return DashScopeAnswerTooLargeError(
-        f"The answer is larger than max_answer_size ({max_size:,}), and was not read to its end"
+        f"The answer is larger than max_answer_size ({max_size:,}), and was not read to its end",
+        request_id=request_id,
     )
 
 
@@ -285,11 +299,23 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def _load(text: str) -> Any:
-    """Parse JSON; `None` for what is none (and for `null`, which says as little)."""
+    """Parse JSON; `None` for what is none (and for `null`, which says as little).
+
+    Half of a surrogate pair, which breaks whoever prints, stores or sends it, becomes U+FFFD.
+    """
     try:
-        return json.loads(text)
+        value = json.loads(text)
+        if may_hold_half_a_pair(text):
+            whole = json.dumps(value, ensure_ascii=False).encode("utf-16", "surrogatepass")
+            value = json.loads(whole.decode("utf-16", "replace"))
     except (ValueError, RecursionError):
         return None
+    return value
+
+
+def may_hold_half_a_pair(text: str) -> bool:
+    """Tell whether JSON holds escapes that stand for halves of characters, whole pairs or not."""
+    return "\\ud" in text or "\\uD" in text
 
 
 def _first_choice(output: Any) -> Mapping[str, Any] | None:
@@ -311,22 +337,26 @@ def _search_results(info: Any) -> tuple[Mapping[str, Any], ...]:
     return tuple(result for result in _list(results) if isinstance(result, dict))
 
 
-def _tool_calls(calls: Any) -> Iterator[ToolCallDelta]:
-    for call in _list(calls):
-        if not isinstance(call, dict):
-            continue
-        function = call.get("function")
-        function = function if isinstance(function, dict) else {}
-        arguments = function.get("arguments")
-        index = call.get("index")
-        yield ToolCallDelta(
-            wire_index=index if type(index) is int else None,
-            id=_string(call.get("id")),
-            name=_string(function.get("name")),
-            arguments=json.dumps(arguments, ensure_ascii=False)
-            if isinstance(arguments, dict)
-            else _string(arguments) or "",
-        )
+def _tool_call(call: Mapping[str, Any]) -> ToolCallDelta:
+    function = call.get("function")
+    function = function if isinstance(function, dict) else {}
+    index = call.get("index")
+    return ToolCallDelta(
+        wire_index=index if type(index) is int else None,
+        id=_string(call.get("id")),
+        name=_string(function.get("name")),
+        arguments=_arguments(function.get("arguments")),
+    )
+
+
+def _arguments(arguments: Any) -> str:
+    """Give arguments as text; what is neither text nor an object is found to be none later."""
+    if isinstance(arguments, str):
+        return arguments
+    try:
+        return json.dumps(arguments, ensure_ascii=False) if arguments or arguments == {} else ""
+    except RecursionError:
+        return "["
 
 
 def _has_counts(usage: Any) -> bool:
