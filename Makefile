@@ -11,7 +11,7 @@ TESTS ?= tests
 quoted = '$(subst ','\'',$(value $(1)))'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test tests unit_tests integration_tests lint type format docs pythons clean
+.PHONY: help demo test tests unit_tests integration_tests lint type format docs pythons audit clean
 
 help: ## Show this list
 	@grep -hE '^[a-z_]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -26,7 +26,7 @@ tests: test
 unit_tests: $(VENV)/.test ## Run the unit tests
 	$(BIN)/python -m pytest tests/unit_tests -n 2
 
-integration_tests: $(VENV)/.test ## Run the integration tests: emulator, or service if DASHSCOPE_LIVE=1
+integration_tests: $(VENV)/.test .venv-mitmproxy/.proxy ## Run the integration tests: emulator, or service if DASHSCOPE_LIVE=1
 	$(BIN)/python -m pytest tests/integration_tests -n 2
 
 lint: $(VENV)/.dev ## Check style
@@ -43,6 +43,10 @@ format: $(VENV)/.dev ## Mend what can be mended
 
 docs: $(VENV)/.package ## Write the tables in the docs anew from the code
 	$(BIN)/python -m docs.make_tables
+
+audit: $(VENV)/.dev .venv-audit/.pip-audit ## Look for known vulnerabilities in what is installed: asks pypi.org
+	@$(BIN)/python -m pip freeze --exclude-editable \
+	  | .venv-audit/bin/pip-audit --strict --no-deps --disable-pip -r /dev/stdin
 
 # Where pyenv hides the versions that are not its default, PYENV_VERSION shows them.
 pythons: ## Run the unit tests on each Python that this machine has
@@ -67,6 +71,17 @@ $(VENV)/.pip:
 
 $(VENV)/.package: $(VENV)/.pip pyproject.toml
 	@$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+# A proxy that the tests run through, in a venv of its own: it pins versions of our dependencies.
+.venv-mitmproxy/.proxy: | $(VENV)/.pip
+	@$(PYTHON) -m venv .venv-mitmproxy
+	@.venv-mitmproxy/bin/python -m pip install --quiet --disable-pip-version-check 'mitmproxy>=11,<13'
+	@touch $@
+
+.venv-audit/.pip-audit: | $(VENV)/.pip
+	@$(PYTHON) -m venv .venv-audit
+	@.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check 'pip-audit>=2.9,<3'
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.package pyproject.toml
