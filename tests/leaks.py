@@ -1,9 +1,10 @@
-"""What can be reached from an object, as text: a secret that is not in it, no report can show."""
+"""What leaks: text that can be reached from an object, and open descriptors."""
 
 from __future__ import annotations
 
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -14,6 +15,10 @@ from pydantic import SecretStr, ValidationError
 def all_text(root: object) -> str:
     """Walk arguments, attributes and chained exceptions; not the frames, whose locals are the caller's."""
     return "\n".join(_texts(root))
+
+
+def open_descriptors() -> int:
+    return len(list(Path("/dev/fd").iterdir()))
 
 
 def _texts(root: object) -> Iterator[str]:

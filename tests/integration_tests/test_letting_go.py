@@ -1,0 +1,343 @@
+"""Whoever stops listening is let go at once: no connection, task or warning stays behind.
+
+The garbage collector is off, so that nothing is tidied up by accident.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing, closing, suppress
+from typing import Any
+
+import httpx
+import pytest
+from langchain.agents import create_agent
+from langchain_core.output_parsers import StrOutputParser
+from langchain_core.prompts import ChatPromptTemplate
+
+from langchain_dashscope_deepseek import ChatDashScopeDeepSeek, DashScopeStreamCutError
+from langchain_dashscope_deepseek.testing import DashScopeEmulator
+from tests.leaks import open_descriptors
+from tests.waiting import PATIENCE_SECONDS, eventually
+
+pytest_plugins = ["langchain_dashscope_deepseek.testing.fixtures"]
+pytestmark = [
+    pytest.mark.emulator_only,
+    pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning"),
+]
+
+SILENCE_SECONDS = 2 * PATIENCE_SECONDS
+"""How long the server would keep a stream open that nobody closes."""
+
+Streams = Callable[[Any], Iterator[Any]]
+AsyncStreams = Callable[[Any], AsyncIterator[Any]]
+
+
+@pytest.fixture(autouse=True)
+def _no_garbage_collector() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left(
+    caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> Iterator[None]:
+    threads = threading.active_count()
+    yield
+    gc.collect()  # what warns when it is collected warns here
+    assert eventually(lambda: threading.active_count() <= threads)
+    assert capfd.readouterr().err == ""
+    assert [r for r in caplog.get_records("call") if r.levelno >= logging.WARNING] == []
+
+
+@pytest.fixture
+def emulator(dashscope_emulator: DashScopeEmulator) -> DashScopeEmulator:
+    """Say something, then nothing for longer than a test waits."""
+    dashscope_emulator.stall(3, SILENCE_SECONDS)
+    return dashscope_emulator
+
+
+@pytest.fixture
+async def model(emulator: DashScopeEmulator) -> AsyncIterator[ChatDashScopeDeepSeek]:
+    model = ChatDashScopeDeepSeek(model="deepseek-v4-pro")
+    yield model
+    await model.aclose()
+
+
+def assert_let_go(emulator: DashScopeEmulator, model: ChatDashScopeDeepSeek) -> None:
+    """The server sees it, and the next call is answered."""
+    assert eventually(lambda: emulator.disconnects == 1)
+    assert eventually(lambda: emulator.open_streams == 0)
+    assert "next" in model.invoke("next").text
+
+
+async def assert_let_go_async(emulator: DashScopeEmulator, model: ChatDashScopeDeepSeek) -> None:
+    assert await asyncio.to_thread(eventually, lambda: emulator.disconnects == 1)
+    assert await asyncio.to_thread(eventually, lambda: emulator.open_streams == 0)
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    assert "next" in (await model.ainvoke("next")).text
+
+
+# --- The ways to stream ---
+
+
+async def _v2_events(model: Any) -> AsyncIterator[Any]:
+    async with aclosing(model.astream_events("hi", version="v2")) as events:
+        async for event in events:
+            if event["event"] == "on_chat_model_stream":  # the first event comes before the request
+                yield event
+
+
+async def _v3_events(model: Any) -> AsyncIterator[Any]:
+    async with await model.astream_events("hi", version="v3") as events:
+        async for event in events:
+            yield event
+
+
+PROMPT = ChatPromptTemplate.from_template("hi")
+ASK_AGENT: Any = {"messages": [("human", "hi")]}
+
+# Synchronous sequences, v3 events and agents are not here: LangChain's sequence reads the rest of its
+# input when it is closed, its v3 stream has no close(), and a thread of LangGraph cannot be stopped.
+SYNC: dict[str, Streams] = {
+    "stream": lambda model: model.stream("hi"),
+    "bound": lambda model: model.bind(temperature=0).stream("hi"),
+}
+ASYNC: dict[str, AsyncStreams] = {
+    "astream": lambda model: model.astream("hi"),
+    "sequence": lambda model: (PROMPT | model | StrOutputParser()).astream({}),
+    "bound": lambda model: model.bind(temperature=0).astream("hi"),
+    "v2 events": _v2_events,
+    "v3 events": _v3_events,
+    "agent": lambda model: create_agent(model).astream(ASK_AGENT, stream_mode="messages"),
+}
+
+
+class ConsumerError(Exception):
+    """What goes wrong in the code that reads a stream."""
+
+
+# --- Synchronous ---
+
+
+@pytest.mark.parametrize("streams", SYNC.values(), ids=SYNC)
+def test_a_loop_that_is_left_closes_the_stream(
+    streams: Streams, emulator: DashScopeEmulator, model: ChatDashScopeDeepSeek
+) -> None:
+    for _ in streams(model):
+        break
+    assert_let_go(emulator, model)
+
+
+@pytest.mark.parametrize("streams", SYNC.values(), ids=SYNC)
+def test_a_stream_that_is_closed_is_closed(
+    streams: Streams, emulator: DashScopeEmulator, model: ChatDashScopeDeepSeek
+) -> None:
+    stream: Any = streams(model)
+    with closing(stream):
+        next(stream)
+    assert_let_go(emulator, model)
+
+
+@pytest.mark.parametrize("streams", SYNC.values(), ids=SYNC)
+def test_an_error_in_the_consumer_closes_the_stream(
+    streams: Streams, emulator: DashScopeEmulator, model: ChatDashScopeDeepSeek
+) -> None:
+    def consume() -> None:
+        for _ in streams(model):
+            raise ConsumerError
+
+    with suppress(ConsumerError):
+        consume()
+    assert_let_go(emulator, model)
+
+
+# --- Asynchronous ---
+
+
+@pytest.mark.parametrize("streams", ASYNC.values(), ids=ASYNC)
+async def test_an_async_loop_that_is_left_closes_the_stream(
+    streams: AsyncStreams, emulator: DashScopeEmulator, model: ChatDashScopeDeepSeek
+) -> None:
+    async for _ in streams(model):
+        break
+    await assert_let_go_async(emulator, model)
+
+
+@pytest.mark.parametrize("streams", ASYNC.values(), ids=ASYNC)
+async def test_an_async_stream_that_is_closed_is_closed(
+    streams: AsyncStreams, emulator: DashScopeEmulator, model: ChatDashScopeDeepSeek
+) -> None:
+    stream: Any = streams(model)
+    async with aclosing(stream):
+        await anext(stream)
+    await assert_let_go_async(emulator, model)
+
+
+@pytest.mark.parametrize("streams", ASYNC.values(), ids=ASYNC)
+async def test_an_error_in_the_async_consumer_closes_the_stream(
+    streams: AsyncStreams, emulator: DashScopeEmulator, model: ChatDashScopeDeepSeek
+) -> None:
+    async def consume() -> None:
+        async for _ in streams(model):
+            raise ConsumerError
+
+    with suppress(ConsumerError):
+        await consume()
+    await assert_let_go_async(emulator, model)
+
+
+async def _use(streams: AsyncStreams, model: Any, started: asyncio.Event) -> None:
+    async for _ in streams(model):
+        started.set()
+
+
+@pytest.mark.parametrize("streams", ASYNC.values(), ids=ASYNC)
+async def test_a_task_that_is_cancelled_closes_the_stream(
+    streams: AsyncStreams, emulator: DashScopeEmulator, model: ChatDashScopeDeepSeek
+) -> None:
+    started = asyncio.Event()
+    task = asyncio.create_task(_use(streams, model, started))
+    await started.wait()
+    task.cancel()
+    await asyncio.wait([task])
+    assert task.cancelled()
+    del task  # it keeps the frames that it was cancelled in
+    await assert_let_go_async(emulator, model)
+
+
+@pytest.mark.parametrize("streams", ASYNC.values(), ids=ASYNC)
+async def test_a_timeout_closes_the_stream(
+    streams: AsyncStreams, emulator: DashScopeEmulator, model: ChatDashScopeDeepSeek
+) -> None:
+    started = asyncio.Event()
+    task = asyncio.create_task(_use(streams, model, started))
+    await started.wait()
+    with pytest.raises(asyncio.TimeoutError):
+        await asyncio.wait_for(task, timeout=0.1)
+    del task
+    await assert_let_go_async(emulator, model)
+
+
+async def test_a_whole_call_that_is_cancelled_lets_go(
+    emulator: DashScopeEmulator, model: ChatDashScopeDeepSeek
+) -> None:
+    task = asyncio.create_task(model.ainvoke("hi"))
+    assert await asyncio.to_thread(eventually, lambda: emulator.open_streams == 1)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await assert_let_go_async(emulator, model)
+
+
+async def test_a_call_that_waits_to_retry_is_cancelled_at_once(
+    dashscope_emulator: DashScopeEmulator,
+) -> None:
+    dashscope_emulator.fail("Throttling", status=429, headers={"retry-after": "59"})
+    async with ChatDashScopeDeepSeek(model="deepseek-v4-pro") as model:
+        task = asyncio.create_task(model.ainvoke("hi"))
+        assert await asyncio.to_thread(eventually, lambda: len(dashscope_emulator.requests) == 1)
+        task.cancel()
+        began = time.monotonic()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert time.monotonic() - began < 30
+        assert "next" in (await model.ainvoke("next")).text
+    assert len(dashscope_emulator.requests) == 2
+
+
+# --- Closing the model ---
+
+
+def test_a_model_that_is_closed_within_a_stream_ends_it_by_an_error(
+    emulator: DashScopeEmulator, model: ChatDashScopeDeepSeek
+) -> None:
+    stream = model.stream("hi")
+    next(stream)
+    model.close()
+    with pytest.raises(DashScopeStreamCutError):
+        list(stream)
+    assert_let_go(emulator, model)
+
+
+def test_a_model_that_another_thread_closes_ends_a_stream_that_waits(
+    dashscope_emulator: DashScopeEmulator,
+) -> None:
+    dashscope_emulator.stall(3, 10)
+    model = ChatDashScopeDeepSeek(model="deepseek-v4-pro")
+    stream = model.stream("hi")
+    next(stream)
+    with ThreadPoolExecutor(1) as pool:
+        rest = pool.submit(list, stream)
+        model.close()
+        assert isinstance(rest.exception(), DashScopeStreamCutError)
+    # The server saw us leave: its silence was not waited out.
+    assert dashscope_emulator.disconnects == 1
+
+
+async def test_a_model_that_is_closed_within_an_async_stream_ends_it_by_an_error(
+    emulator: DashScopeEmulator, model: ChatDashScopeDeepSeek
+) -> None:
+    async def consume(started: asyncio.Event) -> None:
+        async for _ in model.astream("hi"):
+            started.set()
+
+    started = asyncio.Event()
+    task = asyncio.create_task(consume(started))
+    await started.wait()
+    await model.aclose()
+    with pytest.raises(DashScopeStreamCutError):
+        await task
+    del task
+    await assert_let_go_async(emulator, model)
+
+
+def test_a_block_closes_the_connections_at_its_end(dashscope_emulator: DashScopeEmulator) -> None:
+    before = open_descriptors()
+    with ChatDashScopeDeepSeek(model="deepseek-v4-pro") as model:
+        model.invoke("hi")
+        assert open_descriptors() > before
+    # The server closes its end when it sees that ours is closed.
+    assert eventually(lambda: open_descriptors() <= before)
+
+
+async def test_an_async_block_closes_the_connections_at_its_end(
+    dashscope_emulator: DashScopeEmulator,
+) -> None:
+    before = open_descriptors()
+    async with ChatDashScopeDeepSeek(model="deepseek-v4-pro") as model:
+        await model.ainvoke("hi")
+        model.invoke("hi")
+        assert open_descriptors() > before
+    assert await asyncio.to_thread(eventually, lambda: open_descriptors() <= before)
+
+
+async def test_a_client_handed_in_is_never_closed_by_us(
+    dashscope_emulator: DashScopeEmulator,
+) -> None:
+    with httpx.Client() as client:
+        async with httpx.AsyncClient() as async_client:
+            model = ChatDashScopeDeepSeek(
+                model="deepseek-v4-pro", http_client=client, http_async_client=async_client
+            )
+            with model:
+                model.invoke("hi")
+            async with model:
+                await model.ainvoke("hi")
+            await model.aclose()
+            copied = model.model_copy()
+            del model
+            gc.collect()
+            assert not client.is_closed
+            assert not async_client.is_closed
+            assert "next" in copied.invoke("next").text
+            assert "next" in (await copied.ainvoke("next")).text
