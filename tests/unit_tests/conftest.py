@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import cycle
 from pathlib import Path
 from typing import Any, cast
 
@@ -35,15 +36,22 @@ def transcript(name: str) -> bytes:
 
 
 class Pieces(httpx.SyncByteStream, httpx.AsyncByteStream):
-    """A body that arrives in pieces of a size, and may break at its end."""
+    """A body that arrives in pieces of a size, or of sizes in turn, and may break at its end."""
 
-    def __init__(self, body: bytes, size: int | None, breaks: Exception | None = None) -> None:
-        self._body, self._size, self._breaks = body, size or max(len(body), 1), breaks
+    def __init__(
+        self, body: bytes, size: int | Sequence[int] | None, breaks: Exception | None = None
+    ) -> None:
+        self._body, self._breaks = body, breaks
+        sizes = [size] if isinstance(size, int) else list(size or ())
+        self._sizes = sizes if any(sizes) else [max(len(body), 1)]
         self.closed = False
 
     def __iter__(self) -> Iterator[bytes]:
-        for start in range(0, len(self._body), self._size):
-            yield self._body[start : start + self._size]
+        start, sizes = 0, cycle(self._sizes)
+        while start < len(self._body):
+            end = start + next(sizes)
+            yield self._body[start:end]
+            start = end
         if self._breaks is not None:
             raise self._breaks
 
@@ -72,7 +80,7 @@ class Scripted(httpx.BaseTransport, httpx.AsyncBaseTransport):
         *,
         status: int = 200,
         headers: Mapping[str, str] = EVENTS,
-        size: int | None = None,
+        size: int | Sequence[int] | None = None,
         breaks: Exception | None = None,
     ) -> None:
         if isinstance(body, Mapping):
