@@ -6,12 +6,13 @@ BIN := $(VENV)/bin
 Q ?= Why is the sky blue?
 MODEL ?= deepseek-v4-pro
 TESTS ?= tests
+SECONDS ?= 600
 
 # A question may hold quotes, dollars and backticks: neither make nor the shell may read them.
 quoted = '$(subst ','\'',$(value $(1)))'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test tests unit_tests integration_tests lint type format docs pythons audit clean
+.PHONY: help demo test tests unit_tests integration_tests lint type format docs pythons audit clean fuzz
 
 help: ## Show this list
 	@grep -hE '^[a-z_]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -28,6 +29,10 @@ unit_tests: $(VENV)/.test ## Run the unit tests
 
 integration_tests: $(VENV)/.test .venv-mitmproxy/.proxy ## Run the integration tests: emulator, or service if DASHSCOPE_LIVE=1
 	$(BIN)/python -m pytest tests/integration_tests -n 2
+
+fuzz: $(VENV)/.fuzz ## Look for bytes that break the reading of answers: make fuzz SECONDS=600
+	$(BIN)/python -m tests.fuzz -max_total_time=$(SECONDS) -max_len=4096 -timeout=30
+	HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest tests/unit_tests/test_properties.py -n 2
 
 lint: $(VENV)/.dev ## Check style
 	$(BIN)/ruff check .
@@ -58,7 +63,7 @@ pythons: ## Run the unit tests on each Python that this machine has
 	done
 
 clean: ## Remove what these commands made
-	rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-* .fuzz .hypothesis .mypy_cache .ruff_cache .pytest_cache
 
 # What is installed, as stamps: made anew when pyproject.toml changes.
 
@@ -86,6 +91,10 @@ $(VENV)/.package: $(VENV)/.pip pyproject.toml
 
 $(VENV)/.test: $(VENV)/.package pyproject.toml
 	@$(BIN)/python -m pip install --quiet --group test
+	@touch $@
+
+$(VENV)/.fuzz: $(VENV)/.test pyproject.toml
+	@$(BIN)/python -m pip install --quiet --group fuzz
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.test pyproject.toml

@@ -1,0 +1,32 @@
+"""What the fuzzer holds for any bytes, on its seeds and on what it found once."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.fuzz.one_input import check, may_be_whole, seeds
+
+SEEDS = seeds()
+FINDINGS: dict[str, bytes] = {}
+"""Inputs that broke something once, named by what they broke."""
+
+
+@pytest.mark.parametrize("name", SEEDS)
+def test_a_seed_breaks_nothing(name: str) -> None:
+    """In both twins: which one is asked follows from the length."""
+    check(SEEDS[name])
+    check(SEEDS[name] + b"\n")
+
+
+@pytest.mark.parametrize("name", FINDINGS)
+def test_a_finding_breaks_nothing_any_more(name: str) -> None:
+    check(FINDINGS[name])
+    check(FINDINGS[name] + b"\n")
+
+
+@pytest.mark.parametrize("name", ["plain_text", "parallel_tool_calls"])
+def test_the_fuzzer_knows_an_answer_that_is_cut(name: str) -> None:
+    """Else it would find nothing."""
+    whole = SEEDS[name][4:]
+    assert may_be_whole(whole)
+    assert not may_be_whole(whole[: whole.rindex(b"id:")])
