@@ -7,12 +7,13 @@ Q ?= Why is the sky blue?
 MODEL ?= deepseek-v4-pro
 TESTS ?= tests
 SECONDS ?= 600
+STREAMS ?= 50000
 
 # A question may hold quotes, dollars and backticks: neither make nor the shell may read them.
 quoted = '$(subst ','\'',$(value $(1)))'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test tests unit_tests integration_tests lint type format docs pythons audit clean fuzz
+.PHONY: help demo test tests unit_tests integration_tests lint type format docs pythons audit clean fuzz soak
 
 help: ## Show this list
 	@grep -hE '^[a-z_]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -33,6 +34,9 @@ integration_tests: $(VENV)/.test .venv-mitmproxy/.proxy ## Run the integration t
 fuzz: $(VENV)/.fuzz ## Look for bytes that break the reading of answers: make fuzz SECONDS=600
 	$(BIN)/python -m tests.fuzz -max_total_time=$(SECONDS) -max_len=4096 -timeout=30
 	HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest tests/unit_tests/test_properties.py -n 2
+
+soak: $(VENV)/.test ## Ask for many streams at a time: make soak STREAMS=50000
+	$(BIN)/python -m tests.soak --streams $(STREAMS)
 
 lint: $(VENV)/.dev ## Check style
 	$(BIN)/ruff check .
