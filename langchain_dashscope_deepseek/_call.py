@@ -5,6 +5,7 @@ Pure. Knows which settings a single call may override; what follows from them is
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -218,6 +219,24 @@ def check_limits(
     if seconds is not None and not (is_number and seconds >= 0):  # type: ignore[operator]
         msg = f"max_retry_seconds takes seconds, at least 0, not {seconds!r}"
         raise DashScopeInputError(msg)
+
+
+def check_headers(headers: Mapping[str, str]) -> None:
+    """Refuse headers that HTTP cannot carry; a value may be a secret, so none is quoted.
+
+    Raises:
+        DashScopeInputError: Names the header, if its name can be one.
+    """
+    for name, value in headers.items():
+        if not _HEADER_NAME.fullmatch(name):
+            msg = "default_headers: a name holds what no name of a header can"
+            raise DashScopeInputError(msg)
+        if not (value.isascii() and value.isprintable()) or value != value.strip():
+            msg = f"default_headers: the header {name!r} holds what HTTP cannot carry"
+            raise DashScopeInputError(msg)
+
+
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 
 
 def check_timeout(timeout: object) -> None:

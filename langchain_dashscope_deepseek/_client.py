@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Protocol, TypeVar
 
+import anyio
 import httpx
 from httpx_sse import EventSource
 from typing_extensions import Self
@@ -234,6 +235,22 @@ class ClientPool:
         """Start empty."""
         self._sync: dict[int, httpx.Client] = {}
         self._async: dict[tuple[int, asyncio.AbstractEventLoop], _OfLoop] = {}
+        self._handed_in_to: int | None = None
+
+    def handed_in(self, client: AnyClient) -> AnyClient:
+        """Give a client of the user's, unless it was used before a fork.
+
+        Raises:
+            DashScopeInputError: Two processes on one connection would get each other's answers.
+        """
+        self._handed_in_to = self._handed_in_to or os.getpid()
+        if self._handed_in_to != os.getpid():
+            msg = (
+                "The HTTP client that was handed in was used before this process was forked off: "
+                "make the model anew, with a client of this process"
+            )
+            raise DashScopeInputError(msg)
+        return client
 
     def sync(self) -> httpx.Client:
         """Give the client for synchronous calls."""
@@ -255,7 +272,10 @@ class ClientPool:
         return self._async[key].client
 
     def close(self) -> None:
-        """Close the synchronous client; the next call makes a new one."""
+        """Close the synchronous client; the next call makes a new one.
+
+        What another thread is waiting for comes to its end with the next byte or its timeout.
+        """
         client = self._sync.pop(os.getpid(), None)
         if client is not None:
             client.close()
@@ -432,14 +452,11 @@ class _Watched(httpx.Response):
             if self._reader.finished:
                 break
         rest: list[bytes] = []
-
-        async def read_rest() -> None:
-            async for piece in pieces:
-                rest.append(self._reader.watch(piece))  # noqa: PERF401 - kept if it breaks
-
         if _is_reused_once_read(self._real):
-            with suppress(httpx.TransportError, asyncio.TimeoutError):
-                await asyncio.wait_for(read_rest(), LONGEST_END_SECONDS)
+            # Not asyncio.wait_for, which may swallow the cancelling of the task before Python 3.12.
+            with suppress(httpx.TransportError), anyio.move_on_after(LONGEST_END_SECONDS):
+                async for piece in pieces:
+                    rest.append(self._reader.watch(piece))  # noqa: PERF401 - kept if it breaks
         for piece in rest:
             yield piece
         yield b"\n\n"

@@ -342,6 +342,9 @@ def _text(content: Any, index: int, *, role: str) -> str:
 def _block_text(block: Any, index: int, *, role: str) -> str:
     if isinstance(block, str):
         return block
+    if not isinstance(block, dict):
+        msg = f"Message {index} holds a block that is neither text nor a dict"
+        raise DashScopeInputError(msg)
     kind = block.get("type")
     source = block.get("source")
     if isinstance(source, dict) and source.get("type") == "text":

@@ -51,6 +51,23 @@ def check_workspace_id(workspace_id: str) -> None:
         raise ValueError(msg)
 
 
+def check_base_url(base_url: str) -> None:
+    """Refuse a base URL that cannot work, without quoting it: it may hold a password.
+
+    Raises:
+        ValueError: Says what to set instead.
+    """
+    if "/compatible-mode/" in base_url:
+        msg = "base_url leads to the OpenAI-compatible route: this speaks native /api/v1"
+        raise ValueError(msg)
+    if "@" in base_url.partition("//")[2].partition("/")[0]:
+        msg = (
+            "base_url holds a user or a password, which would stand in logs and take the place of "
+            "the API key: give them to your proxy by default_headers"
+        )
+        raise ValueError(msg)
+
+
 def base_url_of(region: str | None, workspace_id: str | None) -> str:
     """Find the base URL of a region, or of a workspace in it.
 

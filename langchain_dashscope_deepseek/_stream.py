@@ -39,6 +39,10 @@ _SIZE_OF_A_DELTA = 100
 """What a piece of a tool call counts beside its characters, so that empty ones are not endless."""
 
 
+_LONGEST_PARSED = 500
+"""Characters of arguments up to which core may look for whole calls in a single chunk."""
+
+
 class Call:
     """A tool call as it grows."""
 
@@ -283,11 +287,17 @@ class Chunks:
         """
         calls = self._answer.add(reply)
         if reply.reasoning:
-            yield _quick_chunk("", {"reasoning_content": reply.reasoning}, self._start())
+            yield _quick_chunk("", {"reasoning_content": reply.reasoning}, self._start(), [])
         if reply.text:
-            yield _quick_chunk(reply.text, {}, self._start())
+            yield _quick_chunk(reply.text, {}, self._start(), [])
         if calls:
-            yield self._chunk(tool_call_chunks=calls)
+            # Core's parser takes a second for 5 KB that are no JSON, and minutes for 50 KB.
+            is_long = any(len(call["args"]) > _LONGEST_PARSED for call in calls)
+            yield (
+                _quick_chunk("", {}, self._start(), calls)
+                if is_long
+                else self._chunk(tool_call_chunks=calls)
+            )
 
     def last(self) -> Iterator[ChatGenerationChunk]:
         """Yield what ends the stream: the last chunk is empty and carries usage and metadata."""
@@ -319,9 +329,12 @@ _set = object.__setattr__
 
 
 def _quick_chunk(
-    content: str, additional_kwargs: dict[str, Any], response_metadata: dict[str, Any]
+    content: str,
+    additional_kwargs: dict[str, Any],
+    response_metadata: dict[str, Any],
+    tool_call_chunks: list[Any],
 ) -> ChatGenerationChunk:
-    """Make a chunk of text or reasoning without validation, as pydantic's `model_construct` does.
+    """Make a chunk without validation, as pydantic's `model_construct` does.
 
     Every token has one: 3.5 µs instead of 13 (and 12 with `model_construct` itself), which is a
     quarter of what a stream costs. A test holds it to what validation makes.
@@ -334,7 +347,7 @@ def _quick_chunk(
         "response_metadata": response_metadata,
         "tool_calls": [],
         "invalid_tool_calls": [],
-        "tool_call_chunks": [],
+        "tool_call_chunks": tool_call_chunks,
     }
     _set(message, "__dict__", fields)
     _set(message, "__pydantic_fields_set__", {"content", "additional_kwargs", "response_metadata"})

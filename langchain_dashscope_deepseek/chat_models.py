@@ -24,10 +24,13 @@ from pydantic import (
     AliasChoices,
     ConfigDict,
     Field,
+    ModelWrapValidatorHandler,
     PrivateAttr,
     SecretStr,
+    ValidationError,
     model_validator,
 )
+from pydantic_core import InitErrorDetails
 from typing_extensions import Self
 
 from langchain_dashscope_deepseek import _citations
@@ -36,6 +39,7 @@ from langchain_dashscope_deepseek._call import (
     LIMITS,
     SETTINGS,
     Call,
+    check_headers,
     check_limits,
     check_timeout,
 )
@@ -44,6 +48,7 @@ from langchain_dashscope_deepseek._events import Events
 from langchain_dashscope_deepseek._messages import PROVIDER, countable_text
 from langchain_dashscope_deepseek._regions import (
     base_url_of,
+    check_base_url,
     check_region,
     check_workspace_id,
     is_exposed,
@@ -378,10 +383,7 @@ class ChatDashScopeDeepSeek(BaseChatModel):
         check_values({name: getattr(self, name, None) for name in PARAMETERS})
         check_timeout(self.timeout)
         check_limits(**{name: getattr(self, name) for name in LIMITS})
-        for name, value in (self.default_headers or {}).items():
-            if not (name + value).isascii() or not (name + value).isprintable():
-                msg = f"default_headers: the header {name!r} holds what HTTP cannot carry"
-                raise ValueError(msg)
+        check_headers(self.default_headers or {})
         if self.workspace_id is not None:
             check_workspace_id(self.workspace_id)
         if "region" in self.model_fields_set and self.region is not None:
@@ -395,13 +397,29 @@ class ChatDashScopeDeepSeek(BaseChatModel):
         self._add_version("langchain-dashscope-deepseek", __version__)
         return self
 
+    @model_validator(mode="wrap")
+    @classmethod
+    def _hide_input(cls, values: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
+        """Take the input out of the errors, which keep it although they do not show it.
+
+        The last validator here, since pydantic puts each around those before it.
+        """
+        try:
+            return validate(values)
+        except ValidationError as error:
+            problems = error.errors(include_url=False, include_input=False)
+            title = error.title
+        hidden = [
+            InitErrorDetails(type=p["type"], loc=p["loc"], ctx=p.get("ctx", {}), input="(hidden)")
+            for p in problems
+        ]
+        raise ValidationError.from_exception_data(title, hidden, hide_input=True)
+
     def _resolve_base_url(self) -> str:
         """Arguments beat the environment; then `base_url` beats `region`, `region` the default."""
         given = self.model_fields_set
         if self.base_url and ("base_url" in given or "region" not in given):
-            if "/compatible-mode/" in self.base_url:
-                msg = "base_url leads to the OpenAI-compatible route: this speaks native /api/v1"
-                raise ValueError(msg)
+            check_base_url(self.base_url)
             return self.base_url.rstrip("/")
         return base_url_of(self.region, self.workspace_id)
 
@@ -460,7 +478,7 @@ class ChatDashScopeDeepSeek(BaseChatModel):
     ) -> ChatResult:
         call = self._call(stop, kwargs)
         request = call.prepare(messages, stream=call.stream_underneath)
-        client = Client(self.http_client or self._clients.sync(), call.endpoint, call.policy)
+        client = Client(self._http(), call.endpoint, call.policy)
         return _result(client.fold(request, lambda: call.answer(request)))
 
     async def _agenerate(
@@ -472,8 +490,7 @@ class ChatDashScopeDeepSeek(BaseChatModel):
     ) -> ChatResult:
         call = self._call(stop, kwargs)
         request = call.prepare(messages, stream=call.stream_underneath)
-        http = self.http_async_client or self._clients.of_running_loop()
-        client = AsyncClient(http, call.endpoint, call.policy)
+        client = AsyncClient(self._async_http(), call.endpoint, call.policy)
         return _result(await client.fold(request, lambda: call.answer(request)))
 
     def _stream(
@@ -523,7 +540,7 @@ class ChatDashScopeDeepSeek(BaseChatModel):
     ) -> Iterator[T]:
         call = self._call(stop, overrides)
         request = call.prepare(messages, stream=True)
-        client = Client(self.http_client or self._clients.sync(), call.endpoint, call.policy)
+        client = Client(self._http(), call.endpoint, call.policy)
         with call.answer(request) as answer, closing(client.stream(request)) as replies:
             shown = shown_as(answer)
             for reply in replies:
@@ -539,8 +556,7 @@ class ChatDashScopeDeepSeek(BaseChatModel):
     ) -> AsyncIterator[T]:
         call = self._call(stop, overrides)
         request = call.prepare(messages, stream=True)
-        http = self.http_async_client or self._clients.of_running_loop()
-        client = AsyncClient(http, call.endpoint, call.policy)
+        client = AsyncClient(self._async_http(), call.endpoint, call.policy)
         with call.answer(request) as answer:
             async with aclosing(client.stream(request)) as replies:
                 shown = shown_as(answer)
@@ -713,6 +729,16 @@ class ChatDashScopeDeepSeek(BaseChatModel):
     async def aclose(self) -> None:
         """Close the connections of the running event loop, and those for synchronous calls."""
         await self._clients.aclose()
+
+    def _http(self) -> httpx.Client:
+        if self.http_client is None:
+            return self._clients.sync()
+        return self._clients.handed_in(self.http_client)
+
+    def _async_http(self) -> httpx.AsyncClient:
+        if self.http_async_client is None:
+            return self._clients.of_running_loop()
+        return self._clients.handed_in(self.http_async_client)
 
     def _call(self, stop: list[str] | None, overrides: dict[str, Any]) -> Call:
         return Call(

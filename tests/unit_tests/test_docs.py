@@ -33,6 +33,7 @@ def blocks_of(page: Path) -> list[CodeExample]:
     return [example for example in find_examples(page) if example.prefix.startswith("python")]
 
 
+@pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")  # loads
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_the_code_of_a_page_runs_from_top_to_bottom(page: Path, eval_example: EvalExample) -> None:
