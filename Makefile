@@ -5,6 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 Q ?= Why is the sky blue?
 MODEL ?= deepseek-v4-pro
+BENCH ?=
 TESTS ?= tests
 SECONDS ?= 600
 STREAMS ?= 50000
@@ -13,7 +14,7 @@ STREAMS ?= 50000
 quoted = '$(subst ','\'',$(value $(1)))'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test tests unit_tests integration_tests lint type format docs pythons audit clean fuzz soak
+.PHONY: help demo test tests unit_tests integration_tests lint type format docs pythons audit clean fuzz soak bench
 
 help: ## Show this list
 	@grep -hE '^[a-z_]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -57,6 +58,11 @@ audit: $(VENV)/.dev .venv-audit/.pip-audit ## Look for known vulnerabilities in 
 	@$(BIN)/python -m pip freeze --exclude-editable \
 	  | .venv-audit/bin/pip-audit --strict --no-deps --disable-pip -r /dev/stdin
 
+# The peers have an environment of their own, so that they never touch the one of the tests.
+bench: ## Measure ours, the peers and the floors: make bench BENCH="--quick --only stream"
+	@$(MAKE) --no-print-directory VENV=.venv-bench .venv-bench/.bench
+	@.venv-bench/bin/python -m benchmarks.run $(BENCH)
+
 # Where pyenv hides the versions that are not its default, PYENV_VERSION shows them.
 pythons: ## Run the unit tests on each Python that this machine has
 	@for version in 3.10 3.11 3.12 3.13; do \
@@ -99,6 +105,10 @@ $(VENV)/.test: $(VENV)/.package pyproject.toml
 
 $(VENV)/.fuzz: $(VENV)/.test pyproject.toml
 	@$(BIN)/python -m pip install --quiet --group fuzz
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/.package pyproject.toml
+	@$(BIN)/python -m pip install --quiet --group bench
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.test pyproject.toml

@@ -1,0 +1,31 @@
+"""Measures scenarios of one contender in a fresh process: `python -m benchmarks.measure`.
+
+Prints a line of JSON for each, its samples. What a peer warns of is its own affair.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import warnings
+
+from benchmarks.contenders import CONTENDERS
+from benchmarks.scenarios import SCENARIOS, Bench
+
+
+def main() -> None:
+    """Measure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--server", required=True, help="URL of benchmarks.server")
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("contender", choices=CONTENDERS)
+    parser.add_argument("scenario", choices=SCENARIOS, nargs="+")
+    asked = parser.parse_args()
+    warnings.simplefilter("ignore")
+    bench = Bench(CONTENDERS[asked.contender], asked.server, asked.quick)
+    for scenario in asked.scenario:
+        print(json.dumps({scenario: SCENARIOS[scenario].measure(bench)}), flush=True)
+
+
+if __name__ == "__main__":
+    main()

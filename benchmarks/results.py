@@ -1,0 +1,62 @@
+"""The figures of a run: one for each scenario, contender and round."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from statistics import median
+
+
+@dataclass
+class Results:
+    """What was measured.
+
+    Attributes:
+        figures: By scenario and contender, a figure for each round: the best sample of a process,
+            which the other work of the machine disturbed least.
+    """
+
+    figures: dict[str, dict[str, list[float]]] = field(
+        default_factory=lambda: defaultdict(lambda: defaultdict(list))
+    )
+
+    def add(self, scenario: str, contender: str, samples: list[float]) -> None:
+        """Take the samples of a process."""
+        self.figures[scenario][contender].append(min(samples))
+
+    def least(self, scenario: str, contender: str) -> float:
+        """Give the best round."""
+        return min(self.figures[scenario][contender])
+
+    def middle(self, scenario: str, contender: str) -> float:
+        """Give the median of the rounds."""
+        return median(self.figures[scenario][contender])
+
+    def has(self, scenario: str, contender: str) -> bool:
+        """Tell whether it was measured."""
+        return bool(self.figures.get(scenario, {}).get(contender))
+
+    def of_rounds(self, value: Callable[[Figure], float]) -> float:
+        """Give the median of a value that is worked out round by round.
+
+        Raises:
+            KeyError: Something that the value needs was not measured.
+        """
+        counts: set[int] = {
+            len(rounds) for by_name in self.figures.values() for rounds in by_name.values()
+        }
+        return median(value(self._of(number)) for number in range(max(counts, default=1)))
+
+    def _of(self, number: int) -> Figure:
+        def figure(scenario: str, contender: str = "ours") -> float:
+            if not self.has(scenario, contender):
+                raise KeyError(scenario)
+            rounds = self.figures[scenario][contender]
+            return rounds[number] if number < len(rounds) else median(rounds)
+
+        return figure
+
+
+Figure = Callable[..., float]
+"""Gives a figure of one round; where there were fewer rounds, their median."""

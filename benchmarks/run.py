@@ -1,0 +1,95 @@
+"""Runs the benchmark: `make bench`, or `python -m benchmarks.run --quick --only stream`.
+
+The contenders take turns, each in a fresh process, round by round, so that what else the machine
+does hits all of them alike. A full run writes `docs/benchmarks.md`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from benchmarks.bars import judged
+from benchmarks.contenders import CONTENDERS
+from benchmarks.report import table, write_docs
+from benchmarks.results import Results
+from benchmarks.scenarios import SCENARIOS
+
+
+@contextmanager
+def running_server() -> Iterator[str]:
+    """Run the server in a process of its own; gives its URL."""
+    command = [sys.executable, "-m", "benchmarks.server"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        try:
+            yield f"http://127.0.0.1:{server.stdout.readline().strip()}"
+        finally:
+            server.terminate()
+
+
+def run(scenarios: list[str], contenders: list[str], rounds: int, *, quick: bool) -> Results:
+    """Measure, round by round, contender by contender."""
+    results = Results()
+    with running_server() as server:
+        for number in range(rounds):
+            for contender in contenders:
+                print(f"round {number + 1}/{rounds}: {contender}", file=sys.stderr, flush=True)
+                wanted = [name for name in scenarios if SCENARIOS[name].has(contender, number)]
+                for group in _processes(wanted):
+                    _measure(results, server, contender, group, quick=quick)
+    return results
+
+
+def _processes(scenarios: list[str]) -> list[list[str]]:
+    """Say what is measured in which process."""
+    together = [name for name in scenarios if not SCENARIOS[name].alone]
+    alone = [[name] for name in scenarios if SCENARIOS[name].alone]
+    return [group for group in [together, *alone] if group]
+
+
+def _measure(
+    results: Results, server: str, contender: str, scenarios: list[str], *, quick: bool
+) -> None:
+    options = [f"--server={server}", *(["--quick"] if quick else [])]
+    command = [sys.executable, "-m", "benchmarks.measure", *options, contender, *scenarios]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{contender} failed:\n{done.stderr}")
+    for line in done.stdout.splitlines():
+        for scenario, samples in json.loads(line).items():
+            results.add(scenario, contender, samples)
+
+
+def main() -> None:
+    """Run, show the figures and the bars, and write the docs after a full run."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="small sizes, one round")
+    parser.add_argument("--only", action="append", choices=SCENARIOS, metavar="SCENARIO")
+    parser.add_argument("--contender", action="append", choices=CONTENDERS, metavar="NAME")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--check", action="store_true", help="fail where a bar is not met")
+    asked = parser.parse_args()
+    results = run(
+        asked.only or list(SCENARIOS),
+        asked.contender or list(CONTENDERS),
+        1 if asked.quick else asked.rounds,
+        quick=asked.quick,
+    )
+    print(table(results))
+    missed = 0
+    for bar, value in judged(results):
+        missed += not bar.holds(value)
+        verdict = "PASS" if bar.holds(value) else "FAIL"
+        print(f"{verdict} {bar.rule}: {value:.2f} ({bar.kind} {bar.limit:g})")
+    if not (asked.quick or asked.only or asked.contender):
+        write_docs(results)
+    sys.exit(min(missed, 1) if asked.check else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,514 @@
+"""What is measured, and how: each scenario gives samples of one figure for one contender.
+
+CPU is that of the whole process, its threads included, after a warm-up; what is checked is checked
+after the clock was stopped. Sizes are small where `quick` is on, which shows that all works.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import subprocess
+import sys
+import tracemalloc
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import AsyncExitStack, aclosing
+from dataclasses import dataclass
+from functools import cache, partial
+from time import process_time
+from typing import Any, TypeVar
+
+from benchmarks.answers import Answer, answer
+from benchmarks.contenders import CONTENDERS, QUESTION, Contender
+from benchmarks.installed import brought_along, size_of
+
+Samples = list[float]
+Result = TypeVar("Result")
+OURS = frozenset({"ours", "LangChain floor", "wire floor"})
+
+
+@dataclass(frozen=True)
+class Bench:
+    """One contender in one process.
+
+    Attributes:
+        make: The contender.
+        server: The URL of the server.
+        quick: Whether to do just enough to see that all works.
+    """
+
+    make: type[Contender]
+    server: str
+    quick: bool = False
+
+    def ask(self, kind: str, events: int, *, streamed: bool = True) -> tuple[Contender, Answer]:
+        """Make the contender, and say what it will be answered."""
+        path = f"{kind}{events}"
+        return self.make(self.server, path, streamed=streamed), answer(kind, events)
+
+    def few(self, size: int) -> int:
+        """Shrink a size if this is to be quick."""
+        return max(size // 20, 10) if self.quick else size
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scenario:
+    """A figure.
+
+    Attributes:
+        title: What the figure is.
+        unit: In what it is shown; a key of `UNITS`.
+        measure: Gives samples, in seconds or bytes.
+        way: The method that a contender must have to take part.
+        only: Who takes part, if not all.
+        without: Who does not.
+        rounds: How many rounds are enough, where a figure is steady.
+        peer_rounds: How many are enough for peers, where a figure takes them long.
+        alone: Whether it needs a process of its own, since it measures what happens once.
+    """
+
+    title: str
+    unit: str
+    measure: Callable[[Bench], Samples]
+    way: str = "construct"
+    only: frozenset[str] = frozenset(CONTENDERS)
+    without: frozenset[str] = frozenset({"ours by default"})
+    rounds: int = 1_000
+    peer_rounds: int = 1_000
+    alone: bool = False
+
+    def has(self, contender: str, number: int) -> bool:
+        """Tell whether a contender takes part in the round of this number, counted from 0."""
+        can = contender in self.only - self.without and hasattr(CONTENDERS[contender], self.way)
+        rounds = self.rounds if contender in OURS else min(self.rounds, self.peer_rounds)
+        return can and number < rounds
+
+
+UNITS = {"µs": 1e6, "ms": 1e3, "MB": 1e-6, "kB": 1e-3, "": 1.0}
+"""How the figures are shown, as multiples."""
+
+
+def check(contender: Contender, said: Answer, chunks: list[Any], *, one_each: bool = False) -> None:
+    """Refuse an answer that is not what the server sent, or that was merged to look fast."""
+    parts = [contender.read(chunk) for chunk in chunks]
+    reasoning, text, arguments = ("".join(part[i] for part in parts) for i in range(3))
+    expected = ("" if contender.without_reasoning else said.joined[0], *said.joined[1:])
+    if (reasoning, text, arguments) != expected:
+        msg = f"{type(contender).__name__} did not say what the server sent"
+        raise ValueError(msg)
+    if one_each and contender.chunk_per_event and len(chunks) != said.events:
+        msg = f"{type(contender).__name__} gave {len(chunks)} chunks for {said.events} events"
+        raise ValueError(msg)
+
+
+# --- Streams ---
+
+
+def streamed(bench: Bench, *, way: str, kind: str = "text", events: int, times: int = 5) -> Samples:
+    """CPU per event of one stream after the other."""
+    contender, said = bench.ask(kind, bench.few(events))
+
+    def once() -> float:
+        contender.prepare(said, 1)
+        gc.collect()
+        start = process_time()
+        chunks = list(getattr(contender, way)(QUESTION))
+        spent = process_time() - start
+        check(contender, said, chunks, one_each=way == "stream")
+        return spent / said.events
+
+    return [once() for _ in range(times + 1)][1:]
+
+
+def streamed_at_once(bench: Bench, *, streams: int, events: int = 100, times: int = 2) -> Samples:
+    """CPU per event of many streams of one event loop."""
+    streams = bench.few(streams)
+    contender, said = bench.ask("text", events)
+
+    async def one() -> list[Any]:
+        return [chunk async for chunk in _astream(contender)]
+
+    async def once() -> float:
+        contender.prepare(said, streams)
+        gc.collect()
+        start = process_time()
+        answers = await asyncio.gather(*(one() for _ in range(streams)))
+        spent = process_time() - start
+        for chunks in answers:
+            check(contender, said, chunks, one_each=True)
+        return spent / (streams * said.events)
+
+    async def all_of_them() -> Samples:
+        return [await once() for _ in range(times + 1)][1:]
+
+    return _run(all_of_them())
+
+
+@cache
+def _loop() -> asyncio.AbstractEventLoop:
+    return asyncio.new_event_loop()
+
+
+def _run(work: Coroutine[Any, Any, Result]) -> Result:
+    """Run in the one loop of this process: some peers cannot change it."""
+    return _loop().run_until_complete(work)
+
+
+def _astream(contender: Any) -> AsyncGenerator[Any]:
+    chunks: AsyncGenerator[Any] = contender.astream(QUESTION)
+    return chunks
+
+
+def first_chunk(bench: Bench, *, times: int = 50) -> Samples:
+    """CPU from the call to the first chunk, on a connection that is open."""
+    contender: Any
+    contender, said = bench.ask("text", 20)
+
+    def once() -> float:
+        contender.prepare(said, 1)
+        start = process_time()
+        chunks = iter(contender.stream(QUESTION))
+        first = next(chunks)
+        spent = process_time() - start
+        check(contender, said, [first, *chunks])
+        return spent
+
+    return [once() for _ in range(times + 5)][5:]
+
+
+def discarded(bench: Bench, *, events: int, way: str = "stream_directly") -> Samples:
+    """CPU per event where nobody keeps the chunks."""
+    contender, said = bench.ask("text", bench.few(events))
+    contender.prepare(said, 2)
+
+    def once() -> float:
+        gc.collect()
+        start = process_time()
+        for _ in getattr(contender, way)(QUESTION):
+            pass
+        return (process_time() - start) / said.events
+
+    return [once() for _ in range(2)][1:]
+
+
+# --- Whole answers ---
+
+
+def invoked(bench: Bench, *, events: int = 200, calls: int = 50, times: int = 5) -> Samples:
+    """CPU per call, one after the other."""
+    contender: Any
+    contender, said = bench.ask("text", events, streamed=False)
+    calls = bench.few(calls)
+
+    def once() -> float:
+        contender.prepare(said, calls)
+        gc.collect()
+        start = process_time()
+        messages = [contender.invoke(QUESTION) for _ in range(calls)]
+        spent = process_time() - start
+        for message in messages:
+            check(contender, said, [message])
+        return spent / calls
+
+    return [once() for _ in range(times + 1)][1:]
+
+
+def ainvoked(bench: Bench, *, events: int = 200, calls: int = 50, times: int = 5) -> Samples:
+    """CPU per call, one after the other, asynchronously."""
+    contender: Any
+    contender, said = bench.ask("text", events, streamed=False)
+    calls = bench.few(calls)
+
+    async def once() -> float:
+        contender.prepare(said, calls)
+        gc.collect()
+        start = process_time()
+        messages = [await contender.ainvoke(QUESTION) for _ in range(calls)]
+        spent = process_time() - start
+        for message in messages:
+            check(contender, said, [message])
+        return spent / calls
+
+    async def all_of_them() -> Samples:
+        return [await once() for _ in range(times + 1)][1:]
+
+    return _run(all_of_them())
+
+
+def batched(bench: Bench, *, events: int = 200, calls: int = 1_000) -> Samples:
+    """CPU per call of one batch in threads."""
+    contender: Any
+    contender, said = bench.ask("text", events, streamed=False)
+
+    def once(calls: int) -> float:
+        contender.prepare(said, calls)
+        gc.collect()
+        start = process_time()
+        messages = contender.batch(QUESTION, calls)
+        spent = process_time() - start
+        for message in messages:
+            check(contender, said, [message])
+        return spent / calls
+
+    return [once(calls) for calls in (20, bench.few(calls))][1:]
+
+
+def with_history(bench: Bench, *, messages: int) -> Samples:
+    """CPU of a call with so long a history and a short answer."""
+    contender: Any
+    contender, said = bench.ask("text", 20, streamed=False)
+    pair = [
+        ("user", "And why?"),
+        ("assistant", "Air scatters short waves more than long ones. " * 5),
+    ]
+    system = [("system", "Be brief.")] * (messages % 2 == 0)
+    history = [*system, *pair * ((messages - 1) // 2), *QUESTION]
+
+    def once() -> float:
+        contender.prepare(said, 1)
+        gc.collect()
+        start = process_time()
+        message = contender.invoke(history)
+        spent = process_time() - start
+        check(contender, said, [message])
+        return spent
+
+    return [once() for _ in range(2 if bench.quick or messages > 100 else 10)][1:]
+
+
+# --- Before the first call ---
+
+
+def imported(bench: Bench) -> Samples:
+    """CPU of importing, in processes of their own."""
+    code = (
+        f"import time; s = time.process_time(); {bench.make.imports}; print(time.process_time()-s)"
+    )
+    command = [sys.executable, "-W", "ignore", "-c", code]
+
+    def once() -> float:
+        return float(subprocess.run(command, check=True, capture_output=True).stdout)
+
+    return [once() for _ in range(3)][1:]
+
+
+def constructed(bench: Bench, *, times: int = 20) -> Samples:
+    """CPU of making the object that is asked; whatever it puts off is not in it."""
+    contender, _ = bench.ask("text", 20)
+
+    def once() -> float:
+        gc.collect()
+        start = process_time()
+        contender.construct()
+        return process_time() - start
+
+    return [once() for _ in range(times)]
+
+
+def from_nothing(bench: Bench) -> Samples:
+    """CPU of making the object and getting its first chunk, which is once in a process."""
+    said = answer("text", 20)
+    start = process_time()
+    contender: Any = bench.make(bench.server, "text20")
+    spent = process_time() - start
+    contender.prepare(said, 1)
+    start = process_time()
+    next(iter(contender.stream(QUESTION)))
+    return [spent + process_time() - start]
+
+
+# --- Memory ---
+
+
+def peak_of(bench: Bench, *, way: str, events: int) -> Samples:
+    """Peak of Python's memory above what was there before an answer of so many events."""
+    contender, said = bench.ask("text", bench.few(events))
+
+    def ask() -> Any:
+        if way == "generate_directly":
+            return contender.read(getattr(contender, way)(QUESTION))[1]
+        for _ in getattr(contender, way)(QUESTION):
+            pass
+        return said.joined[1]
+
+    small: Any
+    small, _ = bench.ask("text", 20)
+    for _ in small.stream_directly(QUESTION):
+        pass
+    gc.collect()
+    tracemalloc.start()
+    before, _ = tracemalloc.get_traced_memory()
+    text = ask()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    if text != said.joined[1]:
+        raise ValueError("The text is not what the server sent")
+    return [float(peak - before)]
+
+
+def open_streams(bench: Bench, *, streams: int = 1_000) -> Samples:
+    """Python's memory for each stream that is open and has given its first chunk."""
+    streams = bench.few(streams)
+    contender, _ = bench.ask("held", 10)
+
+    async def hold() -> float:
+        gc.collect()
+        tracemalloc.start()
+        before, _ = tracemalloc.get_traced_memory()
+        async with AsyncExitStack() as stack:
+            held = [_astream(contender) for _ in range(streams)]
+            for stream in held:
+                await stack.enter_async_context(aclosing(stream))
+            await asyncio.gather(*(anext(stream) for stream in held))
+            gc.collect()
+            now, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return (now - before) / streams
+
+    return [_run(hold())]
+
+
+# --- On disk ---
+
+
+def distributions(bench: Bench) -> Samples:
+    """How many distributions come beyond what langchain-core and httpx bring."""
+    return [float(len(brought_along(bench.make.distribution)))]
+
+
+def size_on_disk(bench: Bench) -> Samples:
+    """Bytes of the distribution and of all that it needs."""
+    return [float(size_of(bench.make.distribution))]
+
+
+DEFAULTS = frozenset[str]()
+"""Takes nobody out: `invoke` of ours is measured as it is by default, too."""
+
+SCENARIOS: dict[str, Scenario] = {
+    "stream": Scenario(
+        title="`stream`, CPU per event",
+        unit="µs",
+        way="stream",
+        measure=partial(streamed, way="stream", events=1_000),
+    ),
+    "tools": Scenario(
+        title="`stream` of a tool call, CPU per event",
+        unit="µs",
+        way="stream",
+        measure=partial(streamed, way="stream", kind="tools", events=1_000),
+    ),
+    "v3": Scenario(
+        title="`stream_events` v3, CPU per event",
+        unit="µs",
+        way="stream_events",
+        measure=partial(streamed, way="stream_events", events=500, times=3),
+    ),
+    "async_50": Scenario(
+        title="`astream`, 50 at once, CPU per event",
+        unit="µs",
+        way="astream",
+        measure=partial(streamed_at_once, streams=50),
+    ),
+    "async_500": Scenario(
+        title="`astream`, 500 at once, CPU per event",
+        unit="µs",
+        way="astream",
+        measure=partial(streamed_at_once, streams=500, times=1),
+        peer_rounds=1,
+    ),
+    "invoke": Scenario(
+        title="`invoke`, CPU per call",
+        unit="µs",
+        way="invoke",
+        measure=invoked,
+        without=DEFAULTS,
+    ),
+    "ainvoke": Scenario(
+        title="`ainvoke`, CPU per call",
+        unit="µs",
+        way="ainvoke",
+        measure=ainvoked,
+        without=DEFAULTS,
+    ),
+    "batch": Scenario(
+        title="`batch` of 1,000, CPU per call",
+        unit="µs",
+        way="batch",
+        measure=batched,
+        peer_rounds=2,
+    ),
+    "first_chunk": Scenario(
+        title="CPU to the first chunk, connection open",
+        unit="µs",
+        way="stream",
+        measure=first_chunk,
+    ),
+    "from_nothing": Scenario(
+        title="CPU of making it and to the first chunk, new process",
+        unit="ms",
+        way="stream",
+        measure=from_nothing,
+        alone=True,
+    ),
+    "import": Scenario(title="CPU of importing", unit="ms", measure=imported),
+    "construction": Scenario(title="CPU of making it", unit="µs", measure=constructed),
+    **{
+        f"history_{messages}": Scenario(
+            title=f"`invoke` with {messages:,} messages, CPU per call",
+            unit="ms",
+            way="invoke",
+            measure=partial(with_history, messages=messages),
+            peer_rounds=1,
+        )
+        for messages in (10, 100, 1_000, 5_000)
+    },
+    "long_stream": Scenario(
+        title="`stream` of 100,000 events, CPU per event",
+        unit="µs",
+        way="stream",
+        measure=partial(discarded, events=100_000, way="stream"),
+        rounds=2,
+        only=OURS,
+    ),
+    **{
+        f"long_direct_{events}": Scenario(
+            title=f"`_stream` of {events:,} events, CPU per event",
+            unit="µs",
+            way="stream_directly",
+            measure=partial(discarded, events=events),
+            rounds=2,
+            only=frozenset({"ours"}),
+        )
+        for events in (10_000, 100_000)
+    },
+    **{
+        f"memory_{way}_{events}": Scenario(
+            title=f"`_{way}` of {events:,} events, peak memory",
+            unit="kB",
+            way=f"{way}_directly",
+            measure=partial(peak_of, way=f"{way}_directly", events=events),
+            only=frozenset({"ours"}),
+            rounds=1,
+            alone=True,
+        )
+        for way in ("stream", "generate")
+        for events in (10_000, 100_000)
+    },
+    "open_streams": Scenario(
+        title="Memory of each of 1,000 open streams",
+        unit="kB",
+        way="astream",
+        measure=open_streams,
+        rounds=1,
+        alone=True,
+    ),
+    "distributions": Scenario(
+        title="Distributions beyond those of langchain-core and httpx",
+        unit="",
+        measure=distributions,
+        rounds=1,
+    ),
+    "size_on_disk": Scenario(
+        title="Installed, with all that it needs", unit="MB", measure=size_on_disk, rounds=1
+    ),
+}
