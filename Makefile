@@ -14,7 +14,7 @@ STREAMS ?= 50000
 quoted = '$(subst ','\'',$(value $(1)))'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test tests unit_tests integration_tests lint type format docs pythons audit clean fuzz soak bench
+.PHONY: help demo test tests unit_tests integration_tests lint type format docs pythons audit clean fuzz soak bench bench_instructions
 
 help: ## Show this list
 	@grep -hE '^[a-z_]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -62,6 +62,10 @@ audit: $(VENV)/.dev .venv-audit/.pip-audit ## Look for known vulnerabilities in 
 bench: ## Measure ours, the peers and the floors: make bench BENCH="--quick --only stream"
 	@$(MAKE) --no-print-directory VENV=.venv-bench .venv-bench/.bench
 	@.venv-bench/bin/python -m benchmarks.run $(BENCH)
+
+# It needs valgrind, and no peers.
+bench_instructions: $(VENV)/.dev ## Count the instructions of an event, and fail where they grew
+	@$(BIN)/python -m benchmarks.instructions $(BENCH)
 
 # Where pyenv hides the versions that are not its default, PYENV_VERSION shows them.
 pythons: ## Run the unit tests on each Python that this machine has

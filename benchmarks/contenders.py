@@ -383,11 +383,11 @@ class Core(LangChain):
                 for chunk in streams.pop():
                     yield chunk
 
-        self.model, self._streams, self._messages = Ready(), streams, messages
+        self.model, self.streams, self._messages = Ready(), streams, messages
 
     def prepare(self, answer: Answer, times: int) -> None:
         """Build the chunks anew, since the base class writes into them."""
-        self._streams.extend(_chunks(answer) for _ in range(times))
+        self.streams.extend(_chunks(answer) for _ in range(times))
         self._messages.extend(_message(answer) for _ in range(times))
 
 

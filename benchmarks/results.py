@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from statistics import median
 
 
@@ -24,6 +26,19 @@ class Results:
     def add(self, scenario: str, contender: str, samples: list[float]) -> None:
         """Take the samples of a process."""
         self.figures[scenario][contender].append(min(samples))
+
+    def save(self, path: Path) -> None:
+        """Keep them, so that a run that is broken off is not lost."""
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(self.figures), encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> Results:
+        """Take what was kept."""
+        results = cls()
+        for scenario, by_name in json.loads(path.read_text(encoding="utf-8")).items():
+            results.figures[scenario].update(by_name)
+        return results
 
     def least(self, scenario: str, contender: str) -> float:
         """Give the best round."""

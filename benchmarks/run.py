@@ -12,12 +12,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from benchmarks.bars import judged
 from benchmarks.contenders import CONTENDERS
-from benchmarks.report import table, write_docs
+from benchmarks.report import figures, write_docs
 from benchmarks.results import Results
 from benchmarks.scenarios import SCENARIOS
+
+SAVED = Path(".benchmarks/results.json")
 
 
 @contextmanager
@@ -42,6 +45,7 @@ def run(scenarios: list[str], contenders: list[str], rounds: int, *, quick: bool
                 wanted = [name for name in scenarios if SCENARIOS[name].has(contender, number)]
                 for group in _processes(wanted):
                     _measure(results, server, contender, group, quick=quick)
+            results.save(SAVED)
     return results
 
 
@@ -73,14 +77,18 @@ def main() -> None:
     parser.add_argument("--contender", action="append", choices=CONTENDERS, metavar="NAME")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--check", action="store_true", help="fail where a bar is not met")
+    parser.add_argument("--saved", action="store_true", help="measure nothing, show the last run")
     asked = parser.parse_args()
-    results = run(
-        asked.only or list(SCENARIOS),
-        asked.contender or list(CONTENDERS),
-        1 if asked.quick else asked.rounds,
-        quick=asked.quick,
-    )
-    print(table(results))
+    if asked.saved:
+        results = Results.load(SAVED)
+    else:
+        results = run(
+            asked.only or list(SCENARIOS),
+            asked.contender or list(CONTENDERS),
+            1 if asked.quick else asked.rounds,
+            quick=asked.quick,
+        )
+    print(figures(results))
     missed = 0
     for bar, value in judged(results):
         missed += not bar.holds(value)
