@@ -284,7 +284,7 @@ class Wire(Contender):
     """The floor of reading and parsing: httpx, httpx-sse and JSON alone."""
 
     imports = "import httpx, httpx_sse, json"
-    distribution = "httpx-sse"
+    distribution = "httpx"
 
     def construct(self) -> None:
         """Ask over DashScope's native protocol."""
@@ -300,7 +300,7 @@ class Wire(Contender):
         """Read the events and pick the delta."""
         from httpx_sse import EventSource
 
-        headers, body = self._request(messages, accept="text/event-stream")
+        headers, body = self._request(messages, {"X-DashScope-SSE": "enable"})
         with self._client.stream("POST", self._url, content=body, headers=headers) as response:
             for event in EventSource(response).iter_sse():
                 yield json.loads(event.data)["output"]["choices"][0]["message"]
@@ -309,7 +309,7 @@ class Wire(Contender):
         """Read the events and pick the delta, asynchronously."""
         from httpx_sse import EventSource
 
-        headers, body = self._request(messages, accept="text/event-stream")
+        headers, body = self._request(messages, {"X-DashScope-SSE": "enable"})
         async with self._aclient.stream(
             "POST", self._url, content=body, headers=headers
         ) as response:
@@ -318,13 +318,13 @@ class Wire(Contender):
 
     def invoke(self, messages: Messages) -> Any:
         """Read a body and pick the message."""
-        headers, body = self._request(messages, accept="application/json")
+        headers, body = self._request(messages, {})
         response = self._client.post(self._url, content=body, headers=headers)
         return json.loads(response.content)["output"]["choices"][0]["message"]
 
     async def ainvoke(self, messages: Messages) -> Any:
         """Read a body and pick the message, asynchronously."""
-        headers, body = self._request(messages, accept="application/json")
+        headers, body = self._request(messages, {})
         response = await self._aclient.post(self._url, content=body, headers=headers)
         return json.loads(response.content)["output"]["choices"][0]["message"]
 
@@ -335,11 +335,11 @@ class Wire(Contender):
         with ThreadPoolExecutor() as threads:
             return list(threads.map(self.invoke, [messages] * times))
 
-    def _request(self, messages: Messages, accept: str) -> tuple[dict[str, str], bytes]:
+    def _request(self, messages: Messages, more: dict[str, str]) -> tuple[dict[str, str], bytes]:
         headers = {
             "Authorization": f"Bearer {KEY}",
             "Content-Type": "application/json",
-            "Accept": accept,
+            **more,
         }
         body = {"model": MODEL, "input": {"messages": _wire(messages)}, "parameters": {}}
         return headers, json.dumps(body, ensure_ascii=False).encode()

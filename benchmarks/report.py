@@ -117,11 +117,11 @@ def bars(results: Results) -> str:
     return rows([["bar", "measured", "must be", "met"], *lines])
 
 
-def about() -> str:
+def about(results: Results) -> str:
     """Say on what machine and with what versions it was measured."""
     versions = ", ".join(f"{name} {version(name)}" for name in VERSIONS)
     return (
-        f"Measured on {_processor()}, {os.cpu_count()} cores, {platform.system()}, with a load of "
+        f"Measured in {results.rounds} rounds on {_processor()}, {os.cpu_count()} cores, {platform.system()}, with a load of "
         f"{os.getloadavg()[2]:.1f} at the end of the run; {platform.python_implementation()} "
         f"{platform.python_version()}, {versions}."
     )
@@ -192,7 +192,7 @@ def write_docs(results: Results) -> None:
     """Write `docs/benchmarks.md` and its plot."""
     plot(results, DOCS / "benchmarks.svg")
     page = PAGE.format(
-        about=about(),
+        about=about(results),
         bars=bars(results),
         figures=figures(results),
         split=split(results),

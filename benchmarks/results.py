@@ -58,10 +58,12 @@ class Results:
         Raises:
             KeyError: Something that the value needs was not measured.
         """
-        counts: set[int] = {
-            len(rounds) for by_name in self.figures.values() for rounds in by_name.values()
-        }
-        return median(value(self._of(number)) for number in range(max(counts, default=1)))
+        return median(value(self._of(number)) for number in range(self.rounds))
+
+    @property
+    def rounds(self) -> int:
+        """How many rounds there were."""
+        return max(len(rounds) for names in self.figures.values() for rounds in names.values())
 
     def _of(self, number: int) -> Figure:
         def figure(scenario: str, contender: str = "ours") -> float:

@@ -43,7 +43,7 @@ def run(scenarios: list[str], contenders: list[str], rounds: int, *, quick: bool
             for contender in contenders:
                 print(f"round {number + 1}/{rounds}: {contender}", file=sys.stderr, flush=True)
                 wanted = [name for name in scenarios if SCENARIOS[name].has(contender, number)]
-                for group in _processes(wanted):
+                for group in [wanted] if quick else _processes(wanted):
                     _measure(results, server, contender, group, quick=quick)
             results.save(SAVED)
     return results
@@ -52,13 +52,14 @@ def run(scenarios: list[str], contenders: list[str], rounds: int, *, quick: bool
 def _processes(scenarios: list[str]) -> list[list[str]]:
     """Say what is measured in which process."""
     together = [name for name in scenarios if not SCENARIOS[name].alone]
-    alone = [[name] for name in scenarios if SCENARIOS[name].alone]
-    return [group for group in [together, *alone] if group]
+    return [together, *([name] for name in scenarios if SCENARIOS[name].alone)]
 
 
 def _measure(
     results: Results, server: str, contender: str, scenarios: list[str], *, quick: bool
 ) -> None:
+    if not scenarios:
+        return
     options = [f"--server={server}", *(["--quick"] if quick else [])]
     command = [sys.executable, "-m", "benchmarks.measure", *options, contender, *scenarios]
     done = subprocess.run(command, check=False, capture_output=True, text=True)

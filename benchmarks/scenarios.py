@@ -349,7 +349,8 @@ def peak_of(bench: Bench, *, way: str, events: int) -> Samples:
 def open_streams(bench: Bench, *, streams: int = 1_000) -> Samples:
     """Python's memory for each stream that is open and has given its first chunk."""
     streams = bench.few(streams)
-    contender, _ = bench.ask("held", 10)
+    contender, said = bench.ask("held", 10)
+    contender.prepare(said, streams)
 
     async def hold() -> float:
         gc.collect()

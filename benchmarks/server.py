@@ -17,7 +17,7 @@ from benchmarks.answers import answer, native_body, native_events, openai_body, 
 
 _PATH = re.compile(rb"POST /([a-z]+)(\d+)/")
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
-_NATIVE_STREAM = re.compile(rb"\r\naccept: *text/event-stream", re.IGNORECASE)
+_NATIVE_STREAM = re.compile(rb"\r\nx-dashscope-sse: *enable", re.IGNORECASE)
 _OPENAI_STREAM = re.compile(rb'"stream": *true')
 
 
