@@ -120,10 +120,11 @@ def bars(results: Results) -> str:
 def about(results: Results) -> str:
     """Say on what machine and with what versions it was measured."""
     versions = ", ".join(f"{name} {version(name)}" for name in VERSIONS)
+    python = f"{platform.python_implementation()} {platform.python_version()}"
     return (
-        f"Measured in {results.rounds} rounds on {_processor()}, {os.cpu_count()} cores, {platform.system()}, with a load of "
-        f"{os.getloadavg()[2]:.1f} at the end of the run; {platform.python_implementation()} "
-        f"{platform.python_version()}, {versions}."
+        f"Rounds: {results.rounds}. Machine: {_processor()}, {os.cpu_count()} cores, "
+        f"{platform.system()}, with a load of {os.getloadavg()[2]:.1f} at the end. "
+        f"Versions: {python}, {versions}."
     )
 
 
