@@ -45,7 +45,7 @@ def run(scenarios: list[str], contenders: list[str], rounds: int, *, quick: bool
                 wanted = [name for name in scenarios if SCENARIOS[name].has(contender, number)]
                 for group in [wanted] if quick else _processes(wanted):
                     _measure(results, server, contender, group, quick=quick)
-            results.save(SAVED)
+                results.save(SAVED)
     return results
 
 
