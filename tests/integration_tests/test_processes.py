@@ -189,18 +189,6 @@ def test_a_child_leaves_the_connections_of_its_parent_alone(
 
 @needs_fork
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
-def test_a_fork_while_threads_make_their_first_call_does_not_hang_the_child(
-    model: ChatDashScopeDeepSeek,
-) -> None:
-    with ThreadPoolExecutor(4) as pool:
-        asked = [pool.submit(answers, model, f"thread {n}") for n in range(4)]
-        results = [in_a_process(multiprocessing.get_context("fork"), model, n) for n in range(3)]
-        assert all(future.result() for future in asked)
-        assert [result() for result in results] == [True] * 3
-
-
-@needs_fork
-@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_a_client_handed_in_that_was_used_is_refused_after_a_fork(
     dashscope_emulator: DashScopeEmulator,
 ) -> None:
