@@ -12,7 +12,7 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
 from contextlib import aclosing, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -20,11 +20,11 @@ from typing import Protocol, TypeVar
 
 import anyio
 import httpx
-from httpx_sse import EventSource
 from typing_extensions import Self
 
 from langchain_dashscope_deepseek._request import PATH, PreparedRequest
 from langchain_dashscope_deepseek._retry import Attempts, RetryPolicy
+from langchain_dashscope_deepseek._sse import EventReader
 from langchain_dashscope_deepseek._version import __version__
 from langchain_dashscope_deepseek._wire import Reply, ReplyReader
 from langchain_dashscope_deepseek.errors import (
@@ -152,20 +152,19 @@ class Client:
             sent = self._endpoint.build(self._http, request)
             response = self._http.send(sent, stream=True, follow_redirects=False)
             with closing(response):
-                reader = exchange.read(response)
-                if exchange.has_events:
-                    watched: httpx.Response = _Watched(response, reader)
-                else:
-                    for piece in response.iter_bytes():
-                        reader.watch(piece)
-                    whole = reader.body()
-                    if isinstance(whole, Reply):
-                        yield whole
-                        return
-                    watched = _events_of(whole)
-                for event in EventSource(watched).iter_sse():
-                    yield from reader.event(event.event, event.data)
-                yield from reader.end()
+                body = exchange.begin(response)
+                pieces = response.iter_bytes()
+                for piece in pieces:
+                    yield from body.replies(piece)
+                    if body.finished:
+                        break
+                if body.finished and body.is_reused_once_read:
+                    rest: list[Reply] = []
+                    with suppress(httpx.TransportError), _shut_after(LONGEST_END_SECONDS, response):
+                        for piece in pieces:
+                            rest += body.replies(piece)
+                    yield from rest
+                yield from body.end()
 
 
 class AsyncClient:
@@ -204,22 +203,22 @@ class AsyncClient:
             sent = self._endpoint.build(self._http, request)
             response = await self._http.send(sent, stream=True, follow_redirects=False)
             async with aclosing(response):
-                reader = exchange.read(response)
-                if exchange.has_events:
-                    watched: httpx.Response = _Watched(response, reader)
-                else:
-                    async for piece in response.aiter_bytes():
-                        reader.watch(piece)
-                    whole = reader.body()
-                    if isinstance(whole, Reply):
-                        yield whole
-                        return
-                    watched = _events_of(whole)
-                async with aclosing(EventSource(watched).aiter_sse()) as events:
-                    async for event in events:
-                        for reply in reader.event(event.event, event.data):
-                            yield reply
-                for reply in reader.end():
+                body = exchange.begin(response)
+                pieces = response.aiter_bytes()
+                async for piece in pieces:
+                    for reply in body.replies(piece):
+                        yield reply
+                    if body.finished:
+                        break
+                if body.finished and body.is_reused_once_read:
+                    rest: list[Reply] = []
+                    # Not asyncio.wait_for: before Python 3.12 it may swallow a cancelling.
+                    with suppress(httpx.TransportError), anyio.move_on_after(LONGEST_END_SECONDS):
+                        async for piece in pieces:
+                            rest += body.replies(piece)
+                    for reply in rest:
+                        yield reply
+                for reply in body.end():
                     yield reply
 
 
@@ -337,21 +336,18 @@ class _Exchange:
         self._max_answer_size = max_answer_size
         self._reader: ReplyReader | None = None
         self._request_id: str | None = None
-        self.has_events = False
 
-    def read(self, response: httpx.Response) -> ReplyReader:
-        """Decide by status and content type how the answer is to be read."""
+    def begin(self, response: httpx.Response) -> _Body:
+        """Take the head of the answer."""
         self._request_id = response.headers.get("x-request-id")
         if response.is_redirect:
             msg = f"The server redirects to {response.headers.get('location', '')!r}: set base_url"
             raise DashScopeInvalidRequestError(
                 msg, status_code=response.status_code, request_id=self._request_id
             )
-        content_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-        self.has_events = response.is_success and content_type == "text/event-stream"
         size = self._max_answer_size
         self._reader = ReplyReader(response.status_code, response.headers, size)
-        return self._reader
+        return _Body(response, self._reader)
 
     def __enter__(self) -> Self:
         return self
@@ -392,6 +388,44 @@ class _Exchange:
         return DashScopeConnectionError(f"No connection to the service ({name}: {error})")
 
 
+class _Body:
+    """The body of an answer, by status and content type a stream of events or one piece.
+
+    Attributes:
+        is_reused_once_read: Whether the end of the body is worth a wait; HTTP/2 ends a stream
+            without its connection.
+    """
+
+    def __init__(self, response: httpx.Response, reader: ReplyReader) -> None:
+        content_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        self._has_events = response.is_success and content_type == "text/event-stream"
+        self._events = EventReader()
+        self._reader = reader
+        self.is_reused_once_read = response.http_version != "HTTP/2"
+
+    @property
+    def finished(self) -> bool:
+        return self._reader.finished
+
+    def replies(self, piece: bytes) -> Iterator[Reply]:
+        self._reader.watch(piece)
+        if self._has_events:
+            for event in self._events.feed(piece):
+                yield from self._reader.event(event.name, event.data)
+
+    def end(self) -> Iterator[Reply]:
+        if not self._has_events:
+            whole = self._reader.body()
+            if isinstance(whole, Reply):
+                yield whole
+                return
+            self._has_events = True
+            yield from self.replies(whole)
+        for event in self._events.end():
+            yield from self._reader.event(event.name, event.data)
+        yield from self._reader.end()
+
+
 _FOREIGN: tuple[tuple[type[Exception], type[DashScopeError], str], ...] = (
     (httpx.ConnectTimeout, DashScopeTimeoutError, "Connecting took too long"),
     (httpx.ReadTimeout, DashScopeTimeoutError, "The next byte of the answer took too long"),
@@ -410,61 +444,6 @@ _FOREIGN: tuple[tuple[type[Exception], type[DashScopeError], str], ...] = (
 """Errors of httpx that always mean the same; any other is a connection that failed or broke."""
 
 _MEANT = (DashScopeError, httpx.HTTPError, httpx.InvalidURL, UnicodeError)
-
-# Some gateways put a mark of the byte order before it all, which "utf-8-sig" takes away.
-_EVENT_STREAM = {"content-type": "text/event-stream; charset=utf-8-sig"}
-
-
-def _events_of(content: bytes) -> httpx.Response:
-    """Read events out of a body that did not call itself an event stream."""
-    return httpx.Response(200, headers=_EVENT_STREAM, content=content + b"\n\n")
-
-
-class _Watched(httpx.Response):
-    """What httpx-sse reads: the bytes of a response, watched, and a blank line.
-
-    Older gateways send no blank line after the last event, and httpx-sse would lose it.
-    """
-
-    def __init__(self, response: httpx.Response, reader: ReplyReader) -> None:
-        super().__init__(200, headers=_EVENT_STREAM, stream=response.stream)
-        self._real = response
-        self._reader = reader
-
-    def iter_bytes(self, chunk_size: int | None = None) -> Iterator[bytes]:
-        pieces = self._real.iter_bytes(chunk_size)
-        for piece in pieces:
-            yield self._reader.watch(piece)
-            if self._reader.finished:
-                break
-        rest: list[bytes] = []
-        if _is_reused_once_read(self._real):
-            with suppress(httpx.TransportError), _shut_after(LONGEST_END_SECONDS, self._real):
-                for piece in pieces:
-                    rest.append(self._reader.watch(piece))  # noqa: PERF401 - kept if it breaks
-        yield from rest
-        yield b"\n\n"
-
-    async def aiter_bytes(self, chunk_size: int | None = None) -> AsyncIterator[bytes]:
-        pieces = self._real.aiter_bytes(chunk_size)
-        async for piece in pieces:
-            yield self._reader.watch(piece)
-            if self._reader.finished:
-                break
-        rest: list[bytes] = []
-        if _is_reused_once_read(self._real):
-            # Not asyncio.wait_for, which may swallow the cancelling of the task before Python 3.12.
-            with suppress(httpx.TransportError), anyio.move_on_after(LONGEST_END_SECONDS):
-                async for piece in pieces:
-                    rest.append(self._reader.watch(piece))  # noqa: PERF401 - kept if it breaks
-        for piece in rest:
-            yield piece
-        yield b"\n\n"
-
-
-def _is_reused_once_read(response: httpx.Response) -> bool:
-    """Tell whether a connection is worth the wait; HTTP/2 ends a stream without its connection."""
-    return response.http_version != "HTTP/2"
 
 
 @contextmanager

@@ -89,8 +89,8 @@ class ReplyReader:
         self._has_events = False
         self.finished = False
 
-    def watch(self, piece: bytes) -> bytes:
-        """Look at raw bytes on their way to the events, and give them back.
+    def watch(self, piece: bytes) -> None:
+        """Look at raw bytes on their way to the events.
 
         Kept is everything until an event was read, since it may be no event stream after all, and
         then the end, where the status of an error stands in a comment that is lost later.
@@ -106,7 +106,6 @@ class ReplyReader:
         self._raw += piece
         if self._has_events:
             del self._raw[:-_STATUS_WITHIN]
-        return piece
 
     def event(self, name: str, data: str) -> Iterator[Reply]:
         """Read one server-sent event.

@@ -25,6 +25,7 @@ FLOORS = {
     "_messages": 2,
     "_request": 2,
     "_retry": 1,
+    "_sse": 1,
     "_citations": 1,
     "_tokens": 1,
     "_tools": 1,
@@ -44,11 +45,12 @@ WITHOUT_LANGCHAIN = {
     "_client",
     "_request",
     "_retry",
+    "_sse",
     "_wire",
     "_regions",
     "capabilities",
 }
-WITH_HTTPX = {"_client", "chat_models"}
+WITH_HTTPX = {"_client", "_sse", "chat_models"}
 
 
 def modules() -> dict[str, Path]:
