@@ -7,7 +7,6 @@ at its blank lines, and what has not the service's own form is given to httpx-ss
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import httpx
@@ -36,8 +35,8 @@ class EventReader:
         self._rest = bytearray()
         self._carriage_return = b""
 
-    def feed(self, piece: bytes) -> Iterator[Event]:
-        """Take a piece and yield the events that it ends."""
+    def feed(self, piece: bytes) -> list[Event]:
+        """Take a piece and give the events that it ends."""
         if b"\r" in piece or self._carriage_return:
             piece = self._with_plain_line_ends(piece)
         if self._rest or not piece.endswith(b"\n\n"):
@@ -45,16 +44,14 @@ class EventReader:
             self._rest += piece
             end = self._rest.rfind(b"\n\n", searched)
             if end < 0:
-                return
+                return []
             piece = bytes(self._rest[: end + 2])
             del self._rest[: end + 2]
-        for block in piece.split(b"\n\n"):
-            if block:
-                yield from _events_of(block)
+        return [event for block in piece.split(b"\n\n") if block for event in _events_of(block)]
 
-    def end(self) -> Iterator[Event]:
-        """Yield an event that no blank line ends: older gateways send none after the last one."""
-        yield from self.feed(b"\n\n\n" if self._carriage_return else b"\n\n")
+    def end(self) -> list[Event]:
+        """Give an event that no blank line ends: older gateways send none after the last one."""
+        return self.feed(b"\n\n\n" if self._carriage_return else b"\n\n")
 
     def _with_plain_line_ends(self, piece: bytes) -> bytes:
         """Replace the other line ends that an event may have; the last may go on in the next."""
@@ -64,12 +61,10 @@ class EventReader:
         return piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 
-def _events_of(block: bytes) -> Iterator[Event]:
+def _events_of(block: bytes) -> list[Event]:
     usual = _USUAL.fullmatch(block)
     if usual:
         name, data = usual[1] or b"message", usual[2]
-        yield Event(name.decode("utf-8", "replace"), data.decode("utf-8", "replace"))
-        return
+        return [Event(name.decode("utf-8", "replace"), data.decode("utf-8", "replace"))]
     response = httpx.Response(200, headers=_HEADERS, content=block + b"\n\n")
-    for event in EventSource(response).iter_sse():
-        yield Event(event.event, event.data)
+    return [Event(event.event, event.data) for event in EventSource(response).iter_sse()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from typing import Any
 
@@ -192,6 +193,35 @@ async def test_a_byte_order_mark_before_it_all_does_not_matter(
 ) -> None:
     service.answer(b"\xef\xbb\xbf" + transcript("plain_text").split(b"\n", 1)[1], size=1)
     assert same(await ask_stream(service.model(), "hi")) == PLAIN
+
+
+@pytest.mark.parametrize("size", [5, None])
+async def test_a_compressed_answer_is_read(
+    size: int | None, ask_stream: Ask, service: Scripted
+) -> None:
+    headers = {**EVENTS, "content-encoding": "gzip"}
+    service.answer(gzip.compress(transcript("thinking_then_text")), headers=headers, size=size)
+    assert same(await ask_stream(service.model(), "hi")) == THOUGHT
+
+
+async def test_an_answer_that_a_hook_has_read_is_not_lost(
+    ask_stream: Ask, service: Scripted
+) -> None:
+    """People log answers by a hook of the client that they hand in."""
+
+    async def aread(response: httpx.Response) -> None:
+        await response.aread()
+
+    service.answer(transcript("thinking_then_text"))
+    clients: dict[str, Any] = {
+        "http_client": httpx.Client(
+            transport=service, event_hooks={"response": [httpx.Response.read]}
+        ),
+        "http_async_client": httpx.AsyncClient(
+            transport=service, event_hooks={"response": [aread]}
+        ),
+    }
+    assert same(await ask_stream(service.model(**clients), "hi")) == THOUGHT
 
 
 # --- How large an answer may be ---
