@@ -43,9 +43,10 @@ from langchain_dashscope_deepseek._call import (
     check_limits,
     check_timeout,
 )
-from langchain_dashscope_deepseek._client import AsyncClient, Client, ClientPool
+from langchain_dashscope_deepseek._client import AsyncClient, Client
 from langchain_dashscope_deepseek._events import Events
 from langchain_dashscope_deepseek._messages import PROVIDER, countable_text
+from langchain_dashscope_deepseek._pool import ClientPool
 from langchain_dashscope_deepseek._regions import (
     base_url_of,
     check_base_url,

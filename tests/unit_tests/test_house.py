@@ -24,6 +24,7 @@ FLOORS = {
     "_structured": 3,
     "_messages": 2,
     "_request": 2,
+    "_pool": 1,
     "_retry": 1,
     "_sse": 1,
     "_citations": 1,
@@ -44,13 +45,14 @@ WITHOUT_LANGCHAIN = {
     "_tokens",
     "_client",
     "_request",
+    "_pool",
     "_retry",
     "_sse",
     "_wire",
     "_regions",
     "capabilities",
 }
-WITH_HTTPX = {"_client", "_sse", "chat_models"}
+WITH_HTTPX = {"_client", "_pool", "_sse", "chat_models"}
 
 
 def modules() -> dict[str, Path]:
