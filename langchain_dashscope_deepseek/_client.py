@@ -360,7 +360,8 @@ def _shut_after(seconds: float, response: httpx.Response) -> Iterator[None]:
 
     timer = threading.Timer(seconds, shut)
     timer.daemon = True
-    timer.start()
+    with suppress(RuntimeError):  # no thread to be had is no reason to lose an answer
+        timer.start()
     try:
         yield
     finally:

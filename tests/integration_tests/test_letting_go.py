@@ -325,3 +325,18 @@ async def test_a_client_handed_in_is_never_closed_by_us(
             assert not async_client.is_closed
             assert "next" in copied.invoke("next").text
             assert "next" in (await copied.ainvoke("next")).text
+
+
+def test_an_answer_is_not_lost_where_no_thread_can_be_started(
+    dashscope_emulator: DashScopeEmulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The end of its body is waited for with one; some machines and moments allow none."""
+
+    def refuse(_: threading.Timer) -> None:
+        msg = "can't start new thread"
+        raise RuntimeError(msg)
+
+    monkeypatch.setattr(threading.Timer, "start", refuse)
+    dashscope_emulator.reply("All of it.")
+    with ChatDashScopeDeepSeek(model="deepseek-v4-pro") as model:
+        assert "".join(chunk.text for chunk in model.stream("hi")) == "All of it."
