@@ -206,7 +206,7 @@ class Stage:
 
     def impatient(self) -> None:
         """Let the model wait no longer than it must to be sure of a silence."""
-        self.settings["timeout"] = httpx.Timeout(10, read=0.5)
+        self.settings["timeout"] = httpx.Timeout(10, read=1)
 
     @property
     def seen(self) -> int | None:
