@@ -14,7 +14,7 @@ STREAMS ?= 50000
 quoted = '$(subst ','\'',$(value $(1)))'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test tests unit_tests integration_tests lint type format docs pythons audit clean fuzz soak bench bench_instructions
+.PHONY: help demo test tests unit_tests integration_tests lint type format docs pythons audit clean fuzz mutate soak bench bench_instructions
 
 help: ## Show this list
 	@grep -hE '^[a-z_]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -35,6 +35,10 @@ integration_tests: $(VENV)/.test .venv-mitmproxy/.proxy ## Run the integration t
 fuzz: $(VENV)/.fuzz ## Look for bytes that break the reading of answers: make fuzz SECONDS=600
 	$(BIN)/python -m tests.fuzz -max_total_time=$(SECONDS) -max_len=4096 -timeout=30
 	HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest tests/unit_tests/test_properties.py -n 2
+
+mutate: $(VENV)/.mutation ## Look for changes of the code that no test notices; takes an hour
+	$(BIN)/mutmut run --max-children 2
+	$(BIN)/mutmut results
 
 soak: $(VENV)/.test ## Ask for many streams at a time: make soak STREAMS=50000
 	$(BIN)/python -m tests.soak --streams $(STREAMS)
@@ -77,7 +81,7 @@ pythons: ## Run the unit tests on each Python that this machine has
 	done
 
 clean: ## Remove what these commands made
-	rm -rf .venv .venv-* .fuzz .hypothesis .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-* mutants .fuzz .hypothesis .mypy_cache .ruff_cache .pytest_cache
 
 # What is installed, as stamps: made anew when pyproject.toml changes.
 
@@ -113,6 +117,10 @@ $(VENV)/.fuzz: $(VENV)/.test pyproject.toml
 
 $(VENV)/.bench: $(VENV)/.package pyproject.toml
 	@$(BIN)/python -m pip install --quiet --group bench
+	@touch $@
+
+$(VENV)/.mutation: $(VENV)/.test pyproject.toml
+	@$(BIN)/python -m pip install --quiet --group mutation
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.test pyproject.toml

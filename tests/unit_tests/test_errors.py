@@ -348,10 +348,89 @@ def test_an_error_survives_pickling_without_the_answer(error: type[DashScopeErro
 def test_a_key_in_a_message_is_blotted_out() -> None:
     error = error_from_service("Incorrect API key provided: sk-0123456789abcdef.", status_code=401)
     assert "0123456789abcdef" not in f"{error} {error!r} {error.args}"
+    assert str(error).startswith("DashScope: Incorrect API key provided: sk-***. [HTTP 401]")
 
 
 def test_a_long_message_is_shortened() -> None:
-    assert len(str(error_from_service("x" * 100_000, status_code=500))) < 1000
+    error = error_from_service("x" * 100_000, status_code=500)
+    assert str(error).startswith(f"DashScope: {'x' * 500}. [HTTP 500] ")
+
+
+@pytest.mark.parametrize(
+    ("message", "facts", "text"),
+    [
+        ("It broke", {}, "It broke. Do this."),
+        ("It broke. \n", {}, "It broke. Do this."),
+        *((f"It broke{end}", {}, f"It broke{end} Do this.") for end in ".!?。！？"),
+        ("It broke", {"code": "C"}, "It broke. [code C] Do this."),
+        ("It broke", {"status_code": 500}, "It broke. [HTTP 500] Do this."),
+        ("It broke", {"request_id": "r"}, "It broke. [request_id r] Do this."),
+        (
+            "It broke",
+            {"code": "C", "status_code": 500, "request_id": "r", "retry_after": 2},
+            "It broke. [code C, HTTP 500, request_id r] Do this.",
+        ),
+    ],
+)
+def test_a_text_says_what_happened_where_and_what_to_do(
+    message: str, facts: dict[str, Any], text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(DashScopeError, "hint", "Do this.")
+    assert str(DashScopeError(message, **facts)) == text
+
+
+def test_an_error_without_a_hint_ends_with_what_happened() -> None:
+    assert str(DashScopeInputError("No", request_id="r")) == "No. [request_id r]"
+
+
+def test_advice_is_appended_to_the_text_and_to_nothing_else() -> None:
+    error = DashScopeInputError(" No")
+    error.args = (*error.args, "more")
+    error.add_advice("Do that. ")
+    assert error.args == (" No. Do that.", "more")
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        *((0, DashScopeServerError), (1, DashScopeServerError), (399, DashScopeServerError)),
+        *((400, DashScopeInvalidRequestError), (499, DashScopeInvalidRequestError)),
+        *((500, DashScopeServerError), (409, DashScopeServerError)),
+    ],
+)
+def test_the_hundred_of_a_status_decides_where_nothing_else_does(
+    status: int, error: type[DashScopeError]
+) -> None:
+    said = error_from_service("", status_code=status)
+    assert type(said) is error
+    assert str(said).startswith("DashScope gave no message.")
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "error"),
+    [
+        (None, None, DashScopeContextOverflowError),
+        ("Brand.New", None, DashScopeContextOverflowError),
+        ("Brand.New", 400, DashScopeContextOverflowError),
+        ("InternalError.Algo.More", 500, DashScopeContextOverflowError),
+        ("Throttling", None, DashScopeRateLimitError),
+        (None, 401, DashScopeAuthenticationError),
+    ],
+)
+def test_a_text_narrows_what_its_code_leaves_open_and_overrules_none(
+    code: str | None, status: int | None, error: type[DashScopeError]
+) -> None:
+    said = error_from_service("maximum context length", code=code, status_code=status)
+    assert type(said) is error
+
+
+@pytest.mark.parametrize(
+    ("header", "retryable"),
+    [(" TRUE ", True), ("False", False), ("", True), ("no", True), (None, True)],
+)
+def test_only_true_and_false_decide_on_a_retry(header: str | None, *, retryable: bool) -> None:
+    headers = {} if header is None else {"x-should-retry": header}
+    assert error_from_service("x", status_code=500, headers=headers).is_retryable is retryable
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from langchain_core.messages import (
 )
 
 from langchain_dashscope_deepseek import DashScopeInputError, DashScopeUnsupportedError
+from langchain_dashscope_deepseek._messages import countable_text, reasoning_of
 from tests.unit_tests.conftest import Ask, Scripted, answer_of
 
 USER = {"role": "user", "content": "hi"}
@@ -463,3 +465,197 @@ async def test_an_invalid_call_does_not_come_back_from_a_block(ask: Ask, service
     message = AIMessage([{"type": "text", "text": "Hm."}, block], invalid_tool_calls=[INVALID])
     wire = await sent(ask, service, [HumanMessage("hi"), message, HumanMessage("hi")])
     assert wire[1] == {"role": "assistant", "content": "Hm."}
+
+
+# --- What is said ---
+
+HI = HumanMessage("hi")
+ORPHAN = (
+    "Message {} is a tool message for the call 'call_1', which the AI message before it did not "
+    "make, or which is answered already: keep the AI message with that call right before it, or "
+    "drop this one."
+)
+NOT_READ = (
+    "Message 1 holds a block of type {!r}, and DeepSeek on DashScope reads text only: put what "
+    "matters into words, or ask a model with such inputs."
+)
+NAMELESS = (
+    "Message 1 calls the tool {!r} with the id {!r}: each call of a message needs a name and an id "
+    "of its own."
+)
+ENDS = (
+    "The conversation ends with {}, and the service answers human and tool messages only: end it "
+    "with one of those."
+)
+
+
+@pytest.mark.parametrize(
+    ("messages", "text"),
+    [
+        ([], "There are no messages: send at least one human message."),
+        (
+            [HI, HumanMessage("")],
+            "Message 1 is an empty human message, which the service refuses: fill or drop it.",
+        ),
+        ([HI, AIMessage("hello")], ENDS.format("an AI message")),
+        ([HI, SystemMessage("now")], ENDS.format("a system message")),
+        (
+            [HI, ChatMessage(content="now", role="system")],
+            ENDS.format("a message of type 'chat'"),
+        ),
+        (
+            [HI, ChatMessage(content="hi", role="narrator")],
+            (
+                "Message 1 has the role 'narrator'. Roles: system, developer, user, human, "
+                "assistant, ai."
+            ),
+        ),
+        (
+            [HI, FunctionMessage(content="hi", name="f")],
+            (
+                "Message 1 is a FunctionMessage, which the service has no role for: use system, "
+                "human, AI, tool or chat messages."
+            ),
+        ),
+        ([HI, RESULT], ORPHAN.format(1)),
+        ([HI, AIMessage("", tool_calls=[CALL]), RESULT, RESULT], ORPHAN.format(3)),
+        (
+            [HI, AIMessage("", tool_calls=[CALL]), HI],
+            (
+                "Message 1 calls the tool 'get_weather' (id 'call_1'), and no tool message answers "
+                "it before message 2: add one with tool_call_id='call_1', or drop the call."
+            ),
+        ),
+        (
+            [HI, AIMessage("", tool_calls=[CALL, OTHER_CALL]), RESULT],
+            (
+                "Message 1 calls the tool 'get_time' (id 'call_2'), and no tool message answers "
+                "it before message 3: add one with tool_call_id='call_2', or drop the call."
+            ),
+        ),
+        (
+            [HI, AIMessage("", tool_calls=[{**CALL, "id": None}])],
+            NAMELESS.format("get_weather", ""),
+        ),
+        ([HI, AIMessage("", tool_calls=[{**CALL, "name": ""}])], NAMELESS.format("", "call_1")),
+        (
+            [HI, AIMessage("", tool_calls=[{**CALL, "args": {"a": float("nan")}}])],
+            (
+                "The arguments of the call 'call_1' of 'get_weather' hold what JSON cannot carry: "
+                "use strings, finite numbers, booleans, None, lists and dicts."
+            ),
+        ),
+        ([HI, HumanMessage([{"type": "image"}])], NOT_READ.format("image")),
+        ([HI, HumanMessage([{"fileData": "x"}])], NOT_READ.format("fileData")),
+        ([HI, SystemMessage([{"type": "image"}])], NOT_READ.format("image")),
+        ([HI, AIMessage([{"type": "image"}])], NOT_READ.format("image")),
+        (
+            [HI, HumanMessage([{"type": "tool_result", "content": [{"type": "image"}]}])],
+            NOT_READ.format("image"),
+        ),
+        (
+            [HI, HumanMessage([{"type": "riddle"}])],
+            (
+                "Message 1 holds a block of type 'riddle', which has no text to send: use blocks "
+                'of type "text".'
+            ),
+        ),
+    ],
+)
+def test_a_refusal_says_which_message_and_what_to_do(
+    messages: list[BaseMessage], text: str, service: Scripted
+) -> None:
+    with pytest.raises(DashScopeInputError) as caught:
+        service.model().invoke(messages)
+    assert str(caught.value) == text
+    assert service.requests == []
+
+
+# --- Blocks ---
+
+
+@pytest.mark.parametrize(
+    ("block", "text"),
+    [
+        *((HumanMessage(["a", {"type": kind, "text": "b"}]), "a\nb") for kind in ("text", "x")),
+        (HumanMessage(["a", {"type": "refusal", "refusal": "no"}]), "a\nno"),
+        (HumanMessage(["a", {"type": "text", "text": 7}]), "a"),
+        (HumanMessage(["a", {"type": "document", "source": {"type": "text"}}]), "a"),
+        (HumanMessage(["a", {"source": {"type": "text", "data": 7}}]), "a\n7"),
+        (
+            HumanMessage(
+                [{"type": "tool_result", "content": [{"type": "text", "text": "a"}, "b"]}]
+            ),
+            "a\nb",
+        ),
+    ],
+)
+def test_a_block_gives_its_text(block: HumanMessage, text: str, service: Scripted) -> None:
+    service.answer(answer_of())
+    service.model().invoke([block])
+    assert service.sent["input"]["messages"] == [{"role": "user", "content": text}]
+
+
+def test_a_tool_may_answer_with_what_json_cannot_carry(service: Scripted) -> None:
+    service.answer(answer_of())
+    day = ToolMessage([{"day": date(2026, 1, 2), "ort": "杭州"}], tool_call_id="call_1")
+    service.model().invoke([HI, AIMessage("", tool_calls=[CALL]), day])
+    assert (
+        service.sent["input"]["messages"][-1]["content"] == '{"day": "2026-01-02", "ort": "杭州"}'
+    )
+
+
+@pytest.mark.parametrize(
+    ("block", "arguments"),
+    [
+        ({"type": "tool_call", "id": "call_1", "name": "f", "args": {"a": 1}}, '{"a": 1}'),
+        ({"type": "function_call", "id": "call_1", "name": "f", "arguments": ""}, "{}"),
+        ({"type": "tool_use", "id": "call_1", "name": "f", "input": {}}, "{}"),
+        ({"type": "function_call", "id": "call_1", "name": "f", "arguments": "{"}, None),
+        ({"type": "function_call", "id": "call_1", "name": "f", "arguments": "[]"}, None),
+        ({"type": "riddle", "id": "call_1", "name": "f", "args": {}}, None),
+    ],
+)
+def test_a_call_is_read_out_of_a_block(
+    block: dict[str, Any], arguments: str | None, service: Scripted
+) -> None:
+    message = ChatMessage(content=["Hm.", block], role="assistant")
+    called = arguments is not None
+    service.answer(answer_of())
+    service.model(enable_thinking=False).invoke([HI, message, RESULT if called else HI])
+    sent = service.sent["input"]["messages"][1]
+    calls = [
+        (c["function"]["name"], c["function"]["arguments"]) for c in sent.get("tool_calls", ())
+    ]
+    assert calls == ([("f", arguments)] if called else [])
+
+
+def test_reasoning_in_blocks_is_joined() -> None:
+    blocks = [{"type": "reasoning", "reasoning": part} for part in ("a", "b", None)]
+    assert reasoning_of(AIMessage([*blocks, {"type": "text", "reasoning": "c"}, "d"])) == "ab"
+    assert reasoning_of(AIMessage("c", additional_kwargs={"reasoning_content": ["d"]})) == ""
+
+
+@pytest.mark.parametrize(
+    ("message", "text"),
+    [
+        (HI, "hi"),
+        (HumanMessage(["a", {"type": "text", "text": "b"}, {"type": "image"}]), "a\nb"),
+        (HumanMessage([{"type": "riddle"}]), '{"type": "riddle"}'),
+        (AIMessage(["a", {"type": "riddle"}]), "a"),
+        (AIMessage("a", additional_kwargs={"reasoning_content": "hm"}), "a"),
+        (
+            AIMessage("a", tool_calls=[CALL], additional_kwargs={"reasoning_content": "hm"}),
+            'a\nget_weather{"city": "杭州"}\nhm',
+        ),
+        (
+            AIMessage("", tool_calls=[{**CALL, "args": {"day": date(2026, 1, 2)}}]),
+            'get_weather{"day": "2026-01-02"}',
+        ),
+        (AIMessage("", invalid_tool_calls=[INVALID]), f"get_weather{json.dumps(INVALID['args'])}"),
+        (ToolMessage([{"a": 1}], tool_call_id="1"), '{"a": 1}'),
+        (HumanMessage("a\ud800"), "a?"),
+    ],
+)
+def test_what_the_model_reads_is_counted(message: BaseMessage, text: str) -> None:
+    assert countable_text(message) == text

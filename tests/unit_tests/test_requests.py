@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from datetime import date
 from typing import Any
 
 import pytest
@@ -10,10 +11,12 @@ import pytest
 from langchain_dashscope_deepseek import (
     ChatDashScopeDeepSeek,
     DashScopeInputError,
+    DashScopeNotFoundError,
     DashScopeUnsupportedError,
     DashScopeWarning,
     ModelCapabilities,
 )
+from langchain_dashscope_deepseek._request import PARAMETERS
 from tests.unit_tests.conftest import Ask, Scripted, answer_of
 
 TOOL = {
@@ -453,3 +456,219 @@ async def test_thinking_in_model_kwargs_counts_at_the_gate(ask: Ask, service: Sc
     with pytest.raises(DashScopeUnsupportedError, match=r"set enable_thinking=False\. Models that"):
         await ask(model, "hi", tools=[TOOL])
     assert service.requests == []
+
+
+# --- What is said ---
+
+V4 = (
+    "deepseek-v4-pro, deepseek-v4-pro-0813, deepseek-v4-flash, deepseek-v4-flash-0731, "
+    "deepseek-v4.1-flash"
+)
+OTHER_TOOL = {"type": "function", "function": {"name": "get_weather"}}
+JSON_OBJECT = {"type": "json_object"}
+A_NAME = "use 1 to 64 of A-Z, a-z, 0-9, '_' and '-', and not 'search'."
+DISTILLED = "deepseek-r1-distill-llama-8b"
+
+
+def named(name: Any) -> dict[str, Any]:
+    return {"type": "function", "function": {"name": name}}
+
+
+SAID: list[tuple[str, dict[str, Any], str]] = [
+    ("deepseek-v4-pro", {"seed": -1}, "seed takes a whole number, at least 0, not -1."),
+    ("deepseek-v4-pro", {"seed": "a secret"}, "seed takes a whole number, at least 0, not str."),
+    (
+        "deepseek-v4-pro",
+        {"model_kwargs": {"result_format": "text"}},
+        "model_kwargs must not hold 'result_format': this package sets it to read the answer.",
+    ),
+    (
+        "deepseek-v4-pro",
+        {"model_kwargs": {"x": object()}},
+        (
+            "A message or parameter holds a value that JSON cannot carry. Use strings, finite "
+            "numbers, booleans, None, lists and dicts."
+        ),
+    ),
+    (
+        "deepseek-v4-pro",
+        {"model_kwargs": {"x": "\ud800"}},
+        (
+            "A message or parameter holds half of a surrogate pair, which UTF-8 cannot carry. Repair "
+            "it: text.encode('utf-16', 'surrogatepass').decode('utf-16', 'replace')."
+        ),
+    ),
+    (
+        "deepseek-v4-pro",
+        {"response_format": JSON_OBJECT},
+        (
+            "response_format json_object needs the word 'json' in a message, or the service refuses: "
+            "say in the prompt that JSON is wanted."
+        ),
+    ),
+    (
+        "deepseek-v4-pro",
+        {"response_format": {"type": "json_schema"}},
+        (
+            "deepseek-v4-pro does not support response_format of type 'json_schema'. No DeepSeek "
+            "model on DashScope does."
+        ),
+    ),
+    (
+        "deepseek-v3",
+        {"response_format": JSON_OBJECT},
+        f"deepseek-v3 does not support response_format of type 'json_object'. Models that do: {V4}.",
+    ),
+    (
+        DISTILLED,
+        {"enable_search": True},
+        f"{DISTILLED} does not support web search (enable_search). Models that do: {V4}.",
+    ),
+    (DISTILLED, {"tools": [TOOL]}, f"{DISTILLED} does not support tools. Models that do: {V4}."),
+    (
+        "deepseek-v3.1",
+        {"tools": [TOOL], "enable_thinking": True},
+        (
+            "deepseek-v3.1 calls tools only while it does not think: set enable_thinking=False. Models "
+            f"that call them in both modes: {V4}."
+        ),
+    ),
+    (
+        "some-new-model",
+        {"tools": [TOOL]},
+        (
+            "Whether 'some-new-model' can call tools is not known here, and a model without them "
+            "answers wrongly. Declare what it can do: capabilities=ModelCapabilities("
+            'thinking="off", tools="always"), imported from langchain_dashscope_deepseek.'
+        ),
+    ),
+    (
+        "deepseek-v4-pro",
+        {"tools": [TOOL, OTHER_TOOL]},
+        "Two different tools are named 'get_weather': rename one.",
+    ),
+    (
+        "deepseek-v4-pro",
+        {"tools": [TOOL], "tool_choice": named("f")},
+        "tool_choice names 'f', which is not among the tools of this call.",
+    ),
+    *(
+        (
+            "deepseek-v4-pro",
+            {"tools": [named(name)]},
+            f"The service refuses a tool named {name!r}: {A_NAME}",
+        )
+        for name in ("search", "", "a b", "a" * 65)
+    ),
+]
+
+
+@pytest.mark.parametrize(("model", "settings", "text"), SAID)
+def test_a_refusal_says_what_is_wrong_and_what_to_do(
+    model: str, settings: dict[str, Any], text: str, service: Scripted
+) -> None:
+    with pytest.raises(DashScopeInputError) as caught:
+        service.model(model).invoke("hi", **settings)
+    assert str(caught.value) == text
+    assert service.requests == []
+
+
+def test_json_with_thinking_by_name_says_what_to_do(service: Scripted) -> None:
+    with pytest.raises(DashScopeInputError) as caught:
+        service.model().invoke("json", response_format=JSON_OBJECT, enable_thinking=True)
+    assert str(caught.value) == (
+        "The service takes no response_format json_object while the model thinks: set "
+        "enable_thinking=False for this call, or leave enable_thinking out."
+    )
+
+
+@pytest.mark.parametrize(
+    ("model", "settings", "reason"),
+    [
+        ("deepseek-r1", {"temperature": 0.5}, "cannot be set on this model"),
+        ("deepseek-r1", {"enable_thinking": False}, "does nothing: this model always thinks"),
+        ("deepseek-v3", {"enable_thinking": True}, "does nothing: this model never thinks"),
+        ("deepseek-v3", {"reasoning_effort": "high"}, "cannot be set on this model"),
+        ("deepseek-v4-pro", {"reasoning_effort": "low"}, "is not one of 'high', 'xhigh', 'max'"),
+    ],
+)
+def test_a_warning_says_what_was_left_out_and_why(
+    model: str, settings: dict[str, Any], reason: str, service: Scripted
+) -> None:
+    service.answer(answer_of())
+    with pytest.warns(DashScopeWarning) as warned:
+        service.model(model).invoke("hi", **settings)
+    (name,) = settings
+    assert str(warned[0].message) == f"{name} was left out of the request to {model}: it {reason}."
+
+
+def test_a_choice_that_is_not_forced_is_warned_of_and_logged(
+    service: Scripted, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "langchain_dashscope_deepseek")
+    service.answer(answer_of())
+    with pytest.warns(DashScopeWarning) as warned:
+        message = service.model(enable_thinking=True).invoke(
+            "hi", tools=[TOOL], tool_choice="required"
+        )
+    assert str(warned[0].message) == (
+        "tool_choice was sent to deepseek-v4-pro as 'auto': the service takes no forced choice "
+        "while the model thinks."
+    )
+    changed = {"tool_choice": {"asked": "required", "sent": "auto"}}
+    assert message.response_metadata["request_changes"] == changed
+    assert caplog.messages == [
+        "tool_choice was asked for as 'required' and sent to deepseek-v4-pro as 'auto'"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("row", "advice"),
+    [
+        (ModelCapabilities(status="retired"), " mine is switched off."),
+        (
+            ModelCapabilities(status="retired", retired_on=date(2026, 1, 2), replacement="new"),
+            " mine is switched off since 2026-01-02: use new instead.",
+        ),
+        (ModelCapabilities(replacement="new"), ""),
+    ],
+)
+def test_a_model_that_is_off_is_said_to_be(
+    row: ModelCapabilities, advice: str, service: Scripted
+) -> None:
+    service.answer({"code": "ModelNotFound", "message": "Model not exist."}, status=404)
+    with pytest.raises(DashScopeNotFoundError) as caught:
+        service.model("mine", capabilities=row).invoke("hi")
+    assert str(caught.value).endswith(f"{DashScopeNotFoundError.hint}{advice}")
+
+
+# --- The borders of values ---
+
+
+@pytest.mark.parametrize(
+    ("name", "taken", "refused"),
+    [
+        ("temperature", [0, 0.0, 1.99], [-0.01, 2, True, "1", float("nan"), 1j]),
+        ("top_p", [0.01, 1], [0, 1.01, True, -1]),
+        ("presence_penalty", [-2, 0, 2], [-2.01, 2.01, False]),
+        ("repetition_penalty", [0.01, 1e300], [0, -1, float("inf")]),
+        ("max_tokens", [1, 10**6], [0, 1.0, True, "1"]),
+        ("seed", [0, 1], [-1, 0.0, False]),
+        (
+            "stop",
+            ["a", "", [], ["a", "b"], [1, 2], ("a",), [[1], [2, 3]]],
+            [1, ["a", 1], [[1, "a"]], [True]],
+        ),
+        ("enable_thinking", [True, False], [0, 1, "true"]),
+        ("reasoning_effort", ["max"], [1]),
+        ("response_format", [{}], [[], "json_object"]),
+        ("tools", [[], ()], [{}, "x"]),
+        ("tool_choice", ["auto", "none", "required", {}], ["any", True]),
+    ],
+)
+def test_a_parameter_takes_what_its_reference_says(
+    name: str, taken: list[Any], refused: list[Any]
+) -> None:
+    fits = PARAMETERS[name].fits
+    assert [value for value in taken if not fits(value)] == []
+    assert [value for value in refused if fits(value)] == []

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
+import time
 from email.utils import formatdate
-from time import time
 from typing import Any
 
 import httpx
@@ -17,7 +18,7 @@ from langchain_dashscope_deepseek import (
     DashScopeRateLimitError,
     DashScopeStreamCutError,
 )
-from langchain_dashscope_deepseek._retry import RetryPolicy
+from langchain_dashscope_deepseek._retry import Attempts, RetryPolicy
 from langchain_dashscope_deepseek._wire import retry_after
 from langchain_dashscope_deepseek.errors import error_from_service
 from tests.unit_tests.conftest import STYLES, Ask, Scripted, answer_of, transcript
@@ -158,6 +159,9 @@ def test_a_window_of_a_minute_is_waited_out_longer_than_a_burst() -> None:
     delay = RetryPolicy().delay(1, rate_limit("Throttling.AllocationQuota"))
     assert delay is not None
     assert 15 <= delay <= 20
+    policy = RetryPolicy(max_retries=3, jitter=0)
+    limit = rate_limit("Throttling.AllocationQuota")
+    assert [policy.delay(failures, limit) for failures in (1, 2, 3)] == [20, 40, 60]
 
 
 def test_the_server_says_how_long() -> None:
@@ -174,6 +178,87 @@ def test_no_retry_begins_after_the_time_that_a_user_allows() -> None:
     assert policy.delay(1, rate_limit(retry_after=11)) is None
 
 
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Make sleeping a note of its length."""
+    waited: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waited.append(seconds)
+
+    monkeypatch.setattr(time, "sleep", waited.append)
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    return waited
+
+
+THREE = RetryPolicy(max_retries=3, jitter=0)
+FAILURES = (None, 0, None, None)
+"""What the server says of the wait, failure by failure."""
+
+
+def fail() -> None:
+    failures = iter(FAILURES)
+    for attempt in Attempts(THREE):
+        with attempt:
+            raise rate_limit(retry_after=next(failures))
+
+
+async def fail_async() -> None:
+    failures = iter(FAILURES)
+    async for attempt in Attempts(THREE):
+        with attempt:
+            raise rate_limit(retry_after=next(failures))
+
+
+def test_a_loop_waits_as_long_as_the_policy_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited = waits(monkeypatch)
+    with pytest.raises(DashScopeRateLimitError):
+        fail()
+    assert waited == [0.5, 0, 2]
+
+
+async def test_an_async_loop_waits_as_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        waited = waits(patched)
+        with pytest.raises(DashScopeRateLimitError):
+            await fail_async()
+    assert waited == [0.5, 0, 2]
+
+
+def test_what_a_ticket_needs_is_logged(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    waits(monkeypatch)
+    caplog.set_level(logging.INFO, "langchain_dashscope_deepseek")
+    for number, attempt in enumerate(Attempts(THREE)):
+        with attempt:
+            if number < 2:
+                raise rate_limit(request_id="r")
+            break
+    assert caplog.messages == [
+        f"Retry {retry} of 3 in {delay} s after DashScopeRateLimitError "
+        "(code Throttling, HTTP 429, request_id r)"
+        for retry, delay in ((1, "0.50"), (2, "1.00"))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("error", "seen"),
+    [
+        (ValueError("x"), False),
+        (error_from_service("x", status_code=400), False),
+        (rate_limit(), True),
+    ],
+)
+def test_what_no_retry_mends_and_what_was_seen_leaves_the_attempt(
+    error: Exception, *, seen: bool
+) -> None:
+    attempt = next(Attempts(THREE))
+    if seen:
+        attempt.commit()
+    assert not attempt.__exit__(type(error), error, None)
+    assert attempt.delay is None
+
+
 def test_enough_is_enough() -> None:
     assert RetryPolicy(max_retries=1).delay(2, rate_limit()) is None
     assert RetryPolicy().delay(1, error_from_service("x", status_code=400)) is None
@@ -185,12 +270,17 @@ def test_enough_is_enough() -> None:
     [
         ({}, None),
         ({"retry-after": "2"}, 2),
+        ({"retry-after": "0.5"}, 0.5),
+        ({"retry-after": "0"}, 0),
+        ({"retry-after": ""}, None),
+        ({"retry-after-ms": "0", "retry-after": "2"}, 0),
+        ({"retry-after-ms": "soon", "retry-after": "2"}, 2),
         ({"retry-after-ms": "1500", "retry-after": "2"}, 1.5),
         ({"retry-after": "-1"}, None),
         ({"retry-after": "nan"}, None),
         ({"retry-after": "inf"}, None),
         ({"retry-after": "soon"}, None),
-        ({"retry-after": formatdate(time() - 10, usegmt=True)}, 0),
+        ({"retry-after": formatdate(time.time() - 10, usegmt=True)}, 0),
     ],
 )
 def test_retry_after_is_read(headers: dict[str, str], seconds: float | None) -> None:
@@ -198,6 +288,6 @@ def test_retry_after_is_read(headers: dict[str, str], seconds: float | None) -> 
 
 
 def test_retry_after_may_be_a_date() -> None:
-    seconds = retry_after({"retry-after": formatdate(time() + 30, usegmt=True)})
+    seconds = retry_after({"retry-after": formatdate(time.time() + 30, usegmt=True)})
     assert seconds is not None
     assert 25 < seconds <= 30

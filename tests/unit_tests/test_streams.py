@@ -591,6 +591,20 @@ def test_a_spoilt_call_is_mended_by_no_parser(arguments: str) -> None:
     assert [invalid["args"] for invalid in chunk.invalid_tool_calls] == [spoilt]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "closing"),
+    [
+        *(("", "]"), ("{", "]"), ("[", "}"), ("[]", "]"), ("[{}", "}"), ("[{", "]"), ("]", "]")),
+        *(('{"a": [1', "}"), ('["', '"}'), ('["]', '"}'), ('["\\', '""}'), ('["\\"', '"}')),
+        *(('["\\\\"', "}"), ("[X", "}"), ('{"a": "X', '"]'), ('["a": "}"', "}")),
+    ],
+)
+def test_a_call_is_spoilt_by_the_shortest_end_that_fits_nothing(
+    arguments: str, closing: str
+) -> None:
+    assert unmatched_closing(arguments) == closing
+
+
 def _parse(text: str) -> Any:
     try:
         return parse_partial_json(text)
@@ -669,6 +683,63 @@ async def test_arguments_that_are_almost_json_are_invalid_everywhere(
     for message in messages:
         assert message.tool_calls == []
         assert [c["args"] for c in message.invalid_tool_calls] == [f"{arguments}]"]
+
+
+@pytest.mark.parametrize(
+    ("escaped", "is_valid"), [(r"\ud83d", False), (r"\uD83D", False), (r"\ud83d\ude00", True)]
+)
+def test_arguments_with_half_of_a_character_are_invalid(
+    escaped: str, service: Scripted, *, is_valid: bool
+) -> None:
+    """Whoever prints, stores or sends it would break."""
+    calls = [function("f", f'{{"a": "{escaped}"}}', id="a", index=0)]
+    service.answer(answer_of("", tool_calls=calls))
+    message = service.model().invoke("hi")
+    assert [c["args"] for c in message.tool_calls] == ([{"a": "😀"}] if is_valid else [])
+    assert len(message.invalid_tool_calls) == (not is_valid)
+
+
+def in_packets(*packets: list[Any], finish: str = "tool_calls") -> str:
+    documents = [answer_of("", tool_calls=calls) for calls in packets]
+    for document in documents:
+        document["output"]["choices"][0]["finish_reason"] = "null"
+    documents[-1]["output"]["choices"][0]["finish_reason"] = finish
+    return "".join(f"data:{json.dumps(document)}\n\n" for document in documents)
+
+
+def test_ids_and_names_that_are_repeated_come_once(service: Scripted) -> None:
+    service.answer(
+        in_packets([function("f", "{", id="a", index=0)], [function("f", "}", id="a", index=0)])
+    )
+    pieces = [piece for chunk in service.model().stream("hi") for piece in chunk.tool_call_chunks]
+    assert [(p["id"], p["name"], p["args"]) for p in pieces] == [("a", "f", "{"), (None, None, "}")]
+
+
+def test_calls_without_ids_are_told_apart_by_index_alone(service: Scripted) -> None:
+    """Also where their pieces take turns."""
+    service.answer(
+        in_packets(
+            [function("f", '{"x"', id="", index=3), function("f", '{"y"', id="", index=5)],
+            [function(None, ': "1"}', id="", index=3), function(None, ': "2"}', id="", index=5)],
+        )
+    )
+    calls = service.model().invoke("hi").tool_calls
+    assert [(c["id"], c["args"]) for c in calls] == [
+        ("call_request-1_0", {"x": "1"}),
+        ("call_request-1_1", {"y": "2"}),
+    ]
+
+
+def test_a_call_cut_within_an_escape_is_spoilt_as_the_whole_of_it_needs(service: Scripted) -> None:
+    pieces = ['["\\', '"x']
+    service.answer(
+        in_packets(
+            *([function("f", piece, id="a", index=0)] for piece in pieces),
+            finish="length",
+        )
+    )
+    (invalid,) = service.model().invoke("hi").invalid_tool_calls
+    assert invalid["args"] == '["\\"x"}'
 
 
 # --- v3 events ---

@@ -1,0 +1,450 @@
+"""The edges of the wire: what an event, a body or an end is read as, or is refused with."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from langchain_dashscope_deepseek import DashScopeError
+from langchain_dashscope_deepseek._wire import (
+    Reply,
+    ReplyReader,
+    ToolCallDelta,
+    Usage,
+    read_usage,
+    too_large,
+)
+from langchain_dashscope_deepseek.errors import (
+    DashScopeAnswerTooLargeError,
+    DashScopeInvalidRequestError,
+    DashScopeRateLimitError,
+    DashScopeServerError,
+    DashScopeStreamCutError,
+)
+from tests.unit_tests.conftest import answer_of
+
+ID = "request-7"
+HEADERS = {
+    "x-request-id": ID,
+    "content-type": "text/html; charset=utf-8",
+    "retry-after": "3",
+    "x-should-retry": "false",
+}
+
+
+def reader(
+    raw: bytes = b"", *, status: int = 200, headers: Mapping[str, str] = HEADERS, size: int = 1000
+) -> ReplyReader:
+    made = ReplyReader(status, headers, size)
+    assert made.watch(raw) == raw
+    return made
+
+
+def event(document: Any, name: str = "result") -> Callable[[ReplyReader], Any]:
+    data = document if isinstance(document, str) else json.dumps(document)
+    return lambda reader: list(reader.event(name, data))
+
+
+def end(reader: ReplyReader) -> list[Reply]:
+    return list(reader.end())
+
+
+def refusal(read: Callable[[ReplyReader], Any], of: ReplyReader) -> DashScopeError:
+    with pytest.raises(DashScopeError) as caught:
+        read(of)
+    return caught.value
+
+
+def facts(error: DashScopeError) -> tuple[Any, ...]:
+    return error.code, error.status_code, error.request_id, error.retry_after, error.is_retryable
+
+
+def message(**fields: Any) -> Any:
+    return {"output": {"choices": [{"message": fields, "finish_reason": "stop"}]}}
+
+
+# --- Refused ---
+
+REFUSED: list[tuple[str, bytes, Callable[[ReplyReader], Any]]] = [
+    ("a body that is no answer (text/html, 5 bytes)", b"hello", ReplyReader.body),
+    ("an answer without choices", b"{}", ReplyReader.body),
+    (
+        "an answer without choices",
+        b'{"output": {}, "usage": {"total_tokens": 1}}',
+        ReplyReader.body,
+    ),
+    ("an answer without choices", b"{}", end),
+    *(
+        (f"an answer whose {part} is of the wrong type ({kind})", b"", event(document))
+        for part, kind, document in [
+            ("message", "str", {"output": {"choices": [{"message": "x"}]}}),
+            ("content", "int", message(content=7)),
+            ("tool_calls", "dict", message(tool_calls={"x": 1})),
+            ("tool call", "str", message(tool_calls=["x"])),
+        ]
+    ),
+]
+
+
+@pytest.mark.parametrize(("what", "raw", "read"), REFUSED)
+def test_what_is_no_answer_is_named_with_all_that_is_known(
+    what: str, raw: bytes, read: Callable[[ReplyReader], Any]
+) -> None:
+    error = refusal(read, reader(raw))
+    assert type(error) is DashScopeServerError
+    assert str(error) == (
+        f"DashScope, or a proxy before it, sent {what}. [HTTP 200, request_id {ID}] "
+        f"{DashScopeServerError.hint}"
+    )
+    assert facts(error) == (None, 200, ID, None, True)
+
+
+@pytest.mark.parametrize(
+    ("what", "raw", "read"),
+    [
+        ("a body that is no answer (text/html, 5 bytes)", b"hello", ReplyReader.body),
+        ("a body that is no answer", b"hello", end),
+        ("an error that holds no error", b"", event(answer_of())),
+        ("an error whose text was cut off", b'{"co', lambda reader: reader.cut_error()),
+    ],
+)
+def test_an_error_that_cannot_be_read_is_named_with_all_that_is_known(
+    what: str, raw: bytes, read: Callable[[ReplyReader], Any]
+) -> None:
+    def raising(of: ReplyReader) -> None:
+        error = read(of)
+        raise error
+
+    error = refusal(raising, reader(raw, status=400))
+    assert type(error) is DashScopeInvalidRequestError
+    assert str(error) == (
+        f"DashScope: the server, or a proxy before it, sent {what}. [HTTP 400, request_id {ID}] "
+        f"{DashScopeInvalidRequestError.hint}"
+    )
+    assert facts(error) == (None, 400, ID, 3, False)
+
+
+def test_a_server_that_is_down_says_when_and_whether_to_come_again() -> None:
+    error = refusal(ReplyReader.body, reader(b"hello", status=503))
+    assert facts(error) == (None, 503, ID, 3, False)
+
+
+def test_a_body_without_a_content_type_says_so() -> None:
+    error = refusal(ReplyReader.body, reader(b"hello", headers={}))
+    assert "(no content type, 5 bytes)" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("says", "read"),
+    [
+        ("The stream ended without a finish_reason: the answer was cut off", end),
+        *(
+            (
+                "The stream was cut off or garbled: an event is not a JSON object",
+                event(data, name),
+            )
+            for name in ("result", "error", "message")
+            for data in ("{", "[]", "null", "7", '{"a": 1}\nx')
+        ),
+    ],
+)
+def test_a_stream_that_is_cut_says_so(says: str, read: Callable[[ReplyReader], Any]) -> None:
+    error = refusal(read, reader())
+    assert type(error) is DashScopeStreamCutError
+    assert str(error) == f"{says}. [request_id {ID}] {DashScopeStreamCutError.hint}"
+    assert facts(error) == (None, None, ID, None, True)
+
+
+@pytest.mark.parametrize("name", ["ping", "Result", ""])
+def test_an_event_of_another_name_may_hold_anything(name: str) -> None:
+    assert event("still here", name)(reader()) == []
+    assert [r.text for r in event(json.dumps(answer_of()) + "\n[]", name)(reader())] == ["hi"]
+
+
+def test_a_body_that_is_too_large_says_so() -> None:
+    error = refusal(ReplyReader.body, reader(b"a" * 1001))
+    assert type(error) is DashScopeAnswerTooLargeError
+    assert (
+        str(error)
+        == str(too_large(1000, ID))
+        == (
+            "The answer is larger than max_answer_size (1,000), and was not read to its end. "
+            f"[request_id {ID}] {DashScopeAnswerTooLargeError.hint}"
+        )
+    )
+    assert error.request_id == ID
+
+
+def test_what_shows_nothing_may_be_as_large_as_allowed_and_no_larger() -> None:
+    watched = reader(b"a" * 1000)
+    watched.watch(b"a")
+    error = refusal(lambda reader: reader.watch(b""), watched)
+    assert (type(error), error.request_id) == (DashScopeAnswerTooLargeError, ID)
+
+
+def test_what_shows_something_counts_from_there() -> None:
+    watched = reader(b"a" * 1000)
+    event(answer_of())(watched)
+    watched.watch(b"a" * 1000)
+    watched.watch(b"a")
+    event({"output": {}, "usage": {"total_tokens": 1}})(watched)
+    assert refusal(lambda reader: reader.watch(b""), watched)
+
+
+# --- Errors of the service ---
+
+
+@pytest.mark.parametrize(
+    ("document", "code", "says", "request_id"),
+    [
+        ({"code": "X", "message": "no", "request_id": "r"}, "X", "DashScope: no", "r"),
+        ({"code": "X", "message": "no", "request_id": ""}, "X", "DashScope: no", ID),
+        ({"code": 7, "message": "no"}, "7", "DashScope: no", ID),
+        ({"code": "X"}, "X", "DashScope gave no message", ID),
+        ({"code": "X", "message": ["no"]}, "X", "DashScope gave no message", ID),
+        ({"error": "no"}, None, "DashScope: no", ID),
+        ({"error": {"message": "no"}}, None, "DashScope: no", ID),
+        ({"error": {"message": "no", "type": "t"}}, "t", "DashScope: no", ID),
+        ({"error": {"message": "no", "type": "t", "code": "c"}}, "c", "DashScope: no", ID),
+    ],
+)
+@pytest.mark.parametrize("whole", [True, False])
+def test_an_error_is_read_from_each_of_its_shapes(
+    document: dict[str, Any], code: str | None, says: str, request_id: str, *, whole: bool
+) -> None:
+    body = json.dumps(document).encode()
+    of, read = (
+        (reader(body, status=400), ReplyReader.body) if whole else (reader(), event(document))
+    )
+    error = refusal(read, of)
+    assert str(error).startswith(f"{says}. [")
+    assert facts(error) == (code, 400 if whole else None, request_id, 3, False)
+
+
+def test_an_error_without_a_code_is_read_where_the_status_tells_that_it_is_one() -> None:
+    error = refusal(ReplyReader.body, reader(b'{"message": "no"}', status=400))
+    assert str(error).startswith("DashScope: no. [HTTP 400")
+
+
+@pytest.mark.parametrize(
+    ("comments", "status"),
+    [
+        (b":HTTP_STATUS/429\n", 429),
+        (b":HTTP_STATUS/429\n:HTTP_STATUS/503\n", 503),
+        (b":HTTP_STATUS/429\n:HTTP_STATUS/200\n", 429),
+        (b":HTTP_STATUS/400\n", 400),
+        (b":HTTP_STATUS/399\n", None),
+        (b":HTTP_STATUS/x\n", None),
+        (b"", None),
+    ],
+)
+def test_the_status_of_an_error_within_a_stream_is_the_last_one_in_a_comment(
+    comments: bytes, status: int | None
+) -> None:
+    error = refusal(event({"code": "X", "message": "no"}), reader(comments))
+    assert error.status_code == status
+
+
+def test_a_status_in_a_comment_is_found_after_a_long_answer() -> None:
+    """What was shown is forgotten; the end of the raw bytes is not."""
+    watched = reader(b":HTTP_STATUS/429\n", size=10_000)
+    event(answer_of())(watched)
+    watched.watch(b":HTTP_STATUS/503\n" + b"a" * (4_096 - 17))
+    assert refusal(event({"code": "X"}), watched).status_code == 503
+    watched.watch(b"a")
+    assert refusal(event({"code": "X"}), watched).status_code is None
+
+
+def test_the_status_of_the_answer_counts_before_one_in_a_comment() -> None:
+    throttled = reader(b":HTTP_STATUS/503\n", status=429)
+    error = refusal(event({"code": "New", "message": "no"}), throttled)
+    assert (type(error), error.status_code) == (DashScopeRateLimitError, 429)
+
+
+# --- Read ---
+
+CALL = {"index": 1, "id": "c", "function": {"name": "f", "arguments": "{"}}
+DELTA = ToolCallDelta(1, "c", "f", "{")
+NO_OUTPUT: list[dict[str, Any]] = [{}, {"output": {}}, {"output": None}]
+FULL = Reply("a", "b", (DELTA,), "stop", {"total_tokens": 1}, "r", ({"url": "u"},))
+
+
+@pytest.mark.parametrize(
+    ("document", "reply"),
+    [
+        (
+            {
+                "output": {
+                    "choices": [
+                        {
+                            "message": {
+                                "content": "a",
+                                "reasoning_content": "b",
+                                "tool_calls": [CALL],
+                            },
+                            "finish_reason": "stop",
+                        }
+                    ],
+                    "search_info": {"search_results": [{"url": "u"}, "x"]},
+                },
+                "usage": {"total_tokens": 1},
+                "request_id": "r",
+            },
+            FULL,
+        ),
+        (message(content="a"), Reply("a", finish_reason="stop", request_id=ID)),
+        (message(content=None), Reply(finish_reason="stop", request_id=ID)),
+        (
+            message(content=[{"text": "a"}, "b", {"x": 1}, None, {"text": 7}]),
+            Reply("ab", finish_reason="stop", request_id=ID),
+        ),
+        (
+            {"output": {"text": "a", "finish_reason": "stop"}},
+            Reply("a", finish_reason="stop", request_id=ID),
+        ),
+        ({"output": {"text": "a", "finish_reason": "null"}}, Reply("a", request_id=ID)),
+        ({"output": {"choices": [{}]}}, Reply(request_id=ID)),
+        ({"output": {"text": "a", "choices": [{}]}}, Reply(request_id=ID)),
+        (
+            {"output": {"choices": [{"index": 1, "message": "x"}, "x", {"index": 0}]}},
+            Reply(request_id=ID),
+        ),
+        (
+            {"output": {"search_info": {"search_results": [{"url": "u"}]}}},
+            Reply(request_id=ID, search_results=({"url": "u"},)),
+        ),
+        *(
+            ({**output, "usage": {count: 0}}, Reply(usage={count: 0}, request_id=ID))
+            for count in ("input_tokens", "output_tokens", "total_tokens")
+            for output in NO_OUTPUT
+        ),
+        *(
+            (document, None)
+            for document in [
+                *({}, {"output": {}}, {"output": {"choices": []}}, {"output": {"text": None}}),
+                *({"usage": {}}, {"usage": {"total_tokens": -1}}, {"usage": {"x": 1}}),
+                *({"output": {"search_info": "x"}}, {"output": {"search_info": {}}}),
+                {"output": {"choices": [{"index": 1}]}},
+            ]
+        ),
+    ],
+)
+def test_a_packet_is_read(document: Any, reply: Reply | None) -> None:
+    assert event(document)(reader()) == ([] if reply is None else [reply])
+
+
+@pytest.mark.parametrize("field", ["text", "reasoning", "tool_calls", "finish_reason"])
+def test_a_reply_shows_what_a_user_sees(field: str) -> None:
+    assert Reply(**{field: getattr(FULL, field)}).shows
+    assert not FULL._replace(text="", reasoning="", tool_calls=(), finish_reason=None).shows
+
+
+@pytest.mark.parametrize(
+    ("call", "delta"),
+    [
+        (CALL, DELTA),
+        ({}, ToolCallDelta(None, None, None, "")),
+        ({"index": True, "id": 1, "function": "x"}, ToolCallDelta(None, None, None, "")),
+        ({"index": "1", "id": "", "function": {"name": ""}}, ToolCallDelta(None, None, None, "")),
+        *(
+            ({"function": {"arguments": arguments}}, ToolCallDelta(None, None, None, text))
+            for arguments, text in [
+                *(("", ""), (None, ""), (0, ""), ([], ""), ({}, "{}"), ([1], "[1]")),
+                ({"city": "杭州"}, '{"city": "杭州"}'),
+            ]
+        ),
+    ],
+)
+def test_a_call_is_read(call: Any, delta: ToolCallDelta) -> None:
+    assert [r.tool_calls for r in event(message(tool_calls=[call]))(reader())] == [(delta,)]
+
+
+def test_what_is_no_call_at_all_is_none() -> None:
+    assert [r.tool_calls for r in event(message(tool_calls=[None, "", 0]))(reader())] == [()]
+
+
+@pytest.mark.parametrize("read", [lambda reader: [reader.body()], end], ids=["body", "end"])
+def test_calls_of_a_whole_message_are_told_apart_by_their_place(
+    read: Callable[[ReplyReader], Any],
+) -> None:
+    document = json.dumps(answer_of("", tool_calls=[CALL, CALL])).encode()
+    (reply,) = read(reader(document))
+    assert [call.wire_index for call in reply.tool_calls] == [0, 1]
+
+
+@pytest.mark.parametrize("read", [lambda reader: [reader.body()], end], ids=["body", "end"])
+def test_bytes_that_are_no_text_cost_a_character_and_not_the_answer(
+    read: Callable[[ReplyReader], Any],
+) -> None:
+    (reply,) = read(
+        reader(b"\xef\xbb\xbf" + json.dumps(answer_of("?")).encode().replace(b"?", b"\xff"))
+    )
+    assert reply.text == "\ufffd"
+
+
+@pytest.mark.parametrize(
+    ("escaped", "text"),
+    [
+        (r"\ud83d", "\ufffd"),
+        (r"\uD83D", "\ufffd"),
+        (r"\ud83d\ude00", "😀"),
+        (r"\uD83D\uDE00", "😀"),
+        (r"\ude00 杭", "\ufffd 杭"),
+    ],
+)
+def test_half_of_a_character_is_replaced(escaped: str, text: str) -> None:
+    data = json.dumps(answer_of("?"), ensure_ascii=False).replace("?", escaped)
+    assert [reply.text for reply in event(data)(reader())] == [text]
+
+
+def test_a_body_of_events_is_given_back() -> None:
+    assert reader(b"data:{}\n\n").body() == b"data:{}\n\n"
+
+
+def test_a_stream_is_whole_from_its_first_finish_reason_on() -> None:
+    whole = reader()
+    event(answer_of())(whole)
+    event({"output": {"choices": [{"message": {"content": "x"}}]}})(whole)
+    assert whole.finished
+    assert end(whole) == []
+
+
+def test_what_followed_events_is_no_body() -> None:
+    cut = reader(json.dumps(answer_of()).encode())
+    event({"usage": {"total_tokens": 1}})(cut)
+    assert type(refusal(end, cut)) is DashScopeStreamCutError
+
+
+def test_empty_data_is_no_event() -> None:
+    whole = reader(json.dumps(answer_of("hi")).encode())
+    assert event("")(whole) == []
+    assert [reply.text for reply in end(whole)] == ["hi"]
+
+
+@pytest.mark.parametrize(
+    ("counts", "usage"),
+    [
+        ({"input_tokens": 2, "output_tokens": 3, "total_tokens": 6}, Usage(2, 3, 6)),
+        ({"input_tokens": 2, "output_tokens": 3}, Usage(2, 3, 5)),
+        ({"input_tokens": 2}, Usage(2, 0, 2)),
+        ({"output_tokens": 3}, Usage(0, 3, 3)),
+        ({"total_tokens": 0}, Usage(0, 0, 0)),
+        ({"input_tokens": True, "output_tokens": "3", "total_tokens": -1}, Usage(0, 0, 0)),
+        ({"output_tokens_details": {"reasoning_tokens": 0}}, Usage(0, 0, 0, reasoning_tokens=0)),
+        ({"prompt_tokens_details": {"cached_tokens": 0}}, Usage(0, 0, 0, cached_tokens=0)),
+        ({"input_tokens_details": {"cached_tokens": 4}}, Usage(0, 0, 0, cached_tokens=4)),
+        (
+            {
+                "prompt_tokens_details": {"cached_tokens": 1, "cache_creation_input_tokens": 2},
+                "input_tokens_details": {"cached_tokens": 4},
+            },
+            Usage(0, 0, 0, cached_tokens=1, cache_creation_tokens=2),
+        ),
+        ({"prompt_tokens_details": "x", "output_tokens_details": None}, Usage(0, 0, 0)),
+    ],
+)
+def test_usage_is_read(counts: dict[str, Any], usage: Usage) -> None:
+    assert read_usage(counts) == usage
