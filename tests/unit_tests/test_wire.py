@@ -103,32 +103,39 @@ def test_what_is_no_answer_is_named_with_all_that_is_known(
 
 
 @pytest.mark.parametrize(
+    ("status", "kind"), [(400, DashScopeInvalidRequestError), (503, DashScopeServerError)]
+)
+@pytest.mark.parametrize(
     ("what", "raw", "read"),
     [
         ("a body that is no answer (text/html, 5 bytes)", b"hello", ReplyReader.body),
         ("a body that is no answer", b"hello", end),
         ("an error that holds no error", b"", event(answer_of())),
-        ("an error whose text was cut off", b'{"co', lambda reader: reader.cut_error()),
     ],
 )
 def test_an_error_that_cannot_be_read_is_named_with_all_that_is_known(
-    what: str, raw: bytes, read: Callable[[ReplyReader], Any]
+    what: str,
+    raw: bytes,
+    read: Callable[[ReplyReader], Any],
+    status: int,
+    kind: type[DashScopeError],
 ) -> None:
-    def raising(of: ReplyReader) -> None:
-        error = read(of)
-        raise error
-
-    error = refusal(raising, reader(raw, status=400))
-    assert type(error) is DashScopeInvalidRequestError
+    error = refusal(read, reader(raw, status=status))
+    assert type(error) is kind
     assert str(error) == (
-        f"DashScope: the server, or a proxy before it, sent {what}. [HTTP 400, request_id {ID}] "
-        f"{DashScopeInvalidRequestError.hint}"
+        f"DashScope: the server, or a proxy before it, sent {what}. "
+        f"[HTTP {status}, request_id {ID}] {kind.hint}"
     )
-    assert facts(error) == (None, 400, ID, 3, False)
+    assert facts(error) == (None, status, ID, 3, False)
 
 
-def test_a_server_that_is_down_says_when_and_whether_to_come_again() -> None:
-    error = refusal(ReplyReader.body, reader(b"hello", status=503))
+def test_an_error_that_was_cut_is_named_with_all_that_is_known() -> None:
+    error = reader(b'{"co', status=503).cut_error()
+    assert type(error) is DashScopeServerError
+    assert str(error) == (
+        "DashScope: the server, or a proxy before it, sent an error whose text was cut off. "
+        f"[HTTP 503, request_id {ID}] {DashScopeServerError.hint}"
+    )
     assert facts(error) == (None, 503, ID, 3, False)
 
 
@@ -159,9 +166,13 @@ def test_a_stream_that_is_cut_says_so(says: str, read: Callable[[ReplyReader], A
 
 
 @pytest.mark.parametrize("name", ["ping", "Result", ""])
-def test_an_event_of_another_name_may_hold_anything(name: str) -> None:
+def test_an_event_of_another_name_may_hold_anything(
+    name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG", "langchain_dashscope_deepseek")
     assert event("still here", name)(reader()) == []
     assert [r.text for r in event(json.dumps(answer_of()) + "\n[]", name)(reader())] == ["hi"]
+    assert set(caplog.messages) == {"Skipped an event of unknown kind"}
 
 
 def test_a_body_that_is_too_large_says_so() -> None:
