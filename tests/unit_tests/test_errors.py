@@ -383,6 +383,10 @@ def test_an_error_without_a_hint_ends_with_what_happened() -> None:
     assert str(DashScopeInputError("No", request_id="r")) == "No. [request_id r]"
 
 
+def test_an_error_carries_no_answer_where_none_arrived() -> None:
+    assert error_from_service("x").partial_message is None
+
+
 def test_advice_is_appended_to_the_text_and_to_nothing_else() -> None:
     error = DashScopeInputError(" No")
     error.args = (*error.args, "more")

@@ -554,6 +554,14 @@ ENDS = (
             NOT_READ.format("image"),
         ),
         (
+            [HI, HumanMessage([{"type": "tool_result", "content": [{"fileData": "x"}]}])],
+            NOT_READ.format("fileData"),
+        ),
+        (
+            [HI, HumanMessage.model_construct(content=[7])],
+            "Message 1 holds a block that is neither text nor a dict.",
+        ),
+        (
             [HI, HumanMessage([{"type": "riddle"}])],
             (
                 "Message 1 holds a block of type 'riddle', which has no text to send: use blocks "
@@ -642,7 +650,7 @@ def test_reasoning_in_blocks_is_joined() -> None:
         (HI, "hi"),
         (HumanMessage(["a", {"type": "text", "text": "b"}, {"type": "image"}]), "a\nb"),
         (HumanMessage([{"type": "riddle"}]), '{"type": "riddle"}'),
-        (AIMessage(["a", {"type": "riddle"}]), "a"),
+        (AIMessage(["a", {"type": "tool_result", "content": "b"}]), "a"),
         (AIMessage("a", additional_kwargs={"reasoning_content": "hm"}), "a"),
         (
             AIMessage("a", tool_calls=[CALL], additional_kwargs={"reasoning_content": "hm"}),

@@ -533,6 +533,17 @@ SAID: list[tuple[str, dict[str, Any], str]] = [
             f"that call them in both modes: {V4}."
         ),
     ),
+    *(
+        (
+            "mine",
+            {"tools": [TOOL], "capabilities": row},
+            f"mine does not support tools. Models that do: {V4}.",
+        )
+        for row in (
+            ModelCapabilities(thinking="on", tools="never"),
+            ModelCapabilities(thinking="always", tools="when_not_thinking"),
+        )
+    ),
     (
         "some-new-model",
         {"tools": [TOOL]},

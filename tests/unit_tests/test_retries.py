@@ -159,9 +159,9 @@ def test_a_window_of_a_minute_is_waited_out_longer_than_a_burst() -> None:
     delay = RetryPolicy().delay(1, rate_limit("Throttling.AllocationQuota"))
     assert delay is not None
     assert 15 <= delay <= 20
-    policy = RetryPolicy(max_retries=3, jitter=0)
+    policy = RetryPolicy(max_retries=4, jitter=0)
     limit = rate_limit("Throttling.AllocationQuota")
-    assert [policy.delay(failures, limit) for failures in (1, 2, 3)] == [20, 40, 60]
+    assert [policy.delay(failures, limit) for failures in (1, 2, 3, 4)] == [20, 40, 60, 80]
 
 
 def test_the_server_says_how_long() -> None:
@@ -222,6 +222,19 @@ async def test_an_async_loop_waits_as_long(monkeypatch: pytest.MonkeyPatch) -> N
         with pytest.raises(DashScopeRateLimitError):
             await fail_async()
     assert waited == [0.5, 0, 2]
+
+
+def test_the_time_since_the_first_attempt_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits(monkeypatch)
+    clock = iter([100.0, 109.0, 109.5])
+    with monkeypatch.context() as patched:
+        patched.setattr(time, "monotonic", lambda: next(clock))
+        attempts = Attempts(RetryPolicy(max_retries=3, max_seconds=10, jitter=0))
+        goes_on = [
+            attempt.__exit__(DashScopeRateLimitError, rate_limit(), None)
+            for attempt in (next(attempts), next(attempts))
+        ]
+    assert goes_on == [True, False]
 
 
 def test_what_a_ticket_needs_is_logged(

@@ -429,6 +429,10 @@ def test_what_followed_events_is_no_body() -> None:
     assert type(refusal(end, cut)) is DashScopeStreamCutError
 
 
+def test_a_document_may_stand_on_many_lines() -> None:
+    assert [r.text for r in event(json.dumps(answer_of(), indent=1))(reader())] == ["hi"]
+
+
 def test_empty_data_is_no_event() -> None:
     whole = reader(json.dumps(answer_of("hi")).encode())
     assert event("")(whole) == []
