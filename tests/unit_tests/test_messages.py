@@ -558,7 +558,7 @@ ENDS = (
             NOT_READ.format("fileData"),
         ),
         (
-            [HI, HumanMessage.model_construct(content=[7])],
+            [HI, HumanMessage([{"type": "odd", "content": [None]}])],
             "Message 1 holds a block that is neither text nor a dict.",
         ),
         (
