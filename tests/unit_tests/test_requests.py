@@ -51,6 +51,7 @@ async def test_no_defaults_of_our_own_are_sent(ask: Ask, service: Scripted) -> N
         "parameters": {"result_format": "message", "incremental_output": True},
     }
     assert "你好".encode() in service.requests[-1].content
+    assert b" " not in service.requests[-1].content
 
 
 async def test_every_parameter_is_sent_as_it_is(ask: Ask, service: Scripted) -> None:
@@ -386,9 +387,11 @@ def test_a_tool_choice_goes_out_in_the_words_of_the_wire(
 async def test_a_forced_choice_wins_over_thinking_by_default(ask: Ask, service: Scripted) -> None:
     service.answer(answer_of())
     model = service.model()
-    await ask(model.bind_tools([TOOL], tool_choice="any"), "hi")
+    message = await ask(model.bind_tools([TOOL], tool_choice="any"), "hi")
     assert service.parameters["tool_choice"] == "required"
     assert service.parameters["enable_thinking"] is False
+    changed = {"enable_thinking": {"asked": None, "sent": False}}
+    assert message.response_metadata["request_changes"] == changed
     assert model.enable_thinking is None
 
 
