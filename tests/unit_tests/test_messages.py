@@ -402,8 +402,10 @@ INVALID: Any = {
 async def test_an_invalid_call_that_was_answered_goes_back_as_valid_json(
     ask: Ask, service: Scripted
 ) -> None:
-    conversation = [HumanMessage("hi"), AIMessage("", invalid_tool_calls=[INVALID]), RESULT]
+    message = AIMessage("", invalid_tool_calls=[INVALID])
+    conversation = [HumanMessage("hi"), message, RESULT]
     wire = await sent(ask, service, conversation, enable_thinking=False)
+    assert message.tool_calls == []  # what is sent is ours, the message is not
     (call,) = wire[1]["tool_calls"]
     assert (call["id"], call["function"]["name"]) == ("call_1", "get_weather")
     assert json.loads(call["function"]["arguments"]) == {"malformed_arguments": INVALID["args"]}
