@@ -742,6 +742,20 @@ def test_a_call_cut_within_an_escape_is_spoilt_as_the_whole_of_it_needs(service:
     assert invalid["args"] == '["\\"x"}'
 
 
+@pytest.mark.parametrize(("length", "looked_into"), [(500, True), (501, False)])
+def test_long_arguments_are_not_looked_into_before_they_are_whole(
+    length: int, looked_into: bool, service: Scripted
+) -> None:
+    """Core's parser takes seconds for what is long and no JSON."""
+    arguments = '{"a": "' + "x" * (length - 9) + '"}'
+    calls = [function("f", arguments, id="a", index=0)]
+    service.answer(f"data:{json.dumps(answer_of('', tool_calls=calls))}\n\n")
+    chunks = list(service.model().stream("hi"))
+    assert [bool(chunk.tool_calls) for chunk in chunks] == [looked_into, False]
+    assert chunks[0].content == ""
+    assert merged(chunks).tool_calls[0]["args"] == {"a": "x" * (length - 9)}
+
+
 # --- v3 events ---
 
 
