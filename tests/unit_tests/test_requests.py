@@ -686,3 +686,20 @@ def test_a_parameter_takes_what_its_reference_says(
     fits = PARAMETERS[name].fits
     assert [value for value in taken if not fits(value)] == []
     assert [value for value in refused if fits(value)] == []
+
+
+@pytest.mark.parametrize("name", ["tool_choice", "parallel_tool_calls"])
+@pytest.mark.parametrize("tools", [{}, {"tools": []}], ids=["none", "an empty list"])
+def test_what_belongs_to_tools_is_not_sent_without_them(
+    name: str, tools: dict[str, Any], service: Scripted
+) -> None:
+    service.answer(answer_of())
+    value: Any = "auto" if name == "tool_choice" else True
+    service.model().invoke("hi", **{name: value}, **tools)
+    assert service.parameters == {}
+
+
+def test_an_empty_system_message_is_left_out(service: Scripted) -> None:
+    service.answer(answer_of())
+    service.model().invoke([("system", ""), ("human", "hi")])
+    assert [message["role"] for message in service.sent["input"]["messages"]] == ["user"]
