@@ -10,9 +10,17 @@ from __future__ import annotations
 import logging
 import socket
 import threading
-from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
+from collections.abc import (
+    AsyncGenerator,
+    Callable,
+    Generator,
+    Iterable,
+    Iterator,
+    Mapping,
+)
 from contextlib import aclosing, closing, contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import chain, starmap
 from types import TracebackType
 from typing import Protocol, TypeVar
 
@@ -22,7 +30,7 @@ from typing_extensions import Self
 
 from langchain_dashscope_deepseek._request import PATH, PreparedRequest
 from langchain_dashscope_deepseek._retry import Attempts, RetryPolicy
-from langchain_dashscope_deepseek._sse import EventReader
+from langchain_dashscope_deepseek._sse import Event, EventReader
 from langchain_dashscope_deepseek._version import __version__
 from langchain_dashscope_deepseek._wire import Reply, ReplyReader
 from langchain_dashscope_deepseek.errors import (
@@ -51,11 +59,19 @@ LONGEST_END_SECONDS = 1.0
 again. It follows at once, unless a proxy holds the body open."""
 
 
-class Fold(Protocol):
-    """Takes replies one by one; as a context manager it may keep them with an error."""
+T_co = TypeVar("T_co", covariant=True)
+T = TypeVar("T")
+AnyStream = TypeVar("AnyStream", httpx.SyncByteStream, httpx.AsyncByteStream)
 
-    def add(self, reply: Reply, /) -> object:
-        """Take one reply."""
+
+class Shown(Protocol[T_co]):
+    """How an answer is shown; as a context manager it may keep what came with an error."""
+
+    def of(self, reply: Reply, /) -> Iterable[T_co]:
+        """Take a reply and give what it shows, if anything."""
+
+    def last(self) -> Iterable[T_co]:
+        """Give what ends the answer."""
 
     def __enter__(self) -> Self:
         """Begin."""
@@ -68,10 +84,6 @@ class Fold(Protocol):
         /,
     ) -> None:
         """End, perhaps by an error."""
-
-
-AnyFold = TypeVar("AnyFold", bound=Fold)
-AnyStream = TypeVar("AnyStream", httpx.SyncByteStream, httpx.AsyncByteStream)
 
 
 @dataclass(frozen=True)
@@ -122,23 +134,16 @@ class Client:
         self._endpoint = endpoint
         self._policy = policy
 
-    def fold(self, request: PreparedRequest, start: Callable[[], AnyFold]) -> AnyFold:
-        """Fold all replies into one value; a failed attempt starts with a new one."""
+    def ask(self, request: PreparedRequest, start: Callable[[], Shown[T]]) -> Generator[T]:
+        """Yield what shows of an answer; until there is any, a failed attempt starts anew."""
         for attempt in Attempts(self._policy):
-            with attempt, start() as fold, closing(self._replies(request)) as replies:
-                for reply in replies:
-                    fold.add(reply)
-                return fold
-        raise AssertionError  # pragma: no cover - the last attempt returns or raises
-
-    def stream(self, request: PreparedRequest) -> Generator[Reply]:
-        """Yield replies as they come; nothing is retried after the first one that shows."""
-        for attempt in Attempts(self._policy):
-            with attempt, closing(self._replies(request)) as replies:
-                for reply in replies:
-                    if not attempt.committed and reply.shows:
-                        attempt.commit()
-                    yield reply
+            with attempt, start() as shown:
+                with closing(self._replies(request)) as replies:
+                    for reply in replies:
+                        for part in shown.of(reply):
+                            attempt.committed = True
+                            yield part
+                yield from shown.last()
                 return
 
     def _replies(self, request: PreparedRequest) -> Generator[Reply]:
@@ -148,12 +153,13 @@ class Client:
             response = self._http.send(sent, stream=True, follow_redirects=False)
             with closing(response):
                 body = exchange.begin(response)
+                reader = body.reader
                 pieces = iter(_source(response, httpx.SyncByteStream) or response.iter_bytes())
                 for piece in pieces:
                     yield from body.replies(piece)
-                    if body.finished:
+                    if reader.finished:
                         break
-                if body.finished and body.is_reused_once_read:
+                if reader.finished and body.is_reused_once_read:
                     rest: list[Reply] = []
                     with suppress(httpx.TransportError), _shut_after(LONGEST_END_SECONDS, response):
                         for piece in pieces:
@@ -171,26 +177,20 @@ class AsyncClient:
         self._endpoint = endpoint
         self._policy = policy
 
-    async def fold(self, request: PreparedRequest, start: Callable[[], AnyFold]) -> AnyFold:
-        """Fold all replies into one value; a failed attempt starts with a new one."""
+    async def ask(
+        self, request: PreparedRequest, start: Callable[[], Shown[T]]
+    ) -> AsyncGenerator[T]:
+        """Yield what shows of an answer; until there is any, a failed attempt starts anew."""
         async for attempt in Attempts(self._policy):
-            with attempt, start() as fold:
+            with attempt, start() as shown:
                 async with aclosing(self._replies(request)) as replies:
                     async for reply in replies:
-                        fold.add(reply)
-                    return fold
-        raise AssertionError  # pragma: no cover - the last attempt returns or raises
-
-    async def stream(self, request: PreparedRequest) -> AsyncGenerator[Reply]:
-        """Yield replies as they come; nothing is retried after the first one that shows."""
-        async for attempt in Attempts(self._policy):
-            with attempt:
-                async with aclosing(self._replies(request)) as replies:
-                    async for reply in replies:
-                        if not attempt.committed and reply.shows:
-                            attempt.commit()
-                        yield reply
-                    return
+                        for part in shown.of(reply):
+                            attempt.committed = True
+                            yield part
+                for part in shown.last():
+                    yield part
+                return
 
     async def _replies(self, request: PreparedRequest) -> AsyncGenerator[Reply]:
         """Make one attempt."""
@@ -199,13 +199,14 @@ class AsyncClient:
             response = await self._http.send(sent, stream=True, follow_redirects=False)
             async with aclosing(response):
                 body = exchange.begin(response)
+                reader = body.reader
                 pieces = aiter(_source(response, httpx.AsyncByteStream) or response.aiter_bytes())
                 async for piece in pieces:
                     for reply in body.replies(piece):
                         yield reply
-                    if body.finished:
+                    if reader.finished:
                         break
-                if body.finished and body.is_reused_once_read:
+                if reader.finished and body.is_reused_once_read:
                     rest: list[Reply] = []
                     # Not asyncio.wait_for: before Python 3.12 it may swallow a cancelling.
                     with suppress(httpx.TransportError), anyio.move_on_after(LONGEST_END_SECONDS):
@@ -281,38 +282,42 @@ class _Body:
     """The body of an answer, by status and content type a stream of events or one piece.
 
     Attributes:
+        reader: Reads what it holds, and knows whether that was all.
         is_reused_once_read: Whether the end of the body is worth a wait; HTTP/2 ends a stream
             without its connection.
     """
 
     def __init__(self, response: httpx.Response, reader: ReplyReader) -> None:
         content_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        self.reader = reader
         self._has_events = response.is_success and content_type == "text/event-stream"
         self._events = EventReader()
-        self._reader = reader
         self.is_reused_once_read = response.http_version != "HTTP/2"
 
-    @property
-    def finished(self) -> bool:
-        return self._reader.finished
-
-    def replies(self, piece: bytes) -> Iterator[Reply]:
-        self._reader.watch(piece)
-        if self._has_events:
-            for event in self._events.feed(piece):
-                yield from self._reader.event(event.name, event.data)
+    def replies(self, piece: bytes) -> Iterable[Reply]:
+        reader = self.reader
+        reader.watch(piece)
+        if not self._has_events:
+            return ()
+        events = self._events.feed(piece)
+        if len(events) == 1:  # most pieces are one event
+            return reader.event(*events[0])
+        return self._of(events)
 
     def end(self) -> Iterator[Reply]:
         if not self._has_events:
-            whole = self._reader.body()
+            whole = self.reader.body()
             if isinstance(whole, Reply):
                 yield whole
                 return
             self._has_events = True
             yield from self.replies(whole)
-        for event in self._events.end():
-            yield from self._reader.event(event.name, event.data)
-        yield from self._reader.end()
+        yield from self._of(self._events.end())
+        yield from self.reader.end()
+
+    def _of(self, events: Iterable[Event]) -> Iterable[Reply]:
+        """Read events one by one, as they are asked for: none is lost for an error after it."""
+        return chain.from_iterable(starmap(self.reader.event, events))
 
 
 _FOREIGN: tuple[tuple[type[Exception], type[DashScopeError], str], ...] = (

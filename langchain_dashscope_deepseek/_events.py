@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any, cast
 
 from langchain_dashscope_deepseek._citations import citations
 from langchain_dashscope_deepseek._messages import PROVIDER
-from langchain_dashscope_deepseek._stream import Answer, Call
+from langchain_dashscope_deepseek._stream import Answer, Call, Showing
 from langchain_dashscope_deepseek._wire import Reply
 
 if TYPE_CHECKING:
     from langchain_protocol.protocol import MessagesData
 
 
-class Events:
-    """The events of one answer."""
+class Events(Showing):
+    """The answer as events."""
 
     def __init__(self, answer: Answer, message_id: str) -> None:
         """Begin.
@@ -28,7 +28,7 @@ class Events:
             answer: Takes the replies.
             message_id: The id that the message gets.
         """
-        self._answer = answer
+        super().__init__(answer)
         self._message_id = message_id
         self._indexes: dict[str | int, int] = {}
         self._started = False

@@ -73,7 +73,12 @@ class RetryPolicy:
 
 
 class Attempt:
-    """One attempt; swallows an error that deserves another one."""
+    """One attempt; swallows an error that deserves another one.
+
+    Attributes:
+        committed: Whether a caller has seen something of the answer: nothing is retried then.
+        delay: Seconds to wait before the next attempt, once this one has failed.
+    """
 
     def __init__(self, policy: RetryPolicy, failures: int, began: float) -> None:
         """Start an attempt after so many failed ones, the first of which began at that time."""
@@ -82,10 +87,6 @@ class Attempt:
         self._began = began
         self.committed = False
         self.delay: float | None = None
-
-    def commit(self) -> None:
-        """Say that the caller has seen something of the answer: from here on nothing is retried."""
-        self.committed = True
 
     def __enter__(self) -> Self:
         """Begin."""

@@ -10,9 +10,11 @@ import json
 import logging
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple, NoReturn
+
+from pydantic_core import from_json
 
 from langchain_dashscope_deepseek.errors import (
     DashScopeAnswerTooLargeError,
@@ -64,10 +66,8 @@ class Reply(NamedTuple):
     request_id: str | None = None
     search_results: tuple[Mapping[str, Any], ...] = ()
 
-    @property
-    def shows(self) -> bool:
-        """Whether a user sees something of it."""
-        return bool(self.text or self.reasoning or self.tool_calls or self.finish_reason)
+
+_NOTHING = Reply()[:4]
 
 
 class ReplyReader:
@@ -104,10 +104,10 @@ class ReplyReader:
             raise too_large(self._max_size, self._headers.get("x-request-id"))
         self._since_shown += len(piece)
         self._raw += piece
-        if self._has_events:
+        if self._has_events and len(self._raw) > 2 * _STATUS_WITHIN:
             del self._raw[:-_STATUS_WITHIN]
 
-    def event(self, name: str, data: str) -> Iterator[Reply]:
+    def event(self, name: bytes, data: bytes) -> Iterable[Reply]:
         """Read one server-sent event.
 
         Args:
@@ -119,18 +119,16 @@ class ReplyReader:
             DashScopeError: The event is an error of the service, or no JSON.
         """
         if not data:
-            return
+            return ()
         self._has_events = True
-        whole = _load(data)
-        for document in (whole,) if isinstance(whole, dict) else self._documents(name, data):
-            reply = self._reply(document)
-            if self.status_code >= _FIRST_ERROR:
-                self._refuse("an error that holds no error")
-            if reply is not None:
-                if reply.shows:
-                    self._since_shown = 0
-                self.finished = self.finished or reply.finish_reason is not None
-                yield reply
+        try:
+            document = from_json(data, cache_strings="keys")
+        except ValueError:
+            return self._several(name, data)
+        if type(document) is not dict:
+            return self._several(name, data)
+        reply = self._reply(document)
+        return () if reply is None else (reply,)
 
     def end(self) -> Iterator[Reply]:
         """Say that the stream has ended; gives an answer that came in one piece after all.
@@ -140,7 +138,7 @@ class ReplyReader:
         """
         if self.finished:
             return
-        document = None if self._has_events else _load(self._raw.decode("utf-8-sig", "replace"))
+        document = None if self._has_events else _load(self._raw)
         if isinstance(document, dict):
             yield self._whole(document)
             return
@@ -160,7 +158,7 @@ class ReplyReader:
         """
         if len(self._raw) > self._max_size:
             raise too_large(self._max_size, self._headers.get("x-request-id"))
-        document = _load(self._raw.decode("utf-8-sig", "replace"))
+        document = _load(self._raw)
         if isinstance(document, dict):
             return self._whole(document)
         if b"data:" not in self._raw:
@@ -188,12 +186,16 @@ class ReplyReader:
             retry_after=retry_after(self._headers),
         )
 
-    def _documents(self, name: str, data: str) -> Iterator[Mapping[str, Any]]:
-        """Read the documents of an event that is not one; what is none is skipped or refused."""
-        for document in map(_load, data.split("\n")):
+    def _several(self, name: bytes, data: bytes) -> Iterator[Reply]:
+        """Read an event that is not one document; what is none is skipped or refused."""
+        whole = _load(data)
+        documents = [whole] if isinstance(whole, dict) else map(_load, data.split(b"\n"))
+        for document in documents:
             if isinstance(document, dict):
-                yield document
-            elif name in ("result", "error", "message"):
+                reply = self._reply(document)
+                if reply is not None:
+                    yield reply
+            elif name in (b"result", b"error", b"message"):
                 msg = "The stream was cut off or garbled: an event is not a JSON object"
                 raise DashScopeStreamCutError(msg, request_id=self._headers.get("x-request-id"))
             else:
@@ -205,39 +207,64 @@ class ReplyReader:
         choice = _first_choice(output)
         if choice is None and (document.get("code") or document.get("error")):
             self._raise_error(document)
-        request_id = _string(document.get("request_id")) or self._headers.get("x-request-id")
+        if self.status_code >= _FIRST_ERROR:
+            self._refuse("an error that holds no error")
         usage = document.get("usage")
-        usage = usage if _has_counts(usage) else None
-        if not isinstance(output, dict):
-            return None if usage is None else Reply(usage=usage, request_id=request_id)
-        search_info = output.get("search_info")
-        search_results = _search_results(search_info) if search_info else ()
+        if usage is not None and not _has_counts(usage):
+            usage = None
+        search_results = _search_results(output)
         if choice is None and usage is None and not search_results:
             return None
-        choice = choice or {}
+        request_id = document.get("request_id")
+        if type(request_id) is not str or not request_id:
+            request_id = self._headers.get("x-request-id")
+        said = self._said(choice) if choice else _NOTHING
+        # Not Reply(...), which takes 0.5 µs more, for every token.
+        return tuple.__new__(Reply, (*said, usage, request_id, search_results))
+
+    def _said(
+        self, choice: Mapping[str, Any]
+    ) -> tuple[str, str, tuple[ToolCallDelta, ...], str | None]:
+        """Read text, reasoning, tool calls and finish_reason, and note that something shows."""
         message = choice.get("message") or {}
-        self._insist_on("message", message, dict)
-        content = message.get("content") or ""
-        self._insist_on("content", content, (str, list))
+        if type(message) is not dict:
+            self._refuse_type("message", message)
+        text = message.get("content") or ""
+        if type(text) is not str:
+            text = self._flat(text)
+        reasoning = message.get("reasoning_content")
+        if type(reasoning) is not str:
+            reasoning = ""
         calls = message.get("tool_calls") or ()
-        self._insist_on("tool_calls", calls, (list, tuple))
+        if calls:
+            calls = self._calls(calls)
+        finish_reason = choice.get("finish_reason")
+        if finish_reason is not None:
+            # Unfinished packets carry the string "null"; JSON null is documented too.
+            finish_reason = None if finish_reason == "null" else _string(finish_reason)
+        if finish_reason:
+            self.finished = True
+        if text or reasoning or calls or finish_reason:
+            self._since_shown = 0
+        return text, reasoning, calls, finish_reason
+
+    def _flat(self, content: Any) -> str:
+        if type(content) is not list:
+            self._refuse_type("content", content)
+        return _text(content)
+
+    def _calls(self, calls: Any) -> tuple[ToolCallDelta, ...]:
+        if type(calls) is not list:
+            self._refuse_type("tool_calls", calls)
         calls = [call for call in calls if call or call == {}]
         for call in calls:
-            self._insist_on("tool call", call, dict)
-        return Reply(
-            content if isinstance(content, str) else _text(content),
-            _string(message.get("reasoning_content")) or "",
-            tuple(map(_tool_call, calls)) if calls else (),
-            _finish_reason(choice.get("finish_reason")),
-            usage,
-            request_id,
-            search_results,
-        )
+            if type(call) is not dict:
+                self._refuse_type("tool call", call)
+        return tuple(map(_tool_call, calls))
 
-    def _insist_on(self, name: str, value: Any, kinds: type | tuple[type, ...]) -> None:
+    def _refuse_type(self, name: str, value: Any) -> NoReturn:
         """Refuse what must be part of an answer and cannot be read: it would be lost."""
-        if not isinstance(value, kinds):
-            self._refuse(f"an answer whose {name} is of the wrong type ({type(value).__name__})")
+        self._refuse(f"an answer whose {name} is of the wrong type ({type(value).__name__})")
 
     def _raise_error(self, document: Mapping[str, Any]) -> NoReturn:
         inner = document.get("error")
@@ -297,11 +324,16 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         return None
 
 
-def _load(text: str) -> Any:
+def _load(data: bytes | bytearray) -> Any:
     """Parse JSON; `None` for what is none (and for `null`, which says as little).
 
-    Half of a surrogate pair, which breaks whoever prints, stores or sends it, becomes U+FFFD.
+    What pydantic's parser refuses, Python's may still take: bytes that are no UTF-8 and halves of
+    surrogate pairs, which break whoever prints, stores or sends them, become U+FFFD.
     """
+    try:
+        return from_json(data, cache_strings="keys")  # 2 µs an event, where json.loads takes 4
+    except ValueError:
+        text = data.decode("utf-8-sig", "replace")
     try:
         value = json.loads(text)
         if may_hold_half_a_pair(text):
@@ -318,22 +350,24 @@ def may_hold_half_a_pair(text: str) -> bool:
 
 
 def _first_choice(output: Any) -> Mapping[str, Any] | None:
-    if not isinstance(output, dict):
+    if type(output) is not dict:
         return None
-    if "choices" not in output and isinstance(output.get("text"), str):
-        return {
-            "message": {"content": output["text"]},
-            "finish_reason": output.get("finish_reason"),
-        }
-    for choice in _list(output.get("choices")):
-        if isinstance(choice, dict) and choice.get("index") in (None, 0):
-            return choice
+    choices = output.get("choices")
+    if type(choices) is list:
+        for choice in choices:
+            if type(choice) is dict and choice.get("index") in (None, 0):
+                return choice
+    elif "choices" not in output and isinstance(output.get("text"), str):
+        message = {"content": output["text"]}
+        return {"message": message, "finish_reason": output.get("finish_reason")}
     return None
 
 
-def _search_results(info: Any) -> tuple[Mapping[str, Any], ...]:
-    results = info.get("search_results") if isinstance(info, dict) else ()
-    return tuple(result for result in _list(results) if isinstance(result, dict))
+def _search_results(output: Any) -> tuple[Mapping[str, Any], ...]:
+    info = output.get("search_info") if type(output) is dict else None
+    if type(info) is not dict:
+        return ()
+    return tuple(result for result in _list(info.get("search_results")) if isinstance(result, dict))
 
 
 def _tool_call(call: Mapping[str, Any]) -> ToolCallDelta:
@@ -395,11 +429,6 @@ def _first_count(*counts: int | None) -> int | None:
     return next((count for count in counts if count is not None), None)
 
 
-def _finish_reason(value: Any) -> str | None:
-    # Unfinished packets carry the string "null"; JSON null is documented too.
-    return None if value == "null" else _string(value)
-
-
 def _text(content: Any) -> str:
     """Flatten content: a string, null, or a list of `{"text": ...}`."""
     if isinstance(content, list):
@@ -413,8 +442,8 @@ def _string(value: Any) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def _list(value: Any) -> list[Any] | tuple[Any, ...]:
-    return value if isinstance(value, (list, tuple)) else ()
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _number(value: str | None) -> float | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import aclosing, closing
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import httpx
@@ -43,7 +42,7 @@ from langchain_dashscope_deepseek._call import (
     check_limits,
     check_timeout,
 )
-from langchain_dashscope_deepseek._client import AsyncClient, Client
+from langchain_dashscope_deepseek._client import AsyncClient, Client, Shown
 from langchain_dashscope_deepseek._events import Events
 from langchain_dashscope_deepseek._messages import PROVIDER, countable_text
 from langchain_dashscope_deepseek._pool import ClientPool
@@ -55,7 +54,7 @@ from langchain_dashscope_deepseek._regions import (
     is_exposed,
 )
 from langchain_dashscope_deepseek._request import PARAMETERS, check_tool_use, check_values
-from langchain_dashscope_deepseek._stream import Answer, Chunks, Shown
+from langchain_dashscope_deepseek._stream import Answer, Chunks, Whole
 from langchain_dashscope_deepseek._structured import structured_output
 from langchain_dashscope_deepseek._tokens import TOKENS_PER_MESSAGE, count_tokens
 from langchain_dashscope_deepseek._tools import AnyTool, wire_tool_choice, wire_tools
@@ -480,7 +479,8 @@ class ChatDashScopeDeepSeek(BaseChatModel):
         call = self._call(stop, kwargs)
         request = call.prepare(messages, stream=call.stream_underneath)
         client = Client(self._http(), call.endpoint, call.policy)
-        return _result(client.fold(request, lambda: call.answer(request)))
+        (message,) = client.ask(request, lambda: Whole(call.answer(request)))
+        return _result(message)
 
     async def _agenerate(
         self,
@@ -492,7 +492,8 @@ class ChatDashScopeDeepSeek(BaseChatModel):
         call = self._call(stop, kwargs)
         request = call.prepare(messages, stream=call.stream_underneath)
         client = AsyncClient(self._async_http(), call.endpoint, call.policy)
-        return _result(await client.fold(request, lambda: call.answer(request)))
+        (message,) = [m async for m in client.ask(request, lambda: Whole(call.answer(request)))]
+        return _result(message)
 
     def _stream(
         self,
@@ -542,13 +543,9 @@ class ChatDashScopeDeepSeek(BaseChatModel):
         call = self._call(stop, overrides)
         request = call.prepare(messages, stream=True)
         client = Client(self._http(), call.endpoint, call.policy)
-        with call.answer(request) as answer, closing(client.stream(request)) as replies:
-            shown = shown_as(answer)
-            for reply in replies:
-                yield from shown.of(reply)
-            yield from shown.last()
+        return client.ask(request, lambda: shown_as(call.answer(request)))
 
-    async def _astreamed(
+    def _astreamed(
         self,
         messages: list[BaseMessage],
         stop: list[str] | None,
@@ -558,14 +555,7 @@ class ChatDashScopeDeepSeek(BaseChatModel):
         call = self._call(stop, overrides)
         request = call.prepare(messages, stream=True)
         client = AsyncClient(self._async_http(), call.endpoint, call.policy)
-        with call.answer(request) as answer:
-            async with aclosing(client.stream(request)) as replies:
-                shown = shown_as(answer)
-                async for reply in replies:
-                    for part in shown.of(reply):
-                        yield part
-                for part in shown.last():
-                    yield part
+        return client.ask(request, lambda: shown_as(call.answer(request)))
 
     # --- Tools ---
 
@@ -768,5 +758,5 @@ def _events_for(
     return lambda answer: Events(answer, message_id)
 
 
-def _result(answer: Answer) -> ChatResult:
-    return ChatResult(generations=[ChatGeneration(message=answer.message())])
+def _result(message: AIMessage) -> ChatResult:
+    return ChatResult(generations=[ChatGeneration(message=message)])

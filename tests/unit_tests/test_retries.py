@@ -266,8 +266,7 @@ def test_what_no_retry_mends_and_what_was_seen_leaves_the_attempt(
     error: Exception, *, seen: bool
 ) -> None:
     attempt = next(Attempts(THREE))
-    if seen:
-        attempt.commit()
+    attempt.committed = seen
     assert not attempt.__exit__(type(error), error, None)
     assert attempt.delay is None
 

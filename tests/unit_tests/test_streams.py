@@ -8,6 +8,8 @@ from typing import Any
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from langchain_core.language_models._compat_bridge import chunks_to_events
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage
 from langchain_core.outputs import ChatGenerationChunk
@@ -16,7 +18,8 @@ from langchain_tests.utils.stream_lifecycle import assert_valid_event_stream
 
 from langchain_dashscope_deepseek import DashScopeAnswerTooLargeError, DashScopeStreamCutError
 from langchain_dashscope_deepseek._messages import reasoning_of
-from langchain_dashscope_deepseek._stream import unmatched_closing
+from langchain_dashscope_deepseek._stream import Answer, Chunks, unmatched_closing
+from langchain_dashscope_deepseek._wire import Reply, ToolCallDelta
 from tests.unit_tests.conftest import EVENTS, JSON, Ask, Scripted, answer_of, merged, transcript
 
 REQUEST_ID = "3f2c9d1e-0000-4000-8000-00000000000a"
@@ -291,7 +294,7 @@ def test_reasoning_is_on_every_chunk_that_reasons_and_never_empty(
     assert reasoned == (["嗯，", "用户问的是“1+1”。😀"] if name.startswith("thinking") else [])
 
 
-@pytest.mark.parametrize("name", ["thinking_then_text", "plain_text"])
+@pytest.mark.parametrize("name", MESSAGES)
 def test_a_chunk_is_what_validation_would_have_made(name: str, service: Scripted) -> None:
     """They are made without it, for speed."""
     service.answer(transcript(name))
@@ -302,6 +305,19 @@ def test_a_chunk_is_what_validation_would_have_made(name: str, service: Scripted
         same_chunk = ChatGenerationChunk(message=same_message)
         assert message.__getstate__() == same_message.__getstate__()
         assert chunk.__getstate__() == same_chunk.__getstate__()
+
+
+@given(pieces=st.lists(st.text('{}[]":,\\a1 \n\t\u3000\ufeff', max_size=8), max_size=4))
+def test_pieces_of_calls_are_read_as_core_reads_them(pieces: list[str]) -> None:
+    """Core tries to mend each of them, which takes long."""
+    deltas = tuple(ToolCallDelta(i, f"c{i}", "f", piece) for i, piece in enumerate(pieces))
+    answer = Answer("deepseek-v3", {}, max_size=10_000)
+    for chunk in Chunks(answer).of(Reply(tool_calls=deltas)):
+        message = chunk.message
+        assert isinstance(message, AIMessageChunk)
+        read_by_core = AIMessageChunk(content="", tool_call_chunks=message.tool_call_chunks)
+        assert message.tool_calls == read_by_core.tool_calls
+        assert message.invalid_tool_calls == read_by_core.invalid_tool_calls
 
 
 def test_chunks_share_nothing_that_can_be_changed(service: Scripted) -> None:

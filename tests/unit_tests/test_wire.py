@@ -7,6 +7,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic_core import from_json
 
 from langchain_dashscope_deepseek import DashScopeError
 from langchain_dashscope_deepseek._wire import (
@@ -45,7 +48,7 @@ def reader(
 
 def event(document: Any, name: str = "result") -> Callable[[ReplyReader], Any]:
     data = document if isinstance(document, str) else json.dumps(document)
-    return lambda reader: list(reader.event(name, data))
+    return lambda reader: list(reader.event(name.encode(), data.encode()))
 
 
 def end(reader: ReplyReader) -> list[Reply]:
@@ -261,11 +264,11 @@ def test_the_status_of_an_error_within_a_stream_is_the_last_one_in_a_comment(
 
 def test_a_status_in_a_comment_is_found_after_a_long_answer() -> None:
     """What was shown is forgotten; the end of the raw bytes is not."""
-    watched = reader(b":HTTP_STATUS/429\n", size=10_000)
+    watched = reader(b":HTTP_STATUS/429\n", size=100_000)
     event(answer_of())(watched)
-    watched.watch(b":HTTP_STATUS/503\n" + b"a" * (4_096 - 17))
+    watched.watch(b"a" * 8_192 + b":HTTP_STATUS/503\n" + b"a" * (4_096 - 17))
     assert refusal(event({"code": "X"}), watched).status_code == 503
-    watched.watch(b"a")
+    watched.watch(b"a" * 4_097)
     assert refusal(event({"code": "X"}), watched).status_code is None
 
 
@@ -347,12 +350,6 @@ def test_a_packet_is_read(document: Any, reply: Reply | None) -> None:
     assert event(document)(reader()) == ([] if reply is None else [reply])
 
 
-@pytest.mark.parametrize("field", ["text", "reasoning", "tool_calls", "finish_reason"])
-def test_a_reply_shows_what_a_user_sees(field: str) -> None:
-    assert Reply(**{field: getattr(FULL, field)}).shows
-    assert not FULL._replace(text="", reasoning="", tool_calls=(), finish_reason=None).shows
-
-
 @pytest.mark.parametrize(
     ("call", "delta"),
     [
@@ -409,6 +406,36 @@ def test_bytes_that_are_no_text_cost_a_character_and_not_the_answer(
 def test_half_of_a_character_is_replaced(escaped: str, text: str) -> None:
     data = json.dumps(answer_of("?"), ensure_ascii=False).replace("?", escaped)
     assert [reply.text for reply in event(data)(reader())] == [text]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+SPOILT = st.sampled_from(
+    [b"", b'"', b"{", b"}", b",", b"NaN", b"\\u", b"0", b"-", b"\n", b"\0", b" "]
+)
+
+
+@given(
+    value=JSON,
+    ascii_only=st.booleans(),
+    place=st.integers(0, 10_000),
+    cut=st.integers(0, 2),
+    spoilt=SPOILT,
+)
+def test_both_parsers_read_the_same(
+    value: Any, *, ascii_only: bool, place: int, cut: int, spoilt: bytes
+) -> None:
+    """What pydantic's parser takes, it takes for what Python's takes it for."""
+    data = json.dumps(value, ensure_ascii=ascii_only).encode("utf-8", "replace")
+    place %= len(data) + 1
+    data = data[:place] + spoilt + data[place + cut :]
+    try:
+        quickly = from_json(data)
+    except ValueError:
+        return
+    assert json.dumps(quickly) == json.dumps(json.loads(data))
 
 
 def test_a_body_of_events_is_given_back() -> None:
