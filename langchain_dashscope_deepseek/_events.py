@@ -33,15 +33,18 @@ class Events(Showing):
         self._indexes: dict[str | int, int] = {}
         self._started = False
 
-    def of(self, reply: Reply) -> Iterator[MessagesData]:
-        """Take a reply and yield its events."""
+    def of(self, reply: Reply) -> list[MessagesData]:
+        """Take a reply and give its events."""
         calls = self._answer.add(reply)
+        events: list[MessagesData] = []
         if reply.reasoning:
-            yield from self._grow("reasoning", reply.reasoning)
+            events += self._open("reasoning", {"type": "reasoning", "reasoning": ""})
+            delta = {"type": "reasoning-delta", "reasoning": reply.reasoning}
+            events.append(self._delta("reasoning", delta))
         if reply.text:
-            yield from self._grow("text", reply.text)
-        if calls:
-            yield from self._grow_calls(calls)
+            events += self._open("text", {"type": "text", "text": ""})
+            events.append(self._delta("text", {"type": "text-delta", "text": reply.text}))
+        return events + self._grow_calls(calls) if calls else events
 
     def last(self) -> Iterator[MessagesData]:
         """Yield what ends the stream: every block as a whole, usage and metadata."""
@@ -62,33 +65,31 @@ class Events(Showing):
             yield _event("content-block-finish", index=index, content=wholes[key])
         yield _event("message-finish", **_finish_data(answer))
 
-    def _grow(self, kind: str, text: str) -> Iterator[MessagesData]:
-        index = self._indexes.get(kind)
-        if index is None:
-            yield from self._open(kind, {"type": kind, kind: ""})
-            index = self._indexes[kind]
-        delta = {"type": f"{kind}-delta", kind: text}
-        yield _event("content-block-delta", index=index, delta=delta)
-
-    def _grow_calls(self, calls: list[Any]) -> Iterator[MessagesData]:
+    def _grow_calls(self, calls: list[Any]) -> list[MessagesData]:
+        events: list[MessagesData] = []
         for call in calls:
-            if call["index"] not in self._indexes:
-                yield from self._open(call["index"], {**call, "args": ""})
+            events += self._open(call["index"], {**call, "args": ""})
             if call["args"]:
                 delta = {"type": "tool-call-delta", "args": call["args"]}
-                index = self._indexes[call["index"]]
-                yield _event("content-block-delta", index=index, delta=delta)
+                events.append(self._delta(call["index"], delta))
+        return events
 
-    def _open(self, key: str | int, block: Mapping[str, Any]) -> Iterator[MessagesData]:
-        yield from self._start()
-        self._indexes[key] = len(self._indexes)
-        yield _event("content-block-start", index=self._indexes[key], content=block)
+    def _delta(self, key: str | int, delta: Mapping[str, Any]) -> MessagesData:
+        return _event("content-block-delta", index=self._indexes[key], delta=delta)
 
-    def _start(self) -> Iterator[MessagesData]:
-        if not self._started:
-            self._started = True
-            metadata = {"provider": PROVIDER, "model": self._answer.model}
-            yield _event("message-start", role="ai", id=self._message_id, metadata=metadata)
+    def _open(self, key: str | int, block: Mapping[str, Any]) -> list[MessagesData]:
+        """Open a block, unless it is open, and the message before its first one."""
+        if key in self._indexes:
+            return []
+        index = self._indexes[key] = len(self._indexes)
+        return [*self._start(), _event("content-block-start", index=index, content=block)]
+
+    def _start(self) -> list[MessagesData]:
+        if self._started:
+            return []
+        self._started = True
+        metadata = {"provider": PROVIDER, "model": self._answer.model}
+        return [_event("message-start", role="ai", id=self._message_id, metadata=metadata)]
 
 
 def _block(call: Call) -> dict[str, Any]:
