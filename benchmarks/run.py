@@ -21,6 +21,8 @@ from benchmarks.results import Results
 from benchmarks.scenarios import SCENARIOS
 
 SAVED = Path(".benchmarks/results.json")
+PATIENCE = 900
+"""Seconds after which a contender counts as hanging; its figures are missing then."""
 
 
 @contextmanager
@@ -62,7 +64,12 @@ def _measure(
         return
     options = [f"--server={server}", *(["--quick"] if quick else [])]
     command = [sys.executable, "-m", "benchmarks.measure", *options, contender, *scenarios]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    try:
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        # langchain-openai has been seen to wait for ever for one stream of 500.
+        print(f"{contender} hangs: {', '.join(scenarios)}", file=sys.stderr, flush=True)
+        return
     if done.returncode:
         sys.exit(f"{contender} failed:\n{done.stderr}")
     for line in done.stdout.splitlines():

@@ -416,6 +416,7 @@ SCENARIOS: dict[str, Scenario] = {
         way="astream",
         measure=partial(streamed_at_once, streams=500, times=1),
         peer_rounds=1,
+        alone=True,
     ),
     "invoke": Scenario(
         title="`invoke`, CPU per call",

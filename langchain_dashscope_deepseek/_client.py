@@ -20,6 +20,7 @@ from collections.abc import (
 )
 from contextlib import aclosing, closing, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import chain, starmap
 from types import TracebackType
 from typing import Protocol, TypeVar
@@ -112,7 +113,7 @@ class Endpoint:
         by_default = STREAM_TIMEOUT if request.streamed else WHOLE_TIMEOUT
         return http.build_request(
             "POST",
-            self.base_url.rstrip("/") + PATH,
+            _url(self.base_url.rstrip("/") + PATH),
             content=request.content(),
             headers={
                 "User-Agent": f"langchain-dashscope-deepseek/{__version__}",
@@ -123,6 +124,10 @@ class Endpoint:
             },
             timeout=by_default if self.timeout is None else self.timeout,
         )
+
+
+_url = lru_cache(httpx.URL)
+"""Parses a URL once, and not for each request."""
 
 
 class Client:

@@ -380,7 +380,7 @@ class ChatDashScopeDeepSeek(BaseChatModel):
     @model_validator(mode="after")
     def _check_settings(self) -> Self:
         """Refuse what no model takes, find the base URL, and record the version for traces."""
-        check_values({name: getattr(self, name, None) for name in PARAMETERS})
+        check_values({name: vars(self).get(name) for name in PARAMETERS})
         check_timeout(self.timeout)
         check_limits(**{name: getattr(self, name) for name in LIMITS})
         check_headers(self.default_headers or {})
@@ -436,7 +436,7 @@ class ChatDashScopeDeepSeek(BaseChatModel):
     @property
     def _identifying_params(self) -> dict[str, Any]:
         """What makes answers differ, for traces. Holds no key."""
-        parameters = {name: getattr(self, name, None) for name in PARAMETERS}
+        parameters = {name: vars(self).get(name) for name in PARAMETERS}
         return {
             "model": self.model,
             "base_url": self.base_url,
@@ -733,7 +733,7 @@ class ChatDashScopeDeepSeek(BaseChatModel):
 
     def _call(self, stop: list[str] | None, overrides: dict[str, Any]) -> Call:
         return Call(
-            settings={name: getattr(self, name, None) for name in SETTINGS},
+            settings={name: vars(self).get(name) for name in SETTINGS},
             overrides=overrides if stop is None else {**overrides, "stop": stop},
             row_of=self._row_of,
         )
