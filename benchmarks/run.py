@@ -65,7 +65,9 @@ def _measure(
     options = [f"--server={server}", *(["--quick"] if quick else [])]
     command = [sys.executable, "-m", "benchmarks.measure", *options, contender, *scenarios]
     try:
-        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=PATIENCE)
+        done = subprocess.run(
+            command, check=False, capture_output=True, text=True, timeout=PATIENCE
+        )
     except subprocess.TimeoutExpired:
         # langchain-openai has been seen to wait for ever for one stream of 500.
         print(f"{contender} hangs: {', '.join(scenarios)}", file=sys.stderr, flush=True)

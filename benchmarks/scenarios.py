@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import subprocess
 import sys
 import tracemalloc
@@ -15,6 +16,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from functools import cache, partial
+from pathlib import Path
 from time import process_time
 from typing import Any, TypeVar
 
@@ -280,14 +282,17 @@ def with_history(bench: Bench, *, messages: int) -> Samples:
 
 
 def imported(bench: Bench) -> Samples:
-    """CPU of importing, in processes of their own."""
+    """CPU of importing, in processes of their own, from bytecode, as where it is installed."""
     code = (
         f"import time; s = time.process_time(); {bench.make.imports}; print(time.process_time()-s)"
     )
     command = [sys.executable, "-W", "ignore", "-c", code]
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    environment["PYTHONPYCACHEPREFIX"] = str(Path(".benchmarks/bytecode").resolve())
 
     def once() -> float:
-        return float(subprocess.run(command, check=True, capture_output=True).stdout)
+        done = subprocess.run(command, check=True, capture_output=True, env=environment)
+        return float(done.stdout)
 
     return [once() for _ in range(3)][1:]
 
