@@ -122,7 +122,7 @@ def streamed(bench: Bench, *, way: str, kind: str = "text", events: int, times: 
     return [once() for _ in range(times + 1)][1:]
 
 
-def streamed_at_once(bench: Bench, *, streams: int, events: int = 100, times: int = 2) -> Samples:
+def streamed_at_once(bench: Bench, *, streams: int, events: int = 200, times: int = 2) -> Samples:
     """CPU per event of many streams of one event loop."""
     streams = bench.few(streams)
     contender, said = bench.ask("text", events)
@@ -442,7 +442,7 @@ SCENARIOS: dict[str, Scenario] = {
         unit="µs",
         way="batch",
         measure=batched,
-        peer_rounds=2,
+        peer_rounds=5,
     ),
     "first_chunk": Scenario(
         title="CPU to the first chunk, connection open",

@@ -18,7 +18,7 @@ from collections.abc import (
     Iterator,
     Mapping,
 )
-from contextlib import aclosing, closing, contextmanager, suppress
+from contextlib import AbstractContextManager, aclosing, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import chain, starmap
@@ -176,9 +176,14 @@ class Client:
 class AsyncClient:
     """Asks asynchronously."""
 
-    def __init__(self, http: httpx.AsyncClient, endpoint: Endpoint, policy: RetryPolicy) -> None:
-        """Ask through this client."""
-        self._http = http
+    def __init__(
+        self,
+        lend: Callable[[], AbstractContextManager[httpx.AsyncClient]],
+        endpoint: Endpoint,
+        policy: RetryPolicy,
+    ) -> None:
+        """Ask through a client that is lent for each request."""
+        self._lend = lend
         self._endpoint = endpoint
         self._policy = policy
 
@@ -199,9 +204,9 @@ class AsyncClient:
 
     async def _replies(self, request: PreparedRequest) -> AsyncGenerator[Reply]:
         """Make one attempt."""
-        with _Exchange(request, self._endpoint.max_answer_size) as exchange:
-            sent = self._endpoint.build(self._http, request)
-            response = await self._http.send(sent, stream=True, follow_redirects=False)
+        with self._lend() as http, _Exchange(request, self._endpoint.max_answer_size) as exchange:
+            sent = self._endpoint.build(http, request)
+            response = await http.send(sent, stream=True, follow_redirects=False)
             async with aclosing(response):
                 body = exchange.begin(response)
                 reader = body.reader

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Callable
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import AbstractContextManager, AsyncExitStack, contextmanager, suppress
 from typing import TypeVar
 
 import httpx
@@ -16,9 +16,17 @@ import httpx
 from langchain_dashscope_deepseek.errors import DashScopeInputError
 
 AnyClient = TypeVar("AnyClient", httpx.Client, httpx.AsyncClient)
+Made = TypeVar("Made")
 
 LIMITS = httpx.Limits(max_connections=1000, max_keepalive_connections=100)
 """Streams hold their connection for minutes: with httpx's 100, a busy server waits for itself."""
+
+GROUP_SIZE = 16
+GROUPS = 64
+"""Requests of an event loop go out in groups, each through a client of its own. For each request
+httpcore looks at every pair of a client's connections: with 50 of them, that takes 10 ms."""
+
+GROUP_LIMITS = httpx.Limits(max_connections=GROUP_SIZE, max_keepalive_connections=GROUP_SIZE)
 
 
 class ClientPool:
@@ -59,15 +67,15 @@ class ClientPool:
                 made.close()  # another thread was faster
         return self._sync[pid]
 
-    def of_running_loop(self) -> httpx.AsyncClient:
-        """Give the client of the event loop that is running."""
+    def of_running_loop(self) -> AbstractContextManager[httpx.AsyncClient]:
+        """Lend a client of the event loop that is running, for one request."""
         key = (os.getpid(), asyncio.get_running_loop())
         if key not in self._async:
             # A client keeps its loop alive, so no weak reference would ever let go of either.
             for other in [other for other in list(self._async) if other[1].is_closed()]:
                 self._async.pop(other, None)
-            self._async[key] = _OfLoop(_made(lambda: httpx.AsyncClient(limits=LIMITS)))
-        return self._async[key].client
+            self._async[key] = _OfLoop()
+        return self._async[key].lend()
 
     def close(self) -> None:
         """Close the synchronous client; the next call makes a new one.
@@ -95,27 +103,50 @@ class ClientPool:
 
 
 class _OfLoop:
-    """The client of an event loop, which is closed when the loop ends.
+    """The clients of an event loop, which are closed when the loop ends.
 
     `asyncio.run` and its like end the asynchronous generators of their loop before they close it.
     So one that waits for that is the one place where a loop's connections can still be closed.
     """
 
-    def __init__(self, client: httpx.AsyncClient) -> None:
-        self.client = client
-        self.end = self._close_at_the_end(client)
+    def __init__(self) -> None:
+        self._clients: list[httpx.AsyncClient] = []
+        self._lent: list[int] = []
+        self._tls = _made(httpx.create_ssl_context)
+        self.end = self._close_at_the_end(self._clients)
         with suppress(StopIteration):
             self.end.asend(None).send(None)  # runs to the yield, which needs no loop
 
-    @staticmethod
-    async def _close_at_the_end(client: httpx.AsyncClient) -> AsyncGenerator[None]:
+    @contextmanager
+    def lend(self) -> Iterator[httpx.AsyncClient]:
+        """Lend the first client that is not busy, so that few requests keep few connections."""
+        place = next((i for i, lent in enumerate(self._lent) if lent < GROUP_SIZE), None)
+        if place is None:
+            place = len(self._lent) if len(self._lent) < GROUPS else self._least_busy()
+        if place == len(self._clients):
+            made = _made(lambda: httpx.AsyncClient(limits=GROUP_LIMITS, verify=self._tls))
+            self._clients.append(made)
+            self._lent.append(0)
+        self._lent[place] += 1
         try:
-            yield
+            yield self._clients[place]
         finally:
-            await client.aclose()
+            self._lent[place] -= 1
+
+    def _least_busy(self) -> int:
+        return self._lent.index(min(self._lent))
+
+    @staticmethod
+    async def _close_at_the_end(clients: list[httpx.AsyncClient]) -> AsyncGenerator[None]:
+        async with AsyncExitStack() as at_the_end:
+            try:
+                yield
+            finally:
+                for client in clients:
+                    at_the_end.push_async_callback(client.aclose)
 
 
-def _made(make: Callable[[], AnyClient]) -> AnyClient:
+def _made(make: Callable[[], Made]) -> Made:
     """Make a client; its settings come from the environment, which may hold nonsense."""
     try:
         return make()

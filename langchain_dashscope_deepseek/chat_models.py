@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import httpx
@@ -491,7 +492,7 @@ class ChatDashScopeDeepSeek(BaseChatModel):
     ) -> ChatResult:
         call = self._call(stop, kwargs)
         request = call.prepare(messages, stream=call.stream_underneath)
-        client = AsyncClient(self._async_http(), call.endpoint, call.policy)
+        client = AsyncClient(self._async_http, call.endpoint, call.policy)
         (message,) = [m async for m in client.ask(request, lambda: Whole(call.answer(request)))]
         return _result(message)
 
@@ -554,7 +555,7 @@ class ChatDashScopeDeepSeek(BaseChatModel):
     ) -> AsyncIterator[T]:
         call = self._call(stop, overrides)
         request = call.prepare(messages, stream=True)
-        client = AsyncClient(self._async_http(), call.endpoint, call.policy)
+        client = AsyncClient(self._async_http, call.endpoint, call.policy)
         return client.ask(request, lambda: shown_as(call.answer(request)))
 
     # --- Tools ---
@@ -726,10 +727,10 @@ class ChatDashScopeDeepSeek(BaseChatModel):
             return self._clients.sync()
         return self._clients.handed_in(self.http_client)
 
-    def _async_http(self) -> httpx.AsyncClient:
+    def _async_http(self) -> AbstractContextManager[httpx.AsyncClient]:
         if self.http_async_client is None:
             return self._clients.of_running_loop()
-        return self._clients.handed_in(self.http_async_client)
+        return nullcontext(self._clients.handed_in(self.http_async_client))
 
     def _call(self, stop: list[str] | None, overrides: dict[str, Any]) -> Call:
         return Call(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import copy
 import pickle
+from collections import Counter
+from contextlib import ExitStack
 from typing import Any
 
 import httpx
@@ -19,6 +21,7 @@ from langchain_dashscope_deepseek import (
     DashScopeWarning,
     __version__,
 )
+from langchain_dashscope_deepseek._pool import GROUP_SIZE, GROUPS
 from tests.unit_tests.conftest import Ask, Scripted, answer_of
 
 BEIJING = "https://dashscope.aliyuncs.com/api/v1"
@@ -336,12 +339,29 @@ def test_a_process_uses_no_connection_of_its_parent(monkeypatch: pytest.MonkeyPa
     model.close()
 
 
+def lent(model: ChatDashScopeDeepSeek) -> httpx.AsyncClient:
+    with model._clients.of_running_loop() as client:
+        return client
+
+
+async def test_requests_of_an_event_loop_go_out_in_groups() -> None:
+    """A client with many connections spends more on choosing one than on an answer."""
+    async with chat(api_key=KEY) as model:
+        lend = model._clients.of_running_loop
+        with ExitStack() as stack:
+            clients = [stack.enter_context(lend()) for _ in range(GROUP_SIZE * GROUPS + 2)]
+            sizes = list(Counter(map(id, clients)).values())
+            assert sizes == [GROUP_SIZE + 1] * 2 + [GROUP_SIZE] * (GROUPS - 2)
+        assert lent(model) is lent(model) is clients[0]
+    assert all(client.is_closed for client in clients)
+
+
 def test_a_client_is_closed_with_its_event_loop() -> None:
     """A loop and its connections would stay open for ever, two descriptors a run."""
     model = chat(api_key=KEY)
 
     async def client() -> httpx.AsyncClient:
-        return model._clients.of_running_loop()
+        return lent(model)
 
     assert all(asyncio.run(client()).is_closed for _ in range(5))
     assert len(model._clients._async) == 1
@@ -352,16 +372,16 @@ async def test_a_block_closes_the_connections_at_its_end() -> None:
         sync = model._clients.sync()
     assert sync.is_closed
     async with model:
-        client = model._clients.of_running_loop()
-        assert client is model._clients.of_running_loop()
+        client = lent(model)
+        assert client is lent(model)
     assert client.is_closed
 
 
 async def test_after_closing_the_next_call_opens_new_connections() -> None:
     model = chat(api_key=KEY)
-    before = (model._clients.sync(), model._clients.of_running_loop())
+    before = (model._clients.sync(), lent(model))
     await model.aclose()
-    after = (model._clients.sync(), model._clients.of_running_loop())
+    after = (model._clients.sync(), lent(model))
     assert [client.is_closed for client in (*before, *after)] == [True, True, False, False]
     await model.aclose()
 
