@@ -350,6 +350,52 @@ def test_a_packet_is_read(document: Any, reply: Reply | None) -> None:
     assert event(document)(reader()) == ([] if reply is None else [reply])
 
 
+@given(data=st.data())
+def test_the_short_way_reads_what_the_long_way_reads(data: st.DataObject) -> None:
+    """Packets with just the usual keys and types take it; any field may be unusual."""
+
+    def some(usual: Any, *unusual: Any) -> Any:
+        return data.draw(st.sampled_from([usual, usual, usual, usual, *unusual]))
+
+    def without(fields: dict[str, Any]) -> dict[str, Any]:
+        missing = some(None, *fields)
+        return {key: value for key, value in fields.items() if key != missing}
+
+    message = {
+        "content": some("a", "", None, 7, ["x"]),
+        "reasoning_content": some("", "b", None, 7),
+    }
+    message |= some({"role": "assistant"}, {}, {"role": 1, "tool_calls": [{}]}, {"tool_calls": []})
+    choice = {
+        "message": some(without(message), "x", []),
+        "finish_reason": some("null", None, "stop"),
+    }
+    choice |= some({}, {"index": 1}, {"index": 0})
+    output = {"choices": some([without(choice)], [], [choice, choice], {"x": 1}, "x", None)}
+    output |= some({}, {"search_info": {"search_results": [{"url": "u"}]}}, {"text": "t"})
+    usage = some(
+        {"output_tokens": some(1, -1, True, "1", 1.0), "x": {}}, {"input_tokens": 1}, [], "x"
+    )
+    document = {
+        "output": some(without(output), "x", [], None),
+        "usage": usage,
+        "request_id": some("r", "", None, 7),
+        **some({}, {"code": "X"}),
+    }
+    document, status = without(document), some(200, 400)
+    short = reader(status=status)._usual(document)
+    if short is not None:
+        assert short == reader(status=status)._reply(document)
+
+
+def test_a_token_as_the_service_sends_it_takes_the_short_way() -> None:
+    said = {"content": "", "reasoning_content": "Okay", "role": "assistant"}
+    usage = {"total_tokens": 8, "input_tokens": 5, "output_tokens": 3}
+    choices = [{"message": said, "finish_reason": "null"}]
+    token = {"output": {"choices": choices}, "usage": usage, "request_id": ID}
+    assert reader()._usual(token) == Reply(reasoning="Okay", usage=usage, request_id=ID)
+
+
 @pytest.mark.parametrize(
     ("call", "delta"),
     [
