@@ -114,7 +114,12 @@ def bars(results: Results) -> str:
         [bar.rule, f"{value:.2f}", f"{bar.kind} {bar.limit:g}", "yes" if bar.holds(value) else "no"]
         for bar, value in judged(results)
     ]
-    return rows([["bar", "measured", "must be", "met"], *lines])
+    obstacles = "".join(
+        f"\n\n{bar.rule}: {bar.obstacle}"
+        for bar, value in judged(results)
+        if bar.obstacle and not bar.holds(value)
+    )
+    return rows([["bar", "measured", "must be", "met"], *lines]) + obstacles
 
 
 def about(results: Results) -> str:

@@ -21,7 +21,7 @@ from benchmarks.results import Results
 from benchmarks.scenarios import SCENARIOS
 
 SAVED = Path(".benchmarks/results.json")
-PATIENCE = 900
+PATIENCE = 300
 """Seconds after which a contender counts as hanging; its figures are missing then."""
 
 
@@ -37,9 +37,10 @@ def running_server() -> Iterator[str]:
             server.terminate()
 
 
-def run(scenarios: list[str], contenders: list[str], rounds: int, *, quick: bool) -> Results:
+def run(
+    results: Results, scenarios: list[str], contenders: list[str], rounds: int, *, quick: bool
+) -> None:
     """Measure, round by round, contender by contender."""
-    results = Results()
     with running_server() as server:
         for number in range(rounds):
             for contender in contenders:
@@ -48,7 +49,6 @@ def run(scenarios: list[str], contenders: list[str], rounds: int, *, quick: bool
                 for group in [wanted] if quick else _processes(wanted):
                     _measure(results, server, contender, group, quick=quick)
                 results.save(SAVED)
-    return results
 
 
 def _processes(scenarios: list[str]) -> list[list[str]]:
@@ -88,11 +88,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--check", action="store_true", help="fail where a bar is not met")
     parser.add_argument("--saved", action="store_true", help="measure nothing, show the last run")
+    parser.add_argument("--add", action="store_true", help="add rounds to the last run")
     asked = parser.parse_args()
-    if asked.saved:
-        results = Results.load(SAVED)
-    else:
-        results = run(
+    results = Results.load(SAVED) if asked.saved or asked.add else Results()
+    if not asked.saved:
+        run(
+            results,
             asked.only or list(SCENARIOS),
             asked.contender or list(CONTENDERS),
             1 if asked.quick else asked.rounds,

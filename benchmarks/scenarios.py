@@ -413,15 +413,14 @@ SCENARIOS: dict[str, Scenario] = {
         title="`astream`, 50 at once, CPU per event",
         unit="µs",
         way="astream",
-        measure=partial(streamed_at_once, streams=50),
+        measure=partial(streamed_at_once, streams=50, times=1),
     ),
     "async_500": Scenario(
         title="`astream`, 500 at once, CPU per event",
         unit="µs",
         way="astream",
         measure=partial(streamed_at_once, streams=500, times=1),
-        peer_rounds=1,
-        alone=True,
+        only=OURS,
     ),
     "invoke": Scenario(
         title="`invoke`, CPU per call",
@@ -465,6 +464,7 @@ SCENARIOS: dict[str, Scenario] = {
             unit="ms",
             way="invoke",
             measure=partial(with_history, messages=messages),
+            rounds=2,
             peer_rounds=1,
         )
         for messages in (10, 100, 1_000, 5_000)
@@ -474,7 +474,7 @@ SCENARIOS: dict[str, Scenario] = {
         unit="µs",
         way="stream",
         measure=partial(discarded, events=100_000, way="stream"),
-        rounds=2,
+        rounds=1,
         only=OURS,
     ),
     **{
