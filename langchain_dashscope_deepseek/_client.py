@@ -133,9 +133,14 @@ _url = lru_cache(httpx.URL)
 class Client:
     """Asks synchronously."""
 
-    def __init__(self, http: httpx.Client, endpoint: Endpoint, policy: RetryPolicy) -> None:
-        """Ask through this client."""
-        self._http = http
+    def __init__(
+        self,
+        lend: Callable[[], AbstractContextManager[httpx.Client]],
+        endpoint: Endpoint,
+        policy: RetryPolicy,
+    ) -> None:
+        """Ask through a client that is lent for each request."""
+        self._lend = lend
         self._endpoint = endpoint
         self._policy = policy
 
@@ -153,9 +158,9 @@ class Client:
 
     def _replies(self, request: PreparedRequest) -> Generator[Reply]:
         """Make one attempt."""
-        with _Exchange(request, self._endpoint.max_answer_size) as exchange:
-            sent = self._endpoint.build(self._http, request)
-            response = self._http.send(sent, stream=True, follow_redirects=False)
+        with self._lend() as http, _Exchange(request, self._endpoint.max_answer_size) as exchange:
+            sent = self._endpoint.build(http, request)
+            response = http.send(sent, stream=True, follow_redirects=False)
             with closing(response):
                 body = exchange.begin(response)
                 reader = body.reader

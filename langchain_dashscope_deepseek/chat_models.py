@@ -479,7 +479,7 @@ class ChatDashScopeDeepSeek(BaseChatModel):
     ) -> ChatResult:
         call = self._call(stop, kwargs)
         request = call.prepare(messages, stream=call.stream_underneath)
-        client = Client(self._http(), call.endpoint, call.policy)
+        client = Client(self._http, call.endpoint, call.policy)
         (message,) = client.ask(request, lambda: Whole(call.answer(request)))
         return _result(message)
 
@@ -543,7 +543,7 @@ class ChatDashScopeDeepSeek(BaseChatModel):
     ) -> Iterator[T]:
         call = self._call(stop, overrides)
         request = call.prepare(messages, stream=True)
-        client = Client(self._http(), call.endpoint, call.policy)
+        client = Client(self._http, call.endpoint, call.policy)
         return client.ask(request, lambda: shown_as(call.answer(request)))
 
     def _astreamed(
@@ -722,10 +722,10 @@ class ChatDashScopeDeepSeek(BaseChatModel):
         """Close the connections of the running event loop, and those for synchronous calls."""
         await self._clients.aclose()
 
-    def _http(self) -> httpx.Client:
+    def _http(self) -> AbstractContextManager[httpx.Client]:
         if self.http_client is None:
-            return self._clients.sync()
-        return self._clients.handed_in(self.http_client)
+            return nullcontext(self._clients.sync())
+        return nullcontext(self._clients.handed_in(self.http_client))
 
     def _async_http(self) -> AbstractContextManager[httpx.AsyncClient]:
         if self.http_async_client is None:
