@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import weakref
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import AbstractContextManager, AsyncExitStack, contextmanager, suppress
 from typing import TypeVar
@@ -42,6 +43,9 @@ class ClientPool:
         self._sync: dict[int, httpx.Client] = {}
         self._async: dict[tuple[int, asyncio.AbstractEventLoop], _OfLoop] = {}
         self._handed_in_to: int | None = None
+        # Not __del__: in a cycle, as agents are, the garbage collector may come to a socket before
+        # it comes to this pool. What `finalize` holds, it comes to last.
+        weakref.finalize(self, _close_sync, self._sync)
 
     def handed_in(self, client: AnyClient) -> AnyClient:
         """Give a client of the user's, unless it was used before a fork.
@@ -82,9 +86,7 @@ class ClientPool:
 
         What another thread is waiting for comes to its end with the next byte or its timeout.
         """
-        client = self._sync.pop(os.getpid(), None)
-        if client is not None:
-            client.close()
+        _close_sync(self._sync)
 
     async def aclose(self) -> None:
         """Close the running loop's client, and the synchronous one."""
@@ -92,10 +94,6 @@ class ClientPool:
         kept = self._async.pop((os.getpid(), asyncio.get_running_loop()), None)
         if kept is not None:
             await kept.end.aclose()
-
-    def __del__(self) -> None:
-        """Close what nobody closed, where that can be done without waiting."""
-        self.close()
 
     def __reduce__(self) -> tuple[type[ClientPool], tuple[()]]:
         """Pickle and copy as an empty pool."""
@@ -116,6 +114,7 @@ class _OfLoop:
         self.end = self._close_at_the_end(self._clients)
         with suppress(StopIteration):
             self.end.asend(None).send(None)  # runs to the yield, which needs no loop
+        weakref.finalize(self, _drop, self.end)  # as in ClientPool; the loop then ends it
 
     @contextmanager
     def lend(self) -> Iterator[httpx.AsyncClient]:
@@ -144,6 +143,17 @@ class _OfLoop:
             finally:
                 for client in clients:
                     at_the_end.push_async_callback(client.aclose)
+
+
+def _drop(_: object) -> None:
+    """Let go of what was held until now."""
+
+
+def _close_sync(clients: dict[int, httpx.Client]) -> None:
+    """Close the synchronous client of this process."""
+    client = clients.pop(os.getpid(), None)
+    if client is not None:
+        client.close()
 
 
 def _made(make: Callable[[], Made]) -> Made:

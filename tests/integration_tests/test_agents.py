@@ -41,7 +41,6 @@ from langchain_dashscope_deepseek.testing import DashScopeEmulator
 pytest_plugins = ["langchain_dashscope_deepseek.testing.fixtures"]
 pytestmark = [
     pytest.mark.emulator_only,
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning"),
 ]
 

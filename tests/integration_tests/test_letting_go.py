@@ -305,6 +305,47 @@ async def test_an_async_block_closes_the_connections_at_its_end(
     assert await asyncio.to_thread(eventually, lambda: open_descriptors() <= before)
 
 
+def before_it_in_a_cycle(first: Any, then: Any) -> list[Any]:
+    """Make a cycle in which the collector, which goes breadth first, comes to one thing first."""
+    for _ in range(40):
+        then = [then]
+    cycle = [first, then]
+    cycle.append(cycle)
+    return cycle
+
+
+def test_a_model_that_nobody_closed_closes_its_connections(
+    dashscope_emulator: DashScopeEmulator,
+) -> None:
+    """Even as part of a cycle, as agents are, in which the collector comes to the socket first."""
+    before = open_descriptors()
+    for _ in range(5):  # the collector's order is not quite ours
+        model = ChatDashScopeDeepSeek(model="deepseek-v4-pro")
+        model.invoke("hi")
+        cycle = before_it_in_a_cycle(model._clients.sync(), model)
+        del model
+        gc.collect()  # brings the cycle into this order
+        del cycle
+        gc.collect()
+    assert eventually(lambda: open_descriptors() <= before)
+
+
+async def test_a_model_that_nobody_closed_closes_its_connections_in_an_event_loop(
+    dashscope_emulator: DashScopeEmulator,
+) -> None:
+    before = open_descriptors()
+    for _ in range(5):
+        model = ChatDashScopeDeepSeek(model="deepseek-v4-pro")
+        await model.ainvoke("hi")
+        with model._clients.of_running_loop() as client:
+            cycle = before_it_in_a_cycle(client, model)
+        del model, client
+        gc.collect()
+        del cycle
+        gc.collect()
+    assert await asyncio.to_thread(eventually, lambda: open_descriptors() <= before)
+
+
 async def test_a_client_handed_in_is_never_closed_by_us(
     dashscope_emulator: DashScopeEmulator,
 ) -> None:

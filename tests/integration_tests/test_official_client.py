@@ -7,6 +7,7 @@ emulator, and what it sends, keep both honest.
 from __future__ import annotations
 
 import asyncio
+import gc
 import warnings
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
@@ -43,6 +44,13 @@ TOOL = {
         },
     },
 }
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _collected() -> Iterator[None]:
+    """Let go of its sessions while their warning is ignored."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture

@@ -12,9 +12,7 @@ from langchain_tests.integration_tests import ChatModelIntegrationTests
 
 from langchain_dashscope_deepseek import ChatDashScopeDeepSeek, find_capabilities
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore::langchain_dashscope_deepseek.DashScopeWarning", "ignore::ResourceWarning"
-)
+pytestmark = pytest.mark.filterwarnings("ignore::langchain_dashscope_deepseek.DashScopeWarning")
 
 Detail = Literal[
     "audio_input", "audio_output", "reasoning_output", "cache_read_input", "cache_creation_input"
@@ -23,7 +21,7 @@ Detail = Literal[
 
 @pytest.fixture(autouse=True, scope="class")
 def collected() -> Iterator[None]:
-    """Let the connections that the suite leaves open go while their warning is ignored."""
+    """Let the connections that the suite leaves open go: one that nobody closed warns."""
     yield
     gc.collect()
 

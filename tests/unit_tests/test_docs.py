@@ -7,7 +7,6 @@ import re
 import runpy
 import subprocess
 import sys
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,7 +33,6 @@ def blocks_of(page: Path) -> list[CodeExample]:
 
 
 @pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")  # loads
-@pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_the_code_of_a_page_runs_from_top_to_bottom(page: Path, eval_example: EvalExample) -> None:
     """Each block sees what those before it have defined."""
@@ -94,9 +92,7 @@ def test_the_examples_of_the_class_docstring_run() -> None:
     exec(f"async def main():\n{body}\n    await model.aclose()\n", names)
     import asyncio  # noqa: PLC0415
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        asyncio.run(names["main"]())  # type: ignore[operator]
+    asyncio.run(names["main"]())  # type: ignore[operator]
 
 
 def test_the_demo_has_no_side_effects_when_imported() -> None:

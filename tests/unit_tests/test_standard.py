@@ -11,9 +11,7 @@ from syrupy.assertion import SnapshotAssertion
 
 from langchain_dashscope_deepseek import ChatDashScopeDeepSeek
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore::langchain_dashscope_deepseek.DashScopeWarning", "ignore::ResourceWarning"
-)
+pytestmark = pytest.mark.filterwarnings("ignore::langchain_dashscope_deepseek.DashScopeWarning")
 
 
 class StandardUnitTests(ChatModelUnitTests):
