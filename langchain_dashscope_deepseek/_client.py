@@ -311,13 +311,12 @@ class _Body:
 
     def replies(self, piece: bytes) -> Iterable[Reply]:
         reader = self.reader
+        data = self._events.lone(piece) if self._has_events else None
+        reply = None if data is None else reader.usual(data)
+        if reply is not None:
+            return (reply,)
         reader.watch(piece)
-        if not self._has_events:
-            return ()
-        events = self._events.feed(piece)
-        if len(events) == 1:  # most pieces are one event
-            return reader.event(*events[0])
-        return self._of(events)
+        return self._of(self._events.feed(piece)) if self._has_events else ()
 
     def end(self) -> Iterator[Reply]:
         if not self._has_events:

@@ -15,10 +15,9 @@ from httpx_sse import EventSource
 # Some gateways put a mark of the byte order before it all, which "utf-8-sig" takes away.
 _HEADERS = {"content-type": "text/event-stream; charset=utf-8-sig"}
 
-# An event as the service writes it: 1 µs instead of 14 with httpx-sse, of some 50 for all that is
+# An event as the service writes it: 1 µs instead of 14 with httpx-sse, of some 40 for all that is
 # done with an event of a stream.
-_USUAL = re.compile(rb"(?:id:[^\n]*\n)?(?:event: ?([^\n]+)\n)?(?::[^\n]*\n)?data: ?([^\n]*)\n\n")
-
+_HEAD = re.compile(rb"(?:id:[^\n]*\n)?(?:event: ?([^\n]+)\n)?(?::[^\n]*\n)?data: ?")
 
 Event = tuple[bytes, ...]
 """An event's name, `message` where it has none, and its data; both as they came, not decoded."""
@@ -31,12 +30,17 @@ class EventReader:
         """Start at the beginning of a stream."""
         self._rest = bytearray()
 
+    def lone(self, piece: bytes) -> bytes | None:
+        """Give the data of a piece that is one event as the service writes it, as most pieces are.
+
+        Returns:
+            The data. `None`: nothing was read, feed it.
+        """
+        head = None if self._rest or b"\r" in piece else _HEAD.match(piece)
+        return None if head is None else _data_after(head, piece)
+
     def feed(self, piece: bytes) -> Sequence[Event]:
         """Take a piece and give the events that it ends."""
-        if not self._rest and b"\r" not in piece:
-            usual = _USUAL.fullmatch(piece)
-            if usual:
-                return (usual.groups(b"message"),)
         rest = self._rest
         if rest.endswith(b"\r"):
             piece = b"\r" + piece
@@ -57,9 +61,17 @@ class EventReader:
         return self.feed(b"\n\n\n" if self._rest.endswith(b"\r") else b"\n\n")
 
 
+def _data_after(head: re.Match[bytes], block: bytes) -> bytes | None:
+    """Give the rest of the line, unless more than a blank line follows it."""
+    start, end = head.end(), len(block) - 2
+    is_all = block.find(b"\n", start) == end and block.endswith(b"\n\n")
+    return block[start:end] if is_all else None
+
+
 def _events_of(block: bytes) -> list[Event]:
-    usual = _USUAL.fullmatch(block)
-    if usual:
-        return [usual.groups(b"message")]
+    head = _HEAD.match(block)
+    data = None if head is None else _data_after(head, block)
+    if head is not None and data is not None:
+        return [(head[1] or b"message", data)]
     response = httpx.Response(200, headers=_HEADERS, content=block)
     return [(e.event.encode(), e.data.encode()) for e in EventSource(response).iter_sse()]

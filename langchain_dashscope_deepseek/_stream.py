@@ -406,7 +406,10 @@ def _quick_chunk(
     _set_extra(message, {})
     _set_private(message, None)
     chunk = ChatGenerationChunk.__new__(ChatGenerationChunk)
-    _set_fields(chunk, {**_CHUNK, "text": content, "message": message})
+    fields = _CHUNK.copy()
+    fields["text"] = content
+    fields["message"] = message
+    _set_fields(chunk, fields)
     _set_names(chunk, {"text", "message"})
     _set_extra(chunk, None)
     _set_private(chunk, None)

@@ -71,8 +71,6 @@ class Reply(NamedTuple):
 _NOTHING = Reply()[:4]
 
 _PACKET = itemgetter("output", "usage", "request_id")
-_CHOICE = itemgetter("message", "finish_reason")
-_SAID = itemgetter("content", "reasoning_content")
 
 
 class ReplyReader:
@@ -125,15 +123,11 @@ class ReplyReader:
         """
         if not data:
             return ()
+        reply = self.usual(data)
+        if reply is not None:
+            return (reply,)
         self._has_events = True
-        try:
-            document = from_json(data, cache_strings="keys")
-        except ValueError:
-            return self._several(name, data)
-        if type(document) is not dict:
-            return self._several(name, data)
-        reply = self._usual(document) or self._reply(document)
-        return () if reply is None else (reply,)
+        return self._documents(name, data)
 
     def end(self) -> Iterator[Reply]:
         """Say that the stream has ended; gives an answer that came in one piece after all.
@@ -191,8 +185,47 @@ class ReplyReader:
             retry_after=retry_after(self._headers),
         )
 
-    def _several(self, name: bytes, data: bytes) -> Iterator[Reply]:
-        """Read an event that is not one document; what is none is skipped or refused."""
+    def usual(self, data: bytes) -> Reply | None:
+        """Read a packet as nearly all are, whose checks are few: 5 µs less for each token.
+
+        A test holds it to the long way.
+
+        Returns:
+            What the packet says. `None`: nothing was read, it is for `watch` and `event`.
+        """
+        try:
+            output, usage, request_id = _PACKET(from_json(data, cache_strings="keys"))
+            (choice,) = output["choices"]
+            message = choice["message"]
+            text = message["content"]
+            tokens = usage["output_tokens"]
+        except (LookupError, TypeError, ValueError):
+            return None
+        reasoning = message.get("reasoning_content", "")
+        is_usual = (
+            type(text) is type(reasoning) is type(request_id) is str
+            and request_id
+            and choice.get("finish_reason") == "null"
+            and choice.get("index", 0) == 0
+            and len(output) == 1
+            and type(tokens) is int
+            and tokens >= 0
+            and self.status_code < _FIRST_ERROR
+        )
+        if not is_usual:
+            return None
+        calls = message.get("tool_calls") or ()
+        if calls:
+            calls = self._calls(calls)
+        if not (text or reasoning or calls):
+            return None
+        self._has_events = True
+        self._since_shown = 0
+        # Not Reply(...), which takes 0.5 µs more.
+        return tuple.__new__(Reply, (text, reasoning, calls, None, usage, request_id, ()))
+
+    def _documents(self, name: bytes, data: bytes) -> Iterator[Reply]:
+        """Read the documents of an event, mostly one; what is none is skipped or refused."""
         whole = _load(data)
         documents = [whole] if isinstance(whole, dict) else map(_load, data.split(b"\n"))
         for document in documents:
@@ -205,36 +238,6 @@ class ReplyReader:
                 raise DashScopeStreamCutError(msg, request_id=self._headers.get("x-request-id"))
             else:
                 logger.debug("Skipped an event of unknown kind")
-
-    def _usual(self, document: Mapping[str, Any]) -> Reply | None:
-        """Read a packet that has just the keys and types of nearly all: 2 µs less for each token.
-
-        A test holds it to what `_reply` makes of it.
-        """
-        try:
-            output, usage, request_id = _PACKET(document)
-            (choice,) = output["choices"]
-            message, finish_reason = _CHOICE(choice)
-            text, reasoning = _SAID(message)
-            tokens = usage["output_tokens"]
-        except (LookupError, TypeError, ValueError):
-            return None
-        is_usual = (
-            (len(output), len(choice), len(message)) == (1, 2, 3)
-            and "role" in message
-            and finish_reason == "null"
-            and type(text) is type(reasoning) is type(request_id) is str
-            and (text or reasoning)
-            and request_id
-            and type(tokens) is int
-            and tokens >= 0
-            and self.status_code < _FIRST_ERROR
-        )
-        if not is_usual:
-            return None
-        self._since_shown = 0
-        # Not Reply(...), which takes 0.5 µs more.
-        return tuple.__new__(Reply, (text, reasoning, (), None, usage, request_id, ()))
 
     def _reply(self, document: Mapping[str, Any]) -> Reply | None:
         """Read one JSON document; `None` if it holds neither an answer nor usage nor an error."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 from httpx_sse import EventSource
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from langchain_dashscope_deepseek._sse import Event, EventReader
@@ -50,6 +50,28 @@ def test_every_transcript_is_read_as_httpx_sse_reads_it(path: Path, line_end: by
     stream = path.read_bytes().replace(b"\n", line_end)
     for size in (1, 3, len(stream)):
         assert in_pieces(stream, list(range(0, len(stream), size))) == by_httpx_sse(stream)
+
+
+@given(stream=STREAMS)
+@example(b"id:1\nevent:result\n:HTTP_STATUS/200\ndata:{}\n\n")
+@example(b"data:{}\n\ndata:{}\n\n")
+def test_a_piece_that_is_one_event_is_read_as_httpx_sse_reads_it(stream: bytes) -> None:
+    data = EventReader().lone(stream)
+    if data:
+        assert [of for _, of in by_httpx_sse(stream)] == [data]
+
+
+def test_a_piece_as_the_service_sends_it_is_one_event() -> None:
+    piece = b'id:1\nevent:result\n:HTTP_STATUS/200\ndata:{"a": 1}\n\n'
+    assert EventReader().lone(piece) == b'{"a": 1}'
+
+
+@pytest.mark.parametrize("piece", [b"data:{}\n", b"data:{}", b"\n", b"", b"data:{}\r\n\r\n"])
+def test_a_piece_that_is_no_event_or_part_of_one_is_not_read_alone(piece: bytes) -> None:
+    reader = EventReader()
+    assert reader.lone(piece) is None
+    reader.feed(b"data:[")
+    assert reader.lone(b"data:{}\n\n") is None
 
 
 def test_bytes_that_are_no_utf_8_stay_what_they_are() -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pydantic_core import from_json
 
 from langchain_dashscope_deepseek import DashScopeError
+from langchain_dashscope_deepseek._sse import EventReader
 from langchain_dashscope_deepseek._wire import (
     Reply,
     ReplyReader,
@@ -27,7 +28,7 @@ from langchain_dashscope_deepseek.errors import (
     DashScopeServerError,
     DashScopeStreamCutError,
 )
-from tests.unit_tests.conftest import answer_of
+from tests.unit_tests.conftest import answer_of, transcript
 
 ID = "request-7"
 HEADERS = {
@@ -365,7 +366,11 @@ def test_the_short_way_reads_what_the_long_way_reads(data: st.DataObject) -> Non
         "content": some("a", "", None, 7, ["x"]),
         "reasoning_content": some("", "b", None, 7),
     }
-    message |= some({"role": "assistant"}, {}, {"role": 1, "tool_calls": [{}]}, {"tool_calls": []})
+    call = {"index": 0, "id": "c", "function": {"name": "f", "arguments": "{"}}
+    message |= some(
+        {"role": "assistant"}, {}, {"role": 1, "tool_calls": []}, {"tool_calls": [call]}
+    )
+    message |= some({}, {"tool_calls": some([{}], [None], ["x"], "x", {"x": 1}, 7)})
     choice = {
         "message": some(without(message), "x", []),
         "finish_reason": some("null", None, "stop"),
@@ -383,9 +388,16 @@ def test_the_short_way_reads_what_the_long_way_reads(data: st.DataObject) -> Non
         **some({}, {"code": "X"}),
     }
     document, status = without(document), some(200, 400)
-    short = reader(status=status)._usual(document)
+    short = outcome(lambda: reader(status=status).usual(json.dumps(document).encode()))
     if short is not None:
-        assert short == reader(status=status)._reply(document)
+        assert short == outcome(lambda: reader(status=status)._reply(document))
+
+
+def outcome(read: Callable[[], Reply | None]) -> Reply | tuple[type, str] | None:
+    try:
+        return read()
+    except DashScopeError as error:
+        return type(error), str(error)
 
 
 def test_a_token_as_the_service_sends_it_takes_the_short_way() -> None:
@@ -393,7 +405,18 @@ def test_a_token_as_the_service_sends_it_takes_the_short_way() -> None:
     usage = {"total_tokens": 8, "input_tokens": 5, "output_tokens": 3}
     choices = [{"message": said, "finish_reason": "null"}]
     token = {"output": {"choices": choices}, "usage": usage, "request_id": ID}
-    assert reader()._usual(token) == Reply(reasoning="Okay", usage=usage, request_id=ID)
+    short = reader().usual(json.dumps(token).encode())
+    assert short == Reply(reasoning="Okay", usage=usage, request_id=ID)
+
+
+@pytest.mark.parametrize(
+    ("name", "unusual"),
+    [("thinking_then_text", 1), ("thinking_then_tool_call", 1), ("plain_text", 1)],
+)
+def test_the_packets_of_a_stream_take_the_short_way(name: str, unusual: int) -> None:
+    """All but the last one, which says why the answer ends."""
+    packets = [data for _, data in EventReader().feed(transcript(name)) if data]
+    assert [reader().usual(data) for data in packets].count(None) == unusual
 
 
 @pytest.mark.parametrize(
