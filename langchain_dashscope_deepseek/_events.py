@@ -38,11 +38,13 @@ class Events(Showing):
         calls = self._answer.add(reply)
         events: list[MessagesData] = []
         if reply.reasoning:
-            events += self._open("reasoning", {"type": "reasoning", "reasoning": ""})
+            if "reasoning" not in self._indexes:
+                events += self._open("reasoning", {"type": "reasoning", "reasoning": ""})
             delta = {"type": "reasoning-delta", "reasoning": reply.reasoning}
             events.append(self._delta("reasoning", delta))
         if reply.text:
-            events += self._open("text", {"type": "text", "text": ""})
+            if "text" not in self._indexes:
+                events += self._open("text", {"type": "text", "text": ""})
             events.append(self._delta("text", {"type": "text-delta", "text": reply.text}))
         return events + self._grow_calls(calls) if calls else events
 
@@ -68,19 +70,19 @@ class Events(Showing):
     def _grow_calls(self, calls: list[Any]) -> list[MessagesData]:
         events: list[MessagesData] = []
         for call in calls:
-            events += self._open(call["index"], {**call, "args": ""})
+            if call["index"] not in self._indexes:
+                events += self._open(call["index"], {**call, "args": ""})
             if call["args"]:
                 delta = {"type": "tool-call-delta", "args": call["args"]}
                 events.append(self._delta(call["index"], delta))
         return events
 
     def _delta(self, key: str | int, delta: Mapping[str, Any]) -> MessagesData:
-        return _event("content-block-delta", index=self._indexes[key], delta=delta)
+        event = {"event": "content-block-delta", "index": self._indexes[key], "delta": delta}
+        return cast("MessagesData", event)
 
     def _open(self, key: str | int, block: Mapping[str, Any]) -> list[MessagesData]:
-        """Open a block, unless it is open, and the message before its first one."""
-        if key in self._indexes:
-            return []
+        """Open a block, and the message before its first one."""
         index = self._indexes[key] = len(self._indexes)
         return [*self._start(), _event("content-block-start", index=index, content=block)]
 

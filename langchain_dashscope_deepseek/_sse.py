@@ -15,9 +15,13 @@ from httpx_sse import EventSource
 # Some gateways put a mark of the byte order before it all, which "utf-8-sig" takes away.
 _HEADERS = {"content-type": "text/event-stream; charset=utf-8-sig"}
 
-# An event as the service writes it: 1 µs instead of 14 with httpx-sse, of some 40 for all that is
-# done with an event of a stream.
-_HEAD = re.compile(rb"(?:id:[^\n]*\n)?(?:event: ?([^\n]+)\n)?(?::[^\n]*\n)?data: ?")
+# What the service writes between the number of an event and its data, and its line ends in all.
+_HEAD = b"\nevent:result\n:HTTP_STATUS/200\ndata:"
+_LINE_ENDS = _HEAD.count(b"\n") + 2
+
+# An event as most gateways write it: 1 µs instead of 14 with httpx-sse.
+_USUAL = re.compile(rb"(?:id:[^\n]*\n)?(?:event: ?([^\n]+)\n)?(?::[^\n]*\n)?data: ?([^\n]*)\n\n")
+
 
 Event = tuple[bytes, ...]
 """An event's name, `message` where it has none, and its data; both as they came, not decoded."""
@@ -33,11 +37,21 @@ class EventReader:
     def lone(self, piece: bytes) -> bytes | None:
         """Give the data of a piece that is one event as the service writes it, as most pieces are.
 
+        Without a pattern, which would take 3 µs more, of some 40 for all that is done with it.
+
         Returns:
             The data. `None`: nothing was read, feed it.
         """
-        head = None if self._rest or b"\r" in piece else _HEAD.match(piece)
-        return None if head is None else _data_after(head, piece)
+        end_of_id = piece.find(b"\n")
+        is_usual = (
+            piece.startswith(_HEAD, end_of_id)
+            and piece.startswith(b"id:")
+            and piece.endswith(b"\n\n")
+            and piece.count(b"\n") == _LINE_ENDS
+            and b"\r" not in piece
+            and not self._rest
+        )
+        return piece[end_of_id + len(_HEAD) : -2] if is_usual else None
 
     def feed(self, piece: bytes) -> Sequence[Event]:
         """Take a piece and give the events that it ends."""
@@ -61,17 +75,9 @@ class EventReader:
         return self.feed(b"\n\n\n" if self._rest.endswith(b"\r") else b"\n\n")
 
 
-def _data_after(head: re.Match[bytes], block: bytes) -> bytes | None:
-    """Give the rest of the line, unless more than a blank line follows it."""
-    start, end = head.end(), len(block) - 2
-    is_all = block.find(b"\n", start) == end and block.endswith(b"\n\n")
-    return block[start:end] if is_all else None
-
-
 def _events_of(block: bytes) -> list[Event]:
-    head = _HEAD.match(block)
-    data = None if head is None else _data_after(head, block)
-    if head is not None and data is not None:
-        return [(head[1] or b"message", data)]
+    usual = _USUAL.fullmatch(block)
+    if usual:
+        return [usual.groups(b"message")]
     response = httpx.Response(200, headers=_HEADERS, content=block)
     return [(e.event.encode(), e.data.encode()) for e in EventSource(response).iter_sse()]
