@@ -83,7 +83,7 @@ BARS = (
         "at least",
         1.8,
         "It reads through requests, which takes less for an HTTP chunk than httpx with h11: the "
-        "two floors together, with nothing of ours in them, are about what the bar asks for.",
+        "two floors together, with nothing of ours in them, take most of what the bar leaves.",
     ),
     Bar("50 `astream` at once over the two floors", over("async_50", CORE, WIRE), "at most", 1.3),
     Bar(
@@ -98,8 +98,8 @@ BARS = (
         over("v3", CORE),
         "at most",
         1.4,
-        "The bridge has nothing to read, and ours has: httpx with h11 takes for an event as much "
-        "as the bar leaves for reading, parsing and making events together.",
+        "The bridge has nothing to read, and ours has: httpx with h11 takes for an event a third "
+        "of what the bar leaves for reading, parsing and making events together.",
     ),
     Bar("langchain-deepseek's v3 events over ours", times("v3", DEEPSEEK), "at least", 5),
     Bar("`invoke` over the two floors", over("invoke", CORE, WIRE), "at most", 1.4),
