@@ -1,6 +1,6 @@
-"""Measures scenarios of one contender in a fresh process: `python -m benchmarks.measure`.
+"""Measures a scenario of one contender in a fresh process: `python -m benchmarks.measure`.
 
-Prints a line of JSON for each, its samples. What a peer warns of is its own affair.
+Prints its samples as JSON. What a peer warns of is its own affair.
 """
 
 from __future__ import annotations
@@ -19,12 +19,11 @@ def main() -> None:
     parser.add_argument("--server", required=True, help="URL of benchmarks.server")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("contender", choices=CONTENDERS)
-    parser.add_argument("scenario", choices=SCENARIOS, nargs="+")
+    parser.add_argument("scenario", choices=SCENARIOS)
     asked = parser.parse_args()
     warnings.simplefilter("ignore")
     bench = Bench(CONTENDERS[asked.contender], asked.server, asked.quick)
-    for scenario in asked.scenario:
-        print(json.dumps({scenario: SCENARIOS[scenario].measure(bench)}), flush=True)
+    print(json.dumps(SCENARIOS[asked.scenario].measure(bench)))
 
 
 if __name__ == "__main__":

@@ -41,9 +41,9 @@ the service does, but writes them all at once; so nobody waits, and everybody re
 the socket at a time. DashScope's protocol and OpenAI's carry the same text, and what each contender
 gives is compared with it. One event gives one chunk here: nothing is merged or held back.
 
-Each contender is measured in fresh processes and takes turns with the others. A round gives the
-best of a process's samples, the table the least and the median of the rounds. CPU is that of the
-whole process, its threads included. The floors are what nobody gets below: LangChain's base class
+Each figure is measured in a fresh process, and for each the contenders take turns. A round gives
+the best of a process's samples, the table the least and the median of the rounds. CPU is that of
+the whole process, its threads included. The floors are what nobody gets below: LangChain's base class
 fed with chunks that are ready, and httpx, httpx-sse and `json` alone.
 
 ![CPU, as a multiple of ours](benchmarks.svg)

@@ -48,9 +48,13 @@ class Results:
         """Give the median of the rounds."""
         return median(self.figures[scenario][contender])
 
+    def count(self, scenario: str, contender: str) -> int:
+        """Tell how often it was measured."""
+        return len(self.figures.get(scenario, {}).get(contender, ()))
+
     def has(self, scenario: str, contender: str) -> bool:
         """Tell whether it was measured."""
-        return bool(self.figures.get(scenario, {}).get(contender))
+        return self.count(scenario, contender) > 0
 
     def of_rounds(self, value: Callable[[Figure], float]) -> float:
         """Give the median of a value that is worked out round by round.

@@ -1,7 +1,8 @@
 """Runs the benchmark: `make bench`, or `python -m benchmarks.run --quick --only stream`.
 
-The contenders take turns, each in a fresh process for a few scenarios, round by round, so that what
-else the machine does hits all of them alike. A full run writes `docs/benchmarks.md`.
+For each scenario the contenders take turns, each in a fresh process, round by round: what else the
+machine does hits all of them alike, and no scenario leaves its garbage to the next one. A full run
+writes `docs/benchmarks.md`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import chain, product
+from itertools import product
 from pathlib import Path
 
 from benchmarks.bars import judged
@@ -20,9 +21,6 @@ from benchmarks.contenders import CONTENDERS
 from benchmarks.report import figures, write_docs
 from benchmarks.results import Results
 from benchmarks.scenarios import SCENARIOS
-
-AT_A_TIME = 3
-"""Scenarios of one process: few, so that those who are compared are measured soon after another."""
 
 SAVED = Path(".benchmarks/results.json")
 PATIENCE = 200
@@ -45,42 +43,30 @@ def run(
     results: Results, scenarios: list[str], contenders: list[str], rounds: int, *, quick: bool
 ) -> None:
     """Measure, round by round, in turns."""
-    turns = product(range(rounds), _processes(scenarios), contenders)
     with running_server() as server:
-        for number, group, contender in turns:
-            wanted = [name for name in group if SCENARIOS[name].has(contender, number)]
-            if wanted:
-                what = f"{contender}, {', '.join(wanted)}"
+        for number, name, contender in product(range(rounds), scenarios, contenders):
+            if SCENARIOS[name].wants(contender, results.count(name, contender)):
+                what = f"{name} of {contender}"
                 print(f"round {number + 1}/{rounds}: {what}", file=sys.stderr, flush=True)
-                _measure(results, server, contender, wanted, quick=quick)
-                results.save(SAVED)
+                _measure(results, server, contender, name, quick=quick)
+                if not quick:
+                    results.save(SAVED)
 
 
-def _processes(scenarios: list[str]) -> list[list[str]]:
-    """Say what is measured in which process."""
-    together = [name for name in scenarios if not SCENARIOS[name].alone]
-    few = [together[i : i + AT_A_TIME] for i in range(0, len(together), AT_A_TIME)]
-    return [*few, *([name] for name in scenarios if SCENARIOS[name].alone)]
-
-
-def _measure(
-    results: Results, server: str, contender: str, scenarios: list[str], *, quick: bool
-) -> None:
+def _measure(results: Results, server: str, contender: str, scenario: str, *, quick: bool) -> None:
     options = [f"--server={server}", *(["--quick"] if quick else [])]
-    command = [sys.executable, "-m", "benchmarks.measure", *options, contender, *scenarios]
+    command = [sys.executable, "-m", "benchmarks.measure", *options, contender, scenario]
     try:
-        done = subprocess.run(command, check=False, capture_output=True, timeout=PATIENCE)
-        printed = done.stdout
-        if done.returncode:
-            sys.exit(f"{contender} failed:\n{done.stderr.decode()}")
-    except subprocess.TimeoutExpired as hanging:
-        printed = hanging.stdout or b""
-    measured = [json.loads(line) for line in printed.splitlines()]
-    for scenario, samples in chain.from_iterable(line.items() for line in measured):
-        results.add(scenario, contender, samples)
-    if len(measured) < len(scenarios):
+        done = subprocess.run(
+            command, check=False, capture_output=True, text=True, timeout=PATIENCE
+        )
+    except subprocess.TimeoutExpired:
         # Those over OpenAI's protocol have been seen to wait for ever for one stream of many.
-        print(f"{contender} hangs in {scenarios[len(measured)]}", file=sys.stderr, flush=True)
+        print(f"{contender} hangs in {scenario}", file=sys.stderr, flush=True)
+        return
+    if done.returncode:
+        sys.exit(f"{contender} failed:\n{done.stderr}")
+    results.add(scenario, contender, json.loads(done.stdout))
 
 
 def main() -> None:

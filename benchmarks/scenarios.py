@@ -66,7 +66,6 @@ class Scenario:
         without: Who does not.
         rounds: How many rounds are enough, where a figure is steady.
         peer_rounds: How many are enough for peers, where a figure takes them long.
-        alone: Whether it needs a process of its own, since it measures what happens once.
     """
 
     title: str
@@ -77,13 +76,12 @@ class Scenario:
     without: frozenset[str] = frozenset({"ours by default"})
     rounds: int = 1_000
     peer_rounds: int = 1_000
-    alone: bool = False
 
-    def has(self, contender: str, number: int) -> bool:
-        """Tell whether a contender takes part in the round of this number, counted from 0."""
+    def wants(self, contender: str, measured: int) -> bool:
+        """Tell whether a contender that was measured so often takes part in the next round."""
         can = contender in self.only - self.without and hasattr(CONTENDERS[contender], self.way)
         rounds = self.rounds if contender in OURS else min(self.rounds, self.peer_rounds)
-        return can and number < rounds
+        return can and measured < rounds
 
 
 UNITS = {"µs": 1e6, "ms": 1e3, "MB": 1e-6, "kB": 1e-3, "": 1.0}
@@ -192,7 +190,7 @@ def discarded(bench: Bench, *, events: int, way: str = "stream_directly") -> Sam
             pass
         return (process_time() - start) / said.events
 
-    return [once() for _ in range(2)][1:]
+    return [once() for _ in range(3)][1:]
 
 
 # --- Whole answers ---
@@ -404,6 +402,7 @@ SCENARIOS: dict[str, Scenario] = {
         unit="µs",
         way="stream",
         measure=partial(streamed, way="stream", kind="tools", times=3),
+        rounds=2,
     ),
     "v3": Scenario(
         title="`stream_events` v3, CPU per event",
@@ -423,7 +422,6 @@ SCENARIOS: dict[str, Scenario] = {
         way="astream",
         measure=partial(streamed_at_once, streams=500, times=1),
         peer_rounds=1,
-        alone=True,
     ),
     "invoke": Scenario(
         title="`invoke`, CPU per call",
@@ -438,6 +436,7 @@ SCENARIOS: dict[str, Scenario] = {
         way="ainvoke",
         measure=ainvoked,
         without=DEFAULTS,
+        rounds=2,
     ),
     "batch": Scenario(
         title="`batch` of 1,000, CPU per call",
@@ -451,16 +450,17 @@ SCENARIOS: dict[str, Scenario] = {
         unit="µs",
         way="stream",
         measure=first_chunk,
+        peer_rounds=2,
     ),
     "from_nothing": Scenario(
         title="CPU of making it and to the first chunk, new process",
         unit="ms",
         way="stream",
         measure=from_nothing,
-        alone=True,
+        rounds=2,
     ),
-    "import": Scenario(title="CPU of importing", unit="ms", measure=imported),
-    "construction": Scenario(title="CPU of making it", unit="µs", measure=constructed),
+    "import": Scenario(title="CPU of importing", unit="ms", measure=imported, peer_rounds=2),
+    "construction": Scenario(title="CPU of making it", unit="µs", measure=constructed, rounds=2),
     **{
         f"history_{messages}": Scenario(
             title=f"`invoke` with {messages:,} messages, CPU per call",
@@ -486,7 +486,7 @@ SCENARIOS: dict[str, Scenario] = {
             unit="µs",
             way="stream_directly",
             measure=partial(discarded, events=events),
-            rounds=2,
+            rounds=3,
             only=frozenset({"ours"}),
         )
         for events in (10_000, 100_000)
@@ -499,7 +499,6 @@ SCENARIOS: dict[str, Scenario] = {
             measure=partial(peak_of, way=f"{way}_directly", events=events),
             only=frozenset({"ours"}),
             rounds=1,
-            alone=True,
         )
         for way in ("stream", "generate")
         for events in (10_000, 100_000)
@@ -512,7 +511,6 @@ SCENARIOS: dict[str, Scenario] = {
         # They open 100 connections at most, and would wait for ever.
         without=frozenset({"ours by default", "dashscope 1.x", "dashscope 2.x"}),
         rounds=1,
-        alone=True,
     ),
     "distributions": Scenario(
         title="Distributions beyond those of langchain-core and httpx",
