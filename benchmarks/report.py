@@ -43,8 +43,8 @@ gives is compared with it. One event gives one chunk here: nothing is merged or 
 
 Each figure is measured in a fresh process, and for each the contenders take turns. A round gives
 the best of a process's samples, the table the least and the median of the rounds. CPU is that of
-the whole process, its threads included. The floors are what nobody gets below: LangChain's base class
-fed with chunks that are ready, and httpx, httpx-sse and `json` alone.
+the whole process, its threads included. The floors are what nobody gets below: LangChain's base
+class fed with chunks that are ready, and httpx, httpx-sse and `json` alone.
 
 ![CPU, as a multiple of ours](benchmarks.svg)
 

@@ -181,7 +181,7 @@ def first_chunk(bench: Bench, *, times: int = 50) -> Samples:
 def discarded(bench: Bench, *, events: int, way: str = "stream_directly") -> Samples:
     """CPU per event where nobody keeps the chunks."""
     contender, said = bench.ask("text", bench.few(events))
-    contender.prepare(said, 2)
+    contender.prepare(said, 3)
 
     def once() -> float:
         gc.collect()
@@ -252,7 +252,7 @@ def batched(bench: Bench, *, events: int = 200, calls: int = 1_000) -> Samples:
             check(contender, said, [message])
         return spent / calls
 
-    return [once(calls) for calls in (20, bench.few(calls))][1:]
+    return [once(calls) for calls in (20, bench.few(calls), bench.few(calls))][1:]
 
 
 def with_history(bench: Bench, *, messages: int) -> Samples:
@@ -294,7 +294,7 @@ def imported(bench: Bench) -> Samples:
         done = subprocess.run(command, check=True, capture_output=True, env=environment)
         return float(done.stdout)
 
-    return [once() for _ in range(3)][1:]
+    return [once() for _ in range(8)][1:]
 
 
 def constructed(bench: Bench, *, times: int = 20) -> Samples:

@@ -114,7 +114,8 @@ class _OfLoop:
         self.end = self._close_at_the_end(self._clients)
         with suppress(StopIteration):
             self.end.asend(None).send(None)  # runs to the yield, which needs no loop
-        weakref.finalize(self, _drop, self.end)  # as in ClientPool; the loop then ends it
+        # As in ClientPool; the loop then ends it. At the end of the process no loop does that.
+        weakref.finalize(self, _drop, self.end).atexit = False
 
     @contextmanager
     def lend(self) -> Iterator[httpx.AsyncClient]:
