@@ -19,9 +19,11 @@ import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 from benchmarks.answers import MODEL, answer, native_events
 
+T = TypeVar("T")
 KEPT = Path(__file__).with_name("instructions.json")
 SHORT, LONG = 200, 1_200
 MORE = 1.05
@@ -29,12 +31,15 @@ MORE = 1.05
 
 
 def stream_ours(events: int) -> int:
-    """Stream an answer from memory through this package; gives how many chunks came."""
+    """Stream an answer from memory through this package; gives how many chunks came.
+
+    As many events are rendered whatever the length, so that the difference holds no rendering.
+    """
     import httpx
 
     from langchain_dashscope_deepseek import ChatDashScopeDeepSeek
 
-    pieces = native_events(answer("text", events))
+    pieces = _middle(native_events(answer("text", LONG)), events)
 
     class Body(httpx.SyncByteStream):
         def __iter__(self) -> Iterator[bytes]:
@@ -51,17 +56,21 @@ def stream_ours(events: int) -> int:
 def stream_ready(events: int) -> int:
     """Stream chunks that are ready through LangChain's base class.
 
-    As many chunks are built whatever the length, so that the difference holds no building. The
-    ones in the middle are streamed: half of them think and half speak, as in ours.
+    As many chunks are built whatever the length, so that the difference holds no building.
     """
     from benchmarks.contenders import QUESTION, Core
 
     floor = Core("", "")
     floor.prepare(answer("text", LONG), 1)
     (chunks,) = floor.streams
-    start = (LONG - events) // 2
-    chunks[:] = [*chunks[start : start + events - 1], chunks[-1]]
+    chunks[:] = _middle(chunks, events)
     return sum(1 for _ in floor.stream(QUESTION))
+
+
+def _middle(parts: list[T], events: int) -> list[T]:
+    """Give a shorter stream: half of it thinks and half speaks, and the last part is the last."""
+    start = (LONG - events) // 2
+    return [*parts[start : start + events - 1], parts[-1]]
 
 
 STREAMS: dict[str, Callable[[int], int]] = {"ours": stream_ours, "floor": stream_ready}
