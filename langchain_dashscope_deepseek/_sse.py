@@ -19,7 +19,7 @@ _HEADERS = {"content-type": "text/event-stream; charset=utf-8-sig"}
 _HEAD = b"\nevent:result\n:HTTP_STATUS/200\ndata:"
 _LINE_ENDS = _HEAD.count(b"\n") + 2
 
-# An event as most gateways write it: 1 µs instead of 14 with httpx-sse.
+# The same without some of the lines, or with a space: 1 µs instead of 14 with httpx-sse.
 _USUAL = re.compile(rb"(?:id:[^\n]*\n)?(?:event: ?([^\n]+)\n)?(?::[^\n]*\n)?data: ?([^\n]*)\n\n")
 
 
@@ -37,7 +37,7 @@ class EventReader:
     def lone(self, piece: bytes) -> bytes | None:
         """Give the data of a piece that is one event as the service writes it, as most pieces are.
 
-        Without a pattern, which would take 3 µs more, of some 40 for all that is done with it.
+        Without a pattern, which would take 1 to 2 µs more, of some 40 for all that is done with it.
 
         Returns:
             The data. `None`: nothing was read, feed it.

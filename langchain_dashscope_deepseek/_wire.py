@@ -186,7 +186,7 @@ class ReplyReader:
         )
 
     def usual(self, data: bytes) -> Reply | None:
-        """Read a packet as nearly all are, whose checks are few: 5 µs less for each token.
+        """Read a packet as nearly all are, whose checks are few: some µs less for each token.
 
         A test holds it to the long way.
 
