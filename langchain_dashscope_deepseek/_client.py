@@ -18,7 +18,14 @@ from collections.abc import (
     Iterator,
     Mapping,
 )
-from contextlib import AbstractContextManager, aclosing, closing, contextmanager, suppress
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    aclosing,
+    closing,
+    contextmanager,
+    suppress,
+)
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import chain, starmap
@@ -110,7 +117,6 @@ class Endpoint:
         if http.is_closed:
             msg = "The HTTP client that was handed in is closed: hand in an open one"
             raise DashScopeInputError(msg)
-        by_default = STREAM_TIMEOUT if request.streamed else WHOLE_TIMEOUT
         return http.build_request(
             "POST",
             _url(self.base_url.rstrip("/") + PATH),
@@ -122,8 +128,13 @@ class Endpoint:
                 **({"X-DashScope-SSE": "enable"} if request.streamed else {}),
                 **self.headers,
             },
-            timeout=by_default if self.timeout is None else self.timeout,
+            timeout=self.timeout_of(request),
         )
+
+    def timeout_of(self, request: PreparedRequest) -> httpx.Timeout:
+        """Tell how long to wait in each phase."""
+        by_default = STREAM_TIMEOUT if request.streamed else WHOLE_TIMEOUT
+        return by_default if self.timeout is None else httpx.Timeout(self.timeout)
 
 
 _url = lru_cache(httpx.URL)
@@ -135,11 +146,11 @@ class Client:
 
     def __init__(
         self,
-        lend: Callable[[], AbstractContextManager[httpx.Client]],
+        lend: Callable[[float | None], AbstractContextManager[httpx.Client]],
         endpoint: Endpoint,
         policy: RetryPolicy,
     ) -> None:
-        """Ask through a client that is lent for each request."""
+        """Ask through a client that is lent for each request, within so many seconds."""
         self._lend = lend
         self._endpoint = endpoint
         self._policy = policy
@@ -158,24 +169,28 @@ class Client:
 
     def _replies(self, request: PreparedRequest) -> Generator[Reply]:
         """Make one attempt."""
-        with self._lend() as http, _Exchange(request, self._endpoint.max_answer_size) as exchange:
-            sent = self._endpoint.build(http, request)
-            response = http.send(sent, stream=True, follow_redirects=False)
-            with closing(response):
-                body = exchange.begin(response)
-                reader = body.reader
-                pieces = iter(_source(response, httpx.SyncByteStream) or response.iter_bytes())
-                for piece in pieces:
-                    yield from body.replies(piece)
-                    if reader.finished:
-                        break
-                if reader.finished and body.is_reused_once_read:
-                    rest: list[Reply] = []
-                    with suppress(httpx.TransportError), _shut_after(LONGEST_END_SECONDS, response):
-                        for piece in pieces:
-                            rest += body.replies(piece)
-                    yield from rest
-                yield from body.end()
+        patience = self._endpoint.timeout_of(request).pool
+        with (
+            _Exchange(request, self._endpoint.max_answer_size) as exchange,
+            self._lend(patience) as http,
+            closing(
+                http.send(self._endpoint.build(http, request), stream=True, follow_redirects=False)
+            ) as response,
+        ):
+            body = exchange.begin(response)
+            reader = body.reader
+            pieces = iter(_source(response, httpx.SyncByteStream) or response.iter_bytes())
+            for piece in pieces:
+                yield from body.replies(piece)
+                if reader.finished:
+                    break
+            if reader.finished and body.is_reused_once_read:
+                rest: list[Reply] = []
+                with suppress(httpx.TransportError), _shut_after(LONGEST_END_SECONDS, response):
+                    for piece in pieces:
+                        rest += body.replies(piece)
+                yield from rest
+            yield from body.end()
 
 
 class AsyncClient:
@@ -183,11 +198,11 @@ class AsyncClient:
 
     def __init__(
         self,
-        lend: Callable[[], AbstractContextManager[httpx.AsyncClient]],
+        lend: Callable[[float | None], AbstractAsyncContextManager[httpx.AsyncClient]],
         endpoint: Endpoint,
         policy: RetryPolicy,
     ) -> None:
-        """Ask through a client that is lent for each request."""
+        """Ask through a client that is lent for each request, within so many seconds."""
         self._lend = lend
         self._endpoint = endpoint
         self._policy = policy
@@ -209,13 +224,20 @@ class AsyncClient:
 
     async def _replies(self, request: PreparedRequest) -> AsyncGenerator[Reply]:
         """Make one attempt."""
-        with self._lend() as http, _Exchange(request, self._endpoint.max_answer_size) as exchange:
-            sent = self._endpoint.build(http, request)
-            response = await http.send(sent, stream=True, follow_redirects=False)
-            async with aclosing(response):
+        patience = self._endpoint.timeout_of(request).pool
+        with _Exchange(request, self._endpoint.max_answer_size) as exchange:
+            async with (
+                self._lend(patience) as http,
+                aclosing(
+                    await http.send(
+                        self._endpoint.build(http, request), stream=True, follow_redirects=False
+                    )
+                ) as response,
+            ):
                 body = exchange.begin(response)
                 reader = body.reader
-                pieces = aiter(_source(response, httpx.AsyncByteStream) or response.aiter_bytes())
+                source = _source(response, httpx.AsyncByteStream)
+                pieces = aiter(source or response.aiter_bytes())
                 async for piece in pieces:
                     for reply in body.replies(piece):
                         yield reply
@@ -224,7 +246,8 @@ class AsyncClient:
                 if reader.finished and body.is_reused_once_read:
                     rest: list[Reply] = []
                     # Not asyncio.wait_for: before Python 3.12 it may swallow a cancelling.
-                    with suppress(httpx.TransportError), anyio.move_on_after(LONGEST_END_SECONDS):
+                    ends = anyio.move_on_after(LONGEST_END_SECONDS)
+                    with suppress(httpx.TransportError), ends:
                         async for piece in pieces:
                             rest += body.replies(piece)
                     for reply in rest:

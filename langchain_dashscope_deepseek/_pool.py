@@ -1,4 +1,4 @@
-"""The httpx clients of a model: one for each process, and for each event loop in it.
+"""The httpx clients of a model, with a connection each: for every process and every event loop.
 
 Opens and closes connections, and sends nothing.
 """
@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 import weakref
-from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import AbstractContextManager, AsyncExitStack, contextmanager, suppress
-from typing import TypeVar
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from queue import Empty, SimpleQueue
+from typing import Generic, TypeVar
 
+import anyio
 import httpx
 
 from langchain_dashscope_deepseek.errors import DashScopeInputError
@@ -19,28 +23,56 @@ from langchain_dashscope_deepseek.errors import DashScopeInputError
 AnyClient = TypeVar("AnyClient", httpx.Client, httpx.AsyncClient)
 Made = TypeVar("Made")
 
-LIMITS = httpx.Limits(max_connections=1000, max_keepalive_connections=100)
-"""Streams hold their connection for minutes: with httpx's 100, a busy server waits for itself."""
+MOST = 1_000
+"""Requests of a process, or of an event loop, at once; further ones wait. Streams hold their
+connection for minutes: with httpx's 100, a busy server waits for itself."""
 
-GROUP_SIZE = 16
-GROUPS = 64
-"""Requests of an event loop go out in groups, each through a client of its own. For each request
-httpcore looks at every pair of a client's connections: with 50 of them, that takes 10 ms."""
+MOST_IDLE = 100
+IDLE_SECONDS = 5.0
+"""How many idle connections are kept for the next request, and for how long, as httpx does."""
 
-GROUP_LIMITS = httpx.Limits(max_connections=GROUP_SIZE, max_keepalive_connections=GROUP_SIZE)
+LIMITS = httpx.Limits(max_keepalive_connections=1, keepalive_expiry=IDLE_SECONDS)
+"""Who is lent a client has it alone, so it never needs more than one connection."""
+
+
+class _NoCookies(httpx.Cookies):
+    """Keeps none: each request stands for itself, whatever was answered to the one before it.
+
+    The service's firewall sets a cookie in every answer, and the service asks for none. Looking for
+    it takes some 5 % of a call.
+    """
+
+    def extract_cookies(self, response: httpx.Response) -> None:
+        """Take none."""
+
+
+_NO_COOKIES = _NoCookies()
+
+
+class _Client(httpx.Client):
+    cookies = property(lambda _: _NO_COOKIES)
+
+
+class _AsyncClient(httpx.AsyncClient):
+    cookies = property(lambda _: _NO_COOKIES)
 
 
 class ClientPool:
-    """The httpx clients of one model: made on first use, one per process and event loop.
+    """The httpx clients of one model: made on first use, lent for one request at a time.
 
     A connection belongs to the process and to the loop that opened it: what a child process finds
     of its parent's stays untouched. Needs no lock, which a fork could copy while it is held. A
     pickle or a deep copy of the pool starts empty.
+
+    No two requests share a client, for two reasons. The garbage collector may end a stream that was
+    dropped in the middle of any other request, and waits for ever where that one holds the lock of
+    a client that both use. And for each request httpcore looks at every pair of a client's
+    connections, and asks the system about each that is idle: with 50 of them, that takes 10 ms.
     """
 
     def __init__(self) -> None:
         """Start empty."""
-        self._sync: dict[int, httpx.Client] = {}
+        self._sync: dict[int, _OfProcess] = {}
         self._async: dict[tuple[int, asyncio.AbstractEventLoop], _OfLoop] = {}
         self._handed_in_to: int | None = None
         # Not __del__: in a cycle, as agents are, the garbage collector may come to a socket before
@@ -62,34 +94,32 @@ class ClientPool:
             raise DashScopeInputError(msg)
         return client
 
-    def sync(self) -> httpx.Client:
-        """Give the client for synchronous calls."""
+    def of_process(self) -> _OfProcess:
+        """Give the clients for synchronous calls."""
         pid = os.getpid()
         if pid not in self._sync:
-            made = _made(lambda: httpx.Client(limits=LIMITS))
-            if self._sync.setdefault(pid, made) is not made:
-                made.close()  # another thread was faster
+            self._sync.setdefault(pid, _OfProcess())  # another thread may be faster
         return self._sync[pid]
 
-    def of_running_loop(self) -> AbstractContextManager[httpx.AsyncClient]:
-        """Lend a client of the event loop that is running, for one request."""
+    def of_running_loop(self) -> _OfLoop:
+        """Give the clients of the event loop that is running."""
         key = (os.getpid(), asyncio.get_running_loop())
         if key not in self._async:
             # A client keeps its loop alive, so no weak reference would ever let go of either.
             for other in [other for other in list(self._async) if other[1].is_closed()]:
                 self._async.pop(other, None)
             self._async[key] = _OfLoop()
-        return self._async[key].lend()
+        return self._async[key]
 
     def close(self) -> None:
-        """Close the synchronous client; the next call makes a new one.
+        """Close the clients for synchronous calls; the next call makes new ones.
 
         What another thread is waiting for comes to its end with the next byte or its timeout.
         """
         _close_sync(self._sync)
 
     async def aclose(self) -> None:
-        """Close the running loop's client, and the synchronous one."""
+        """Close the running loop's clients, and those for synchronous calls."""
         self.close()
         kept = self._async.pop((os.getpid(), asyncio.get_running_loop()), None)
         if kept is not None:
@@ -100,6 +130,87 @@ class ClientPool:
         return ClientPool, ()
 
 
+class _Clients(Generic[AnyClient]):
+    """The clients of a process or of a loop: those that are lent, and those that wait to be.
+
+    Other threads, and a collector that ends streams, may come in between any two steps here. So
+    each step leaves all in order, and who has taken a client has it alone.
+    """
+
+    def __init__(self, kind: Callable[..., AnyClient]) -> None:
+        self._kind: Callable[..., AnyClient] = kind
+        self._tls = _made(httpx.create_ssl_context)
+        self._open: set[AnyClient] = set()
+        self._idle: deque[tuple[float, AnyClient]] = deque()
+        self._is_closed = False
+
+    def take(self) -> AnyClient:
+        """Take the client that waits the shortest, so that few requests keep few connections."""
+        with suppress(IndexError):
+            return self._idle.pop()[1]
+        client = _made(lambda: self._kind(limits=LIMITS, verify=self._tls))
+        self._open.add(client)
+        return client
+
+    def give_back(self, client: AnyClient) -> None:
+        """Let a client wait for the next request."""
+        self._idle.append((time.monotonic(), client))
+
+    def stale(self) -> AnyClient | None:
+        """Take the client that waits the longest, if it is to be closed now."""
+        with suppress(IndexError):
+            since, _ = self._idle[0]
+            is_late = since < time.monotonic() - IDLE_SECONDS
+            if is_late or self._is_closed or len(self._idle) > MOST_IDLE:
+                _, client = self._idle.popleft()
+                self._open.discard(client)
+                return client
+        return None
+
+    def end(self) -> list[AnyClient]:
+        """Keep none from now on; give all there are, lent or not."""
+        self._is_closed = True
+        self._idle.clear()
+        return list(self._open)
+
+
+class _OfProcess:
+    """The clients for synchronous calls."""
+
+    def __init__(self) -> None:
+        self._clients = _Clients(_Client)
+        # Of all that can be waited for, the one that the collector may come to at any time.
+        self._places: SimpleQueue[None] = SimpleQueue()
+        for _ in range(MOST):
+            self._places.put(None)
+
+    @contextmanager
+    def lend(self, seconds: float | None) -> Iterator[httpx.Client]:
+        """Lend a client for one request.
+
+        Raises:
+            httpx.PoolTimeout: None was free for so many seconds.
+        """
+        try:
+            self._places.get(timeout=seconds)
+        except Empty:
+            raise httpx.PoolTimeout(_ALL_LENT) from None
+        try:
+            client = self._clients.take()
+            try:
+                yield client
+            finally:
+                self._clients.give_back(client)
+                while old := self._clients.stale():
+                    old.close()
+        finally:
+            self._places.put(None)
+
+    def close(self) -> None:
+        for client in self._clients.end():
+            client.close()
+
+
 class _OfLoop:
     """The clients of an event loop, which are closed when the loop ends.
 
@@ -108,53 +219,65 @@ class _OfLoop:
     """
 
     def __init__(self) -> None:
-        self._clients: list[httpx.AsyncClient] = []
-        self._lent: list[int] = []
-        self._tls = _made(httpx.create_ssl_context)
+        self._clients = _Clients(_AsyncClient)
+        self._places = anyio.Semaphore(MOST)
         self.end = self._close_at_the_end(self._clients)
         with suppress(StopIteration):
             self.end.asend(None).send(None)  # runs to the yield, which needs no loop
         # As in ClientPool; the loop then ends it. At the end of the process no loop does that.
         weakref.finalize(self, _drop, self.end).atexit = False
 
-    @contextmanager
-    def lend(self) -> Iterator[httpx.AsyncClient]:
-        """Lend the first client that is not busy, so that few requests keep few connections."""
-        place = next((i for i, lent in enumerate(self._lent) if lent < GROUP_SIZE), None)
-        if place is None:
-            place = len(self._lent) if len(self._lent) < GROUPS else self._least_busy()
-        if place == len(self._clients):
-            made = _made(lambda: httpx.AsyncClient(limits=GROUP_LIMITS, verify=self._tls))
-            self._clients.append(made)
-            self._lent.append(0)
-        self._lent[place] += 1
-        try:
-            yield self._clients[place]
-        finally:
-            self._lent[place] -= 1
+    @asynccontextmanager
+    async def lend(self, seconds: float | None) -> AsyncIterator[httpx.AsyncClient]:
+        """Lend a client for one request.
 
-    def _least_busy(self) -> int:
-        return self._lent.index(min(self._lent))
+        Raises:
+            httpx.PoolTimeout: None was free for so many seconds.
+        """
+        try:
+            self._places.acquire_nowait()
+        except anyio.WouldBlock:
+            await self._wait(seconds)
+        try:
+            client = self._clients.take()
+            try:
+                yield client
+            finally:
+                self._clients.give_back(client)
+                while old := self._clients.stale():
+                    await old.aclose()
+        finally:
+            self._places.release()
+
+    async def _wait(self, seconds: float | None) -> None:
+        try:
+            with anyio.fail_after(seconds):
+                await self._places.acquire()
+        except TimeoutError:
+            raise httpx.PoolTimeout(_ALL_LENT) from None
 
     @staticmethod
-    async def _close_at_the_end(clients: list[httpx.AsyncClient]) -> AsyncGenerator[None]:
-        async with AsyncExitStack() as at_the_end:
-            try:
-                yield
-            finally:
-                for client in clients:
+    async def _close_at_the_end(clients: _Clients[httpx.AsyncClient]) -> AsyncGenerator[None]:
+        try:
+            yield
+        finally:
+            async with AsyncExitStack() as at_the_end:
+                for client in clients.end():
                     at_the_end.push_async_callback(client.aclose)
+
+
+_ALL_LENT = "No connection became free"
 
 
 def _drop(_: object) -> None:
     """Let go of what was held until now."""
 
 
-def _close_sync(clients: dict[int, httpx.Client]) -> None:
-    """Close the synchronous client of this process."""
-    client = clients.pop(os.getpid(), None)
-    if client is not None:
-        client.close()
+def _close_sync(of_processes: dict[int, _OfProcess]) -> None:
+    """Close the clients for synchronous calls of this process."""
+    clients = of_processes.pop(os.getpid(), None)
+    if clients is not None:
+        clients.close()
 
 
 def _made(make: Callable[[], Made]) -> Made:

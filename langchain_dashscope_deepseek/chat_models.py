@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import httpx
@@ -722,14 +722,14 @@ class ChatDashScopeDeepSeek(BaseChatModel):
         """Close the connections of the running event loop, and those for synchronous calls."""
         await self._clients.aclose()
 
-    def _http(self) -> AbstractContextManager[httpx.Client]:
+    def _http(self, seconds: float | None) -> AbstractContextManager[httpx.Client]:
         if self.http_client is None:
-            return nullcontext(self._clients.sync())
+            return self._clients.of_process().lend(seconds)
         return nullcontext(self._clients.handed_in(self.http_client))
 
-    def _async_http(self) -> AbstractContextManager[httpx.AsyncClient]:
+    def _async_http(self, seconds: float | None) -> AbstractAsyncContextManager[httpx.AsyncClient]:
         if self.http_async_client is None:
-            return self._clients.of_running_loop()
+            return self._clients.of_running_loop().lend(seconds)
         return nullcontext(self._clients.handed_in(self.http_async_client))
 
     def _call(self, stop: list[str] | None, overrides: dict[str, Any]) -> Call:

@@ -5,9 +5,11 @@ The garbage collector is off, so that nothing is tidied up by accident.
 
 from __future__ import annotations
 
+import _thread
 import asyncio
 import gc
 import logging
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -322,8 +324,9 @@ def test_a_model_that_nobody_closed_closes_its_connections(
     for _ in range(5):  # the collector's order is not quite ours
         model = ChatDashScopeDeepSeek(model="deepseek-v4-pro")
         model.invoke("hi")
-        cycle = before_it_in_a_cycle(model._clients.sync(), model)
-        del model
+        with model._clients.of_process().lend(1) as client:
+            cycle = before_it_in_a_cycle(client, model)
+        del model, client
         gc.collect()  # brings the cycle into this order
         del cycle
         gc.collect()
@@ -337,13 +340,53 @@ async def test_a_model_that_nobody_closed_closes_its_connections_in_an_event_loo
     for _ in range(5):
         model = ChatDashScopeDeepSeek(model="deepseek-v4-pro")
         await model.ainvoke("hi")
-        with model._clients.of_running_loop() as client:
+        async with model._clients.of_running_loop().lend(1) as client:
             cycle = before_it_in_a_cycle(client, model)
         del model, client
         gc.collect()
         del cycle
         gc.collect()
     assert await asyncio.to_thread(eventually, lambda: open_descriptors() <= before)
+
+
+class CollectingLock:
+    """A lock with which the collector comes as soon as httpcore holds it, as it may at any time."""
+
+    def __init__(self) -> None:
+        self._lock = _thread.allocate_lock()
+        self.release, self.locked = self._lock.release, self._lock.locked
+
+    def acquire(self, *args: Any) -> bool:
+        is_held = self._lock.acquire(*args)
+        if sys._getframe(1).f_globals["__name__"].startswith("httpcore"):
+            gc.collect()
+        return is_held
+
+    def __enter__(self) -> None:
+        self.acquire()
+
+    def __exit__(self, *error: object) -> None:
+        self.release()
+
+
+def test_the_collector_may_end_a_stream_in_the_middle_of_another_call(
+    emulator: DashScopeEmulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where both lock the same, the second waits for the first, which waits for it."""
+    monkeypatch.setattr("threading.Lock", CollectingLock)
+    model = ChatDashScopeDeepSeek(model="deepseek-v4-pro")
+    stream: Any = model.stream("hi")
+    next(stream)
+    cycle = [stream]
+    cycle.append(cycle)
+    del stream, cycle
+    answers: list[str] = []
+    call = threading.Thread(target=lambda: answers.append(model.invoke("next").text), daemon=True)
+    call.start()
+    call.join(PATIENCE_SECONDS)
+    assert len(answers) == 1
+    assert eventually(lambda: emulator.disconnects == 1)
+    model.close()
 
 
 async def test_a_client_handed_in_is_never_closed_by_us(

@@ -37,7 +37,7 @@ from tests.soak.server import PAUSE, PIECES, answer_to
 
 TASKS = 200
 MOST_IDLE = 100
-"""Connections that httpx keeps for the next request (the client's `LIMITS`)."""
+"""Connections that are kept for the next request (the pool's `MOST_IDLE`)."""
 MOST_DROPPED = 0.01
 """The part of the streams that may lose an idle connection to the garbage collector: httpcore closes
 such connections in whichever task comes by, and forgets those that are left where that one is

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import copy
 import pickle
-from collections import Counter
-from contextlib import ExitStack
 from typing import Any
 
 import httpx
@@ -21,7 +19,6 @@ from langchain_dashscope_deepseek import (
     DashScopeWarning,
     __version__,
 )
-from langchain_dashscope_deepseek._pool import GROUP_SIZE, GROUPS
 from tests.unit_tests.conftest import Ask, Scripted, answer_of
 
 BEIJING = "https://dashscope.aliyuncs.com/api/v1"
@@ -329,59 +326,50 @@ async def test_an_environment_that_makes_no_client_is_named(
         await ask(chat(api_key=KEY), "hi")
 
 
-def test_a_process_uses_no_connection_of_its_parent(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = chat(api_key=KEY)
-    parents = model._clients.sync()
-    with monkeypatch.context() as child:
-        child.setattr("os.getpid", lambda: -1)
-        assert model._clients.sync() is not parents
-    parents.close()
-    model.close()
-
-
-def lent(model: ChatDashScopeDeepSeek) -> httpx.AsyncClient:
-    with model._clients.of_running_loop() as client:
+def lent(model: ChatDashScopeDeepSeek) -> httpx.Client:
+    with model._clients.of_process().lend(1) as client:
         return client
 
 
-async def test_requests_of_an_event_loop_go_out_in_groups() -> None:
-    """A client with many connections spends more on choosing one than on an answer."""
-    async with chat(api_key=KEY) as model:
-        lend = model._clients.of_running_loop
-        with ExitStack() as stack:
-            clients = [stack.enter_context(lend()) for _ in range(GROUP_SIZE * GROUPS + 2)]
-            sizes = list(Counter(map(id, clients)).values())
-            assert sizes == [GROUP_SIZE + 1] * 2 + [GROUP_SIZE] * (GROUPS - 2)
-        assert lent(model) is lent(model) is clients[0]
-    assert all(client.is_closed for client in clients)
+async def alent(model: ChatDashScopeDeepSeek) -> httpx.AsyncClient:
+    async with model._clients.of_running_loop().lend(1) as client:
+        return client
+
+
+def test_a_process_uses_no_connection_of_its_parent(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = chat(api_key=KEY)
+    parents = lent(model)
+    with monkeypatch.context() as child:
+        child.setattr("os.getpid", lambda: -1)
+        assert lent(model) is not parents
+        model.close()
+        assert not parents.is_closed
+    model.close()
+    assert parents.is_closed
 
 
 def test_a_client_is_closed_with_its_event_loop() -> None:
     """A loop and its connections would stay open for ever, two descriptors a run."""
     model = chat(api_key=KEY)
-
-    async def client() -> httpx.AsyncClient:
-        return lent(model)
-
-    assert all(asyncio.run(client()).is_closed for _ in range(5))
+    assert all(asyncio.run(alent(model)).is_closed for _ in range(5))
     assert len(model._clients._async) == 1
 
 
 async def test_a_block_closes_the_connections_at_its_end() -> None:
     with chat(api_key=KEY) as model:
-        sync = model._clients.sync()
-    assert sync.is_closed
-    async with model:
         client = lent(model)
-        assert client is lent(model)
     assert client.is_closed
+    async with model:
+        async_client = await alent(model)
+        assert async_client is await alent(model)
+    assert async_client.is_closed
 
 
 async def test_after_closing_the_next_call_opens_new_connections() -> None:
     model = chat(api_key=KEY)
-    before = (model._clients.sync(), lent(model))
+    before = (lent(model), await alent(model))
     await model.aclose()
-    after = (model._clients.sync(), lent(model))
+    after = (lent(model), await alent(model))
     assert [client.is_closed for client in (*before, *after)] == [True, True, False, False]
     await model.aclose()
 
@@ -392,7 +380,7 @@ def test_a_model_can_be_copied_and_pickled_after_use(
     monkeypatch.setenv("DASHSCOPE_API_KEY", KEY)
     service.answer(answer_of())
     model = chat(temperature=0.5)
-    model._clients.sync()
+    lent(model)
     for other in (copy.copy(model), copy.deepcopy(model), model.model_copy(), _pickled(model)):
         assert other.temperature == 0.5
         assert other.base_url == BEIJING
