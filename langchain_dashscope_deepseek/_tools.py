@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
-AnyTool = dict[str, Any] | type | Callable[..., Any] | BaseTool
+if TYPE_CHECKING:  # importing tools takes a sixth of what importing this package adds to core
+    from langchain_core.tools import BaseTool
+
+    AnyTool = dict[str, Any] | type | Callable[..., Any] | BaseTool
 
 _CHOICES = {"auto": "auto", "none": "none", "required": "required", "any": "required"}
 

@@ -58,7 +58,7 @@ from langchain_dashscope_deepseek._request import PARAMETERS, check_tool_use, ch
 from langchain_dashscope_deepseek._stream import Answer, Chunks, Whole
 from langchain_dashscope_deepseek._structured import structured_output
 from langchain_dashscope_deepseek._tokens import TOKENS_PER_MESSAGE, count_tokens
-from langchain_dashscope_deepseek._tools import AnyTool, wire_tool_choice, wire_tools
+from langchain_dashscope_deepseek._tools import wire_tool_choice, wire_tools
 from langchain_dashscope_deepseek._version import __version__
 from langchain_dashscope_deepseek._warnings import warn
 from langchain_dashscope_deepseek.capabilities import ModelCapabilities, find_capabilities
@@ -66,6 +66,8 @@ from langchain_dashscope_deepseek.data._profiles import profile_of
 
 if TYPE_CHECKING:
     from langchain_protocol.protocol import MessagesData
+
+    from langchain_dashscope_deepseek._tools import AnyTool
 
 T = TypeVar("T")
 
@@ -437,7 +439,8 @@ class ChatDashScopeDeepSeek(BaseChatModel):
     @property
     def _identifying_params(self) -> dict[str, Any]:
         """What makes answers differ, for traces. Holds no key."""
-        parameters = {name: vars(self).get(name) for name in PARAMETERS}
+        settings = vars(self)
+        parameters = {name: settings.get(name) for name in PARAMETERS}
         return {
             "model": self.model,
             "base_url": self.base_url,
@@ -733,8 +736,9 @@ class ChatDashScopeDeepSeek(BaseChatModel):
         return nullcontext(self._clients.handed_in(self.http_async_client))
 
     def _call(self, stop: list[str] | None, overrides: dict[str, Any]) -> Call:
+        settings = vars(self)
         return Call(
-            settings={name: vars(self).get(name) for name in SETTINGS},
+            settings={name: settings.get(name) for name in SETTINGS},
             overrides=overrides if stop is None else {**overrides, "stop": stop},
             row_of=self._row_of,
         )
