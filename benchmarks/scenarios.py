@@ -16,6 +16,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from functools import cache, partial
+from itertools import chain
 from pathlib import Path
 from time import process_time
 from typing import Any, TypeVar
@@ -122,8 +123,10 @@ def streamed(
     return [once() for _ in range(times + 1)][1:]
 
 
-def streamed_at_once(bench: Bench, *, streams: int, events: int = 200, times: int) -> Samples:
-    """CPU per event of many streams of one event loop."""
+def streamed_at_once(
+    bench: Bench, *, streams: int, events: int = 200, times: int, lots: int = 1
+) -> Samples:
+    """CPU per event of many streams of one event loop, or of so many lots of them, all kept."""
     streams = bench.few(streams)
     contender, said = bench.ask("text", events)
 
@@ -131,14 +134,14 @@ def streamed_at_once(bench: Bench, *, streams: int, events: int = 200, times: in
         return [chunk async for chunk in _astream(contender)]
 
     async def once() -> float:
-        contender.prepare(said, streams)
+        contender.prepare(said, streams * lots)
         gc.collect()
         start = process_time()
-        answers = await asyncio.gather(*(one() for _ in range(streams)))
+        kept = [await asyncio.gather(*(one() for _ in range(streams))) for _ in range(lots)]
         spent = process_time() - start
-        for chunks in answers:
+        for chunks in chain.from_iterable(kept):
             check(contender, said, chunks, one_each=True)
-        return spent / (streams * said.events)
+        return spent / (streams * lots * said.events)
 
     async def all_of_them() -> Samples:
         return [await once() for _ in range(times + 1)][1:]
@@ -422,6 +425,13 @@ SCENARIOS: dict[str, Scenario] = {
         way="astream",
         measure=partial(streamed_at_once, streams=500, times=1),
         peer_rounds=1,
+    ),
+    "async_50_by_10": Scenario(
+        title="`astream`, 10 times 50 at once, all kept, CPU per event",
+        unit="µs",
+        way="astream",
+        measure=partial(streamed_at_once, streams=50, lots=10, times=1),
+        only=frozenset({"ours"}),
     ),
     "invoke": Scenario(
         title="`invoke`, CPU per call",

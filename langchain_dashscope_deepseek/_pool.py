@@ -27,9 +27,8 @@ MOST = 1_000
 """Requests of a process, or of an event loop, at once; further ones wait. Streams hold their
 connection for minutes: with httpx's 100, a busy server waits for itself."""
 
-MOST_IDLE = 100
 IDLE_SECONDS = 5.0
-"""How many idle connections are kept for the next request, and for how long, as httpx does."""
+"""How long an idle connection is kept for the next request, as httpx does."""
 
 LIMITS = httpx.Limits(max_keepalive_connections=1, keepalive_expiry=IDLE_SECONDS)
 """Who is lent a client has it alone, so it never needs more than one connection."""
@@ -157,11 +156,10 @@ class _Clients(Generic[AnyClient]):
         self._idle.append((time.monotonic(), client))
 
     def stale(self) -> AnyClient | None:
-        """Take the client that waits the longest, if it is to be closed now."""
+        """Take the client that waits the longest, if that is too long."""
         with suppress(IndexError):
             since, _ = self._idle[0]
-            is_late = since < time.monotonic() - IDLE_SECONDS
-            if is_late or self._is_closed or len(self._idle) > MOST_IDLE:
+            if self._is_closed or since < time.monotonic() - IDLE_SECONDS:
                 _, client = self._idle.popleft()
                 self._open.discard(client)
                 return client

@@ -119,19 +119,6 @@ async def test_a_request_that_is_cancelled_while_it_waits_takes_no_connection(
     assert "next" in (await model.ainvoke("next")).text
 
 
-async def test_few_connections_are_kept_after_a_rush(
-    hold: Hold,
-    model: ChatDashScopeDeepSeek,
-    has: Callable[[int], bool],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("langchain_dashscope_deepseek._pool.MOST_IDLE", 2)
-    await hold(model, 10)
-    assert await asyncio.to_thread(has, 2)
-    await hold(model, 2)
-    assert await asyncio.to_thread(has, 2)
-
-
 async def test_a_connection_that_was_idle_for_long_is_closed_by_the_next_request(
     hold: Hold,
     model: ChatDashScopeDeepSeek,

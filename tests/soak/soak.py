@@ -36,8 +36,6 @@ from langchain_dashscope_deepseek import (
 from tests.soak.server import PAUSE, PIECES, answer_to
 
 TASKS = 200
-MOST_IDLE = 100
-"""Connections that are kept for the next request (the pool's `MOST_IDLE`)."""
 MOST_DROPPED = 0.01
 """The part of the streams that may lose an idle connection to the garbage collector: httpcore closes
 such connections in whichever task comes by, and forgets those that are left where that one is
@@ -134,7 +132,7 @@ class Soak:
         )
         if done.outcomes.total() != len(numbers):
             self._blame(f"{len(numbers) - done.outcomes.total()} streams were lost")
-        if done.left or done.idle > loops * MOST_IDLE:
+        if done.left or done.idle > loops * TASKS:
             self._blame(f"{done.idle} sockets stayed open, {done.left} of them to the end")
         if done.dropped > MOST_DROPPED * len(numbers):
             self._blame(f"{done.dropped} connections were left to the garbage collector")
