@@ -215,8 +215,7 @@ def check_limits(
         msg = f"max_answer_size takes a whole number, at least 1, not {max_answer_size!r}"
         raise DashScopeInputError(msg)
     seconds = max_retry_seconds
-    is_number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
-    if seconds is not None and not (is_number and seconds >= 0):  # type: ignore[operator]
+    if seconds is not None and not (_is_number(seconds) and seconds >= 0):  # type: ignore[operator]
         msg = f"max_retry_seconds takes seconds, at least 0, not {seconds!r}"
         raise DashScopeInputError(msg)
 
@@ -245,13 +244,25 @@ def check_timeout(timeout: object) -> None:
     Raises:
         DashScopeInputError: It is no positive number of seconds, no `httpx.Timeout`, and not None.
     """
-    is_number = isinstance(timeout, (int, float)) and not isinstance(timeout, bool)
-    if is_number and not 0 < timeout <= _LONGEST_TIMEOUT:  # type: ignore[operator]
-        msg = f"timeout takes seconds above 0, up to {_LONGEST_TIMEOUT:,}, not {timeout!r}"
-        raise DashScopeInputError(msg)
-    if not is_number and timeout is not None and not hasattr(timeout, "as_dict"):
+    if timeout is None:
+        return
+    phases = timeout.as_dict() if hasattr(timeout, "as_dict") else None
+    if phases is None and not _is_number(timeout):
         msg = f"timeout takes seconds or an httpx.Timeout, not {type(timeout).__name__}"
         raise DashScopeInputError(msg)
+    if phases is None and not 0 < timeout <= _LONGEST_TIMEOUT:  # type: ignore[operator]
+        msg = f"timeout takes seconds above 0, up to {_LONGEST_TIMEOUT:,}, not {timeout!r}"
+        raise DashScopeInputError(msg)
+    for phase, seconds in (phases or {}).items():
+        if seconds is not None and not (_is_number(seconds) and 0 <= seconds <= _LONGEST_TIMEOUT):
+            shown = repr(seconds) if _is_number(seconds) else type(seconds).__name__
+            longest = f"{_LONGEST_TIMEOUT:,}"
+            msg = f"timeout: {phase} takes None or seconds, from 0 to {longest}, not {shown}"
+            raise DashScopeInputError(msg)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 _LONGEST_TIMEOUT = 1_000_000

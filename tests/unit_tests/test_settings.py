@@ -286,6 +286,20 @@ def test_a_header_that_http_cannot_carry_is_refused_and_not_shown(value: str) ->
     assert value not in str(caught.value)
 
 
+@pytest.mark.parametrize("seconds", [-1, float("nan"), float("inf"), 1e9, "a minute"])
+@pytest.mark.parametrize("phase", ["connect", "read", "write", "pool"])
+async def test_a_phase_of_a_timeout_that_cannot_be_is_refused(
+    phase: str, seconds: Any, ask: Ask, service: Scripted
+) -> None:
+    timeout = httpx.Timeout(
+        **{**dict.fromkeys(("connect", "read", "write", "pool")), phase: seconds}
+    )
+    with pytest.raises(ValidationError, match=f"timeout: {phase} takes None or seconds"):
+        chat(timeout=timeout)
+    with pytest.raises(DashScopeInputError, match=f"timeout: {phase} takes None or seconds"):
+        await ask(service.model(), "hi", timeout=timeout)
+
+
 @pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf")])
 def test_a_timeout_that_cannot_be_is_refused(timeout: float) -> None:
     with pytest.raises(ValidationError, match="timeout takes seconds above 0"):
