@@ -119,8 +119,9 @@ ASYNC: dict[str, AsyncStreams] = {
     "bound": lambda model: model.bind(temperature=0).astream("hi"),
     "v2 events": _v2_events,
     "v3 events": _v3_events,
-    "agent": lambda model: create_agent(model).astream(ASK_AGENT, stream_mode="messages"),
 }
+if sys.version_info >= (3, 11):  # before, LangGraph loses its callbacks at each await: no tokens
+    ASYNC["agent"] = lambda model: create_agent(model).astream(ASK_AGENT, stream_mode="messages")
 
 
 class ConsumerError(Exception):
