@@ -92,9 +92,7 @@ async def test_a_request_gives_up_where_no_connection_becomes_free(
 
 
 async def test_a_request_waits_for_a_connection(
-    model: ChatDashScopeDeepSeek,
-    dashscope_emulator: DashScopeEmulator,
-    monkeypatch: pytest.MonkeyPatch,
+    model: ChatDashScopeDeepSeek, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("langchain_dashscope_deepseek._pool.MOST", 2)
     answers = await model.abatch(["one", "two", "three", "four", "five"])
