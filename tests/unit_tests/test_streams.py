@@ -302,7 +302,8 @@ def test_a_chunk_is_what_validation_would_have_made(name: str, service: Scripted
         message = chunk.message
         given = {key: getattr(message, key) for key in message.model_fields_set}
         same_message = AIMessageChunk(**given)
-        same_chunk = ChatGenerationChunk(message=same_message)
+        given = {key: getattr(chunk, key) for key in chunk.model_fields_set}
+        same_chunk = ChatGenerationChunk(**{**given, "message": same_message})
         assert message.__getstate__() == same_message.__getstate__()
         assert chunk.__getstate__() == same_chunk.__getstate__()
 
@@ -325,8 +326,27 @@ def test_chunks_share_nothing_that_can_be_changed(service: Scripted) -> None:
     chunks = list(service.model()._stream([HumanMessage("hi")]))
     states = [state for c in chunks for state in (c.__getstate__(), c.message.__getstate__())]
     parts = [p for s in states for p in [*s.values(), *s["__dict__"].values()]]
-    changeable = [id(part) for part in parts if isinstance(part, (dict, list, set))]
+    changeable = [id(part) for part in parts if isinstance(part, (dict, list))]
     assert len(set(changeable)) == len(changeable)
+
+
+def test_assigning_to_a_chunk_leaves_the_others_as_they_are(service: Scripted) -> None:
+    """Those of an answer share the set of names that pydantic keeps."""
+    service.answer(transcript("thinking_then_text"))
+    chunks = list(service.model()._stream([HumanMessage("hi")]))
+    before = [
+        (set(model.model_fields_set), model.model_dump(exclude_unset=True))
+        for chunk in chunks[1:]
+        for model in (chunk, chunk.message)
+    ]
+    for model in (chunks[0].message, chunks[0]):
+        for name in type(model).model_fields:
+            setattr(model, name, None)
+    assert before == [
+        (set(model.model_fields_set), model.model_dump(exclude_unset=True))
+        for chunk in chunks[1:]
+        for model in (chunk, chunk.message)
+    ]
 
 
 def test_one_packet_with_everything_gives_a_chunk_for_each(service: Scripted) -> None:
