@@ -41,6 +41,10 @@ the service does, but writes them all at once; so nobody waits, and everybody re
 the socket at a time. DashScope's protocol and OpenAI's carry the same text, and what each contender
 gives is compared with it. One event gives one chunk here: nothing is merged or held back.
 
+Streams at once all begin together, on connections that are open, right after a garbage collection.
+Where others come after them, as on a busy server, as many tasks ask for several streams one after
+the other, and the first one of each is not counted.
+
 Each figure is measured in a fresh process, and for each the contenders take turns. A round gives
 the best of a process's samples, the table the least and the median of the rounds. CPU is that of
 the whole process, its threads included. The floors are what nobody gets below: LangChain's base

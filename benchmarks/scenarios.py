@@ -12,11 +12,10 @@ import os
 import subprocess
 import sys
 import tracemalloc
-from collections.abc import AsyncGenerator, Callable, Coroutine
-from contextlib import AsyncExitStack, aclosing
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from contextlib import AsyncExitStack, aclosing, contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
-from itertools import chain
 from pathlib import Path
 from time import process_time
 from typing import Any, TypeVar
@@ -123,30 +122,73 @@ def streamed(
     return [once() for _ in range(times + 1)][1:]
 
 
-def streamed_at_once(
-    bench: Bench, *, streams: int, events: int = 200, times: int, lots: int = 1
-) -> Samples:
-    """CPU per event of many streams of one event loop, or of so many lots of them, all kept."""
+def streamed_at_once(bench: Bench, *, streams: int, events: int = 200) -> Samples:
+    """CPU per event of many streams that all begin at once, right after a garbage collection."""
     streams = bench.few(streams)
     contender, said = bench.ask("text", events)
+    contender.prepare(said, streams * 2)
 
     async def one() -> list[Any]:
         return [chunk async for chunk in _astream(contender)]
 
     async def once() -> float:
-        contender.prepare(said, streams * lots)
         gc.collect()
         start = process_time()
-        kept = [await asyncio.gather(*(one() for _ in range(streams))) for _ in range(lots)]
+        answers = await asyncio.gather(*(one() for _ in range(streams)))
         spent = process_time() - start
-        for chunks in chain.from_iterable(kept):
+        for chunks in answers:
             check(contender, said, chunks, one_each=True)
-        return spent / (streams * lots * said.events)
+        return spent / (streams * said.events)
 
-    async def all_of_them() -> Samples:
-        return [await once() for _ in range(times + 1)][1:]
+    return [_run(once()) for _ in range(2)][1:]
 
-    return _run(all_of_them())
+
+def streamed_in_turn(bench: Bench, *, streams: int, in_a_row: int, events: int = 200) -> Samples:
+    """CPU per event where so many tasks each ask for several streams, one after the other.
+
+    What is measured begins when each had its first one: connections are open then, and the garbage
+    collector comes as often as it does in a long run.
+    """
+    streams = bench.few(streams)
+    contender, said = bench.ask("text", events)
+    contender.prepare(said, streams * (1 + in_a_row))
+
+    async def ask(clock: Clock, times: int) -> None:
+        for _ in range(times):
+            chunks = [chunk async for chunk in _astream(contender)]
+            with clock.stopped():
+                check(contender, said, chunks, one_each=True)
+
+    async def all_of_them(times: int) -> float:
+        clock = Clock()
+        await asyncio.gather(*(ask(clock, times) for _ in range(streams)))
+        return clock.seconds() / (streams * times * said.events)
+
+    gc.collect()
+    return [_run(all_of_them(times)) for times in (1, in_a_row)][1:]
+
+
+class Clock:
+    """Counts the CPU of the process, but for what is done while it is stopped."""
+
+    def __init__(self) -> None:
+        """Start."""
+        self._start = process_time()
+
+    def seconds(self) -> float:
+        """Tell how much was taken until now."""
+        return process_time() - self._start
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Do not count. The garbage collector waits, since it would come for what is counted."""
+        start = process_time()
+        gc.disable()
+        try:
+            yield
+        finally:
+            gc.enable()
+            self._start += process_time() - start
 
 
 @cache
@@ -417,22 +459,25 @@ SCENARIOS: dict[str, Scenario] = {
         title="`astream`, 50 at once, CPU per event",
         unit="µs",
         way="astream",
-        measure=partial(streamed_at_once, streams=50, times=1),
+        measure=partial(streamed_at_once, streams=50),
     ),
     "async_500": Scenario(
         title="`astream`, 500 at once, CPU per event",
         unit="µs",
         way="astream",
-        measure=partial(streamed_at_once, streams=500, times=1),
+        measure=partial(streamed_at_once, streams=500),
         peer_rounds=1,
     ),
-    "async_50_by_10": Scenario(
-        title="`astream`, 10 times 50 at once, all kept, CPU per event",
-        unit="µs",
-        way="astream",
-        measure=partial(streamed_at_once, streams=50, lots=10, times=1),
-        only=frozenset({"ours"}),
-    ),
+    **{
+        f"lasting_{streams}": Scenario(
+            title=f"`astream`, {streams} at once, others after them, CPU per event",
+            unit="µs",
+            way="astream",
+            measure=partial(streamed_in_turn, streams=streams, in_a_row=in_a_row),
+            only=frozenset({"ours"}),
+        )
+        for streams, in_a_row in ((50, 6), (500, 2))
+    },
     "invoke": Scenario(
         title="`invoke`, CPU per call",
         unit="µs",
