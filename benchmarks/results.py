@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -56,13 +57,17 @@ class Results:
         """Tell whether it was measured."""
         return self.count(scenario, contender) > 0
 
-    def of_rounds(self, value: Callable[[Figure], float]) -> float:
-        """Give the median of a value that is worked out round by round.
+    def of_rounds(self, value: Callable[[Figure], float]) -> list[float]:
+        """Give a value for each round in which all that it is worked out of was measured.
 
         Raises:
-            KeyError: Something that the value needs was not measured.
+            KeyError: Something that the value needs was not measured at all.
         """
-        return median(value(self._of(number)) for number in range(self.rounds))
+        values = []
+        with suppress(IndexError):
+            for number in range(self.rounds):
+                values.append(value(self._of(number)))  # noqa: PERF401 - those before it are kept
+        return values
 
     @property
     def rounds(self) -> int:
@@ -73,11 +78,10 @@ class Results:
         def figure(scenario: str, contender: str = "ours") -> float:
             if not self.has(scenario, contender):
                 raise KeyError(scenario)
-            rounds = self.figures[scenario][contender]
-            return rounds[number] if number < len(rounds) else median(rounds)
+            return self.figures[scenario][contender][number]
 
         return figure
 
 
 Figure = Callable[..., float]
-"""Gives a figure of one round; where there were fewer rounds, their median."""
+"""Gives a figure of one round."""

@@ -522,7 +522,7 @@ SCENARIOS: dict[str, Scenario] = {
             unit="ms",
             way="invoke",
             measure=partial(with_history, messages=messages),
-            rounds=2,
+            rounds=5,
             peer_rounds=1,
         )
         for messages in (10, 100, 1_000, 5_000)
@@ -532,7 +532,7 @@ SCENARIOS: dict[str, Scenario] = {
         unit="µs",
         way="stream",
         measure=partial(discarded, events=100_000, way="stream"),
-        rounds=1,
+        rounds=5,
         only=OURS,
     ),
     **{
@@ -541,7 +541,7 @@ SCENARIOS: dict[str, Scenario] = {
             unit="µs",
             way="stream_directly",
             measure=partial(discarded, events=events),
-            rounds=3,
+            rounds=5,
             only=frozenset({"ours"}),
         )
         for events in (10_000, 100_000)
@@ -553,7 +553,7 @@ SCENARIOS: dict[str, Scenario] = {
             way=f"{way}_directly",
             measure=partial(peak_of, way=f"{way}_directly", events=events),
             only=frozenset({"ours"}),
-            rounds=1,
+            rounds=5,
         )
         for way in ("stream", "generate")
         for events in (10_000, 100_000)
