@@ -356,7 +356,7 @@ class Chunks(Showing):
         _set_fields(message, fields)
         # Every name is in the set, so that assigning to a field does not change it, and chunks can
         # share it: the garbage collector has 7 objects of a chunk to look at and not 9, which is
-        # 4 µs less for an event where many streams are open.
+        # 4 to 6 µs less for an event where 50 or 500 streams are open.
         _set_names(message, self._message_names)
         _set_extra(message, {})
         _set_private(message, None)
