@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,17 +57,15 @@ class Results:
         """Tell whether it was measured."""
         return self.count(scenario, contender) > 0
 
-    def of_rounds(self, value: Callable[[Figure], float]) -> list[float]:
-        """Give a value for each round in which all that it is worked out of was measured.
+    def of_rounds(self, value: Callable[[Figure], float]) -> Iterator[float]:
+        """Yield a value for each round in which all that it is worked out of was measured.
 
         Raises:
             KeyError: Something that the value needs was not measured at all.
         """
-        values = []
         with suppress(IndexError):
             for number in range(self.rounds):
-                values.append(value(self._of(number)))  # noqa: PERF401 - those before it are kept
-        return values
+                yield value(self._of(number))
 
     @property
     def rounds(self) -> int:
