@@ -3,9 +3,8 @@
 This table is the only place that knows facts about single models. It must not import
 anything else of the package, and it knows neither LangChain nor HTTP.
 
-Sources: Alibaba Cloud Model Studio's model pages (the v4 rows: mid-2026, the others: 2025
-to February 2026). Where pages disagree, the row takes the reading that refuses less, because
-the service has the last word.
+Each row says where its facts come from and when that was read. Where pages disagree, the row
+takes the reading that refuses less, because the service has the last word.
 """
 
 from __future__ import annotations
@@ -18,27 +17,38 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-Thinking = Literal["always", "on", "off", "never"]
+Route = Literal["text-generation", "multimodal-generation"]
+"""The two routes of the service. The gateway binds each model to exactly one of them."""
+
+Thinking = Literal["always", "on", "off", "never", "unknown"]
 """When a model thinks.
 
 - `"always"`: it cannot be switched off.
 - `"on"`: hybrid, thinks unless `enable_thinking=False` is sent.
 - `"off"`: hybrid, thinks only if `enable_thinking=True` is sent.
 - `"never"`: it cannot be switched on.
+- `"unknown"`: no page says; the switch is sent as it is, and the answer may think.
 """
 
-ToolUse = Literal["always", "when_not_thinking", "never"]
-"""When a model calls functions: in both modes, only while it does not think, or never."""
+ToolUse = Literal["always", "when_not_thinking", "never", "unknown"]
+"""When a model calls functions: in both modes, only while it does not think, or never.
+
+`"unknown"`: no page says, so none are sent until someone declares it.
+"""
 
 ReasoningReplay = Literal["never", "with_tool_calls"]
 """Whether earlier reasoning goes back to the service.
 
 - `"never"`: an assistant message is sent without its reasoning.
-- `"with_tool_calls"`: an assistant message that calls tools carries its `reasoning_content`
-  in all later requests that think; one without tool calls leaves it out.
+- `"with_tool_calls"`: in a turn (all between two human messages) in which tools were called,
+  every assistant message carries its `reasoning_content` in all later requests that think, the
+  final answer included. In turns without tool calls it is left out.
 """
 
 Status = Literal["current", "retired"]
+
+TEXT_FIRST: tuple[Route, ...] = ("text-generation", "multimodal-generation")
+MULTIMODAL_FIRST: tuple[Route, ...] = ("multimodal-generation", "text-generation")
 
 COMMON_PARAMETERS = frozenset({"seed", "max_tokens", "max_completion_tokens", "stop"})
 """Parameters that every text-generation model takes."""
@@ -88,18 +98,30 @@ class ModelCapabilities:
             `max_output_tokens` with the answer, or where there is none.
         max_output_tokens: Longest answer, in tokens.
         tools: When the model calls functions.
-        json_object: `response_format={"type": "json_object"}` is supported.
-        search: `enable_search` is supported.
-        cache: Repeated prefixes of the input are cached by the service.
+        images: The model reads images. `None`: not known, so they are sent.
+        json_object: `response_format={"type": "json_object"}` is supported. `None`: not known.
+        search: `enable_search` is supported. `None`: not known.
+        cache: Repeated prefixes of the input are cached by the service. `None`: not known.
+        routes: The routes that the model may be on, the likeliest first. Where the service says
+            that it is the wrong one, the other is asked once and remembered. One alone is pinned.
+        documented_natively: A page documents the model over this protocol, and not only over
+            the OpenAI-compatible one.
+        search_missing_in: The regions where the documentation has no web search for the model.
+        json_missing_in: The regions where it has no structured output for the model.
         settable: The parameters of the wire that may be set, besides `enable_thinking`,
             which follows from `thinking`, and the features above. `None`: all.
         reasoning_efforts: The values of `reasoning_effort` that the model knows.
+        reasoning_effort_aliases: Further values, each with what the service takes it for; they
+            are sent as they are.
+        reasoning_effort_range: The least and the greatest whole number that it takes as well.
         defaults: What the service uses for parameters that are left out.
         reasoning_replay: Whether earlier reasoning goes back.
         status: `"retired"` where the service has switched the model off, at least in
             cn-beijing. Requests are sent all the same: the service has the last word.
         retired_on: The day of that.
         replacement: The model to use instead.
+        source: Where the row's facts come from.
+        checked_on: The day of the newest copy of the source that was read.
     """
 
     thinking: Thinking = "never"
@@ -109,21 +131,38 @@ class ModelCapabilities:
     max_reasoning_tokens: int | None = None
     max_output_tokens: int | None = None
     tools: ToolUse = "never"
-    json_object: bool = True
-    search: bool = True
-    cache: bool = False
+    images: bool | None = None
+    json_object: bool | None = True
+    search: bool | None = True
+    cache: bool | None = False
+    routes: tuple[Route, ...] = TEXT_FIRST
+    documented_natively: bool = True
+    search_missing_in: frozenset[str] = frozenset()
+    json_missing_in: frozenset[str] = frozenset()
     settable: frozenset[str] | None = None
     reasoning_efforts: tuple[str, ...] = ()
+    reasoning_effort_aliases: tuple[tuple[str, str], ...] = ()
+    reasoning_effort_range: tuple[int, int] | None = None
     defaults: ParameterDefaults = field(default_factory=ParameterDefaults)
     reasoning_replay: ReasoningReplay = "never"
     status: Status = "current"
     retired_on: date | None = None
     replacement: str | None = None
+    source: str = ""
+    checked_on: date | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse routes that do not exist."""
+        if not self.routes or isinstance(self.routes, str) or set(self.routes) - set(TEXT_FIRST):
+            msg = f"routes takes a tuple of one or both of {', '.join(map(repr, TEXT_FIRST))}"
+            raise ValueError(msg)
 
     def thinks(self, enable_thinking: bool | None) -> bool:
         """Tell whether the model thinks when `enable_thinking` is sent (`None`: left out)."""
         if self.thinking in ("always", "never"):
             return self.thinking == "always"
+        if self.thinking == "unknown":
+            return enable_thinking is not False  # it may
         return self.thinking == "on" if enable_thinking is None else enable_thinking
 
     @property
@@ -135,12 +174,31 @@ class ModelCapabilities:
         """Tell whether the model calls functions in this mode."""
         return self.tools == "always" or (self.tools == "when_not_thinking" and not thinking)
 
+    def knows_effort(self, effort: str | int) -> bool:
+        """Tell whether a page documents this `reasoning_effort`, an alias included."""
+        if isinstance(effort, int):
+            low, high = self.reasoning_effort_range or (1, 0)
+            return low <= effort <= high
+        return effort in self.reasoning_efforts or effort in dict(self.reasoning_effort_aliases)
+
+    @property
+    def efforts(self) -> str:
+        """All values of `reasoning_effort` that are documented, for a reader; `""`: none."""
+        names = [*self.reasoning_efforts, *(name for name, _ in self.reasoning_effort_aliases)]
+        texts = list(map(repr, names))
+        if self.reasoning_effort_range is not None:
+            texts.append("a whole number from {} to {}".format(*self.reasoning_effort_range))
+        return ", ".join(texts)
+
     def can_set(self, parameter: str) -> bool:
         """Tell whether a request may set this parameter of the wire."""
         return self.settable is None or parameter in self.settable
 
 
+_HELP = "https://www.alibabacloud.com/help/en/model-studio"
+_REFERENCE = f"{_HELP}/deepseek-api, and the API reference"
 _OFF_BEIJING = date(2026, 10, 10)
+_OLD_PAGES = date(2026, 3, 24)
 _SAMPLING = frozenset({"temperature", "top_p"})
 
 _V4 = ModelCapabilities(
@@ -149,17 +207,41 @@ _V4 = ModelCapabilities(
     max_input_tokens=1_000_000,
     max_output_tokens=393_216,
     tools="always",
+    images=False,
     json_object=True,
     search=True,
     cache=True,
+    search_missing_in=frozenset({"eu-central-1", "us-east-1"}),
+    json_missing_in=frozenset({"us-east-1"}),
     settable=COMMON_PARAMETERS | _SAMPLING | {"thinking_budget", "reasoning_effort"},
-    reasoning_efforts=("high", "xhigh", "max"),
+    reasoning_efforts=("high", "max"),
+    reasoning_effort_aliases=(("low", "high"), ("medium", "high"), ("xhigh", "max")),
     defaults=ParameterDefaults(
         temperature=1.0, top_p=1.0, max_tokens=393_216, reasoning_effort="high"
     ),
     reasoning_replay="with_tool_calls",
+    source=_REFERENCE,
+    checked_on=date(2026, 9, 22),
 )
-_V4_LOW = replace(_V4, reasoning_efforts=("low", "high", "xhigh", "max"))
+_V4_LOW = replace(
+    _V4,
+    reasoning_efforts=("low", "high", "max"),
+    reasoning_effort_aliases=(("medium", "high"), ("xhigh", "high")),
+)
+# Multimodal first, with images and without: the models that read images are on that route, dify
+# calls this one over it, and the official command line asks there first. No recording shows it.
+_V41_FLASH = replace(
+    _V4_LOW,
+    images=True,
+    routes=MULTIMODAL_FIRST,
+    reasoning_effort_aliases=(
+        *(("minimal", "low"), ("medium", "high"), ("xhigh", "high")),
+        ("ultra", "max"),  # one page maps it, another refuses it
+    ),
+    reasoning_effort_range=(1, 100),
+    source=f"{_HELP}, the model's own page; https://models.dev",
+    checked_on=date(2026, 9, 21),
+)
 
 _V32 = ModelCapabilities(
     thinking="off",
@@ -168,6 +250,7 @@ _V32 = ModelCapabilities(
     max_reasoning_tokens=32_768,
     max_output_tokens=65_536,
     tools="always",
+    images=False,
     json_object=False,
     search=True,
     cache=True,
@@ -178,7 +261,9 @@ _V32 = ModelCapabilities(
     reasoning_replay="with_tool_calls",
     status="retired",
     retired_on=_OFF_BEIJING,
-    replacement="deepseek-v4-flash",
+    replacement="deepseek-v4.1-flash",
+    source=_REFERENCE,
+    checked_on=_OLD_PAGES,
 )
 _V32_EXP = replace(
     _V32,
@@ -205,6 +290,7 @@ _R1 = ModelCapabilities(
     max_reasoning_tokens=32_768,
     max_output_tokens=16_384,
     tools="always",
+    images=False,
     json_object=False,
     search=True,
     cache=True,
@@ -214,7 +300,9 @@ _R1 = ModelCapabilities(
     ),
     status="retired",
     retired_on=_OFF_BEIJING,
-    replacement="deepseek-v4-pro",
+    replacement="deepseek-v4.1-flash",
+    source=_REFERENCE,
+    checked_on=_OLD_PAGES,
 )
 _V3 = ModelCapabilities(
     thinking="never",
@@ -222,6 +310,7 @@ _V3 = ModelCapabilities(
     max_input_tokens=131_072,
     max_output_tokens=16_384,
     tools="always",
+    images=False,
     json_object=False,
     search=True,
     cache=True,
@@ -229,7 +318,9 @@ _V3 = ModelCapabilities(
     defaults=ParameterDefaults(temperature=0.7, top_p=0.6, max_tokens=16_384),
     status="retired",
     retired_on=_OFF_BEIJING,
-    replacement="deepseek-v4-flash",
+    replacement="deepseek-v4.1-flash",
+    source=_REFERENCE,
+    checked_on=_OLD_PAGES,
 )
 _DISTILL = ModelCapabilities(
     thinking="always",
@@ -238,6 +329,7 @@ _DISTILL = ModelCapabilities(
     max_reasoning_tokens=16_384,
     max_output_tokens=16_384,
     tools="never",
+    images=False,
     json_object=False,
     search=False,
     cache=False,
@@ -245,17 +337,41 @@ _DISTILL = ModelCapabilities(
     defaults=ParameterDefaults(
         temperature=0.6, top_p=0.95, presence_penalty=1, max_tokens=16_384, thinking_budget=16_384
     ),
+    source=_REFERENCE,
+    checked_on=_OLD_PAGES,
 )
 _DISTILL_OFF = replace(
-    _DISTILL, status="retired", retired_on=_OFF_BEIJING, replacement="deepseek-v4-flash"
+    _DISTILL, status="retired", retired_on=_OFF_BEIJING, replacement="deepseek-v4.1-flash"
+)
+
+# Hosted by partners, each to be activated by itself: nothing is known of them but what their own
+# pages say, and nothing follows from the name behind the prefix.
+_VANCHIN = ModelCapabilities(
+    thinking="unknown",
+    tools="unknown",
+    json_object=None,
+    search=None,
+    cache=None,
+    documented_natively=False,
+    source="Model Studio's catalogue of models",
+    checked_on=date(2026, 9, 24),
+)
+_SILICONFLOW = ModelCapabilities(
+    thinking="off",
+    tools="unknown",
+    json_object=None,
+    search=False,
+    cache=False,
+    source="https://help.aliyun.com/en/model-studio/siliconflow-deepseek-api",
+    checked_on=date(2026, 9, 24),
 )
 
 MODELS: Mapping[str, ModelCapabilities] = {
+    "deepseek-v4.1-flash": _V41_FLASH,
     "deepseek-v4-pro": _V4,
     "deepseek-v4-pro-0813": _V4_LOW,
     "deepseek-v4-flash": _V4,
     "deepseek-v4-flash-0731": _V4_LOW,
-    "deepseek-v4.1-flash": _V4_LOW,
     "deepseek-v3.2": _V32,
     "deepseek-v3.2-exp": _V32_EXP,
     "deepseek-v3.1": _V31,
@@ -268,8 +384,20 @@ MODELS: Mapping[str, ModelCapabilities] = {
     "deepseek-r1-distill-qwen-32b": _DISTILL_OFF,
     "deepseek-r1-distill-llama-8b": _DISTILL,
     "deepseek-r1-distill-llama-70b": _DISTILL,
+    "vanchin/deepseek-v4.1-flash": replace(_VANCHIN, context_tokens=1_048_576),
+    "vanchin/deepseek-v4-pro": _VANCHIN,
+    "vanchin/deepseek-v4-pro-0813": _VANCHIN,
+    "vanchin/deepseek-v3.2-think": replace(_VANCHIN, thinking="off"),
+    "vanchin/deepseek-v3.1-terminus": _VANCHIN,
+    "vanchin/deepseek-r1": _VANCHIN,
+    "vanchin/deepseek-v3": _VANCHIN,
+    "vanchin/deepseek-ocr": _VANCHIN,
+    "siliconflow/deepseek-v3.2": _SILICONFLOW,
+    "siliconflow/deepseek-v3.1-terminus": replace(_SILICONFLOW, tools="when_not_thinking"),
+    "siliconflow/deepseek-r1-0528": replace(_SILICONFLOW, thinking="always"),
+    "siliconflow/deepseek-v3-0324": replace(_SILICONFLOW, thinking="never"),
 }
-"""The capability table: every DeepSeek model that DashScope documents."""
+"""The capability table: every DeepSeek model that DashScope documents, the first choice first."""
 
 _MONTH, _DAY = r"(?:0[1-9]|1[0-2])", r"(?:0[1-9]|[12]\d|3[01])"
 _DATE_SUFFIX = re.compile(rf"-(?:(?:\d{{4}})?{_MONTH}{_DAY}|\d{{4}}-{_MONTH}-{_DAY})$", re.ASCII)
@@ -294,3 +422,11 @@ def find_capabilities(model: str) -> ModelCapabilities | None:
 def models_that(can: Callable[[ModelCapabilities], bool]) -> str:
     """Name the current models for which `can` holds, for an error message."""
     return ", ".join(name for name, row in MODELS.items() if row.status == "current" and can(row))
+
+
+def nearest_model(model: str) -> str:
+    """Name the model of the table whose name is most like this one; the first choice if none is."""
+    from difflib import get_close_matches  # noqa: PLC0415 - 2 ms, for a rare error
+
+    near = get_close_matches(model.lower(), MODELS, n=1, cutoff=0.5)
+    return near[0] if near else next(iter(MODELS))
