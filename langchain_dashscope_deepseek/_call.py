@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from langchain_core.messages import BaseMessage
@@ -14,8 +15,10 @@ from pydantic import SecretStr
 
 from langchain_dashscope_deepseek._client import Endpoint
 from langchain_dashscope_deepseek._messages import to_wire
+from langchain_dashscope_deepseek._regions import region_of
 from langchain_dashscope_deepseek._request import (
     PARAMETERS,
+    PLAN_ADVICE,
     PreparedRequest,
     choose_parameters,
     prepare,
@@ -24,7 +27,7 @@ from langchain_dashscope_deepseek._retry import RetryPolicy
 from langchain_dashscope_deepseek._stream import Answer
 from langchain_dashscope_deepseek._tools import wire_tool_choice, wire_tools
 from langchain_dashscope_deepseek._warnings import warn
-from langchain_dashscope_deepseek.capabilities import ModelCapabilities
+from langchain_dashscope_deepseek.capabilities import ModelCapabilities, models_that
 from langchain_dashscope_deepseek.errors import (
     DashScopeAuthenticationError,
     DashScopeInputError,
@@ -54,6 +57,13 @@ ALIASES: Mapping[str, str] = {
     "request_timeout": "timeout",
 }
 """Other names of overridable settings, as LangChain's users know them."""
+
+
+REASONING_ADVICE = (
+    'reasoning={"effort": ...} is written reasoning_effort="high" here, and enable_thinking=False '
+    "switches thinking off"
+)
+"""For a name of other providers'."""
 
 
 class Call:
@@ -157,15 +167,34 @@ class Call:
             and row.reasoning_replay == "with_tool_calls"
             and row.thinks({**parameters, **extra}.get("enable_thinking"))
         )
-        return prepare(
+        request = prepare(
             model=self._model,
             row=row,
-            messages=to_wire(messages, replay_reasoning=replays),
+            messages=to_wire(
+                messages, replay_reasoning=replays, images_refused=_images_refused(self._model, row)
+            ),
             asked=asked,
             parameters=parameters,
             extra=extra,
             stream=stream,
+            region=region_of(self._values["base_url"]),
         )
+        if _is_of_a_plan(self._values["api_key"]):
+            return replace(request, advice=(*request.advice, PLAN_ADVICE))
+        return request
+
+
+def _images_refused(model: str, row: ModelCapabilities | None) -> str:
+    """Say why images are refused; `""` where they are not, or where nobody knows."""
+    if row is None or row.images is not False:
+        return ""
+    readers = models_that(lambda other: other.images is True)
+    return f"{model} reads text only. Models that read images: {readers}"
+
+
+def _is_of_a_plan(secret: SecretStr | str | None) -> bool:
+    key = secret.get_secret_value() if isinstance(secret, SecretStr) else secret or ""
+    return key.strip().startswith("sk-sp-")
 
 
 def _check_names(given: Mapping[str, Any]) -> None:
@@ -173,6 +202,8 @@ def _check_names(given: Mapping[str, Any]) -> None:
     if not unknown:
         return
     names = ", ".join(unknown)
+    if "reasoning" in unknown:
+        raise DashScopeInputError(REASONING_ADVICE)
     if SETTINGS.issuperset(unknown):
         msg = f"{names}: set for the model, not for one call. Make another model object"
     else:

@@ -36,17 +36,18 @@ import anyio
 import httpx
 from typing_extensions import Self
 
-from langchain_dashscope_deepseek._request import PATH, PreparedRequest
-from langchain_dashscope_deepseek._retry import Attempts, RetryPolicy
+from langchain_dashscope_deepseek._request import PreparedRequest
+from langchain_dashscope_deepseek._retry import Attempt, Attempts, RetryPolicy
+from langchain_dashscope_deepseek._routes import PATHS, RouteAttempts
 from langchain_dashscope_deepseek._sse import Event, EventReader
 from langchain_dashscope_deepseek._version import __version__
 from langchain_dashscope_deepseek._wire import Reply, ReplyReader
+from langchain_dashscope_deepseek.capabilities import Route
 from langchain_dashscope_deepseek.errors import (
     DashScopeConnectionError,
     DashScopeError,
     DashScopeInputError,
     DashScopeInvalidRequestError,
-    DashScopeNotFoundError,
     DashScopeServerError,
     DashScopeStreamCutError,
     DashScopeTimeoutError,
@@ -111,24 +112,35 @@ class Endpoint:
     timeout: httpx.Timeout | float | None = None
 
     def build(
-        self, http: httpx.Client | httpx.AsyncClient, request: PreparedRequest
+        self, http: httpx.Client | httpx.AsyncClient, request: PreparedRequest, route: Route
     ) -> httpx.Request:
-        """Build the HTTP request. A client handed in needs no settings of its own."""
+        """Build the HTTP request for a route. A client handed in needs no settings of its own."""
         if http.is_closed:
             msg = "The HTTP client that was handed in is closed: hand in an open one"
             raise DashScopeInputError(msg)
         return http.build_request(
             "POST",
-            _url(self.base_url.rstrip("/") + PATH),
-            content=request.content(),
+            _url(self.base_url.rstrip("/") + PATHS[route]),
+            content=request.content(route),
             headers={
                 "User-Agent": f"langchain-dashscope-deepseek/{__version__}",
                 "Content-Type": "application/json",
                 "Accept": "text/event-stream" if request.streamed else "application/json",
                 **({"X-DashScope-SSE": "enable"} if request.streamed else {}),
+                **request.headers,
                 **self.headers,
             },
             timeout=self.timeout_of(request),
+        )
+
+    def routes(self, request: PreparedRequest, attempt: Attempt) -> RouteAttempts:
+        """Give the routes of an attempt."""
+        return RouteAttempts(
+            attempt,
+            model=request.model,
+            base_url=self.base_url,
+            routes=request.routes,
+            advise=request.advise,
         )
 
     def timeout_of(self, request: PreparedRequest) -> httpx.Timeout:
@@ -158,23 +170,26 @@ class Client:
     def ask(self, request: PreparedRequest, start: Callable[[], Shown[T]]) -> Generator[T]:
         """Yield what shows of an answer; until there is any, a failed attempt starts anew."""
         for attempt in Attempts(self._policy):
-            with attempt, start() as shown:
-                with closing(self._replies(request)) as replies:
-                    for reply in replies:
-                        for part in shown.of(reply):
-                            attempt.committed = True
-                            yield part
-                yield from shown.last()
-                return
+            for on in self._endpoint.routes(request, attempt):
+                with attempt, on, start() as shown:
+                    with closing(self._replies(request, on.route)) as replies:
+                        for reply in replies:
+                            for part in shown.of(reply):
+                                attempt.committed = True
+                                yield part
+                    yield from shown.last()
+                    return
 
-    def _replies(self, request: PreparedRequest) -> Generator[Reply]:
-        """Make one attempt."""
+    def _replies(self, request: PreparedRequest, route: Route) -> Generator[Reply]:
+        """Ask once, on one route."""
         patience = self._endpoint.timeout_of(request).pool
         with (
             _Exchange(request, self._endpoint.max_answer_size) as exchange,
             self._lend(patience) as http,
             closing(
-                http.send(self._endpoint.build(http, request), stream=True, follow_redirects=False)
+                http.send(
+                    self._endpoint.build(http, request, route), stream=True, follow_redirects=False
+                )
             ) as response,
         ):
             body = exchange.begin(response)
@@ -212,25 +227,28 @@ class AsyncClient:
     ) -> AsyncGenerator[T]:
         """Yield what shows of an answer; until there is any, a failed attempt starts anew."""
         async for attempt in Attempts(self._policy):
-            with attempt, start() as shown:
-                async with aclosing(self._replies(request)) as replies:
-                    async for reply in replies:
-                        for part in shown.of(reply):
-                            attempt.committed = True
-                            yield part
-                for part in shown.last():
-                    yield part
-                return
+            for on in self._endpoint.routes(request, attempt):
+                with attempt, on, start() as shown:
+                    async with aclosing(self._replies(request, on.route)) as replies:
+                        async for reply in replies:
+                            for part in shown.of(reply):
+                                attempt.committed = True
+                                yield part
+                    for part in shown.last():
+                        yield part
+                    return
 
-    async def _replies(self, request: PreparedRequest) -> AsyncGenerator[Reply]:
-        """Make one attempt."""
+    async def _replies(self, request: PreparedRequest, route: Route) -> AsyncGenerator[Reply]:
+        """Ask once, on one route."""
         patience = self._endpoint.timeout_of(request).pool
         with _Exchange(request, self._endpoint.max_answer_size) as exchange:
             async with (
                 self._lend(patience) as http,
                 aclosing(
                     await http.send(
-                        self._endpoint.build(http, request), stream=True, follow_redirects=False
+                        self._endpoint.build(http, request, route),
+                        stream=True,
+                        follow_redirects=False,
                     )
                 ) as response,
             ):
@@ -293,9 +311,7 @@ class _Exchange:
             logger.info("Ignored after the end of an answer: %s", type(error).__name__)
             return True
         if isinstance(error, DashScopeError):
-            about_workspace = (error.code or "").lower().startswith("workspace")
-            if isinstance(error, DashScopeNotFoundError) and not about_workspace:
-                error.add_advice(self._request.advice or "")
+            self._request.advise(error)
             return False
         if isinstance(error, httpx.RequestError):
             # The failed request holds the key and the prompt; an exception lives long.

@@ -1,13 +1,15 @@
 """LangChain's messages <-> the wire's messages, and the wire's usage -> LangChain's.
 
 Pure. Knows which role and which content block of any provider means what; knows no model: whether
-reasoning goes back is decided by the caller.
+reasoning goes back and images are read is decided by the caller.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from itertools import islice, takewhile
 from typing import Any
 
@@ -21,19 +23,19 @@ from langchain_core.messages import (
 )
 from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails, UsageMetadata
 
+from langchain_dashscope_deepseek._images import image_part, is_image
 from langchain_dashscope_deepseek._wire import Usage, WireMessage
 from langchain_dashscope_deepseek.errors import DashScopeInputError, DashScopeUnsupportedError
 
 _MEDIA = frozenset(
     {
-        *("image", "image_url", "input_image", "image_file"),
         *("audio", "audio_url", "input_audio", "video", "video_url", "media"),
         *("file", "input_file", "document", "file_url", "inline_data", "inlineData"),
         *("file_data", "fileData"),
     }
 )
-"""Types of content blocks that only a model with such inputs understands; Gemini's and Bedrock's
-blocks have no type, and such a key instead."""
+"""Types of content blocks that no DeepSeek understands; Gemini's and Bedrock's blocks have no type,
+and such a key instead. Images are none of them."""
 
 _TEXTS = frozenset(
     {"text", "input_text", "output_text", "text-plain", "refusal", "tool_result", "search_result"}
@@ -54,35 +56,46 @@ PROVIDER = "dashscope"
 """How messages of this package name their provider."""
 
 
-def to_wire(messages: Sequence[BaseMessage], *, replay_reasoning: bool) -> list[WireMessage]:
+def to_wire(
+    messages: Sequence[BaseMessage], *, replay_reasoning: bool, images_refused: str = ""
+) -> list[WireMessage]:
     """Convert a conversation to the wire's messages.
 
     System messages at the beginning become one, since the service documents one. A message's
-    `name` has no place on the wire. AI messages that say nothing at all are left out.
+    `name` has no place on the wire. AI messages that say nothing at all are left out. A content
+    that holds images is a list of `{"text": ...}` and `{"image": ...}`, any other is a string.
 
     Args:
         messages: The conversation, oldest first.
-        replay_reasoning: Send the reasoning of AI messages that call tools.
+        replay_reasoning: Send the reasoning of turns in which tools were called.
+        images_refused: Why the model takes no images; `""` if it does.
 
     Returns:
         The messages as the wire has them.
 
     Raises:
-        DashScopeInputError: The conversation cannot be answered, or a tool call in it is not; says
-            which message and what to change.
-        DashScopeUnsupportedError: A message holds an image, audio or a file.
+        DashScopeInputError: The conversation cannot be answered, or a tool call in it is not, or an
+            image cannot be sent; says which message and what to change.
+        DashScopeUnsupportedError: A message holds audio, video or a file, or an image that the
+            model does not read.
     """
     if not messages:
         msg = "There are no messages: send at least one human message"
         raise DashScopeInputError(msg)
     wire: list[WireMessage] = []
-    loop = _ToolLoop()
+    loop, turn, shown = _ToolLoop(), _Turn(), _ToolImages()
     for index, message in enumerate(messages):
-        answered = _answered_after(messages, index)
-        converted = _convert(message, index, answered, replay_reasoning=replay_reasoning)
+        at = _Place(index, images_refused)
+        converted = _convert(message, at, _answered_after(messages, index))
         if converted is None:
             continue
         loop.follow(index, converted)
+        if converted["role"] == "tool":
+            shown.take(converted)
+        else:
+            wire += shown.message()
+        if replay_reasoning:
+            turn.follow(message, converted)
         if converted["role"] == "system" and len(wire) == 1 and wire[0]["role"] == "system":
             wire[0]["content"] += f"\n\n{converted['content']}"
         else:
@@ -94,7 +107,76 @@ def to_wire(messages: Sequence[BaseMessage], *, replay_reasoning: bool) -> list[
         )
         raise DashScopeInputError(msg)
     loop.end(len(messages))
-    return wire
+    turn.end()
+    return wire + shown.message()
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where in a conversation a block stands, and what holds there."""
+
+    index: int
+    images_refused: str = ""
+    role: str = "user"
+
+    def of(self, role: str) -> _Place:
+        return _Place(self.index, self.images_refused, role)
+
+
+class _Turn:
+    """Follows a turn, all between two human messages: where tools are called, reasoning goes back.
+
+    DeepSeek wants the reasoning of every message of such a turn in all later requests, that of the
+    final answer included. What belongs to a turn is decided on the messages that are left.
+    """
+
+    def __init__(self) -> None:
+        self._answers: list[tuple[BaseMessage, WireMessage]] = []
+        self._has_calls = False
+
+    def follow(self, message: BaseMessage, converted: WireMessage) -> None:
+        if converted["role"] == "user":
+            self.end()
+        elif converted["role"] == "assistant":
+            self._answers.append((message, converted))
+            self._has_calls |= "tool_calls" in converted
+
+    def end(self) -> None:
+        if self._has_calls:
+            for message, converted in self._answers:
+                converted["reasoning_content"] = reasoning_of(message)
+        self._answers, self._has_calls = [], False
+
+
+class _ToolImages:
+    """Moves the images of tool messages into a user message behind them.
+
+    The service documents text for tool messages, and images for user messages: this way both
+    answers to whether a tool message may hold one work.
+    """
+
+    def __init__(self) -> None:
+        self._parts: list[dict[str, Any]] = []
+        self._count = 0
+
+    def take(self, message: WireMessage) -> None:
+        if isinstance(message["content"], str):
+            return
+        texts = []
+        for part in message["content"]:
+            if "image" in part:
+                self._count += 1
+                name = f"[image {self._count} of the tool results]"
+                self._parts += [{"text": name}, part]
+                texts.append(name)
+            else:
+                texts.append(part["text"])
+        message["content"] = "\n".join(texts)
+
+    def message(self) -> list[WireMessage]:
+        """Give the message with the images since the last one, if there are any."""
+        parts, self._parts, self._count = self._parts, [], 0
+        return [{"role": "user", "content": parts}] if parts else []
 
 
 def _answered_after(messages: Sequence[BaseMessage], index: int) -> frozenset[str]:
@@ -146,27 +228,42 @@ class _ToolLoop:
             raise DashScopeInputError(msg)
 
 
-def countable_text(message: BaseMessage) -> str:
-    """Give what of a message the model reads, for counting its tokens; never refuses anything."""
-    role = "assistant" if isinstance(message, AIMessage) else "tool"
+def countable(messages: Sequence[BaseMessage]) -> Iterator[tuple[str, int]]:
+    """Give what the model reads of each message, for counting tokens: its text and its images.
+
+    Refuses nothing. Reasoning counts in turns in which tools were called, where it goes back.
+    """
+    turns: list[list[BaseMessage]] = [[]]
+    for message in messages:
+        if isinstance(message, HumanMessage):
+            turns.append([])
+        turns[-1].append(message)
+    for turn in turns:
+        has_calls = any(_calls_of(message) for message in turn)
+        for message in turn:
+            yield _countable(message, with_reasoning=has_calls)
+
+
+def _countable(message: BaseMessage, *, with_reasoning: bool) -> tuple[str, int]:
+    kind = {AIMessage: "assistant", ToolMessage: "tool"}
+    role = next((role for cls, role in kind.items() if isinstance(message, cls)), "user")
     content = message.content
-    parts = [content] if isinstance(content, str) else []
-    if isinstance(content, list):
-        parts += [_countable_text_of(block, role) for block in content]
-    calls = [*getattr(message, "tool_calls", ()), *getattr(message, "invalid_tool_calls", ())]
-    for call in calls:
+    pieces: list[str | dict[str, Any]] = []
+    for block in [content] if isinstance(content, str) else content:
+        with suppress(DashScopeInputError):  # would not be sent
+            pieces += _pieces([block], _Place(0, role=role))
+    texts = [piece for piece in pieces if isinstance(piece, str)]
+    for call in _calls_of(message):
         arguments = json.dumps(call["args"], ensure_ascii=False, default=str)
-        parts.append(f"{call['name']}{arguments}")
-    if calls:
-        parts.append(reasoning_of(message))
-    return "\n".join(part for part in parts if part).encode("utf-8", "replace").decode()
+        texts.append(f"{call['name']}{arguments}")
+    if with_reasoning and isinstance(message, AIMessage):
+        texts.append(reasoning_of(message))
+    text = "\n".join(part for part in texts if part).encode("utf-8", "replace").decode()
+    return text, len([piece for piece in pieces if not isinstance(piece, str)])
 
 
-def _countable_text_of(block: Any, role: str) -> str:
-    try:
-        return _block_text(block, 0, role=role)
-    except DashScopeInputError:
-        return ""  # would not be sent
+def _calls_of(message: BaseMessage) -> list[Any]:
+    return [*getattr(message, "tool_calls", ()), *getattr(message, "invalid_tool_calls", ())]
 
 
 def usage_metadata(usage: Usage) -> UsageMetadata:
@@ -181,6 +278,8 @@ def usage_metadata(usage: Usage) -> UsageMetadata:
         sent["cache_read"] = usage.cached_tokens
     if usage.cache_creation_tokens is not None:
         sent["cache_creation"] = usage.cache_creation_tokens
+    if usage.image_tokens is not None:
+        sent["image"] = usage.image_tokens  # type: ignore[typeddict-unknown-key]
     if sent:
         metadata["input_token_details"] = sent
     if usage.reasoning_tokens is not None:
@@ -188,54 +287,48 @@ def usage_metadata(usage: Usage) -> UsageMetadata:
     return metadata
 
 
-def _convert(
-    message: BaseMessage, index: int, answered: frozenset[str], *, replay_reasoning: bool
-) -> WireMessage | None:
+def _convert(message: BaseMessage, at: _Place, answered: frozenset[str]) -> WireMessage | None:
     kind: Any = type(message)
     if isinstance(message, ChatMessage):
         if message.role not in _CHAT_ROLES:
             roles = ", ".join(_CHAT_ROLES)
-            msg = f"Message {index} has the role {message.role!r}. Roles: {roles}"
+            msg = f"Message {at.index} has the role {message.role!r}. Roles: {roles}"
             raise DashScopeInputError(msg)
         kind = _CHAT_ROLES[message.role]
     if issubclass(kind, HumanMessage):
-        return _user(message, index)
+        return _user(message, at.of("user"))
     if issubclass(kind, SystemMessage):
-        content = _text(message.content, index, role="system")
+        content = _text(message.content, at.of("system"))
         return {"role": "system", "content": content} if content else None
     if issubclass(kind, AIMessage):
-        return _assistant(message, index, answered, replay_reasoning=replay_reasoning)
+        return _assistant(message, at.of("assistant"), answered)
     if isinstance(message, ToolMessage):
-        content = _text(message.content, index, role="tool")
-        return {"role": "tool", "content": content, "tool_call_id": message.tool_call_id}
+        result = _content(message.content, at.of("tool"))
+        return {"role": "tool", "content": result, "tool_call_id": message.tool_call_id}
     msg = (
-        f"Message {index} is a {type(message).__name__}, which the service has no role for: use "
+        f"Message {at.index} is a {type(message).__name__}, which the service has no role for: use "
         "system, human, AI, tool or chat messages"
     )
     raise DashScopeInputError(msg)
 
 
-def _user(message: BaseMessage, index: int) -> WireMessage:
-    content = _text(message.content, index, role="user")
+def _user(message: BaseMessage, at: _Place) -> WireMessage:
+    content = _content(message.content, at)
     if not content:
         msg = (
-            f"Message {index} is an empty human message, which the service refuses: fill or drop it"
+            f"Message {at.index} is an empty human message, which the service refuses: fill or "
+            "drop it"
         )
         raise DashScopeInputError(msg)
     return {"role": "user", "content": content}
 
 
-def _assistant(
-    message: BaseMessage, index: int, answered: frozenset[str], *, replay_reasoning: bool
-) -> WireMessage | None:
-    content = _text(message.content, index, role="assistant")
+def _assistant(message: BaseMessage, at: _Place, answered: frozenset[str]) -> WireMessage | None:
+    content = _text(message.content, at)
     calls = list(_tool_calls(message, answered))
     if not calls:
         return {"role": "assistant", "content": content} if content else None
-    wire: WireMessage = {"role": "assistant", "content": content, "tool_calls": calls}
-    if replay_reasoning:
-        wire["reasoning_content"] = reasoning_of(message)
-    return wire
+    return {"role": "assistant", "content": content, "tool_calls": calls}
 
 
 def _tool_calls(message: BaseMessage, answered: frozenset[str]) -> Iterator[WireMessage]:
@@ -330,47 +423,90 @@ def _an(message: BaseMessage) -> str:
     )
 
 
-def _text(content: Any, index: int, *, role: str) -> str:
-    """Flatten content to the one string that the wire takes."""
-    if isinstance(content, str):
-        return content
-    parts = [_block_text(block, index, role=role) for block in content]
+def _content(content: Any, at: _Place) -> str | list[dict[str, Any]]:
+    """Flatten content to a string, or to a list of parts if it holds an image."""
+    pieces = [piece for piece in _pieces(content, at) if piece]
+    if all(isinstance(piece, str) for piece in pieces):
+        return "\n".join(str(piece) for piece in pieces)
+    parts: list[dict[str, Any]] = []
+    for piece in pieces:
+        if not isinstance(piece, str):
+            parts.append(piece)
+        elif parts and "text" in parts[-1]:
+            parts[-1]["text"] += f"\n{piece}"
+        else:
+            parts.append({"text": piece})
+    return parts
+
+
+def _text(content: Any, at: _Place) -> str:
+    """Flatten content to the one string that the wire takes where no image may stand."""
     # Blocks of an AI message are pieces of one text; those of others stand for themselves.
-    return ("" if role == "assistant" else "\n").join(part for part in parts if part)
+    joint = "" if at.role == "assistant" else "\n"
+    return joint.join(str(piece) for piece in _pieces(content, at) if piece)
 
 
-def _block_text(block: Any, index: int, *, role: str) -> str:
-    if isinstance(block, str):
-        return block
-    if not isinstance(block, dict):
-        msg = f"Message {index} holds a block that is neither text nor a dict"
-        raise DashScopeInputError(msg)
-    kind = block.get("type")
+def _pieces(content: Any, at: _Place) -> Iterator[str | dict[str, Any]]:
+    """Yield the texts and images of a content."""
+    if isinstance(content, str):
+        yield content
+        return
+    for block in content:
+        if isinstance(block, str):
+            yield block
+        elif not isinstance(block, dict):
+            msg = f"Message {at.index} holds a block that is neither text nor a dict"
+            raise DashScopeInputError(msg)
+        elif is_image(block, typed_only=at.role != "user"):
+            yield _image(block, at)
+        else:
+            yield from _pieces_of(block, at)
+
+
+def _image(block: dict[str, Any], at: _Place) -> dict[str, Any]:
+    if at.images_refused:
+        msg = f"Message {at.index} holds an image, and {at.images_refused}"
+        raise DashScopeUnsupportedError(msg)
+    if at.role not in ("user", "tool"):
+        msg = (
+            f"Message {at.index} holds an image, which the service takes in human and tool "
+            "messages only: put it into one of those, or leave it out"
+        )
+        raise DashScopeUnsupportedError(msg)
+    return image_part(block, at.index)
+
+
+def _pieces_of(block: dict[str, Any], at: _Place) -> Iterator[str | dict[str, Any]]:
+    """Yield what a block says that is no image."""
+    kind, role = block.get("type"), at.role
     source = block.get("source")
     if isinstance(source, dict) and source.get("type") == "text":
-        return str(source.get("data", ""))
+        yield str(source.get("data", ""))
+        return
     media = kind if kind in _MEDIA else next(iter(_MEDIA & block.keys()), None)
     if media is not None and (role == "user" or kind in _MEDIA):
         msg = (
-            f"Message {index} holds a block of type {media!r}, and DeepSeek on DashScope reads "
-            "text only: put what matters into words, or ask a model with such inputs"
+            f"Message {at.index} holds a block of type {media!r}, and DeepSeek on DashScope reads "
+            "text, and images on some models: put what matters into words, or ask a model with "
+            "such inputs"
         )
         raise DashScopeUnsupportedError(msg)
     plain_dict = role == "tool" and kind not in _TEXTS
-    for key in () if plain_dict else ("text", "refusal"):
-        if key in block:
-            return block[key] if isinstance(block[key], str) else ""
-    if role == "assistant":
+    text = next((block[key] for key in ("text", "refusal") if key in block), None)
+    if not plain_dict and ("text" in block or "refusal" in block):
+        yield text if isinstance(text, str) else ""
+    elif role == "assistant":
         # Thoughts, calls and results of other providers' own tools. The calls that count are
         # taken from elsewhere; the rest was for the provider that wrote it.
-        return ""
-    if not plain_dict and isinstance(block.get("content"), (str, list)):
-        return _text(block["content"], index, role=role)
-    if role == "tool":
+        return
+    elif not plain_dict and isinstance(block.get("content"), (str, list)):
+        yield from _pieces(block["content"], at)
+    elif role == "tool":
         # A tool may answer with plain dicts, for the model to read.
-        return json.dumps(block, ensure_ascii=False, default=str)
-    msg = (
-        f"Message {index} holds a block of type {kind!r}, which has no text to send: use blocks "
-        'of type "text"'
-    )
-    raise DashScopeInputError(msg)
+        yield json.dumps(block, ensure_ascii=False, default=str)
+    else:
+        msg = (
+            f"Message {at.index} holds a block of type {kind!r}, which has no text to send: use "
+            'blocks of type "text"'
+        )
+        raise DashScopeInputError(msg)

@@ -88,6 +88,18 @@ def base_url_of(region: str | None, workspace_id: str | None) -> str:
     return f"https://{host}/api/v1"
 
 
+def region_of(base_url: str) -> str | None:
+    """Tell which region a base URL leads to; `None` for a host that is not the service's own."""
+    try:
+        host = urlsplit(base_url).hostname or ""
+    except ValueError:
+        return None
+    for region, legacy_host in LEGACY_HOSTS.items():
+        if host == legacy_host or host.endswith(f".{region}.maas.aliyuncs.com"):
+            return region
+    return None
+
+
 def is_exposed(base_url: str) -> bool:
     """Tell whether a URL sends the key and the prompts unencrypted over a network."""
     try:

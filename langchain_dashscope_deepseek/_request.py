@@ -16,22 +16,31 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, NamedTuple
 
 from langchain_dashscope_deepseek._warnings import warn
 from langchain_dashscope_deepseek._wire import WireMessage
-from langchain_dashscope_deepseek.capabilities import ModelCapabilities, models_that
+from langchain_dashscope_deepseek.capabilities import (
+    TEXT_FIRST,
+    ModelCapabilities,
+    Route,
+    models_that,
+    nearest_model,
+)
 from langchain_dashscope_deepseek.errors import (
+    DashScopeAuthenticationError,
+    DashScopeError,
     DashScopeInputError,
+    DashScopeInvalidRequestError,
+    DashScopeNotFoundError,
+    DashScopeRouteError,
     DashScopeUnsupportedError,
 )
 
 logger = logging.getLogger(__name__)
-
-PATH = "/services/aigc/text-generation/generation"
-"""The route of every request, below the base URL."""
 
 
 class ParameterRule(NamedTuple):
@@ -53,6 +62,10 @@ def _number(low: float, high: float, *, low_open: bool = False, high_open: bool 
 
 def _integer(low: int) -> Callable[[Any], bool]:
     return lambda value: type(value) is int and value >= low
+
+
+def _is_effort_number(value: Any) -> bool:
+    return type(value) is int and 1 <= value <= 100  # noqa: PLR2004 - the only range on any page
 
 
 def _is_stop(value: Any) -> bool:
@@ -82,7 +95,10 @@ _INFINITY = float("inf")
 PARAMETERS: Mapping[str, ParameterRule] = {
     "enable_thinking": ParameterRule("True or False", _is_bool),
     "thinking_budget": ParameterRule("a whole number of tokens, at least 1", _integer(1)),
-    "reasoning_effort": ParameterRule("a string", lambda value: isinstance(value, str)),
+    "reasoning_effort": ParameterRule(
+        'a string such as "high", or a whole number from 1 to 100',
+        lambda value: isinstance(value, str) or _is_effort_number(value),
+    ),
     "temperature": ParameterRule("a number from 0 to below 2", _number(0, 2, high_open=True)),
     "top_p": ParameterRule("a number above 0 up to 1", _number(0, 1, low_open=True)),
     "max_tokens": ParameterRule("a whole number of tokens, at least 1", _integer(1)),
@@ -123,15 +139,20 @@ _TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _OURS = ("result_format", "incremental_output")
 
 
+Advice = tuple[type[DashScopeError], str]
+"""A class of errors, and a sentence that helps where exactly such a one comes."""
+
+
 @dataclass(frozen=True)
 class PreparedRequest:
     """A request, ready to be sent.
 
     Attributes:
         model: The model's name.
-        body: The JSON body. Kept out of the repr: it holds the prompt.
+        body: The JSON body as the text route takes it. Kept out of the repr: it holds the prompt.
         streamed: Whether the answer is asked for as a stream.
-        advice: A sentence for the case that the service does not know the model.
+        routes: The routes that may serve it, the likelier first.
+        advice: Sentences for the case that the service answers with an error of such a class.
         changes: What was sent otherwise than it was asked for, by parameter, as
             `{"asked": ..., "sent": ...}`.
     """
@@ -139,17 +160,35 @@ class PreparedRequest:
     model: str
     body: Mapping[str, Any] = field(repr=False)
     streamed: bool
-    advice: str | None = None
+    routes: tuple[Route, ...] = TEXT_FIRST
+    advice: tuple[Advice, ...] = ()
     changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
-    def content(self) -> bytes:
-        """Encode the body.
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers that this request needs beside those of every request."""
+        held = (part.get("image", "") for part in _parts(self.body["input"]["messages"]))
+        oss = any(image[:6].lower() == "oss://" for image in held)
+        return {"X-DashScope-OssResourceResolve": "enable"} if oss else {}
+
+    def advise(self, error: DashScopeError) -> None:
+        """Add to an error what helps with this request."""
+        for kind, text in self.advice:
+            if type(error) is kind:
+                error.add_advice(text)
+
+    def content(self, route: Route) -> bytes:
+        """Encode the body for a route.
 
         Raises:
             DashScopeInputError: It holds something that JSON in UTF-8 cannot.
         """
+        body = self.body
+        if route == "multimodal-generation":
+            messages = [_with_list(message) for message in body["input"]["messages"]]
+            body = {**body, "input": {**body["input"], "messages": messages}}
         try:
-            text = json.dumps(self.body, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+            text = json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
             return text.encode("utf-8")
         except UnicodeEncodeError:
             msg = (
@@ -163,6 +202,22 @@ class PreparedRequest:
             )
         # Outside the handlers: their exceptions hold the prompt.
         raise DashScopeInputError(msg)
+
+
+def _parts(messages: Sequence[WireMessage]) -> Iterator[Mapping[str, Any]]:
+    """Yield the parts of all messages that hold images; the others are strings."""
+    for message in messages:
+        if isinstance(message["content"], list):
+            yield from message["content"]
+
+
+def _with_list(message: WireMessage) -> WireMessage:
+    """Write a message as the multimodal route takes it: every content a list of parts."""
+    content = message["content"]
+    if isinstance(content, list):
+        return message
+    has_none = not content and message["role"] == "assistant"
+    return {**message, "content": [] if has_none else [{"text": content}]}
 
 
 def choose_parameters(
@@ -203,6 +258,7 @@ def prepare(
     parameters: Mapping[str, Any],
     extra: Mapping[str, Any],
     stream: bool | None,
+    region: str | None = None,
 ) -> PreparedRequest:
     """Prepare a request.
 
@@ -216,6 +272,7 @@ def prepare(
         stream: Whether to ask for a stream; `None` leaves that to the row: an answer that
             is thought about is streamed, because proxies cut connections that are silent for
             minutes.
+        region: The region that is asked, if the host tells.
 
     Returns:
         The request.
@@ -240,7 +297,8 @@ def prepare(
             "parameters": {**ours, **parameters, **extra},
         },
         streamed=streamed,
-        advice=_advice(model, row),
+        routes=_routes(model, row, messages),
+        advice=tuple(_advice(model, row, parameters, region)),
         changes=_changes(model, asked, parameters),
     )
 
@@ -272,11 +330,22 @@ def _without_knobs(model: str, row: ModelCapabilities, wanted: Mapping[str, Any]
     elif thinking is False and row.thinking == "always":
         _leave_out(sent, "enable_thinking", model, "does nothing: this model always thinks")
     effort = sent.get("reasoning_effort")
-    if effort is not None and effort not in row.reasoning_efforts:
-        known = ", ".join(map(repr, row.reasoning_efforts))
-        reason = f"is not one of {known}" if known else "cannot be set on this model"
-        _leave_out(sent, "reasoning_effort", model, reason)
+    if effort is not None and row.settable is not None and not row.knows_effort(effort):
+        if row.efforts or effort == "none":
+            raise _unknown_effort(model, row, effort)
+        _leave_out(sent, "reasoning_effort", model, "cannot be set on this model")
     return sent
+
+
+def _unknown_effort(
+    model: str, row: ModelCapabilities, effort: str | int
+) -> DashScopeUnsupportedError:
+    """Give the error for a value that no page documents; it is quoted if it is short."""
+    shown = repr(effort)[:20]
+    instead = f"Documented: {row.efforts}. " if row.efforts else ""
+    off = "To switch thinking off, set enable_thinking=False" if row.is_hybrid else ""
+    msg = f"reasoning_effort={shown} is not documented for {model}. {instead}{off}".rstrip()
+    return DashScopeUnsupportedError(msg)
 
 
 def _leave_out(sent: dict[str, Any], name: str, model: str, reason: str) -> None:
@@ -290,11 +359,11 @@ def _check_features(model: str, row: ModelCapabilities | None, sent: Mapping[str
         return
     kind = sent.get("response_format", {}).get("type", "text")
     is_json = kind == "json_object"
-    if kind != "text" and not (is_json and row.json_object):
+    if kind != "text" and not (is_json and row.json_object is not False):
         feature = f"response_format of type {kind!r}"
-        raise _unsupported(model, feature, lambda other: is_json and other.json_object)
-    if sent.get("enable_search") and not row.search:
-        raise _unsupported(model, "web search (enable_search)", lambda other: other.search)
+        raise _unsupported(model, feature, lambda other: is_json and bool(other.json_object))
+    if sent.get("enable_search") and row.search is False:
+        raise _unsupported(model, "web search (enable_search)", lambda other: bool(other.search))
 
 
 def _check_json_is_named(
@@ -302,7 +371,9 @@ def _check_json_is_named(
 ) -> None:
     if row is None or sent.get("response_format", {}).get("type") != "json_object":
         return
-    if not any("json" in str(message.get("content")).lower() for message in messages):
+    texts = (message["content"] for message in messages if isinstance(message["content"], str))
+    parts = (str(part.get("text", "")) for part in _parts(messages))
+    if not any("json" in text.lower() for text in chain(texts, parts)):
         msg = (
             "response_format json_object needs the word 'json' in a message, or the service "
             "refuses: say in the prompt that JSON is wanted"
@@ -323,10 +394,13 @@ def _check_tools(model: str, row: ModelCapabilities | None, sent: dict[str, Any]
             msg = f"tool_choice names {name!r}, which is not among the tools of this call"
             raise DashScopeInputError(msg)
     if row is None:
+        near = nearest_model(model)
         msg = (
             f"Whether {model!r} can call tools is not known here, and a model without them answers "
-            'wrongly. Declare what it can do: capabilities=ModelCapabilities(thinking="off", '
-            'tools="always"), imported from langchain_dashscope_deepseek'
+            f"wrongly. The nearest name that is known is {near!r}: use that, or say that this "
+            f"model can do the same, capabilities=find_capabilities({near!r}), or what it can do, "
+            'capabilities=ModelCapabilities(thinking="off", tools="always"), both imported from '
+            "langchain_dashscope_deepseek"
         )
         raise DashScopeUnsupportedError(msg)
     check_tool_use(model, row, thinking=row.thinks(sent.get("enable_thinking")))
@@ -392,6 +466,13 @@ def check_tool_use(model: str, row: ModelCapabilities, *, thinking: bool) -> Non
     """
     if row.calls_tools(thinking=thinking):
         return
+    if row.tools == "unknown":
+        msg = (
+            f"No page says whether {model} calls tools, and a model without them answers wrongly. "
+            "Declare it: capabilities=replace(find_capabilities(...), tools='always'), with "
+            "dataclasses.replace"
+        )
+        raise DashScopeUnsupportedError(msg)
     if row.calls_tools(thinking=False) and row.is_hybrid:
         others = models_that(lambda other: other.tools == "always")
         msg = (
@@ -425,9 +506,55 @@ def _changes(
     return changes
 
 
-def _advice(model: str, row: ModelCapabilities | None) -> str | None:
-    if row is None or row.status != "retired":
-        return None
-    day = f" since {row.retired_on}" if row.retired_on else ""
-    instead = f": use {row.replacement} instead" if row.replacement else ""
-    return f"{model} is switched off{day}{instead}."
+def _routes(
+    model: str, row: ModelCapabilities | None, messages: Sequence[WireMessage]
+) -> tuple[Route, ...]:
+    """Give the routes that may serve a request; the text route would lose its images."""
+    routes = TEXT_FIRST if row is None else row.routes
+    if next(_parts(messages), None) is None:
+        return routes
+    if "multimodal-generation" not in routes:
+        msg = (
+            f"The row of {model} pins it to the text route, which carries no images: leave "
+            "routes out of its ModelCapabilities, or the images out of the messages"
+        )
+        raise DashScopeUnsupportedError(msg)
+    return ("multimodal-generation",)
+
+
+def _advice(
+    model: str, row: ModelCapabilities | None, parameters: Mapping[str, Any], region: str | None
+) -> Iterator[Advice]:
+    """Yield what may have been the reason, should the service refuse."""
+    if row is None:
+        near = nearest_model(model)
+        yield DashScopeNotFoundError, f"The nearest name that is known here is {near!r}."
+        return
+    if row.status == "retired":
+        day = f" since {row.retired_on}" if row.retired_on else ""
+        instead = f": use {row.replacement} instead" if row.replacement else ""
+        yield DashScopeNotFoundError, f"{model} is switched off{day}{instead}."
+    if not row.documented_natively:
+        text = (
+            f"{model} is documented over the OpenAI-compatible route only, which this package does "
+            "not speak: use langchain-openai for it, or a model that Alibaba hosts itself."
+        )
+        for kind in (DashScopeNotFoundError, DashScopeInvalidRequestError, DashScopeRouteError):
+            yield kind, text
+    missing = "{} is not documented for {} in {}: leave it out, or use another region."
+    if parameters.get("enable_search") and region in row.search_missing_in:
+        yield DashScopeInvalidRequestError, missing.format("Web search", model, region)
+    if parameters.get("response_format") and region in row.json_missing_in:
+        yield DashScopeInvalidRequestError, missing.format("Structured output", model, region)
+
+
+PLAN_ADVICE: Advice = (
+    DashScopeAuthenticationError,
+    (
+        "A key that begins with sk-sp- belongs to a plan (Token Plan, Coding Plan): it works only "
+        "on the base URL that the plan's page shows, which speaks OpenAI's and Anthropic's "
+        "protocol and not this one. Use a pay-as-you-go key here, or langchain-openai with the "
+        "plan's URL."
+    ),
+)
+"""For keys of a plan, which are refused here."""

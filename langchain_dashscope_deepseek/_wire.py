@@ -53,6 +53,7 @@ class Usage(NamedTuple):
     reasoning_tokens: int | None = None
     cached_tokens: int | None = None
     cache_creation_tokens: int | None = None
+    image_tokens: int | None = None
 
 
 class Reply(NamedTuple):
@@ -198,6 +199,8 @@ class ReplyReader:
             (choice,) = output["choices"]
             message = choice["message"]
             text = message["content"]
+            if type(text) is not str:
+                text = _lone_text(text)
             tokens = usage["output_tokens"]
         except (LookupError, TypeError, ValueError):
             return None
@@ -454,6 +457,10 @@ def read_usage(usage: Mapping[str, Any]) -> Usage:
         cache_creation_tokens=_count(
             usage.get("prompt_tokens_details"), "cache_creation_input_tokens"
         ),
+        image_tokens=_first_count(
+            _count(usage.get("input_tokens_details"), "image_tokens"),
+            _count(usage, "image_tokens"),
+        ),
     )
 
 
@@ -464,6 +471,14 @@ def _count(counts: Any, key: str) -> int | None:
 
 def _first_count(*counts: int | None) -> int | None:
     return next((count for count in counts if count is not None), None)
+
+
+def _lone_text(content: list[Any]) -> Any:
+    """Give the text of a content of the multimodal route that has one part, or none."""
+    if not content:
+        return ""
+    (part,) = content
+    return part["text"]
 
 
 def _text(content: Any) -> str:

@@ -37,6 +37,7 @@ from langchain_dashscope_deepseek import _citations
 from langchain_dashscope_deepseek._call import (
     ALIASES,
     LIMITS,
+    REASONING_ADVICE,
     SETTINGS,
     Call,
     check_headers,
@@ -45,7 +46,7 @@ from langchain_dashscope_deepseek._call import (
 )
 from langchain_dashscope_deepseek._client import AsyncClient, Client, Shown
 from langchain_dashscope_deepseek._events import Events
-from langchain_dashscope_deepseek._messages import PROVIDER, countable_text
+from langchain_dashscope_deepseek._messages import PROVIDER, countable
 from langchain_dashscope_deepseek._pool import ClientPool
 from langchain_dashscope_deepseek._regions import (
     base_url_of,
@@ -57,7 +58,11 @@ from langchain_dashscope_deepseek._regions import (
 from langchain_dashscope_deepseek._request import PARAMETERS, check_tool_use, check_values
 from langchain_dashscope_deepseek._stream import Answer, Chunks, Whole
 from langchain_dashscope_deepseek._structured import structured_output
-from langchain_dashscope_deepseek._tokens import TOKENS_PER_MESSAGE, count_tokens
+from langchain_dashscope_deepseek._tokens import (
+    TOKENS_PER_IMAGE,
+    TOKENS_PER_MESSAGE,
+    count_tokens,
+)
 from langchain_dashscope_deepseek._tools import wire_tool_choice, wire_tools
 from langchain_dashscope_deepseek._version import __version__
 from langchain_dashscope_deepseek._warnings import warn
@@ -96,7 +101,7 @@ class ChatDashScopeDeepSeek(BaseChatModel):
         ```
 
     Key init args:
-        model: The model's name, such as `"deepseek-v4-pro"`.
+        model: The model's name, such as `"deepseek-v4.1-flash"`.
         enable_thinking: Switch thinking on or off, on models where it can be switched.
         temperature, top_p, max_tokens, stop, seed: As everywhere in LangChain.
         api_key, base_url, region, workspace_id: Which account, and where.
@@ -109,7 +114,7 @@ class ChatDashScopeDeepSeek(BaseChatModel):
         ```python
         from langchain_dashscope_deepseek import ChatDashScopeDeepSeek
 
-        model = ChatDashScopeDeepSeek(model="deepseek-v4-pro")
+        model = ChatDashScopeDeepSeek(model="deepseek-v4.1-flash")
         ```
 
     Invoke:
@@ -186,7 +191,7 @@ class ChatDashScopeDeepSeek(BaseChatModel):
     Response metadata:
         ```python
         print(message.response_metadata)
-        # {"model_name": "deepseek-v4-pro", "model_provider": "dashscope",
+        # {"model_name": "deepseek-v4.1-flash", "model_provider": "dashscope",
         #  "finish_reason": "stop", "request_id": "..."}
         ```
 
@@ -230,8 +235,10 @@ class ChatDashScopeDeepSeek(BaseChatModel):
     thinking_budget: int | None = None
     """Longest reasoning, in tokens."""
 
-    reasoning_effort: str | None = None
-    """`"low"` (some models), `"high"`, `"xhigh"` or `"max"`; the v4 family only."""
+    reasoning_effort: str | int | None = None
+    """How hard to think, on the v4 family: `"high"`, `"max"`, on most also `"low"`; on
+    deepseek-v4.1-flash a whole number from 1 to 100, too. What else a page documents for a model is
+    sent as it is, since the service maps it; what none does is refused."""
 
     temperature: float | None = None
     """Sampling temperature, from 0 to below 2."""
@@ -323,7 +330,7 @@ class ChatDashScopeDeepSeek(BaseChatModel):
             workspace_id: str | None = ...,
             enable_thinking: bool | None = ...,
             thinking_budget: int | None = ...,
-            reasoning_effort: str | None = ...,
+            reasoning_effort: str | int | None = ...,
             temperature: float | None = ...,
             top_p: float | None = ...,
             max_tokens: int | None = ...,
@@ -367,6 +374,8 @@ class ChatDashScopeDeepSeek(BaseChatModel):
             return values
         known = {alias for name in cls.model_fields for alias in _names_of(cls, name)}
         unknown = sorted(str(name) for name in values if name not in known)
+        if "reasoning" in unknown:
+            raise ValueError(REASONING_ADVICE)
         if unknown:
             msg = (
                 f"Unknown setting: {', '.join(unknown)}. Parameters of the service that have no "
@@ -670,12 +679,16 @@ class ChatDashScopeDeepSeek(BaseChatModel):
     ) -> int:
         """Count the tokens of messages, and of tools if given, offline.
 
-        Counts what is sent: text, tool calls and a few tokens for each message's frame, as
-        `trim_messages(token_counter=model)` and the like want it.
+        Counts what is sent: text, tool calls, 384 tokens for an image (the most that one takes)
+        and a few for each message's frame, as `trim_messages(token_counter=model)` and the like
+        want it.
         """
         schemas = [json.dumps(tool, ensure_ascii=False) for tool in wire_tools(tools or ())]
-        texts = [*map(countable_text, messages), *schemas]
-        return sum(count_tokens(text) + TOKENS_PER_MESSAGE for text in texts)
+        pieces = [*countable(messages), *((schema, 0) for schema in schemas)]
+        return sum(
+            count_tokens(text) + TOKENS_PER_IMAGE * images + TOKENS_PER_MESSAGE
+            for text, images in pieces
+        )
 
     # --- Letting go ---
 

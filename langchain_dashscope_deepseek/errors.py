@@ -8,6 +8,7 @@ DashScopeError
 ├── DashScopeNotFoundError              no such model
 ├── DashScopeInvalidRequestError        the request is wrong
 │   ├── DashScopeContextOverflowError   the input is too long
+│   ├── DashScopeRouteError             the model is on neither of the service's two routes
 │   ├── DataInspectionFailed            content inspection refused the input or the output
 │   └── DashScopeInputError             refused here, before any request (also a ValueError)
 │       └── DashScopeUnsupportedError   the capability table says that the model cannot do it
@@ -157,6 +158,15 @@ class DashScopeContextOverflowError(DashScopeInvalidRequestError, ContextOverflo
     hint = "Shorten the input: trim_messages, SummarizationMiddleware, or a model that takes more."
 
 
+class DashScopeRouteError(DashScopeInvalidRequestError):
+    """The service binds the model to neither of the routes that could serve the request."""
+
+    hint = (
+        "Check the model's name, that the region of base_url offers it, and a route that is "
+        "pinned by ModelCapabilities(routes=...)."
+    )
+
+
 class DataInspectionFailed(DashScopeInvalidRequestError):  # noqa: N818 - the service's name
     """Content inspection refused the input or the output.
 
@@ -300,11 +310,28 @@ MESSAGES: tuple[tuple[str, tuple[type[DashScopeError], ...], type[DashScopeError
     ("inappropriate content", (_BAD, _SERVER), DataInspectionFailed),
     ("InternalError.Algo.DataInspectionFailed", (_BAD, _SERVER), DataInspectionFailed),
     ("Model not exist", (_BAD,), _MISSING),
+    ("url error, please check url", (_BAD,), DashScopeRouteError),
     ("Free allocated quota exceeded", (_LIMIT, _DENIED), _QUOTA),
     ("<429> InternalError", (_SERVER, _BAD), _LIMIT),
     ("<400> InternalError.Algo.InvalidParameter", (_SERVER,), _BAD),
 )
 """Texts that say more than their code: (part of the message, what the code said, what it is)."""
+
+ADVICE: Mapping[str, str] = {
+    "Failed to download multimodal content": (
+        "The service could not fetch an image: its URL must be one that the service can read (not "
+        "expired, not private, not on this machine). Or send the image itself, as base64."
+    ),
+    "response_format type is unavailable now": (
+        'DeepSeek has no json_schema on DashScope: use {"type": "json_object"}, or '
+        "with_structured_output, which goes out as function calling."
+    ),
+    "does not support enable_thinking": ("Leave enable_thinking out for this model."),
+}
+"""What helps where a text of the service does not: (part of the message, what to do).
+
+Source: the error page of the documentation, and what clients measured in September 2026.
+"""
 
 STATUSES: Mapping[int, type[DashScopeError]] = {
     400: _BAD,
@@ -361,6 +388,9 @@ def error_from_service(
         request_id=request_id,
         retry_after=retry_after,
     )
+    for part, advice in ADVICE.items():
+        if part in message:
+            error.add_advice(advice)
     should_retry = (headers or {}).get("x-should-retry", "").strip().lower()
     # A gateway says "true" to a whole status, so it cannot know of a bill or of a wrong request.
     if should_retry == "false" or (should_retry == "true" and not isinstance(error, _FINAL)):

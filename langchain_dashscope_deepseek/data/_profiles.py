@@ -25,12 +25,12 @@ def profile_of(row: ModelCapabilities, *, enable_thinking: bool | None = None) -
     profile = ModelProfile(
         status="active" if row.status == "current" else "deprecated",
         text_inputs=True,
-        image_inputs=False,
-        image_url_inputs=False,
+        image_inputs=row.images is True,
+        image_url_inputs=row.images is True,
         pdf_inputs=False,
         audio_inputs=False,
         video_inputs=False,
-        image_tool_message=False,
+        image_tool_message=row.images is True,
         pdf_tool_message=False,
         text_outputs=True,
         image_outputs=False,
@@ -41,7 +41,7 @@ def profile_of(row: ModelCapabilities, *, enable_thinking: bool | None = None) -
         tool_choice=tools and (not thinking or by_default_only),
         tool_call_streaming=tools,
         structured_output=False,
-        attachment=False,
+        attachment=row.images is True,
         temperature=row.can_set("temperature"),
     )
     if row.max_input_tokens is not None:

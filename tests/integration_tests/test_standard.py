@@ -74,7 +74,7 @@ class StandardIntegrationTests(ChatModelIntegrationTests):
     @property
     def supports_json_mode(self) -> bool:
         row = find_capabilities(self.model_name)
-        return row is not None and row.json_object and self.enable_thinking is not True
+        return row is not None and row.json_object is True and self.enable_thinking is not True
 
     @property
     def model_override_value(self) -> str:

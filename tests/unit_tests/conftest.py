@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import cycle
 from pathlib import Path
 from typing import Any, cast
@@ -13,7 +14,9 @@ import httpx
 import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk, message_chunk_to_message
 
-from langchain_dashscope_deepseek import ChatDashScopeDeepSeek
+from langchain_dashscope_deepseek import ChatDashScopeDeepSeek, find_capabilities
+from langchain_dashscope_deepseek._routes import forget_routes
+from langchain_dashscope_deepseek.capabilities import Route
 
 TRANSCRIPTS = Path(__file__).parent / "transcripts"
 EVENTS = {"content-type": "text/event-stream;charset=UTF-8"}
@@ -29,6 +32,12 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         *("DASHSCOPE_REGION", "DASHSCOPE_WORKSPACE_ID", "DASHSCOPE_WORKSPACE"),
     ):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _fresh_routes() -> None:
+    """What one test learnt of a route is not known to the next."""
+    forget_routes()
 
 
 def transcript(name: str) -> bytes:
@@ -73,6 +82,9 @@ class Scripted(httpx.BaseTransport, httpx.AsyncBaseTransport):
     answers: list[Callable[[], httpx.Response] | Exception] = field(default_factory=list)
     requests: list[httpx.Request] = field(default_factory=list)
     bodies: list[Pieces] = field(default_factory=list)
+    route: Route = "text-generation"
+    """On the other one, models without a row of the test's are pinned to it, and contents are lists.
+    """
 
     def answer(
         self,
@@ -86,6 +98,8 @@ class Scripted(httpx.BaseTransport, httpx.AsyncBaseTransport):
         if isinstance(body, Mapping):
             body, headers = json.dumps(body), JSON if headers is EVENTS else headers
         raw = body.encode() if isinstance(body, str) else body
+        if self.route == "multimodal-generation":
+            raw = _CONTENT.sub(lambda match: b'"content":' + _listed(match[1]), raw)
 
         def build() -> httpx.Response:
             self.bodies.append(Pieces(raw, size, breaks))
@@ -125,9 +139,19 @@ class Scripted(httpx.BaseTransport, httpx.AsyncBaseTransport):
             "http_client": httpx.Client(transport=self),
             "http_async_client": httpx.AsyncClient(transport=self),
         }
+        row = find_capabilities(model)
+        if self.route == "multimodal-generation" and row is not None:
+            settings = {"capabilities": replace(row, routes=(self.route,)), **settings}
         return ChatDashScopeDeepSeek(
             model=model, **{"api_key": "sk-test-key", "max_retries": 0, **clients, **settings}
         )
+
+
+_CONTENT = re.compile(rb'"content": ?("(?:[^"\\\\]|\\\\.)*")')
+
+
+def _listed(text: bytes) -> bytes:
+    return b"[]" if text == b'""' else b'[{"text":' + text + b"}]"
 
 
 @pytest.fixture

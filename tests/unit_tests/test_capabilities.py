@@ -30,9 +30,9 @@ class Figures(NamedTuple):
     reasoning: int | None
     output: int
     tools: str
-    json_object: bool
-    search: bool
-    cache: bool
+    json_object: bool | None
+    search: bool | None
+    cache: bool | None
     off: bool
     # temperature / top_p / repetition_penalty / presence_penalty / max_tokens / thinking_budget
     defaults: tuple[float | None, ...]
@@ -86,13 +86,81 @@ DOCUMENTED = {
     "deepseek-r1-distill-llama-8b": DISTILL,
     "deepseek-r1-distill-llama-70b": DISTILL,
 }  # fmt: skip
-EFFORT_LOW = {"deepseek-v4.1-flash", "deepseek-v4-flash-0731", "deepseek-v4-pro-0813"}
+HIGH, LOW = ("high", "max"), ("low", "high", "max")
+V4_ALIASES = (("low", "high"), ("medium", "high"), ("xhigh", "max"))
+NEWER_ALIASES = (("medium", "high"), ("xhigh", "high"))
+EFFORTS = {
+    "deepseek-v4-pro": (HIGH, V4_ALIASES, None),
+    "deepseek-v4-flash": (HIGH, V4_ALIASES, None),
+    "deepseek-v4-pro-0813": (LOW, NEWER_ALIASES, None),
+    "deepseek-v4-flash-0731": (LOW, NEWER_ALIASES, None),
+    "deepseek-v4.1-flash": (
+        LOW,
+        (("minimal", "low"), *NEWER_ALIASES, ("ultra", "max")),
+        (1, 100),
+    ),
+}
+PARTNERS = {
+    *(f"vanchin/deepseek-{name}" for name in ("v4.1-flash", "v4-pro", "v4-pro-0813", "r1", "v3")),
+    *(f"vanchin/deepseek-{name}" for name in ("v3.2-think", "v3.1-terminus", "ocr")),
+    *(f"siliconflow/deepseek-{name}" for name in ("v3.2", "v3.1-terminus", "r1-0528", "v3-0324")),
+}
 REPLAYS = {name for name in DOCUMENTED if name.startswith("deepseek-v4")} | {"deepseek-v3.2"}
 
 
 def test_the_table_has_the_documented_models() -> None:
-    assert set(MODELS) == set(DOCUMENTED)
-    assert len(MODELS) == 17
+    assert set(MODELS) == {*DOCUMENTED, *PARTNERS}
+    assert len(MODELS) == 17 + 12
+    assert next(iter(MODELS)) == "deepseek-v4.1-flash"
+
+
+def test_a_partners_row_says_only_what_its_own_page_says() -> None:
+    """Names with a prefix are models of their own."""
+    known: dict[str, dict[str, Any]] = {
+        "vanchin/deepseek-v4.1-flash": {"context_tokens": 1_048_576},
+        "vanchin/deepseek-v3.2-think": {"thinking": "off"},
+        "siliconflow/deepseek-v3.2": {"thinking": "off"},
+        "siliconflow/deepseek-v3.1-terminus": {"thinking": "off", "tools": "when_not_thinking"},
+        "siliconflow/deepseek-r1-0528": {"thinking": "always"},
+        "siliconflow/deepseek-v3-0324": {"thinking": "never"},
+    }
+    for name in PARTNERS:
+        is_vanchin = name.startswith("vanchin/")
+        row = MODELS[name]
+        expected = ModelCapabilities(
+            **{
+                "thinking": "unknown",
+                "tools": "unknown",
+                "json_object": None,
+                "search": None if is_vanchin else False,
+                "cache": None if is_vanchin else False,
+                "documented_natively": not is_vanchin,
+                "source": row.source,
+                "checked_on": row.checked_on,
+                **known.get(name, {}),
+            }
+        )
+        assert row == expected, name
+
+
+def test_a_row_says_where_its_facts_come_from_and_when_that_was_read() -> None:
+    for name, row in MODELS.items():
+        assert row.source, name
+        assert row.checked_on is not None, name
+
+
+def test_which_model_reads_images_and_where_it_is_asked_first() -> None:
+    for name in DOCUMENTED:
+        reads = name == "deepseek-v4.1-flash"
+        first = "multimodal-generation" if reads else "text-generation"
+        assert (MODELS[name].images, MODELS[name].routes[0]) == (reads, first)
+        assert len(MODELS[name].routes) == 2
+
+
+@pytest.mark.parametrize("routes", [(), ("odd",), "text-generation"])
+def test_routes_that_do_not_exist_are_refused(routes: Any) -> None:
+    with pytest.raises(ValueError, match="routes takes a tuple of one or both of 'text-gen"):
+        ModelCapabilities(routes=routes)
 
 
 @pytest.mark.parametrize("name", DOCUMENTED)
@@ -120,8 +188,8 @@ def test_a_row_says_what_is_documented(name: str) -> None:
     assert row.settable == always | set(DOCUMENTED[name].settable.split())
     assert row.thinking_needs_stream == (name == "deepseek-v3.1")
     assert (row.reasoning_replay == "with_tool_calls") == (name in REPLAYS)
-    assert ("low" in row.reasoning_efforts) == (name in EFFORT_LOW)
-    assert ("high" in row.reasoning_efforts) == name.startswith("deepseek-v4")
+    efforts = (row.reasoning_efforts, row.reasoning_effort_aliases, row.reasoning_effort_range)
+    assert efforts == EFFORTS.get(name, ((), (), None))
     assert row.defaults.reasoning_effort == ("high" if row.reasoning_efforts else None)
     assert (row.retired_on == date(2026, 10, 10)) == (row.status == "retired")
     assert (row.replacement in MODELS) == (row.status == "retired")
@@ -146,7 +214,7 @@ def test_a_known_name_with_a_date_has_its_row(name: str, same_as: str) -> None:
     "name",
     [
         *("deepseek-r1-distill-new", "deepseek-v4", "deepseek-v4-pro-9999", "deepseek-v4-pro-1"),
-        *("deepseek-v4-pro-turbo", "siliconflow/deepseek-v3.2", "deepseek-v4-pro-0901-x"),
+        *("deepseek-v4-pro-turbo", "siliconflow/deepseek-v4-pro", "deepseek-v4-pro-0901-x"),
         *("deepseek-v4-pro-2026-13-01", "", "DeepSeek-V4-Pro"),
     ],
 )
@@ -178,7 +246,9 @@ def test_a_profile_claims_nothing_that_the_service_cannot_do(name: str) -> None:
     figures = DOCUMENTED[name]
     assert profile is not None
     assert profile["structured_output"] is False
-    assert profile["image_inputs"] is False
+    reads = name == "deepseek-v4.1-flash"
+    for key in ("image_inputs", "image_url_inputs", "image_tool_message", "attachment"):
+        assert profile.get(key) is reads
     assert profile["max_input_tokens"] == figures.input
     assert profile["max_output_tokens"] == figures.output
     assert profile["tool_calling"] == (figures.tools != "never")

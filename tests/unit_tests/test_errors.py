@@ -440,7 +440,7 @@ def test_only_true_and_false_decide_on_a_retry(header: str | None, *, retryable:
 @pytest.mark.parametrize(
     ("model", "instead"),
     [
-        ("deepseek-r1", "use deepseek-v4-pro instead"),
+        ("deepseek-r1", "use deepseek-v4.1-flash instead"),
         ("deepseek-v3.2", "switched off since 2026-10-10"),
     ],
 )

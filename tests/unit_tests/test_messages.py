@@ -18,7 +18,7 @@ from langchain_core.messages import (
 )
 
 from langchain_dashscope_deepseek import DashScopeInputError, DashScopeUnsupportedError
-from langchain_dashscope_deepseek._messages import countable_text, reasoning_of
+from langchain_dashscope_deepseek._messages import countable, reasoning_of
 from tests.unit_tests.conftest import Ask, Scripted, answer_of
 
 USER = {"role": "user", "content": "hi"}
@@ -311,25 +311,22 @@ async def test_a_conversation_that_cannot_be_answered_is_refused(
 @pytest.mark.parametrize(
     "block",
     [
-        {"type": "image_url", "image_url": {"url": "https://example.com/cat.png"}},
-        {"type": "image", "url": "https://example.com/cat.png"},
-        {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "eA=="}},
         {"type": "audio", "base64": "eA==", "mime_type": "audio/wav"},
         {"type": "input_audio", "input_audio": {"data": "eA==", "format": "wav"}},
         {"type": "video", "url": "https://example.com/cat.mp4"},
         {"type": "file", "base64": "eA==", "mime_type": "application/pdf"},
         {"type": "document", "source": {"type": "base64", "data": "eA=="}},
-        {"inline_data": {"mime_type": "image/png", "data": "eA=="}},
-        {"image": {"format": "png", "source": {"bytes": b"x"}}},
-        {"type": "media", "mime_type": "image/png", "data": "eA=="},
+        {"inline_data": {"mime_type": "audio/wav", "data": "eA=="}},
+        {"type": "media", "mime_type": "video/mp4", "data": "eA=="},
     ],
 )
-async def test_images_audio_and_files_are_refused(
-    block: dict[str, Any], ask: Ask, service: Scripted
+@pytest.mark.parametrize("model", ["deepseek-v4-pro", "deepseek-v4.1-flash"])
+async def test_audio_video_and_files_are_refused(
+    block: dict[str, Any], model: str, ask: Ask, service: Scripted
 ) -> None:
     messages = [HumanMessage([{"type": "text", "text": "what is it?"}, block])]
     with pytest.raises(DashScopeUnsupportedError, match="Message 0 holds a block of type"):
-        await ask(service.model(), messages)
+        await ask(service.model(model), messages)
     assert service.requests == []
 
 
@@ -478,8 +475,12 @@ ORPHAN = (
     "drop this one."
 )
 NOT_READ = (
-    "Message 1 holds a block of type {!r}, and DeepSeek on DashScope reads text only: put what "
-    "matters into words, or ask a model with such inputs."
+    "Message 1 holds a block of type {!r}, and DeepSeek on DashScope reads text, and images on some "
+    "models: put what matters into words, or ask a model with such inputs."
+)
+NO_IMAGES = (
+    "Message 1 holds an image, and deepseek-v4-pro reads text only. Models that read images: "
+    "deepseek-v4.1-flash."
 )
 NAMELESS = (
     "Message 1 calls the tool {!r} with the id {!r}: each call of a message needs a name and an id "
@@ -547,13 +548,13 @@ ENDS = (
                 "use strings, finite numbers, booleans, None, lists and dicts."
             ),
         ),
-        ([HI, HumanMessage([{"type": "image"}])], NOT_READ.format("image")),
+        ([HI, HumanMessage([{"type": "image"}])], NO_IMAGES),
         ([HI, HumanMessage([{"fileData": "x"}])], NOT_READ.format("fileData")),
-        ([HI, SystemMessage([{"type": "image"}])], NOT_READ.format("image")),
-        ([HI, AIMessage([{"type": "image"}])], NOT_READ.format("image")),
+        ([HI, SystemMessage([{"type": "image"}])], NO_IMAGES),
+        ([HI, AIMessage([{"type": "image"}])], NO_IMAGES),
         (
             [HI, HumanMessage([{"type": "tool_result", "content": [{"type": "image"}]}])],
-            NOT_READ.format("image"),
+            NO_IMAGES,
         ),
         (
             [HI, HumanMessage([{"type": "tool_result", "content": [{"fileData": "x"}]}])],
@@ -651,7 +652,7 @@ def test_reasoning_in_blocks_is_joined() -> None:
     [
         (HI, "hi"),
         (HumanMessage(["a", {"type": "text", "text": "b"}, {"type": "image"}]), "a\nb"),
-        (HumanMessage([{"type": "riddle"}]), '{"type": "riddle"}'),
+        (HumanMessage([{"type": "riddle"}]), ""),
         (AIMessage(["a", {"type": "tool_result", "content": "b"}]), "a"),
         (AIMessage("a", additional_kwargs={"reasoning_content": "hm"}), "a"),
         (
@@ -668,4 +669,4 @@ def test_reasoning_in_blocks_is_joined() -> None:
     ],
 )
 def test_what_the_model_reads_is_counted(message: BaseMessage, text: str) -> None:
-    assert countable_text(message) == text
+    assert list(countable([message])) == [(text, 0)]

@@ -216,7 +216,6 @@ KNOBS = [
     ("deepseek-v3.2", "repetition_penalty", 1.1),
     ("deepseek-v4-pro", "repetition_penalty", 1.1),
     ("deepseek-v4-pro", "presence_penalty", 1),
-    ("deepseek-v4-pro", "reasoning_effort", "low"),
 ]
 
 
@@ -240,7 +239,16 @@ async def test_a_knob_that_does_nothing_is_left_out_with_a_warning(
         ("deepseek-v3.1", "repetition_penalty", 1.1),
         ("deepseek-v3.2-exp", "repetition_penalty", 1.1),
         ("deepseek-v4-pro-0813", "reasoning_effort", "low"),
+        ("deepseek-v4-pro-0813", "reasoning_effort", "medium"),
         ("deepseek-v4-flash", "reasoning_effort", "xhigh"),
+        ("deepseek-v4-pro", "reasoning_effort", "medium"),
+        ("deepseek-v4.1-flash", "reasoning_effort", "minimal"),
+        ("deepseek-v4.1-flash", "reasoning_effort", "ultra"),
+        ("deepseek-v4.1-flash", "reasoning_effort", 1),
+        ("deepseek-v4.1-flash", "reasoning_effort", 100),
+        ("vanchin/deepseek-v4-pro", "reasoning_effort", "odd"),
+        ("vanchin/deepseek-v4-pro", "enable_thinking", False),
+        ("some-new-model", "reasoning_effort", "none"),
         ("some-new-model", "presence_penalty", 1),
     ],
 )
@@ -283,7 +291,7 @@ async def test_tools_on_a_model_without_are_refused(
     model: str, ask: Ask, service: Scripted
 ) -> None:
     """Tools sent to a model without them give an empty reply."""
-    with pytest.raises(DashScopeUnsupportedError, match=r"Models that do: deepseek-v4-pro"):
+    with pytest.raises(DashScopeUnsupportedError, match=r"Models that do: deepseek-v4.1-flash"):
         await ask(service.model(model), "hi", tools=[TOOL])
     with pytest.raises(ValueError, match=model):
         service.model(model).bind_tools([TOOL])
@@ -464,8 +472,8 @@ async def test_thinking_in_model_kwargs_counts_at_the_gate(ask: Ask, service: Sc
 # --- What is said ---
 
 V4 = (
-    "deepseek-v4-pro, deepseek-v4-pro-0813, deepseek-v4-flash, deepseek-v4-flash-0731, "
-    "deepseek-v4.1-flash"
+    "deepseek-v4.1-flash, deepseek-v4-pro, deepseek-v4-pro-0813, deepseek-v4-flash, "
+    "deepseek-v4-flash-0731"
 )
 OTHER_TOOL = {"type": "function", "function": {"name": "get_weather"}}
 JSON_OBJECT = {"type": "json_object"}
@@ -552,8 +560,56 @@ SAID: list[tuple[str, dict[str, Any], str]] = [
         {"tools": [TOOL]},
         (
             "Whether 'some-new-model' can call tools is not known here, and a model without them "
-            "answers wrongly. Declare what it can do: capabilities=ModelCapabilities("
-            'thinking="off", tools="always"), imported from langchain_dashscope_deepseek.'
+            "answers wrongly. The nearest name that is known is 'deepseek-v4.1-flash': use that, or "
+            "say that this model can do the same, capabilities=find_capabilities("
+            "'deepseek-v4.1-flash'), or what it can do, capabilities=ModelCapabilities("
+            'thinking="off", tools="always"), both imported from langchain_dashscope_deepseek.'
+        ),
+    ),
+    (
+        "vanchin/deepseek-v4-pro",
+        {"tools": [TOOL]},
+        (
+            "No page says whether vanchin/deepseek-v4-pro calls tools, and a model without them "
+            "answers wrongly. Declare it: capabilities=replace(find_capabilities(...), "
+            "tools='always'), with dataclasses.replace."
+        ),
+    ),
+    *(
+        (
+            "deepseek-v4-pro",
+            {"reasoning_effort": effort},
+            (
+                f"reasoning_effort={effort!r} is not documented for deepseek-v4-pro. Documented: "
+                "'high', 'max', 'low', 'medium', 'xhigh'. To switch thinking off, set "
+                "enable_thinking=False."
+            ),
+        )
+        for effort in ("none", "minimal", "odd", 50)
+    ),
+    (
+        "deepseek-v4.1-flash",
+        {"reasoning_effort": "none"},
+        (
+            "reasoning_effort='none' is not documented for deepseek-v4.1-flash. Documented: 'low', "
+            "'high', 'max', 'minimal', 'medium', 'xhigh', 'ultra', a whole number from 1 to 100. "
+            "To switch thinking off, set enable_thinking=False."
+        ),
+    ),
+    (
+        "deepseek-v3.2",
+        {"reasoning_effort": "none"},
+        (
+            "reasoning_effort='none' is not documented for deepseek-v3.2. To switch thinking off, "
+            "set enable_thinking=False."
+        ),
+    ),
+    (
+        "deepseek-v4.1-flash",
+        {"reasoning": {"effort": "high"}},
+        (
+            'reasoning={"effort": ...} is written reasoning_effort="high" here, and '
+            "enable_thinking=False switches thinking off."
         ),
     ),
     (
@@ -603,7 +659,6 @@ def test_json_with_thinking_by_name_says_what_to_do(service: Scripted) -> None:
         ("deepseek-r1", {"enable_thinking": False}, "does nothing: this model always thinks"),
         ("deepseek-v3", {"enable_thinking": True}, "does nothing: this model never thinks"),
         ("deepseek-v3", {"reasoning_effort": "high"}, "cannot be set on this model"),
-        ("deepseek-v4-pro", {"reasoning_effort": "low"}, "is not one of 'high', 'xhigh', 'max'"),
     ],
 )
 def test_a_warning_says_what_was_left_out_and_why(
@@ -674,7 +729,7 @@ def test_a_model_that_is_off_is_said_to_be(
             [1, ["a", 1], [[1, "a"]], [True]],
         ),
         ("enable_thinking", [True, False], [0, 1, "true"]),
-        ("reasoning_effort", ["max"], [1]),
+        ("reasoning_effort", ["max", 1, 100], [0, 101, True, 1.5]),
         ("response_format", [{}], [[], "json_object"]),
         ("tools", [[], ()], [{}, "x"]),
         ("tool_choice", ["auto", "none", "required", {}], ["any", True]),

@@ -26,6 +26,12 @@ REQUEST_ID = "3f2c9d1e-0000-4000-8000-00000000000a"
 FIRST_ID, SECOND_ID = "call_29a8e7106f45deb8add3", "call_026e44bb31a74266949a"
 
 
+@pytest.fixture(params=["text-generation", "multimodal-generation"])
+def service(request: pytest.FixtureRequest) -> Scripted:
+    """All that holds on one route holds on the other."""
+    return Scripted(route=request.param)
+
+
 def usage(sent: int, received: int, reasoning: int | None = None, cached: int | None = None) -> Any:
     counts: dict[str, Any] = {
         "input_tokens": sent,
@@ -242,12 +248,13 @@ async def test_an_event_without_an_end_is_given_up(
 
 
 async def test_a_body_in_one_piece_may_be_as_large_as_allowed(ask: Ask, service: Scripted) -> None:
-    document = json.dumps(answer_of("a" * 1000)).encode()
-    service.answer(document, headers=JSON, size=100)
-    message = await ask(service.model(), "hi", max_answer_size=len(document))
+    service.answer(json.dumps(answer_of("a" * 1000)), headers=JSON, size=100)
+    await ask(service.model(), "hi")
+    size = len(b"".join(service.bodies[-1]))
+    message = await ask(service.model(), "hi", max_answer_size=size)
     assert message.content == "a" * 1000
     with pytest.raises(DashScopeAnswerTooLargeError):
-        await ask(service.model(), "hi", max_answer_size=len(document) - 1)
+        await ask(service.model(), "hi", max_answer_size=size - 1)
 
 
 @pytest.mark.parametrize("part", ["content", "reasoning_content"])

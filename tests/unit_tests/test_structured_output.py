@@ -158,7 +158,7 @@ def test_strict_is_sent_with_the_tool(service: Scripted) -> None:
 
 
 def test_a_model_without_tools_names_what_can(service: Scripted) -> None:
-    with pytest.raises(DashScopeUnsupportedError, match="Models that do: deepseek-v4-pro"):
+    with pytest.raises(DashScopeUnsupportedError, match=r"Models that do: deepseek-v4\.1-flash"):
         service.model("deepseek-r1-distill-llama-8b").with_structured_output(Person)
 
 

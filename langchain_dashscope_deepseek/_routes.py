@@ -1,0 +1,139 @@
+"""Which of the service's two routes a model is asked on, and what was learnt of it.
+
+The gateway binds each model to exactly one route and answers the other with `url error`. So a
+request goes out on the likelier route, and once on the other where that is the wrong one; what
+was learnt holds for the process. Sends nothing itself, and knows no LangChain.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import TracebackType
+
+from typing_extensions import Self
+
+from langchain_dashscope_deepseek._retry import Attempt
+from langchain_dashscope_deepseek.capabilities import Route
+from langchain_dashscope_deepseek.errors import DashScopeError, DashScopeRouteError
+
+logger = logging.getLogger(__name__)
+
+PATHS: Mapping[Route, str] = {
+    "text-generation": "/services/aigc/text-generation/generation",
+    "multimodal-generation": "/services/aigc/multimodal-generation/generation",
+}
+"""The paths of the routes, below the base URL."""
+
+_MOST_LEARNT = 1_000
+_learnt: dict[tuple[str, str], Route] = {}
+
+
+def learnt_route(base_url: str, model: str) -> Route | None:
+    """Tell which route a model was found on in this process, if the likelier one was wrong."""
+    return _learnt.get((base_url, model))
+
+
+def forget_routes() -> None:
+    """Forget all that was learnt."""
+    _learnt.clear()
+
+
+class RouteAttempt:
+    """An attempt on one route; swallows the refusal of a wrong one where another is left.
+
+    Attributes:
+        route: The route to ask on.
+        is_wrong: Whether the service said that the model is not on it.
+    """
+
+    def __init__(self, route: Route, attempts: RouteAttempts, *, is_last: bool) -> None:
+        """Begin an attempt on a route."""
+        self.route = route
+        self.is_wrong = False
+        self._attempts = attempts
+        self._is_last = is_last
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:
+        """Swallow a refusal of the route, or say that all routes refuse."""
+        if not isinstance(error, DashScopeRouteError) or self._attempts.attempt.committed:
+            return False
+        if self._is_last:
+            raise self._attempts.refused(error) from None
+        self.is_wrong = True
+        return True
+
+
+class RouteAttempts:
+    """The routes of one attempt: `for on in RouteAttempts(...): with attempt, on: ...; return`."""
+
+    def __init__(
+        self,
+        attempt: Attempt,
+        *,
+        model: str,
+        base_url: str,
+        routes: Sequence[Route],
+        advise: Callable[[DashScopeError], None],
+    ) -> None:
+        """Ask on these routes, in the order of what was learnt.
+
+        Args:
+            attempt: The attempt that all of it belongs to.
+            model: The model's name.
+            base_url: The service that is asked.
+            routes: The routes that may serve the request, the likelier first.
+            advise: Adds to an error what helps in this case.
+        """
+        self.attempt = attempt
+        self._key = (base_url, model)
+        self._routes = routes
+        self._advise = advise
+
+    def __iter__(self) -> Iterator[RouteAttempt]:
+        """Yield an attempt on the likelier route, and one on the other if that was the wrong one.
+
+        A wrong route is no failure: it takes no retry and waits for nothing.
+        """
+        first, *others = self._routes
+        if _learnt.get(self._key) in others:
+            first, *others = [*others, first]
+        on = RouteAttempt(first, self, is_last=not others)
+        yield on
+        if on.is_wrong:
+            (other,) = others
+            _learn(self._key, other)
+            logger.info("%s is not on the route %s: asking on %s", self._key[1], first, other)
+            yield RouteAttempt(other, self, is_last=True)
+
+    def refused(self, error: DashScopeRouteError) -> DashScopeRouteError:
+        """Give the error for a model that is on none of the routes."""
+        base_url, model = self._key
+        if len(self._routes) > 1:
+            _learnt.pop(self._key, None)
+            where = f"neither on the route {self._routes[0]} nor on {self._routes[1]}"
+        else:
+            where = f"not on the route {self._routes[0]}, the only one that may serve this request"
+        refusal = DashScopeRouteError(
+            f"{model} is {where}, says the service at {base_url} ('url error')",
+            code=error.code,
+            status_code=error.status_code,
+            request_id=error.request_id,
+        )
+        self._advise(refusal)
+        return refusal
+
+
+def _learn(key: tuple[str, str], route: Route) -> None:
+    while len(_learnt) >= _MOST_LEARNT:
+        _learnt.pop(next(iter(_learnt), key), None)
+    _learnt[key] = route
