@@ -1,4 +1,4 @@
-"""DashScope's text-generation service for DeepSeek models, emulated for tests and for trying out.
+"""DashScope's service for DeepSeek models, emulated for tests and for trying out.
 
 It shares the capability table with the client and nothing else, so that the two cannot agree
 on a mistake.

@@ -14,7 +14,7 @@ def main() -> int:
     """Serve until Ctrl-C or SIGTERM."""
     parser = argparse.ArgumentParser(
         prog="python -m langchain_dashscope_deepseek.testing",
-        description="Emulate DashScope's text-generation service for DeepSeek models.",
+        description="Emulate DashScope's service for DeepSeek models.",
     )
     parser.add_argument("--port", type=int, default=0, help="the port; 0 takes a free one")
     arguments = parser.parse_args()

@@ -19,7 +19,7 @@ _NUMERIC_KEYS = frozenset({"age", "count", "number", "price", "quantity", "score
 
 def answer_call(call: Call) -> Answer:
     """Answer a request that passed the checks."""
-    question = _last_content(call, "user")
+    question = call.question
     chinese = bool(_CHINESE.search(question)) and not _KANA.search(question)
     system = "\n".join(m["content"] for m in call.messages if m["role"] == "system")
     calls = choose_calls(call, question, system)
@@ -32,11 +32,6 @@ def answer_call(call: Call) -> Answer:
         search_results=_search_results() if call.parameters.get("enable_search") else None,
     )
     return _limit(call, _stop(call, answer))
-
-
-def _last_content(call: Call, role: str) -> str:
-    contents = [message["content"] for message in call.messages if message["role"] == role]
-    return str(contents[-1]) if contents else ""
 
 
 def _is_named(call: Call) -> bool:
@@ -55,29 +50,35 @@ def _reasoning(question: str, *, chinese: bool) -> str:
 def _text(call: Call, question: str, *, chinese: bool) -> str:
     if (call.parameters.get("response_format") or {}).get("type") == "json_object":
         return _json(call, question)
-    if call.messages[-1]["role"] == "tool":
+    if call.results:
         return _report(call, chinese=chinese)
     if chinese:
         return (
             f"我是 {call.model} 的模拟器，不是模型本身。你说的是：“{_quote(question)}”。"
-            "这段文字由模拟器生成，只用于测试。"
+            f"{_seen(call, chinese=True)}这段文字由模拟器生成，只用于测试。"
         )
     return (
         f"I am the emulator of {call.model}, not the model itself. You said: “{_quote(question)}”. "
-        "This text was made for tests and knows nothing."
+        f"{_seen(call, chinese=False)}This text was made for tests and knows nothing."
     )
 
 
 def _report(call: Call, *, chinese: bool) -> str:
     """Quote the results of the tools that were called last."""
-    results: list[str] = []
-    for message in reversed(call.messages):
-        if message["role"] != "tool":
-            break
-        results.insert(0, _quote(message["content"]))
+    results, seen = list(map(_quote, call.results)), _seen(call, chinese=chinese)
     if chinese:
-        return f"我是 {call.model} 的模拟器。工具的结果是：" + "；".join(results) + "。"
-    return f"I am the emulator of {call.model}. The tools returned: " + "; ".join(results) + "."
+        return f"我是 {call.model} 的模拟器。{seen}工具的结果是：" + "；".join(results) + "。"
+    said = "; ".join(results)
+    return f"I am the emulator of {call.model}. {seen}The tools returned: {said}."
+
+
+def _seen(call: Call, *, chinese: bool) -> str:
+    """Say how many images there are in the conversation, if there are any."""
+    if not call.images:
+        return ""
+    if chinese:
+        return f"我收到了 {call.images} 张图片。"
+    return f"I was sent {call.images} image{'' if call.images == 1 else 's'}. "
 
 
 def _quote(text: str) -> str:
@@ -92,7 +93,10 @@ def _json(call: Call, question: str) -> str:
     elif keys := next(filter(None, map(find_quoted, contents)), None):
         value = {key: 1 if key in _NUMERIC_KEYS else f"emulated {key}" for key in keys}
     else:
-        value = {"answer": f"I am the emulator of {call.model}. You said: {_quote(question)}"}
+        value = {
+            "answer": f"I am the emulator of {call.model}. {_seen(call, chinese=False)}"
+            f"You said: {_quote(question)}"
+        }
     return json.dumps(value, ensure_ascii=False)
 
 

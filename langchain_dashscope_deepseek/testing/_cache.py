@@ -6,7 +6,7 @@ import hashlib
 import threading
 
 from langchain_dashscope_deepseek.testing._checks import Call
-from langchain_dashscope_deepseek.testing._render import compact, count_tokens, encode
+from langchain_dashscope_deepseek.testing._render import IMAGE_TOKENS, compact, count_tokens, encode
 
 _LEAST_TOKENS = 256  # the service does not cache a shorter beginning
 
@@ -24,7 +24,7 @@ class PrefixCache:
         with self._lock:
             for message in call.messages:
                 digest.update(encode(compact(message)))
-                tokens += count_tokens(message["content"])
+                tokens += count_tokens(message["content"]) + IMAGE_TOKENS * len(message["images"])
                 if digest.digest() in self._seen and tokens >= _LEAST_TOKENS:
                     cached = tokens
                 self._seen.add(digest.digest())

@@ -1,4 +1,4 @@
-"""What the service checks before it answers: key, route, model, parameters, tools.
+"""What the service checks before it answers: key, model, parameters, tools.
 
 Written from the documentation of the service and from recorded errors. Stricter than the service
 in one thing: a parameter that the model ignores is refused, so that a client that sends what it
@@ -13,12 +13,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from langchain_dashscope_deepseek.capabilities import ModelCapabilities
+from langchain_dashscope_deepseek.testing._contents import ContentRules
 from langchain_dashscope_deepseek.testing._errors import ServiceError, refuse
 from langchain_dashscope_deepseek.testing._history import check_messages, check_replay
-from langchain_dashscope_deepseek.testing._render import Json, compact, count_tokens
-
-_SERVICES = "/api/v1/services/aigc/"
-_ROUTE = _SERVICES + "text-generation/generation"
+from langchain_dashscope_deepseek.testing._render import (
+    IMAGE_TOKENS,
+    Json,
+    compact,
+    count_tokens,
+)
+from langchain_dashscope_deepseek.testing._turns import question_of, results_of, split_turns
 
 _FEATURES = frozenset({
     "result_format", "incremental_output", "enable_thinking", "tools", "tool_choice",
@@ -39,7 +43,7 @@ _TOKENS_PER_MESSAGE = 4
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """A request that passed the checks."""
+    """A request that passed the checks; each message has one text, and a list of images."""
 
     model: str
     row: ModelCapabilities
@@ -49,15 +53,25 @@ class Call:
     thinking: bool
     input_tokens: int
 
+    @property
+    def images(self) -> int:
+        """How many images were sent."""
+        return _count_images(self.messages)
 
-def check_route(method: str, path: str) -> None:
-    """Refuse every route but the one of text generation."""
-    route = path.partition("?")[0]
-    if method == "POST" and route == _ROUTE:
-        return
-    if method == "POST" and route.startswith(_SERVICES):
-        refuse("url error, please check url！")
-    raise ServiceError("NotFound", f"{method} {route} not found.", 404)
+    @property
+    def turn(self) -> list[Json]:
+        """The messages since the user asked last, with the question."""
+        return split_turns(self.messages)[-1]
+
+    @property
+    def question(self) -> str:
+        """What the user asked last."""
+        return question_of(self.turn)
+
+    @property
+    def results(self) -> list[str]:
+        """What the tools said, if that is what is to be answered."""
+        return results_of(self.turn)
 
 
 def check_key(headers: Mapping[str, str]) -> None:
@@ -71,29 +85,28 @@ def check_body(
     body: Any,
     *,
     stream: bool,
+    multimodal: bool,
+    resolves_oss: bool,
     find_row: Callable[[str], ModelCapabilities | None],
     strict_replay: bool,
 ) -> Call:
     """Check a body and return what it asks for."""
-    match body:
-        case {"model": str(model), "input": dict(entered), **rest}:
-            parameters = rest.get("parameters", {})
-        case _:
-            refuse("Required body invalid, please check the request body format.")
-    row = find_row(model)
-    if row is None:
-        raise ServiceError("ModelNotFound", "Model not exist.", 404)
-    if not isinstance(parameters, dict):
-        refuse("parameters must be an object.")
-    messages = check_messages(entered.get("messages"))
+    model, row, entered, parameters = _open(body, find_row)
+    rules = ContentRules(
+        multimodal=multimodal, images=row.images is not False, resolves_oss=resolves_oss
+    )
+    messages = check_messages(entered.get("messages"), rules)
     _check_parameters(parameters, row)
-    thinking = row.thinks(parameters.get("enable_thinking"))
-    _check_thinking(parameters, row, thinking=thinking, stream=stream)
-    _check_tools(parameters, row, thinking=thinking)
-    _check_format(parameters, row, messages, thinking=thinking)
+    switch = parameters.get("enable_thinking")
+    thinking = row.thinks(switch)
+    # Where no page says whether a model thinks by itself, only what it was told counts against it.
+    must_think = thinking and (row.thinking != "unknown" or switch is True)
+    _check_thinking(parameters, row, thinking=must_think, stream=stream)
+    _check_tools(parameters, row, thinking=must_think)
+    _check_format(parameters, row, messages, thinking=must_think)
     if strict_replay:
         replayed = row.reasoning_replay == "with_tool_calls"
-        check_replay(messages, replayed=replayed, thinking=thinking)
+        check_replay(messages, replayed=replayed, thinking=must_think)
     tokens = estimate_input(messages, parameters)
     if row.max_input_tokens is not None and tokens > row.max_input_tokens:
         refuse(f"Range of input length should be [1, {row.max_input_tokens}]")
@@ -104,15 +117,37 @@ def check_body(
 
 
 def estimate_input(messages: list[Json], parameters: Json) -> int:
-    """Estimate the tokens of the messages and the tools."""
+    """Estimate the tokens of the messages with their images, and of the tools."""
     texts = [
-        str(message.get("content") or "")
+        message["content"]
         + str(message.get("reasoning_content") or "")
         + (compact(message["tool_calls"]) if message.get("tool_calls") else "")
         for message in messages
     ]
     tools = compact(parameters["tools"]) if parameters.get("tools") else ""
-    return count_tokens(*texts, tools) + _TOKENS_PER_MESSAGE * len(messages)
+    images = IMAGE_TOKENS * _count_images(messages)
+    return count_tokens(*texts, tools) + _TOKENS_PER_MESSAGE * len(messages) + images
+
+
+def _count_images(messages: list[Json]) -> int:
+    return sum(len(message["images"]) for message in messages)
+
+
+def _open(
+    body: Any, find_row: Callable[[str], ModelCapabilities | None]
+) -> tuple[str, ModelCapabilities, Json, Json]:
+    """Find the model, its row, the input and the parameters in a body."""
+    match body:
+        case {"model": str(model), "input": dict(entered), **rest}:
+            parameters = rest.get("parameters", {})
+        case _:
+            refuse("Required body invalid, please check the request body format.")
+    row = find_row(model)
+    if row is None:
+        raise ServiceError("ModelNotFound", "Model not exist.", 404)
+    if not isinstance(parameters, dict):
+        refuse("parameters must be an object.")
+    return model, row, entered, parameters
 
 
 def _check_parameters(parameters: Json, row: ModelCapabilities) -> None:
@@ -128,14 +163,24 @@ def _check_parameters(parameters: Json, row: ModelCapabilities) -> None:
             refuse(text)
     if parameters.get("result_format", "message") not in ("message", "text"):
         refuse("result_format must be message or text.")
-    if parameters.get("enable_search") and not row.search:
+    if parameters.get("enable_search") and row.search is False:
         refuse("The enable_search parameter is not supported by this model.")
-    effort = parameters.get("reasoning_effort")
-    if effort is not None and row.reasoning_efforts and effort not in row.reasoning_efforts:
-        refuse(f"reasoning_effort must be in {compact(row.reasoning_efforts)}.")
+    if (effort := parameters.get("reasoning_effort")) is not None:
+        _check_effort(effort, row)
     answer, reasoning = row.max_output_tokens, row.max_reasoning_tokens
     _check_limit(parameters, "max_tokens", answer)
     _check_limit(parameters, "max_completion_tokens", answer and answer + (reasoning or 0))
+
+
+def _check_effort(effort: object, row: ModelCapabilities) -> None:
+    if row.settable is None and not row.efforts:
+        return  # nothing is known of this model
+    if (
+        isinstance(effort, bool)
+        or not isinstance(effort, (str, int))
+        or not row.knows_effort(effort)
+    ):
+        refuse(f"reasoning_effort must be one of {row.efforts or 'none'}.")
 
 
 def _check_limit(parameters: Json, name: str, limit: int | None) -> None:
@@ -226,7 +271,8 @@ def _check_tools(parameters: Json, row: ModelCapabilities, *, thinking: bool) ->
     tools, choice = parameters.get("tools"), parameters.get("tool_choice", "auto")
     names = []
     if tools is not None:
-        if not row.calls_tools(thinking=thinking):
+        # Where no page says whether a model calls tools, they are let through.
+        if row.tools != "unknown" and not row.calls_tools(thinking=thinking):
             refuse("The tool call is not supported.")
         if not isinstance(tools, list) or not tools:
             refuse("tools must be a list that is not empty.")
@@ -270,7 +316,7 @@ def _check_format(
             pass
         case _:
             refuse("response_format.type must be text or json_object.")
-    if not row.json_object:
+    if row.json_object is False:
         refuse("The response_format parameter json_object is not supported by this model.")
     if thinking:
         refuse("Json mode response is not supported when enable_thinking is true")

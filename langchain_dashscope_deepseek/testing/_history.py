@@ -1,12 +1,14 @@
-"""What the service checks in the messages: roles, contents, tool calls and reasoning."""
+"""What the service checks in the messages: roles, tool calls and reasoning."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
+from langchain_dashscope_deepseek.testing._contents import EMPTY_TEXT, ContentRules, read_message
 from langchain_dashscope_deepseek.testing._errors import refuse
 from langchain_dashscope_deepseek.testing._render import Json
+from langchain_dashscope_deepseek.testing._turns import split_turns
 
 _ROLES = ("user", "assistant", "system", "function", "plugin", "tool")
 _LAST_ROLES = ("user", "function", "tool")
@@ -14,54 +16,48 @@ _ROLE_TEXT = (
     'Role must be in ["user","assistant","system","function","plugin","tool"] and the role in last '
     'message must be in ["user","function","tool"]'
 )
-_EMPTY_TEXT = "Role must be user or assistant and Content length must be greater than 0"
 _ORPHAN_TEXT = (
     'messages with role "tool" must be a response to a preceeding message with "tool_calls"'
 )
 _REPLAY_TEXT = "The `reasoning_content` in the thinking mode must be passed back to the API."
 
 
-def check_messages(messages: Any) -> list[Json]:
-    """Check the messages by themselves and return them."""
+def check_messages(messages: Any, rules: ContentRules) -> list[Json]:
+    """Check the messages by themselves; return them with one text each and their images."""
     if not isinstance(messages, list) or not messages:
-        refuse(_EMPTY_TEXT)
+        refuse(EMPTY_TEXT)
     if any(not isinstance(message, dict) for message in messages):
         refuse("messages must be a list of objects.")
     roles = [message.get("role") for message in messages]
     if any(role not in _ROLES for role in roles) or roles[-1] not in _LAST_ROLES:
         refuse(_ROLE_TEXT)
-    for message in messages:
-        _check_content(message)
+    read = []
+    for number, message in enumerate(messages):
+        read.append(read_message(message, number, rules))
+        if not isinstance(message.get("reasoning_content", ""), str):
+            refuse("reasoning_content must be a string.")
         if message["role"] == "assistant" and "tool_calls" in message:
             _check_calls(message["tool_calls"])
-    _check_pairs(messages)
-    return messages
+    _check_pairs(read)
+    return read
 
 
 def check_replay(messages: list[Json], *, replayed: bool, thinking: bool) -> None:
-    """Check the reasoning in the history: required in the tool loop, or forbidden everywhere."""
+    """Check the reasoning in the history: forbidden, or required where tools were called.
+
+    In such a turn every answer carries it, the final one as well; elsewhere it is ignored.
+    """
     if not replayed:
         if any("reasoning_content" in message for message in messages):
             refuse("The reasoning_content of earlier answers must not be sent to this model.")
         return
     if not thinking:
         return
-    for message in reversed(messages):
-        if message["role"] == "user":
-            return
-        if message.get("tool_calls") and not isinstance(message.get("reasoning_content"), str):
+    for turn in split_turns(messages):
+        answers = [message for message in turn if message["role"] == "assistant"]
+        has_calls = any(message.get("tool_calls") for message in answers)
+        if has_calls and not all("reasoning_content" in message for message in answers):
             refuse(_REPLAY_TEXT)
-
-
-def _check_content(message: Json) -> None:
-    content, role = message.get("content"), message["role"]
-    if not isinstance(content, str):
-        refuse("input content must be a string.")
-    may_be_empty = role in ("tool", "system") or (role == "assistant" and message.get("tool_calls"))
-    if not content and not may_be_empty:
-        refuse(_EMPTY_TEXT)
-    if not isinstance(message.get("reasoning_content", ""), str):
-        refuse("reasoning_content must be a string.")
 
 
 def _check_calls(calls: Any) -> None:

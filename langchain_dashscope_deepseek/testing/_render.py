@@ -13,6 +13,7 @@ from typing import Any
 
 Json = dict[str, Any]
 
+IMAGE_TOKENS = 384  # at most, says DeepSeek of its own API
 _UNITS_PER_TOKEN, _ASCII_UNITS, _WIDE_UNITS = 40, 10, 25  # 4 Latin or 1.6 Chinese characters
 _PIECE_LENGTHS = (2, 3, 5, 4, 7)
 _ARGUMENT_LENGTHS = (9, 5, 12)
@@ -45,13 +46,16 @@ class Rendering:
     """How it is said.
 
     `cached_tokens` is None where the row does not cache; without `details` the usage has the
-    three totals only.
+    three totals only. `multimodal` is the route on which contents are lists; `input_tokens` include
+    the `image_tokens`.
     """
 
     request_id: str
+    multimodal: bool = False
     thinking: bool = False
     incremental: bool = True
     input_tokens: int = 12
+    image_tokens: int = 0
     cached_tokens: int | None = None
     details: bool = True
 
@@ -94,7 +98,7 @@ def event(number: int, data: Json, *, kind: str = "result", status: int = 200) -
 
 def render_body(answer: Answer, rendering: Rendering) -> bytes:
     """Write an answer that is not streamed."""
-    message: Json = {"role": "assistant", "content": answer.text}
+    message: Json = {"role": "assistant", "content": _content(answer.text, rendering)}
     if rendering.thinking or answer.reasoning:
         message["reasoning_content"] = answer.reasoning
     if answer.tool_calls:
@@ -111,9 +115,16 @@ def render_body(answer: Answer, rendering: Rendering) -> bytes:
     if answer.search_results is not None:
         output["search_info"] = {"search_results": list(answer.search_results)}
     meter = _Meter(answer, rendering)
-    meter.add({"reasoning_content": answer.reasoning, **message})
+    meter.add({**message, "content": answer.text, "reasoning_content": answer.reasoning})
     body = {"output": output, "usage": meter.usage(), "request_id": rendering.request_id}
     return encode(compact(body))
+
+
+def _content(text: str, rendering: Rendering) -> str | list[Json]:
+    """Write a content as the route has it: a string, or a list; where nothing is said, `[]`."""
+    if not rendering.multimodal:
+        return text
+    return [{"text": text}] if text else []
 
 
 def render_stream(answer: Answer, rendering: Rendering) -> list[bytes]:
@@ -130,7 +141,7 @@ def _packets(answer: Answer, rendering: Rendering) -> Iterator[Json]:
     for number, delta in enumerate(deltas, 1):
         meter.add(delta)
         said = delta if rendering.incremental else so_far.add(delta)
-        message: Json = {"content": said.get("content", "")}
+        message: Json = {"content": _content(said.get("content", ""), rendering)}
         if rendering.thinking or answer.reasoning:
             message["reasoning_content"] = said.get("reasoning_content", "")
         if "tool_calls" in said:
@@ -229,6 +240,7 @@ class _Meter:
             "output_tokens": output,
             "input_tokens": entered,
         }
+        usage |= self._image_usage()
         if not self._rendering.details:
             return usage
         if self._rendering.thinking or reasoning:
@@ -238,3 +250,12 @@ class _Meter:
         if self._answer.search_results is not None:
             usage["plugins"] = {"search": {"count": 1, "strategy": "standard"}}
         return usage
+
+    def _image_usage(self) -> Json:
+        """Recorded on the multimodal route; without images their counts are missing there."""
+        if not self._rendering.multimodal:
+            return {}
+        images = self._rendering.image_tokens
+        counted = {"image_tokens": images} if images else {}
+        texts = {"text_tokens": self._rendering.input_tokens - images}
+        return {**counted, "input_tokens_details": {**counted, **texts}}

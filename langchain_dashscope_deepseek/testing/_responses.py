@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from langchain_dashscope_deepseek.capabilities import Route
 from langchain_dashscope_deepseek.testing._errors import ServiceError
 from langchain_dashscope_deepseek.testing._render import (
     Answer,
@@ -32,6 +33,17 @@ class Exchange:
 
     request: RecordedRequest
     request_id: str
+    route: Route = "text-generation"
+
+    @property
+    def multimodal(self) -> bool:
+        """Whether contents are lists, in the request and in the answer."""
+        return self.route == "multimodal-generation"
+
+    @property
+    def resolves_oss(self) -> bool:
+        """Whether the client asks to have `oss://` URLs resolved."""
+        return self.request.headers.get("x-dashscope-ossresourceresolve", "").lower() == "enable"
 
     @property
     def stream(self) -> bool:
@@ -89,7 +101,7 @@ def respond_cut(
         response = _stream(_first_packets(count, exchange, text, reasoning))
     else:
         answer = Answer(text=text or "This answer was cut.", reasoning=reasoning)
-        whole = render_body(answer, Rendering(request_id=exchange.request_id))
+        whole = render_body(answer, _rendering(exchange))
         response = _body(whole[: len(whole) // 2])
     return replace(response, drop=drop)
 
@@ -141,5 +153,10 @@ def _first_packets(
     """Write a stream's first packets, never the last one."""
     pieces = None if text or reasoning else tuple(f"piece {n} " for n in range(1, count + 1))
     answer = Answer(text=text, reasoning=reasoning, pieces=pieces)
-    packets = render_stream(answer, Rendering(request_id=exchange.request_id))
+    packets = render_stream(answer, _rendering(exchange))
     return packets[:-1][:count]
+
+
+def _rendering(exchange: Exchange) -> Rendering:
+    """Render what is sent to a request that was not checked."""
+    return Rendering(request_id=exchange.request_id, multimodal=exchange.multimodal)

@@ -41,7 +41,7 @@ def choose_calls(call: Call, question: str, system: str) -> tuple[ToolCall, ...]
     forced = choice == "required" or isinstance(choice, dict)
     if isinstance(choice, dict):
         best = next(tool for tool in tools if tool["name"] == choice["function"]["name"])
-    elif not forced and (call.messages[-1]["role"] == "tool" or not _wants(scores, question)):
+    elif not forced and (call.results or not _wants(scores, question)):
         return ()
     chosen = [best]
     if call.parameters.get("parallel_tool_calls") and not isinstance(choice, dict):
@@ -56,12 +56,11 @@ def choose_calls(call: Call, question: str, system: str) -> tuple[ToolCall, ...]
 
 def _called_since_the_question(call: Call) -> set[str]:
     """Name the tools of this loop: an agent that forces a call on each step gets on so."""
-    names: set[str] = set()
-    for message in reversed(call.messages):
-        if message["role"] == "user":
-            break
-        names |= {made["function"]["name"] for made in message.get("tool_calls") or ()}
-    return names
+    return {
+        made["function"]["name"]
+        for message in call.turn
+        for made in message.get("tool_calls") or ()
+    }
 
 
 def _wants(scores: dict[str, int], question: str) -> bool:

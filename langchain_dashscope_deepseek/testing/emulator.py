@@ -1,4 +1,4 @@
-"""The emulator of DashScope's text-generation service, and the queue of its scripted answers."""
+"""The emulator of DashScope's two generation routes, and the queue of its scripted answers."""
 
 from __future__ import annotations
 
@@ -14,12 +14,16 @@ from uuid import uuid4
 
 from typing_extensions import Self
 
-from langchain_dashscope_deepseek.capabilities import ModelCapabilities, find_capabilities
+from langchain_dashscope_deepseek.capabilities import (
+    ModelCapabilities,
+    Route,
+    find_capabilities,
+)
 from langchain_dashscope_deepseek.testing._answers import answer_call
 from langchain_dashscope_deepseek.testing._cache import PrefixCache
-from langchain_dashscope_deepseek.testing._checks import Call, check_body, check_key, check_route
+from langchain_dashscope_deepseek.testing._checks import Call, check_body, check_key
 from langchain_dashscope_deepseek.testing._errors import ServiceError
-from langchain_dashscope_deepseek.testing._render import Answer, Rendering, ToolCall
+from langchain_dashscope_deepseek.testing._render import IMAGE_TOKENS, Answer, Rendering, ToolCall
 from langchain_dashscope_deepseek.testing._responses import (
     Exchange,
     FailureShape,
@@ -31,16 +35,21 @@ from langchain_dashscope_deepseek.testing._responses import (
     respond_raw,
     with_headers,
 )
+from langchain_dashscope_deepseek.testing._routes import check_binding, check_bindings, find_route
 from langchain_dashscope_deepseek.testing._server import RecordedRequest, Response, Server
 
 logger = logging.getLogger(__name__)
 
 
 class DashScopeEmulator:
-    """DashScope's text-generation service for DeepSeek models, on this machine.
+    """DashScope's service for DeepSeek models, on this machine.
 
     It checks requests as the service does, answers by itself or from a script, and remembers
-    what it was asked. It listens on 127.0.0.1 only.
+    what it was asked. It listens on 127.0.0.1 only, and downloads no image.
+
+    Like the service it has two routes, `text-generation` and `multimodal-generation`, and each
+    model is on exactly one of them. On the second every content is a list, of the request and
+    of the answer, and images may be sent.
 
     Example:
         ```python
@@ -59,15 +68,25 @@ class DashScopeEmulator:
         port: int = 0,
         models: Mapping[str, ModelCapabilities] | None = None,
         strict_replay: bool = True,
+        routes: Mapping[str, Route | None] | None = None,
     ) -> None:
         """Prepare an emulator; `start()`, or a `with` block, makes it serve.
 
         Args:
             port: The port; 0 takes a free one.
             models: Rows that are added to the capability table or replace its own.
-            strict_replay: Refuse reasoning that is missing in a tool loop, and reasoning sent to a
-                model that must not get it.
+            strict_replay: Refuse reasoning that is missing in a turn in which tools were called,
+                and reasoning sent to a model that must not get it.
+            routes: The route that a model is on, by its exact name, such as
+                `{"deepseek-v4.1-flash": "text-generation"}`; `None`: on neither. A model that is
+                not named is on the first of its row's `routes`. On the other one it is refused
+                with `url error`, which uses up no scripted answer.
+
+        Raises:
+            ValueError: `routes` names a route that the service does not have.
         """
+        self._routes = dict(routes or {})
+        check_bindings(self._routes)
         self._port, self._models, self._strict_replay = port, dict(models or {}), strict_replay
         self._lock = threading.Lock()
         self._requests: list[RecordedRequest] = []
@@ -159,7 +178,8 @@ class DashScopeEmulator:
     ) -> None:
         """Queue an answer; it is streamed or not, as the request asks.
 
-        The request is checked as always. If it is refused, the answer is used up all the same.
+        The request is checked as always. If it is refused, the answer is used up all the same,
+        unless the key or the route was wrong.
 
         Args:
             text: What is said. `stop` and the limits on tokens do not cut it.
@@ -204,7 +224,7 @@ class DashScopeEmulator:
         delay: float = 0.0,
         times: int = 1,
     ) -> None:
-        """Queue a failure; the request is not checked, but for its key.
+        """Queue a failure; the request is not checked, but for its key and its route.
 
         Args:
             code: DashScope's code, such as `"Throttling.RateQuota"`.
@@ -309,13 +329,15 @@ class DashScopeEmulator:
         with self._lock:
             self._requests.append(exchange.request)
         try:
-            check_route(method, path)
+            exchange = replace(exchange, route=find_route(method, path))
             check_key(headers)
+            self._check_binding(exchange)
             with self._lock:
                 script = self._scripts.popleft() if self._scripts else self._by_itself
             response = script(exchange)
         except ServiceError as error:
-            response = respond_error(error, exchange, "json")
+            in_sse = error.in_stream and exchange.stream
+            response = respond_error(error, exchange, "sse" if in_sse else "json")
         except Exception as error:
             logger.exception("The emulator failed.")
             failure = ServiceError("InternalError", f"The emulator failed: {error!r}", 500)
@@ -326,20 +348,32 @@ class DashScopeEmulator:
         call = self._check(exchange)
         return respond(answer_call(call), self._rendering(call, exchange), stream=call.stream)
 
+    def _check_binding(self, exchange: Exchange) -> None:
+        match exchange.request.body:
+            case {"model": str(model)}:
+                check_binding(exchange.route, model, self._find_row(model), self._routes)
+
+    def _find_row(self, model: str) -> ModelCapabilities | None:
+        return self._models.get(model) or find_capabilities(model)
+
     def _check(self, exchange: Exchange) -> Call:
         return check_body(
             exchange.request.body,
             stream=exchange.stream,
-            find_row=lambda model: self._models.get(model) or find_capabilities(model),
+            multimodal=exchange.multimodal,
+            resolves_oss=exchange.resolves_oss,
+            find_row=self._find_row,
             strict_replay=self._strict_replay,
         )
 
     def _rendering(self, call: Call, exchange: Exchange) -> Rendering:
         return Rendering(
             request_id=exchange.request_id,
+            multimodal=exchange.multimodal,
             thinking=call.thinking,
             incremental=call.parameters.get("incremental_output") is True,
             input_tokens=call.input_tokens,
+            image_tokens=IMAGE_TOKENS * call.images,
             cached_tokens=self._cache.count(call) if call.row.cache else None,
             # Samples of the models that always think have the three totals only.
             details=call.row.thinking != "always",

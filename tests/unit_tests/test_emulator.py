@@ -725,7 +725,7 @@ def test_a_wrong_key_is_refused(emulator: DashScopeEmulator, http: httpx.Client,
 
 
 def test_other_routes_are_refused(emulator: DashScopeEmulator, http: httpx.Client) -> None:
-    other = http.post(emulator.base_url + "/services/aigc/multimodal-generation/generation")
+    other = http.post(emulator.base_url + "/services/aigc/image-generation/generation")
     unknown = http.get(emulator.base_url + "/models")
 
     assert (other.status_code, other.json()["code"]) == (400, "InvalidParameter")
@@ -751,8 +751,9 @@ def test_rows_can_be_added(http: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize("model", sorted(MODELS))
-def test_every_model_answers(client: Client, model: str) -> None:
-    asked = client.ask(model=model, stream=True)
+def test_every_model_answers(http: httpx.Client, model: str) -> None:
+    with DashScopeEmulator(routes={model: "text-generation"}) as emulator:
+        asked = Client(emulator, http).ask(model=model, stream=True)
 
     assert asked.joined()
     assert bool(asked.joined("reasoning_content")) == MODELS[model].thinks(None)
@@ -836,7 +837,6 @@ def test_reasoning_must_come_back_within_a_tool_loop(client: Client) -> None:
     for reasoning in ("", "Hm."):
         messages = [USER, {**CALLED, "reasoning_content": reasoning}, RESULT]
         assert client.ask(messages, tools=[WEATHER]).status == 200
-    assert client.ask([*loop, USER], tools=[WEATHER]).status == 200
     assert client.ask(loop, tools=[WEATHER], enable_thinking=False).status == 200
 
 
@@ -876,7 +876,11 @@ NAMED = {"type": "function", "function": {"name": "nobody"}}
         (V4, {"stop": 1}, "stop must be of type"),
         (V4, {"streem": True}, "The parameter streem is not supported by this model."),
         (V4, {"enable_thinking": "yes"}, "parameter.enable_thinking must be a boolean."),
-        (V4, {"reasoning_effort": "low"}, 'reasoning_effort must be in ["high","xhigh","max"].'),
+        (
+            V4,
+            {"reasoning_effort": "least"},
+            "reasoning_effort must be one of 'high', 'max', 'low', ",
+        ),
         (V32, {"reasoning_effort": "high"}, "The parameter reasoning_effort is not supported"),
         (V3, {"thinking_budget": 1}, "The parameter thinking_budget is not supported"),
         (

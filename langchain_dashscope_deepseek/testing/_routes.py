@@ -1,0 +1,55 @@
+"""The two routes of the service, and the gateway that binds each model to exactly one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import get_args
+
+from langchain_dashscope_deepseek.capabilities import ModelCapabilities, Route
+from langchain_dashscope_deepseek.testing._errors import ServiceError, refuse
+
+Bindings = Mapping[str, Route | None]
+
+_SERVICES = "/api/v1/services/aigc/"
+_ROUTES: Mapping[str, Route] = {
+    f"{_SERVICES}{route}/generation": route for route in get_args(Route)
+}
+_URL_TEXT = "url error, please check url！"
+# Recorded, with the exclamation mark in full width.
+_WRONG_ROUTE_TEXT = (
+    f"{_URL_TEXT} For details, see: https://help.aliyun.com/zh/model-studio/error-code#error-url"
+)
+
+
+def find_route(method: str, path: str) -> Route:
+    """Find the route of a path; there are no others."""
+    path = path.partition("?")[0]
+    if method == "POST" and path in _ROUTES:
+        return _ROUTES[path]
+    if method == "POST" and path.startswith(_SERVICES):
+        refuse(_URL_TEXT)
+    raise ServiceError("NotFound", f"{method} {path} not found.", 404)
+
+
+def check_bindings(bindings: Bindings) -> None:
+    """Refuse routes that the service does not have."""
+    for model, route in bindings.items():
+        if route is not None and route not in get_args(Route):
+            known = ", ".join(map(repr, get_args(Route)))
+            message = f"routes binds {model!r} to {route!r}: take one of {known}, or None."
+            raise ValueError(message)
+
+
+def check_binding(
+    asked: Route, model: str, row: ModelCapabilities | None, bindings: Bindings
+) -> None:
+    """Refuse a model on the route that it is not on; an unknown model is found out later."""
+    if model in bindings:
+        bound = bindings[model]
+    elif row is not None:
+        bound = row.routes[0]
+    else:
+        return
+    if asked != bound:
+        # Seen by the official command line: on a stream it is an event under 200.
+        raise ServiceError("InvalidParameter", _WRONG_ROUTE_TEXT, in_stream=True)
