@@ -25,11 +25,13 @@ from langchain_dashscope_deepseek import (
     DashScopePermissionDeniedError,
     DashScopeQuotaExceededError,
     DashScopeRateLimitError,
+    DashScopeRouteError,
     DashScopeServerError,
     DashScopeStreamCutError,
     DashScopeTimeoutError,
     DataInspectionFailed,
 )
+from langchain_dashscope_deepseek.capabilities import Route
 from langchain_dashscope_deepseek.testing import DashScopeEmulator
 from tests.integration_tests.stage import (
     KEY,
@@ -84,13 +86,14 @@ Outcome = Answers | Fails
 
 @dataclass(frozen=True)
 class Fault:
-    """One line of the table."""
+    """One line of the table. `detours`: requests on the other route, which are no retries."""
 
     name: str
     what: str
     act: Act
     outcome: Outcome
     settings: Mapping[str, Any] = field(default_factory=dict)
+    detours: int = 0
 
 
 # --- What is on the wire ---
@@ -238,6 +241,18 @@ def tls_to_plain(stage: Stage) -> None:
     stage.serve(read_request, chunked(STREAM), tls=stage.certificates.stranger())
 
 
+def bound_to(route: Route | None) -> Act:
+    """Let the emulator bind the model to the other route, or to none."""
+
+    def bind(stage: Stage) -> None:
+        emulator = stage.emulate(routes={"deepseek-v4-pro": route})
+        emulator.raw(STREAM, headers={"content-type": EVENTS, "x-request-id": ID}, times=99)
+
+    return bind
+
+
+WRONG_ROUTE = "url error, please check url！ For details, see: https://help.example/#error-url"
+
 # --- What comes of it ---
 
 ANSWER = Answers()
@@ -353,6 +368,56 @@ REFUSALS = (
         "an error event behind the last packet",
         sent(STREAM + event(THROTTLED, "error", 429)),
         ANSWER,
+    ),
+    Fault(
+        "wrong_route",
+        "`url error` on one route, and an answer on the other",
+        bound_to("multimodal-generation"),
+        ANSWER,
+        detours=1,
+    ),
+    Fault(
+        "both_routes_wrong",
+        "`url error` on both routes, as events under HTTP 200",
+        bound_to(None),
+        refused(DashScopeRouteError, "InvalidParameter", 400),
+        detours=1,
+    ),
+    Fault(
+        "both_routes_wrong_in_json",
+        "`url error` on both routes, as JSON bodies",
+        served(
+            head(JSON, "400 Bad Request")
+            + json.dumps(refusal("InvalidParameter", WRONG_ROUTE)).encode()
+        ),
+        refused(DashScopeRouteError, "InvalidParameter", 400),
+        detours=1,
+    ),
+    Fault(
+        "image_not_fetched",
+        "an image that the service cannot fetch",
+        sent(refusal("InvalidParameter", "Failed to download multimodal content"), status=400),
+        refused(BAD, "InvalidParameter", 400),
+    ),
+    Fault(
+        "format_unavailable",
+        "a `response_format` that the model does not have",
+        sent(
+            refusal("InvalidParameter", "This response_format type is unavailable now"), status=400
+        ),
+        refused(BAD, "InvalidParameter", 400),
+    ),
+    Fault(
+        "thinking_not_supported",
+        "a model that does not take `enable_thinking`",
+        sent(
+            refusal(
+                "InvalidParameter.NotSupportEnableThinking",
+                "The model x does not support enable_thinking",
+            ),
+            status=400,
+        ),
+        refused(BAD, "InvalidParameter.NotSupportEnableThinking", 400),
     ),
     Fault(
         "input_too_long",

@@ -182,9 +182,9 @@ class Stage:
         """Stop the servers."""
         self._to_stop.close()
 
-    def emulate(self) -> DashScopeEmulator:
+    def emulate(self, **settings: Any) -> DashScopeEmulator:
         """Lead the model to the emulator."""
-        self._emulator = self._to_stop.enter_context(DashScopeEmulator())
+        self._emulator = self._to_stop.enter_context(DashScopeEmulator(**settings))
         self.settings["base_url"] = self._emulator.base_url
         return self._emulator
 

@@ -6,11 +6,13 @@ import gc
 from collections.abc import Iterator
 from typing import Any, Literal
 
+import httpx
 import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_tests.integration_tests import ChatModelIntegrationTests
 
 from langchain_dashscope_deepseek import ChatDashScopeDeepSeek, find_capabilities
+from langchain_dashscope_deepseek.testing import DashScopeEmulator
 
 pytestmark = pytest.mark.filterwarnings("ignore::langchain_dashscope_deepseek.DashScopeWarning")
 
@@ -24,6 +26,16 @@ def collected() -> Iterator[None]:
     """Let the connections that the suite leaves open go: one that nobody closed warns."""
     yield
     gc.collect()
+
+
+@pytest.fixture(autouse=True)
+def picture(service: DashScopeEmulator | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give the suite the picture that it downloads; it is here where the service is emulated."""
+    if service is not None:
+        page = httpx.Request("GET", "https://example.invalid/picture.jpg")
+        monkeypatch.setattr(
+            httpx, "get", lambda *_, **__: httpx.Response(200, content=b"a picture", request=page)
+        )
 
 
 class StandardIntegrationTests(ChatModelIntegrationTests):
@@ -72,6 +84,18 @@ class StandardIntegrationTests(ChatModelIntegrationTests):
         return self.has_tool_calling
 
     @property
+    def supports_image_inputs(self) -> bool:
+        return bool(self._profile["image_inputs"])
+
+    @property
+    def supports_image_urls(self) -> bool:
+        return bool(self._profile["image_url_inputs"])
+
+    @property
+    def supports_image_tool_message(self) -> bool:
+        return bool(self._profile["image_tool_message"])
+
+    @property
     def supports_json_mode(self) -> bool:
         row = find_capabilities(self.model_name)
         return row is not None and row.json_object is True and self.enable_thinking is not True
@@ -118,6 +142,14 @@ class TestV4ProAsItIs(StandardIntegrationTests):
 class TestV4FlashNotThinking(StandardIntegrationTests):
     model_name = "deepseek-v4-flash"
     enable_thinking = False
+
+    @property
+    def model_override_value(self) -> str:
+        return "deepseek-v4-pro"
+
+
+class TestV41FlashAsItIs(StandardIntegrationTests):
+    model_name = "deepseek-v4.1-flash"
 
     @property
     def model_override_value(self) -> str:

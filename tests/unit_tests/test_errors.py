@@ -590,3 +590,92 @@ async def test_a_field_of_the_wrong_type_gives_an_answer_or_an_error_of_ours(
         except DashScopeError:
             continue
         assert isinstance(message.content, str)
+
+
+# --- Advice where a text says little ---
+
+
+def refusal(message: str, code: str = "InvalidParameter") -> dict[str, str]:
+    return {"code": code, "message": message, "request_id": "r"}
+
+
+@pytest.mark.parametrize(
+    ("message", "advice"),
+    [
+        ("<400> InternalError.Algo: Failed to download multimodal content", "as base64."),
+        ("This response_format type is unavailable now", 'use {"type": "json_object"}, or'),
+        ("The model x does not support enable_thinking", "Leave enable_thinking out"),
+    ],
+)
+async def test_a_text_that_says_little_comes_with_advice(
+    message: str, advice: str, ask: Ask, service: Scripted
+) -> None:
+    service.answer(refusal(message), status=400)
+    with pytest.raises(DashScopeInvalidRequestError) as caught:
+        await ask(service.model(), "hi")
+    assert message in str(caught.value)
+    assert advice in str(caught.value)
+
+
+async def test_a_key_of_a_plan_is_told_where_it_belongs(ask: Ask, service: Scripted) -> None:
+    service.answer(refusal("Invalid API-key provided.", "InvalidApiKey"), status=401)
+    with pytest.raises(DashScopeAuthenticationError) as caught:
+        await ask(service.model(api_key=" sk-sp-0123456789\n"), "hi")
+    assert "A key that begins with sk-sp- belongs to a plan" in str(caught.value)
+    assert "not this one" in str(caught.value)
+    assert "0123456789" not in str(caught.value)
+    with pytest.raises(DashScopeAuthenticationError) as caught:
+        await ask(service.model(), "hi")
+    assert "plan" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "message"),
+    [
+        (404, "ModelNotFound", "Model not exist."),
+        (400, "InvalidParameter", "No."),
+        (400, "InvalidParameter", "url error, please check url！"),
+    ],
+)
+async def test_a_partners_model_says_itself_that_its_pages_know_another_protocol(
+    status: int, code: str, message: str, ask: Ask, service: Scripted
+) -> None:
+    """It is asked all the same: the service has the last word."""
+    service.answer(refusal(message, code), status=status)
+    with pytest.raises(DashScopeError, match="documented over the OpenAI-compatible route only"):
+        await ask(service.model("vanchin/deepseek-v4-pro"), "hi")
+    assert service.requests
+    with pytest.raises(DashScopeError) as caught:
+        await ask(service.model("siliconflow/deepseek-v3.2"), "hi")
+    assert "OpenAI-compatible" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("region", "asked", "says"),
+    [
+        ("us-east-1", {"enable_search": True}, "Web search is not documented"),
+        (
+            "us-east-1",
+            {"response_format": {"type": "json_object"}},
+            "Structured output is not docu",
+        ),
+        ("cn-beijing", {"enable_search": True}, None),
+        ("us-east-1", {}, None),
+    ],
+)
+async def test_a_region_without_a_feature_is_named_where_the_service_refuses(
+    region: str, asked: dict[str, Any], says: str | None, ask: Ask, service: Scripted
+) -> None:
+    service.answer(refusal("No."), status=400)
+    for workspace in (None, "ws-1"):
+        model = service.model(region=region, workspace_id=workspace)
+        with pytest.raises(DashScopeInvalidRequestError) as caught:
+            await ask(model, "json", **asked)
+        assert (f"{says}" in str(caught.value)) == (says is not None)
+        assert (region in str(caught.value)) == (says is not None)
+
+
+async def test_a_model_that_does_not_exist_names_the_nearest(ask: Ask, service: Scripted) -> None:
+    service.answer(refusal("Model not exist.", "ModelNotFound"), status=404)
+    with pytest.raises(DashScopeNotFoundError, match=r"nearest name .* is 'deepseek-v4-pro'"):
+        await ask(service.model("DeepSeek-V4-Pro"), "hi")

@@ -278,9 +278,59 @@ async def test_reasoning_goes_back_with_tool_calls_where_the_row_says_so(
     assert wire[1].get("reasoning_content") == reasoning
 
 
+ANSWER = AIMessage("It is sunny.", additional_kwargs={"reasoning_content": "so"})
+ANSWER_V1 = AIMessage(
+    content_blocks=[{"type": "reasoning", "reasoning": "so"}, {"type": "text", "text": "It is."}]
+)
+BY_HAND = AIMessage("It is sunny.")
+OF_ANOTHER = ANSWER.model_copy(update={"response_metadata": {"model_provider": "openai"}})
+PLAIN = AIMessage("hello", additional_kwargs={"reasoning_content": "hm"})
+THANKS = HumanMessage("thanks")
+
+
+@pytest.mark.parametrize(
+    ("messages", "replayed"),
+    [
+        # A turn in which a tool was called: the final answer, too, in all later requests.
+        ([HumanMessage("hi"), REASONED, RESULT, ANSWER, THANKS], ["hm", "so"]),
+        ([HumanMessage("hi"), REASONED_V1, RESULT, ANSWER_V1, THANKS], ["hm", "so"]),
+        ([HumanMessage("hi"), REASONED, RESULT, BY_HAND, THANKS], ["hm", ""]),
+        ([HumanMessage("hi"), REASONED, RESULT, OF_ANOTHER, THANKS], ["hm", ""]),
+        ([HumanMessage("hi"), PLAIN, REASONED, RESULT, ANSWER, THANKS], ["hm", "hm", "so"]),
+        ([HumanMessage("hi"), REASONED, RESULT, ANSWER, THANKS, PLAIN, THANKS], ["hm", "so", None]),
+        ([THANKS, PLAIN, THANKS, REASONED, RESULT, ANSWER, THANKS], [None, "hm", "so"]),
+        # What belongs to a turn is decided on what is left after trimming or a summary.
+        ([HumanMessage("A summary."), ANSWER, THANKS], [None]),
+        ([SystemMessage("A summary."), REASONED, RESULT, ANSWER, THANKS], ["hm", "so"]),
+        ([ChatMessage(content="hi", role="user"), REASONED, RESULT, ANSWER, THANKS], ["hm", "so"]),
+    ],
+)
+async def test_the_reasoning_of_a_whole_turn_with_tool_calls_goes_back(
+    messages: list[BaseMessage], replayed: list[str | None], ask: Ask, service: Scripted
+) -> None:
+    wire = await sent(ask, service, messages)
+    answers = [message for message in wire if message["role"] == "assistant"]
+    assert [answer.get("reasoning_content") for answer in answers] == replayed
+    wire = await sent(ask, service, messages, enable_thinking=False)
+    assert not any("reasoning_content" in message for message in wire)
+
+
+async def test_a_thread_is_not_changed_by_what_is_sent_of_it(ask: Ask, service: Scripted) -> None:
+    thread = [HumanMessage("hi"), REASONED, RESULT, ANSWER, THANKS]
+    before = [message.model_copy(deep=True) for message in thread]
+    await sent(ask, service, thread)
+    assert thread == before
+
+
+def test_reasoning_that_goes_back_is_counted() -> None:
+    texts = [text for text, _ in countable([THANKS, REASONED, RESULT, ANSWER, THANKS, PLAIN])]
+    assert texts[1].endswith("hm")
+    assert texts[3] == "It is sunny.\nso"
+    assert texts[5] == "hello"
+
+
 async def test_reasoning_of_a_plain_answer_never_goes_back(ask: Ask, service: Scripted) -> None:
-    plain = AIMessage("hello", additional_kwargs={"reasoning_content": "hm"})
-    wire = await sent(ask, service, [HumanMessage("hi"), plain, HumanMessage("hi")])
+    wire = await sent(ask, service, [HumanMessage("hi"), PLAIN, HumanMessage("hi")])
     assert wire[1] == {"role": "assistant", "content": "hello"}
 
 

@@ -50,6 +50,22 @@ class StandardUnitTests(ChatModelUnitTests):
         super().test_serdes(model, snapshot)
 
 
+class TestV41Flash(StandardUnitTests):
+    model_name = "deepseek-v4.1-flash"
+
+    @property
+    def supports_image_inputs(self) -> bool:
+        return True
+
+    @property
+    def supports_image_urls(self) -> bool:
+        return True
+
+    @property
+    def supports_image_tool_message(self) -> bool:
+        return True
+
+
 class TestV4Pro(StandardUnitTests):
     model_name = "deepseek-v4-pro"
 
