@@ -9,15 +9,18 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 
 from langchain_dashscope_deepseek import MODELS, DashScopeError, DashScopeInputError
 from langchain_dashscope_deepseek._regions import LEGACY_HOSTS
 from langchain_dashscope_deepseek.capabilities import ModelCapabilities
-from langchain_dashscope_deepseek.errors import CODES, MESSAGES
+from langchain_dashscope_deepseek.errors import ADVICE, CODES, MESSAGES
 from tests.integration_tests.faults import FAULTS, FIELDS, VALUES, Answers, Fails, Field, Outcome
 
 DOCS = Path(__file__).parent
+LONGEST_DAYS = 90
+"""A model page is read again after so many days."""
 
 
 def table(header: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
@@ -33,24 +36,30 @@ def number(value: float | None) -> str:
 
 
 def yes(value: object) -> str:
-    """Render a fact that holds or not."""
-    return "yes" if value else "no"
+    """Render a fact that holds or not, or that no page tells."""
+    return "?" if value is None else "yes" if value else "no"
 
 
 def models() -> str:
     """Render what each model can do."""
-    tools = {"always": "yes", "when_not_thinking": "not while thinking", "never": "no"}
+    tools = {
+        "always": "yes",
+        "when_not_thinking": "not while thinking",
+        "never": "no",
+        "unknown": "?",
+    }
 
     def row(name: str, can: ModelCapabilities) -> list[str]:
-        thinking = can.thinking + (", in streams only" if can.thinking_needs_stream else "")
+        thinking = str("?" if can.thinking == "unknown" else can.thinking)
+        thinking += ", in streams only" if can.thinking_needs_stream else ""
         tokens = (can.context_tokens, can.max_input_tokens, can.max_output_tokens)
         reasoning = number(can.max_reasoning_tokens)
-        if can.thinking != "never" and can.max_reasoning_tokens is None:
+        if can.max_output_tokens and can.thinking != "never" and not can.max_reasoning_tokens:
             reasoning = "shares the answer's"
         status = "current"
         if can.status == "retired":
             status = f"off since {can.retired_on}: use {can.replacement}"
-        facts = (can.json_object, can.search, can.cache)
+        facts = (can.images, can.json_object, can.search, can.cache)
         return [
             f"`{name}`",
             thinking,
@@ -61,8 +70,24 @@ def models() -> str:
             status,
         ]
 
-    header = ["model", "thinking", "tools", "JSON", "search", "cache"]
+    header = ["model", "thinking", "tools", "images", "JSON", "search", "cache"]
     header += ["context", "input", "answer", "reasoning", "status"]
+    return table(header, (row(*item) for item in MODELS.items()))
+
+
+def sources() -> str:
+    """Render the route of each model, and where its facts come from."""
+
+    def row(name: str, can: ModelCapabilities) -> list[str]:
+        native = "" if can.documented_natively else " (documented over the compatible one only)"
+        missing = [
+            *(f"search in {region}" for region in sorted(can.search_missing_in)),
+            *(f"structured output in {region}" for region in sorted(can.json_missing_in)),
+        ]
+        route = f"{can.routes[0]}{native}"
+        return [f"`{name}`", route, ", ".join(missing) or "-", can.source, str(can.checked_on)]
+
+    header = ["model", "asked first on", "not documented", "source", "read on"]
     return table(header, (row(*item) for item in MODELS.items()))
 
 
@@ -72,6 +97,8 @@ def parameters() -> str:
     names += ["max_tokens", "thinking_budget"]
 
     def cell(can: ModelCapabilities, name: str) -> str:
+        if can.settable is None:
+            return "?"
         default = number(getattr(can.defaults, name))
         if can.can_set(name):
             return default if default != "-" else "yes"
@@ -85,7 +112,12 @@ def parameters() -> str:
 
 
 def _efforts(can: ModelCapabilities) -> str:
-    return ", ".join(can.reasoning_efforts) or "-"
+    if can.settable is None:
+        return "?"
+    texts = [*can.reasoning_efforts, *map(" as ".join, can.reasoning_effort_aliases)]
+    if can.reasoning_effort_range is not None:
+        texts.append("{} to {}".format(*can.reasoning_effort_range))
+    return ", ".join(texts) or "-"
 
 
 def regions() -> str:
@@ -133,6 +165,11 @@ def messages() -> str:
     return table(["the message holds", "error"], rows)
 
 
+def advice() -> str:
+    """Render what helps where a text does not."""
+    return table(["the message holds", "what to do"], ((f"`{t}`", a) for t, a in ADVICE.items()))
+
+
 def faults() -> str:
     """Render what the tests provoke, and the one right outcome of each."""
     header = ["what the client meets", "outcome", "asked again", "partial answer"]
@@ -173,11 +210,13 @@ def _outcome_of_field(outcome: Outcome) -> str:
 
 TABLES: Mapping[str, Callable[[], str]] = {
     "models": models,
+    "sources": sources,
     "parameters": parameters,
     "regions": regions,
     "errors": errors,
     "codes": codes,
     "messages": messages,
+    "advice": advice,
     "faults": faults,
     "fields": fields,
 }
@@ -193,6 +232,16 @@ def filled(page: str) -> str:
     return page
 
 
+def old_rows(today: date) -> list[str]:
+    """Name the current models whose facts were read too long ago."""
+    longest = timedelta(days=LONGEST_DAYS)
+    return [
+        f"{name}, read on {row.checked_on}"
+        for name, row in MODELS.items()
+        if row.status == "current" and today - (row.checked_on or date.min) > longest
+    ]
+
+
 def main() -> int:
     """Write the tables, or check them."""
     stale = []
@@ -202,6 +251,8 @@ def main() -> int:
             stale.append(path.name)
             if "--check" not in sys.argv:
                 path.write_text(filled(page), encoding="utf-8")
+    for name in old_rows(datetime.now(tz=timezone.utc).date()):
+        print(f"older than {LONGEST_DAYS} days: {name} (docs/models.md says what to read again)")
     if stale:
         print("not what the code says:" if "--check" in sys.argv else "written:", *stale)
     return 1 if stale and "--check" in sys.argv else 0

@@ -48,7 +48,7 @@ def main() -> int:
     """Ask the question of the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("question", nargs="?", default="Why is the sky blue?")
-    parser.add_argument("--model", default="deepseek-v4-pro")
+    parser.add_argument("--model", default="deepseek-v4.1-flash")
     arguments = parser.parse_args()
 
     with ExitStack() as stack:
