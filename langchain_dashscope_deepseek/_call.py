@@ -126,7 +126,8 @@ class Call:
             headers["X-DashScope-WorkSpace"] = self._values["workspace_id"]
         return Endpoint(
             base_url=self._values["base_url"],
-            headers={**headers, **(self._values["default_headers"] or {})},
+            headers=headers,
+            own_headers=self._values["default_headers"] or {},
             max_answer_size=self.max_answer_size,
             timeout=self._values["timeout"],
         )
@@ -257,6 +258,9 @@ def check_headers(headers: Mapping[str, str]) -> None:
     Raises:
         DashScopeInputError: Names the header, if its name can be one.
     """
+    if len({name.lower() for name in headers}) < len(headers):
+        msg = "default_headers: one name stands there twice, in another case: keep one"
+        raise DashScopeInputError(msg)
     for name, value in headers.items():
         if not _HEADER_NAME.fullmatch(name):
             msg = "default_headers: a name holds what no name of a header can"

@@ -102,6 +102,7 @@ class Endpoint:
     Attributes:
         base_url: Ends in `/api/v1`.
         headers: Headers of every request, with the key. Kept out of the repr.
+        own_headers: The user's, which take the place of ours. Kept out of the repr.
         max_answer_size: Bytes of one event, or of a body in one piece, that are still read.
         timeout: Seconds for each phase, or `None` for the defaults above.
     """
@@ -110,6 +111,7 @@ class Endpoint:
     headers: Mapping[str, str] = field(repr=False)
     max_answer_size: int
     timeout: httpx.Timeout | float | None = None
+    own_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def build(
         self, http: httpx.Client | httpx.AsyncClient, request: PreparedRequest, route: Route
@@ -122,16 +124,23 @@ class Endpoint:
             "POST",
             _url(self.base_url.rstrip("/") + PATHS[route]),
             content=request.content(route),
-            headers={
-                "User-Agent": f"langchain-dashscope-deepseek/{__version__}",
-                "Content-Type": "application/json",
-                "Accept": "text/event-stream" if request.streamed else "application/json",
-                **({"X-DashScope-SSE": "enable"} if request.streamed else {}),
-                **request.headers,
-                **self.headers,
-            },
+            headers=self._all_headers(request),
             timeout=self.timeout_of(request),
         )
+
+    def _all_headers(self, request: PreparedRequest) -> dict[str, str]:
+        """Put the headers together, one of a name: the user's over ours, whatever their case."""
+        ours = {
+            "User-Agent": f"langchain-dashscope-deepseek/{__version__}",
+            "Content-Type": "application/json",
+            "Accept": "text/event-stream" if request.streamed else "application/json",
+            **({"X-DashScope-SSE": "enable"} if request.streamed else {}),
+            **request.headers,
+            **self.headers,
+        }
+        theirs = {name.lower() for name in self.own_headers}
+        kept = {name: value for name, value in ours.items() if name.lower() not in theirs}
+        return {**kept, **self.own_headers}
 
     def routes(self, request: PreparedRequest, attempt: Attempt) -> RouteAttempts:
         """Give the routes of an attempt."""

@@ -46,9 +46,9 @@ def read_message(message: Json, number: int, rules: ContentRules) -> Json:
             refuse("input content must be a string.")
         text = content
     else:
-        if not isinstance(content, list):
-            refuse(f"Input should be a valid list: input.messages.{number}.content")
         place = f"input.messages.{number}.content"
+        if not isinstance(content, list):
+            refuse(f"Input should be a valid list: {place}")
         parts = [_part(part, f"{place}.{at}") for at, part in enumerate(content)]
         text = "\n".join(value for key, value in parts if key == "text")
         images = [value for key, value in parts if key == "image"]

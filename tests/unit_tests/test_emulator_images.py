@@ -321,6 +321,7 @@ def test_data_may_be_of_these_kinds(client: Client, kind: str) -> None:
         (DATA_URI.replace(";base64", ""), "The image format is illegal and cannot be opened"),
         ("data:image/png;base64,", "The image format is illegal and cannot be opened"),
         ("data:image/png;base64,????", "The image format is illegal and cannot be opened"),
+        ("data:image/png;base64,cG*5n", "The image format is illegal and cannot be opened"),
         ("data:image/png;base64,cG5", "The image format is illegal and cannot be opened"),
         ("data:image/png;base64,猫", "The image format is illegal and cannot be opened"),
     ],

@@ -191,6 +191,26 @@ def test_an_answer_in_one_piece_is_asked_for_without_the_stream_headers(service:
     assert service.requests[-1].headers["accept"] == "application/json"
 
 
+async def test_a_header_stands_once_and_the_users_goes_over_ours_whatever_its_case(
+    ask: Ask, service: Scripted
+) -> None:
+    """Else a gateway that was to get its own token gets the service's key."""
+    service.answer(answer_of())
+    own = {"authorization": "Bearer gateway", "USER-AGENT": "mine", "accept": "a/b"}
+    await ask(service.model(default_headers=own, workspace_id="ws-1"), "hi")
+    sent = service.requests[-1].headers
+    assert sent.get_list("authorization") == ["Bearer gateway"]
+    assert sent.get_list("user-agent") == ["mine"]
+    assert sent.get_list("accept") == ["a/b"]
+    names = [name.lower() for name, _ in sent.raw]
+    assert len(names) == len(set(names))
+
+
+def test_two_headers_of_a_name_are_refused() -> None:
+    with pytest.raises(ValidationError, match="one name stands there twice"):
+        chat(default_headers={"X-A": "1", "x-a": "2"})
+
+
 def test_default_headers_go_over_ours(service: Scripted) -> None:
     service.answer(answer_of())
     headers = {"User-Agent": "mine", "X-DashScope-DataInspection": '{"input":"cip"}'}
