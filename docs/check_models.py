@@ -2,7 +2,7 @@
 
 PATH is a checkout of models.dev (https://models.dev, repository anomalyco/models.dev). Compared
 are the limits, the values of `reasoning_effort`, what a model reads besides text, and whether it is
-still served, for every model of DeepSeek that Alibaba Cloud's two providers list there. models.dev is
+still served, for every model of DeepSeek that Alibaba's two providers list there. models.dev is
 written by hand, too: a difference is a reason to read DashScope's own page, not to change a row.
 
 Left aside are the cost, which the table does not hold; `tool_call`, because models.dev gives the

@@ -36,6 +36,7 @@ import anyio
 import httpx
 from typing_extensions import Self
 
+from langchain_dashscope_deepseek._pool import Tenant
 from langchain_dashscope_deepseek._request import PreparedRequest
 from langchain_dashscope_deepseek._retry import Attempt, Attempts, RetryPolicy
 from langchain_dashscope_deepseek._routes import PATHS, RouteAttempts
@@ -128,6 +129,11 @@ class Endpoint:
             timeout=self.timeout_of(request),
         )
 
+    @property
+    def tenant(self) -> Tenant:
+        """Whose connections may be used."""
+        return (self.base_url, *self.headers.values(), *self.own_headers.values())
+
     def _all_headers(self, request: PreparedRequest) -> dict[str, str]:
         """Put the headers together, one of a name: the user's over ours, whatever their case."""
         ours = {
@@ -167,11 +173,11 @@ class Client:
 
     def __init__(
         self,
-        lend: Callable[[float | None], AbstractContextManager[httpx.Client]],
+        lend: Callable[[float | None, Tenant], AbstractContextManager[httpx.Client]],
         endpoint: Endpoint,
         policy: RetryPolicy,
     ) -> None:
-        """Ask through a client that is lent for each request, within so many seconds."""
+        """Ask through a client that is lent to a tenant for each request, in so many seconds."""
         self._lend = lend
         self._endpoint = endpoint
         self._policy = policy
@@ -194,7 +200,7 @@ class Client:
         patience = self._endpoint.timeout_of(request).pool
         with (
             _Exchange(request, self._endpoint.max_answer_size) as exchange,
-            self._lend(patience) as http,
+            self._lend(patience, self._endpoint.tenant) as http,
             closing(
                 http.send(
                     self._endpoint.build(http, request, route), stream=True, follow_redirects=False
@@ -222,11 +228,11 @@ class AsyncClient:
 
     def __init__(
         self,
-        lend: Callable[[float | None], AbstractAsyncContextManager[httpx.AsyncClient]],
+        lend: Callable[[float | None, Tenant], AbstractAsyncContextManager[httpx.AsyncClient]],
         endpoint: Endpoint,
         policy: RetryPolicy,
     ) -> None:
-        """Ask through a client that is lent for each request, within so many seconds."""
+        """Ask through a client that is lent to a tenant for each request, in so many seconds."""
         self._lend = lend
         self._endpoint = endpoint
         self._policy = policy
@@ -252,7 +258,7 @@ class AsyncClient:
         patience = self._endpoint.timeout_of(request).pool
         with _Exchange(request, self._endpoint.max_answer_size) as exchange:
             async with (
-                self._lend(patience) as http,
+                self._lend(patience, self._endpoint.tenant) as http,
                 aclosing(
                     await http.send(
                         self._endpoint.build(http, request, route),

@@ -127,15 +127,18 @@ class _Turn:
     """Follows a turn, all between two human messages: where tools are called, reasoning goes back.
 
     DeepSeek wants the reasoning of every message of such a turn in all later requests, that of the
-    final answer included. What belongs to a turn is decided on the messages that are left.
+    final answer included. What belongs to a turn is decided on the messages that are left. A human
+    message right behind a tool's may look to the service like the tool's images, so it ends none.
     """
 
     def __init__(self) -> None:
         self._answers: list[tuple[BaseMessage, WireMessage]] = []
         self._has_calls = False
+        self._role = ""
 
     def follow(self, message: BaseMessage, converted: WireMessage) -> None:
-        if converted["role"] == "user":
+        role_before, self._role = self._role, converted["role"]
+        if converted["role"] == "user" and role_before != "tool":
             self.end()
         elif converted["role"] == "assistant":
             self._answers.append((message, converted))

@@ -18,7 +18,11 @@ from typing import Generic, TypeVar
 import anyio
 import httpx
 
+from langchain_dashscope_deepseek._leftovers import is_spotless
 from langchain_dashscope_deepseek.errors import DashScopeInputError
+
+Tenant = tuple[str, ...]
+"""Whose connection it is: what must be equal for a call to be lent it."""
 
 AnyClient = TypeVar("AnyClient", httpx.Client, httpx.AsyncClient)
 Made = TypeVar("Made")
@@ -62,6 +66,9 @@ class ClientPool:
     A connection belongs to the process and to the loop that opened it: what a child process finds
     of its parent's stays untouched. Needs no lock, which a fork could copy while it is held. A
     pickle or a deep copy of the pool starts empty.
+
+    A connection is used again by calls of the same key, headers and base URL only, and only if
+    nothing came in behind its last answer.
 
     No two requests share a client, for two reasons. The garbage collector may end a stream that was
     dropped in the middle of any other request, and waits for ever where that one holds the lock of
@@ -140,29 +147,56 @@ class _Clients(Generic[AnyClient]):
         self._kind: Callable[..., AnyClient] = kind
         self._tls = _made(httpx.create_ssl_context)
         self._open: set[AnyClient] = set()
-        self._idle: deque[tuple[float, AnyClient]] = deque()
+        self._idle: dict[Tenant, deque[tuple[float, AnyClient]]] = {}
+        self._unclean: deque[AnyClient] = deque()
         self._is_closed = False
 
-    def take(self) -> AnyClient:
+    def take(self, tenant: Tenant) -> AnyClient:
         """Take the client that waits the shortest, so that few requests keep few connections."""
-        with suppress(IndexError):
-            return self._idle.pop()[1]
+        waiting = self._idle.get(tenant, ())
+        while waiting:
+            with suppress(IndexError):  # another thread may be faster
+                _, client = waiting.pop()
+                if is_spotless(client):
+                    return client
+                self._unclean.append(client)
         client = _made(lambda: self._kind(limits=LIMITS, verify=self._tls))
         self._open.add(client)
         return client
 
-    def give_back(self, client: AnyClient) -> None:
-        """Let a client wait for the next request."""
-        self._idle.append((time.monotonic(), client))
+    def give_back(self, client: AnyClient, tenant: Tenant) -> None:
+        """Let a client wait for the next request, if its answer left nothing behind."""
+        if is_spotless(client):
+            self._wait(time.monotonic(), client, tenant)
+        else:
+            self._unclean.append(client)
 
-    def stale(self) -> AnyClient | None:
-        """Take the client that waits the longest, if that is too long."""
+    def _wait(self, since: float, client: AnyClient, tenant: Tenant) -> None:
+        waiting = self._idle.setdefault(tenant, deque())
+        waiting.append((since, client))
+        if self._idle.setdefault(tenant, waiting) is not waiting:  # swept in between
+            self._rescue(waiting, tenant)
+
+    def _rescue(self, waiting: deque[tuple[float, AnyClient]], tenant: Tenant) -> None:
+        while waiting:
+            with suppress(IndexError):
+                self._wait(*waiting.popleft(), tenant)
+
+    def to_close(self) -> AnyClient | None:
+        """Take a client that is not used again: unclean, or waiting for too long."""
         with suppress(IndexError):
-            since, _ = self._idle[0]
-            if self._is_closed or since < time.monotonic() - IDLE_SECONDS:
-                _, client = self._idle.popleft()
-                self._open.discard(client)
-                return client
+            client = self._unclean.popleft()
+            self._open.discard(client)
+            return client
+        for tenant, waiting in list(self._idle.items()):
+            with suppress(IndexError):
+                since, _ = waiting[0]
+                if self._is_closed or since < time.monotonic() - IDLE_SECONDS:
+                    _, client = waiting.popleft()
+                    self._open.discard(client)
+                    return client
+            if not waiting and self._idle.pop(tenant, waiting):
+                self._rescue(waiting, tenant)  # given back in between
         return None
 
     def end(self) -> list[AnyClient]:
@@ -183,7 +217,7 @@ class _OfProcess:
             self._places.put(None)
 
     @contextmanager
-    def lend(self, seconds: float | None) -> Iterator[httpx.Client]:
+    def lend(self, seconds: float | None, tenant: Tenant) -> Iterator[httpx.Client]:
         """Lend a client for one request.
 
         Raises:
@@ -194,12 +228,12 @@ class _OfProcess:
         except Empty:
             raise httpx.PoolTimeout(_ALL_LENT) from None
         try:
-            client = self._clients.take()
+            client = self._clients.take(tenant)
             try:
                 yield client
             finally:
-                self._clients.give_back(client)
-                while old := self._clients.stale():
+                self._clients.give_back(client, tenant)
+                while old := self._clients.to_close():
                     old.close()
         finally:
             self._places.put(None)
@@ -226,7 +260,7 @@ class _OfLoop:
         weakref.finalize(self, _drop, self.end).atexit = False
 
     @asynccontextmanager
-    async def lend(self, seconds: float | None) -> AsyncIterator[httpx.AsyncClient]:
+    async def lend(self, seconds: float | None, tenant: Tenant) -> AsyncIterator[httpx.AsyncClient]:
         """Lend a client for one request.
 
         Raises:
@@ -237,12 +271,12 @@ class _OfLoop:
         except anyio.WouldBlock:
             await self._wait(seconds)
         try:
-            client = self._clients.take()
+            client = self._clients.take(tenant)
             try:
                 yield client
             finally:
-                self._clients.give_back(client)
-                while old := self._clients.stale():
+                self._clients.give_back(client, tenant)
+                while old := self._clients.to_close():
                     await old.aclose()
         finally:
             self._places.release()

@@ -47,7 +47,7 @@ from langchain_dashscope_deepseek._call import (
 from langchain_dashscope_deepseek._client import AsyncClient, Client, Shown
 from langchain_dashscope_deepseek._events import Events
 from langchain_dashscope_deepseek._messages import PROVIDER, countable
-from langchain_dashscope_deepseek._pool import ClientPool
+from langchain_dashscope_deepseek._pool import ClientPool, Tenant
 from langchain_dashscope_deepseek._regions import (
     base_url_of,
     check_base_url,
@@ -738,14 +738,16 @@ class ChatDashScopeDeepSeek(BaseChatModel):
         """Close the connections of the running event loop, and those for synchronous calls."""
         await self._clients.aclose()
 
-    def _http(self, seconds: float | None) -> AbstractContextManager[httpx.Client]:
+    def _http(self, seconds: float | None, tenant: Tenant) -> AbstractContextManager[httpx.Client]:
         if self.http_client is None:
-            return self._clients.of_process().lend(seconds)
+            return self._clients.of_process().lend(seconds, tenant)
         return nullcontext(self._clients.handed_in(self.http_client))
 
-    def _async_http(self, seconds: float | None) -> AbstractAsyncContextManager[httpx.AsyncClient]:
+    def _async_http(
+        self, seconds: float | None, tenant: Tenant
+    ) -> AbstractAsyncContextManager[httpx.AsyncClient]:
         if self.http_async_client is None:
-            return self._clients.of_running_loop().lend(seconds)
+            return self._clients.of_running_loop().lend(seconds, tenant)
         return nullcontext(self._clients.handed_in(self.http_async_client))
 
     def _call(self, stop: list[str] | None, overrides: dict[str, Any]) -> Call:

@@ -33,19 +33,19 @@ def read_request(peer: socket.socket) -> None:
     """Read a request to its end."""
     raw = b""
     while b"\r\n\r\n" not in raw:
-        raw += _receive(peer)
+        raw += receive(peer)
     head, _, body = raw.partition(b"\r\n\r\n")
     lengths = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
     left = int(lengths[0].partition(b":")[2]) - len(body) if lengths else 0
     while left > 0:
-        left -= len(_receive(peer))
+        left -= len(receive(peer))
 
 
 def hold(peer: socket.socket) -> None:
     """Say nothing until the client leaves."""
     with suppress(ConnectionError):
         while True:
-            _receive(peer)
+            receive(peer)
 
 
 def reset(peer: socket.socket) -> None:
@@ -79,7 +79,8 @@ def flood(piece: bytes, size: int) -> Callable[[socket.socket], None]:
     return step
 
 
-def _receive(peer: socket.socket) -> bytes:
+def receive(peer: socket.socket) -> bytes:
+    """Receive what is there; raises where the client left."""
     received = peer.recv(65_536)
     if not received:
         raise ConnectionAbortedError
@@ -235,6 +236,10 @@ class Certificates:
     def stranger(self) -> ssl.SSLContext:
         """Give a certificate for the right host that nobody vouches for."""
         return self._of(self._stranger, "127.0.0.1")
+
+    def right(self) -> ssl.SSLContext:
+        """Give a trusted certificate for the right host."""
+        return self._of(self.trusted, "127.0.0.1")
 
     def wrong_host(self) -> ssl.SSLContext:
         """Give a trusted certificate for another host."""

@@ -325,7 +325,7 @@ def test_a_model_that_nobody_closed_closes_its_connections(
     for _ in range(5):  # the collector's order is not quite ours
         model = ChatDashScopeDeepSeek(model="deepseek-v4-pro")
         model.invoke("hi")
-        with model._clients.of_process().lend(1) as client:
+        with model._clients.of_process().lend(1, ("tenant",)) as client:
             cycle = before_it_in_a_cycle(client, model)
         del model, client
         gc.collect()  # brings the cycle into this order
@@ -341,7 +341,7 @@ async def test_a_model_that_nobody_closed_closes_its_connections_in_an_event_loo
     for _ in range(5):
         model = ChatDashScopeDeepSeek(model="deepseek-v4-pro")
         await model.ainvoke("hi")
-        async with model._clients.of_running_loop().lend(1) as client:
+        async with model._clients.of_running_loop().lend(1, ("tenant",)) as client:
             cycle = before_it_in_a_cycle(client, model)
         del model, client
         gc.collect()

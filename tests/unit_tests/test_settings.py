@@ -361,12 +361,12 @@ async def test_an_environment_that_makes_no_client_is_named(
 
 
 def lent(model: ChatDashScopeDeepSeek) -> httpx.Client:
-    with model._clients.of_process().lend(1) as client:
+    with model._clients.of_process().lend(1, ("tenant",)) as client:
         return client
 
 
 async def alent(model: ChatDashScopeDeepSeek) -> httpx.AsyncClient:
-    async with model._clients.of_running_loop().lend(1) as client:
+    async with model._clients.of_running_loop().lend(1, ("tenant",)) as client:
         return client
 
 

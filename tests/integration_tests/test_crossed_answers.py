@@ -1,0 +1,203 @@
+"""An attacker's server: whatever it sends behind an answer, no call gets what is not its own.
+
+RFC 9112, section 6.3: data behind a message must not be processed as the next response.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessage
+from pydantic import SecretStr
+
+from langchain_dashscope_deepseek import ChatDashScopeDeepSeek
+from tests.integration_tests.stage import Certificates, RawServer, Step, pause, receive
+from tests.unit_tests.conftest import STYLES, Ask
+
+KEYS = ("sk-key-of-the-first-tenant", "sk-key-of-the-second-tenant")
+CALLS = 10
+
+
+def answer(text: str, *, streamed: bool) -> bytes:
+    """Write an answer with its head, for a connection that stays open."""
+    choice = {"finish_reason": "stop", "message": {"role": "assistant", "content": text}}
+    usage = {"input_tokens": 1, "output_tokens": 1, "total_tokens": 2}
+    document = {"output": {"choices": [choice]}, "usage": usage, "request_id": "r"}
+    body = json.dumps(document).encode()
+    if streamed:
+        body = b"id:1\nevent:result\n:HTTP_STATUS/200\ndata:" + body + b"\n\n"
+    return head(streamed=streamed, size=len(body)) + body
+
+
+def head(*, streamed: bool, size: int, status: str = "200 OK") -> bytes:
+    kind = "text/event-stream" if streamed else "application/json"
+    return f"HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {size}\r\n\r\n".encode()
+
+
+def whole(text: str, *, streamed: bool) -> list[bytes]:
+    """Behave."""
+    return [answer(text, streamed=streamed)]
+
+
+def twice(text: str, *, streamed: bool) -> list[bytes]:
+    """Repeat the answer in the same segment, as a broken gateway does."""
+    return [answer(text, streamed=streamed) * 2]
+
+
+def twice_in_two_segments(text: str, *, streamed: bool) -> list[bytes]:
+    """Repeat the answer a moment later, while nobody asks."""
+    return [answer(text, streamed=streamed), answer(text, streamed=streamed)]
+
+
+def chunked_twice(text: str, *, streamed: bool) -> list[bytes]:
+    """Repeat a chunked answer in the same segment."""
+    _, _, body = answer(text, streamed=streamed).partition(b"\r\n\r\n")
+    start = head(streamed=streamed, size=0).replace(
+        b"content-length: 0", b"transfer-encoding: chunked"
+    )
+    return [(start + b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)) * 2]
+
+
+def too_short_a_length(text: str, *, streamed: bool) -> list[bytes]:
+    """Say a length behind which more follows, and let that be an answer."""
+    return [answer(text, streamed=streamed) + answer("smuggled", streamed=streamed)]
+
+
+def half_an_answer_more(text: str, *, streamed: bool) -> list[bytes]:
+    """Begin another answer, whose rest never comes."""
+    more = answer("smuggled", streamed=streamed)
+    return [answer(text, streamed=streamed) + more[: len(more) // 2]]
+
+
+def an_interim_answer_more(text: str, *, streamed: bool) -> list[bytes]:
+    """Send an interim answer behind the last one."""
+    return [answer(text, streamed=streamed) + b"HTTP/1.1 103 Early Hints\r\n\r\n"]
+
+
+Tricks = Callable[..., list[bytes]]
+TRICKS: list[Tricks] = [
+    twice,
+    twice_in_two_segments,
+    chunked_twice,
+    too_short_a_length,
+    half_an_answer_more,
+    an_interim_answer_more,
+]
+
+
+def playing(trick: Tricks) -> Step:
+    """Answer each request with its own question, and play a trick behind it."""
+
+    def step(peer: socket.socket) -> None:
+        while True:
+            raw = b""
+            while not (found := re.search(rb'"(?:content|text)":"question (\d+)"', raw)):
+                raw += receive(peer)
+            streamed = b"enable" in raw.lower().partition(b"x-dashscope-sse:")[2][:9]
+            text = f"answer {found[1].decode()}"
+            first, *others = trick(text, streamed=streamed)
+            peer.sendall(first)
+            for other in others:
+                pause(peer)
+                peer.sendall(other)
+
+    return step
+
+
+@pytest.fixture(params=STYLES)
+def ask(request: pytest.FixtureRequest) -> Ask:
+    return STYLES[request.param]
+
+
+@pytest.fixture(scope="module")
+def certificates() -> Certificates:
+    return Certificates()
+
+
+@pytest.fixture(params=["plain", "tls"])
+def serve(
+    request: pytest.FixtureRequest,
+    certificates: Certificates,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> Iterator[Callable[[Step], tuple[RawServer, str]]]:
+    """Serve a step, with TLS or without; gives the server and its base URL."""
+    servers: list[RawServer] = []
+    tls: ssl.SSLContext | None = None
+    scheme = "http"
+    if request.param == "tls":
+        tls, scheme = certificates.right(), "https"
+        certificates.trusted.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+
+    def start(step: Step) -> tuple[RawServer, str]:
+        servers.append(RawServer([step], tls))
+        return servers[-1], f"{scheme}://{servers[-1].address}/api/v1"
+
+    yield start
+    for server in servers:
+        server.stop()
+
+
+def tenants_of(base_url: str, **settings: Any) -> list[ChatDashScopeDeepSeek]:
+    """Make a model, and a copy of it with another key: they share a pool."""
+    first = ChatDashScopeDeepSeek(
+        model="deepseek-v4-pro", api_key=KEYS[0], base_url=base_url, max_retries=0, **settings
+    )
+    second = first.model_copy(update={"api_key": SecretStr(KEYS[1])})
+    assert first._clients is second._clients
+    return [first, second]
+
+
+@pytest.mark.parametrize("enable_thinking", [True, False])  # streamed underneath, or in one piece
+@pytest.mark.parametrize("trick", TRICKS, ids=lambda trick: trick.__name__)
+async def test_no_call_gets_what_came_behind_the_answer_of_another(
+    trick: Tricks, enable_thinking: bool, ask: Ask, serve: Any
+) -> None:
+    _, base_url = serve(playing(trick))
+    tenants = tenants_of(base_url, enable_thinking=enable_thinking)
+    for number in range(CALLS):
+        message: AIMessage = await ask(tenants[number % 2], f"question {number}")
+        assert message.text == f"answer {number}"
+        if trick is twice_in_two_segments:
+            await asyncio.sleep(0.2)
+    await tenants[0].aclose()
+
+
+async def test_connections_are_used_again_by_the_same_key_only(ask: Ask, serve: Any) -> None:
+    """Else the rule above could be kept by closing each connection."""
+    server, base_url = serve(playing(whole))
+    tenants = tenants_of(base_url)
+    for number in range(CALLS):
+        await ask(tenants[number % 2], f"question {number}")
+    assert server.seen == len(KEYS)
+    await tenants[0].aclose()
+
+
+@pytest.mark.parametrize("status", ["429 Too Many Requests", "503 No"])
+async def test_a_retry_does_not_take_what_came_behind_the_refusal(
+    status: str, ask: Ask, serve: Any
+) -> None:
+    body = b'{"code":"Throttling","message":"Slow.","request_id":"r"}'
+    refusal = head(streamed=False, size=len(body), status=status) + body
+    refused: list[bool] = []
+
+    def once(text: str, *, streamed: bool) -> list[bytes]:
+        if refused:
+            return whole(text, streamed=streamed)
+        refused.append(True)
+        return [refusal + answer("smuggled", streamed=streamed)]
+
+    _, base_url = serve(playing(once))
+    model, _ = tenants_of(base_url)
+    model.max_retries = 1
+    assert (await ask(model, "question 7")).text == "answer 7"
+    await model.aclose()
