@@ -140,6 +140,8 @@ class Endpoint:
             "User-Agent": f"langchain-dashscope-deepseek/{__version__}",
             "Content-Type": "application/json",
             "Accept": "text/event-stream" if request.streamed else "application/json",
+            # What is unpacked cannot be bounded by what was read, and an answer is small.
+            "Accept-Encoding": "identity",
             **({"X-DashScope-SSE": "enable"} if request.streamed else {}),
             **request.headers,
             **self.headers,
@@ -308,6 +310,9 @@ class _Exchange:
             )
         size = self._max_answer_size
         self._reader = ReplyReader(response.status_code, response.headers, size)
+        encoding = response.headers.get("content-encoding", "identity").strip().lower()
+        if encoding not in ("", "identity") and not response.is_stream_consumed:
+            self._reader.refuse_encoding(encoding)
         return _Body(response, self._reader)
 
     def __enter__(self) -> Self:
@@ -401,7 +406,7 @@ _FOREIGN: tuple[tuple[type[Exception], type[DashScopeError], str], ...] = (
     ),
     (UnicodeError, DashScopeInputError, "base_url or a header holds what HTTP cannot carry"),
     (httpx.LocalProtocolError, DashScopeInputError, "A header holds what HTTP cannot carry"),
-    (httpx.DecodingError, DashScopeServerError, "The answer could not be decompressed"),
+    (httpx.DecodingError, DashScopeServerError, "A hook of yours read what cannot be unpacked"),
 )
 """Errors of httpx that always mean the same; any other is a connection that failed or broke."""
 
@@ -409,12 +414,12 @@ _MEANT = (DashScopeError, httpx.HTTPError, httpx.InvalidURL, UnicodeError)
 
 
 def _source(response: httpx.Response, kind: type[AnyStream]) -> AnyStream | None:
-    """Give the stream that httpx itself decodes, where there is nothing to decode.
+    """Give the stream that httpx itself reads, since there is nothing to decode.
 
     Three layers less, which buys 3 µs an event, and twice that where it is asynchronous. `None`
-    where httpx must decode it, or where a hook of the user's has read it already.
+    where a hook of the user's has read it already.
     """
-    is_read = response.is_stream_consumed or "content-encoding" in response.headers
+    is_read = response.is_stream_consumed
     return None if is_read or not isinstance(response.stream, kind) else response.stream
 
 

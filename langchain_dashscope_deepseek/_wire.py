@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 _FIRST_ERROR = 400
 _STATUS_COMMENT = re.compile(rb":HTTP_STATUS/(\d{3})")
 _STATUS_WITHIN = 4_096
+_ENCODING = re.compile(r"[a-z0-9, *_-]{1,40}")
 
 WireMessage = dict[str, Any]
 """A message as the service takes it: a role, and what belongs to the role."""
@@ -175,6 +176,14 @@ class ReplyReader:
         # In a whole message each element is a call, whatever its index says.
         calls = tuple(c._replace(wire_index=i) for i, c in enumerate(reply.tool_calls))
         return reply._replace(tool_calls=calls)
+
+    def refuse_encoding(self, encoding: str) -> NoReturn:
+        """Refuse a compressed body: none was asked for, and what it unpacks to has no bound."""
+        shown = encoding if _ENCODING.fullmatch(encoding) else "an unreadable one"
+        self._refuse(
+            f"a compressed answer (content-encoding {shown}), though none was asked for: switch "
+            "compression off in the proxy or gateway"
+        )
 
     def cut_error(self) -> DashScopeError:
         """Give the error for a body of an error that could not be read to its end."""

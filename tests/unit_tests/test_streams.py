@@ -16,7 +16,11 @@ from langchain_core.outputs import ChatGenerationChunk
 from langchain_core.utils.json import parse_partial_json
 from langchain_tests.utils.stream_lifecycle import assert_valid_event_stream
 
-from langchain_dashscope_deepseek import DashScopeAnswerTooLargeError, DashScopeStreamCutError
+from langchain_dashscope_deepseek import (
+    DashScopeAnswerTooLargeError,
+    DashScopeServerError,
+    DashScopeStreamCutError,
+)
 from langchain_dashscope_deepseek._messages import reasoning_of
 from langchain_dashscope_deepseek._stream import Answer, Chunks, unmatched_closing
 from langchain_dashscope_deepseek._wire import Reply, ToolCallDelta
@@ -204,13 +208,27 @@ async def test_a_byte_order_mark_before_it_all_does_not_matter(
     assert same(await ask_stream(service.model(), "hi")) == PLAIN
 
 
-@pytest.mark.parametrize("size", [5, None])
-async def test_a_compressed_answer_is_read(
-    size: int | None, ask_stream: Ask, service: Scripted
+@pytest.mark.parametrize(
+    "encoding", ["gzip", "x-gzip", "GZIP", "gzip, gzip", "zstd", "br", "deflate", "odd"]
+)
+async def test_a_compressed_answer_is_refused_since_none_was_asked_for(
+    encoding: str, ask: Ask, service: Scripted
 ) -> None:
-    headers = {**EVENTS, "content-encoding": "gzip"}
-    service.answer(gzip.compress(transcript("thinking_then_text")), headers=headers, size=size)
-    assert same(await ask_stream(service.model(), "hi")) == THOUGHT
+    """What it unpacks to has no bound: 3 KB of gzip in gzip are 2 GB."""
+    headers = {**EVENTS, "content-encoding": encoding}
+    service.answer(gzip.compress(transcript("thinking_then_text")), headers=headers)
+    said = rf"a compressed answer \(content-encoding {encoding.lower()}\), though none was asked"
+    with pytest.raises(DashScopeServerError, match=said):
+        await ask(service.model(), "hi")
+    assert service.requests[-1].headers.get_list("accept-encoding") == ["identity"]
+
+
+async def test_an_answer_that_says_it_is_not_compressed_is_read(
+    ask: Ask, service: Scripted
+) -> None:
+    headers = {**EVENTS, "content-encoding": "identity"}
+    service.answer(transcript("thinking_then_text"), headers=headers)
+    assert same(await ask(service.model(), "hi")) == THOUGHT
 
 
 async def test_an_answer_that_a_hook_has_read_is_not_lost(
