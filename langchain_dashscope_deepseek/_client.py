@@ -36,6 +36,7 @@ import anyio
 import httpx
 from typing_extensions import Self
 
+from langchain_dashscope_deepseek._blotting import Blotter
 from langchain_dashscope_deepseek._pool import Tenant
 from langchain_dashscope_deepseek._request import PreparedRequest
 from langchain_dashscope_deepseek._retry import Attempt, Attempts, RetryPolicy
@@ -45,6 +46,7 @@ from langchain_dashscope_deepseek._version import __version__
 from langchain_dashscope_deepseek._wire import Reply, ReplyReader
 from langchain_dashscope_deepseek.capabilities import Route
 from langchain_dashscope_deepseek.errors import (
+    LONGEST_MESSAGE,
     DashScopeConnectionError,
     DashScopeError,
     DashScopeInputError,
@@ -52,6 +54,7 @@ from langchain_dashscope_deepseek.errors import (
     DashScopeServerError,
     DashScopeStreamCutError,
     DashScopeTimeoutError,
+    without_keys,
 )
 
 logger = logging.getLogger(__name__)
@@ -134,6 +137,11 @@ class Endpoint:
         """Whose connections may be used."""
         return (self.base_url, *self.headers.values(), *self.own_headers.values())
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must stand in no error: the key, and the values of the user's headers."""
+        return (self.headers.get("Authorization", ""), *self.own_headers.values())
+
     def _all_headers(self, request: PreparedRequest) -> dict[str, str]:
         """Put the headers together, one of a name: the user's over ours, whatever their case."""
         ours = {
@@ -201,7 +209,7 @@ class Client:
         """Ask once, on one route."""
         patience = self._endpoint.timeout_of(request).pool
         with (
-            _Exchange(request, self._endpoint.max_answer_size) as exchange,
+            _Exchange(request, self._endpoint) as exchange,
             self._lend(patience, self._endpoint.tenant) as http,
             closing(
                 http.send(
@@ -258,7 +266,7 @@ class AsyncClient:
     async def _replies(self, request: PreparedRequest, route: Route) -> AsyncGenerator[Reply]:
         """Ask once, on one route."""
         patience = self._endpoint.timeout_of(request).pool
-        with _Exchange(request, self._endpoint.max_answer_size) as exchange:
+        with _Exchange(request, self._endpoint) as exchange:
             async with (
                 self._lend(patience, self._endpoint.tenant) as http,
                 aclosing(
@@ -294,22 +302,26 @@ class AsyncClient:
 class _Exchange:
     """One request and its answer: foreign errors become ours, and only the ones meant."""
 
-    def __init__(self, request: PreparedRequest, max_answer_size: int) -> None:
+    def __init__(self, request: PreparedRequest, endpoint: Endpoint) -> None:
         self._request = request
-        self._max_answer_size = max_answer_size
+        self._max_answer_size = endpoint.max_answer_size
+        self._blot = Blotter(endpoint.secrets, request.said)
         self._reader: ReplyReader | None = None
-        self._request_id: str | None = None
 
     def begin(self, response: httpx.Response) -> _Body:
         """Take the head of the answer."""
-        self._request_id = response.headers.get("x-request-id")
-        if response.is_redirect:
-            msg = f"The server redirects to {response.headers.get('location', '')!r}: set base_url"
-            raise DashScopeInvalidRequestError(
-                msg, status_code=response.status_code, request_id=self._request_id
-            )
         size = self._max_answer_size
-        self._reader = ReplyReader(response.status_code, response.headers, size)
+        reader = ReplyReader(response.status_code, response.headers, size, self._blot)
+        if response.is_redirect:
+            location = response.headers.get("location")
+            shown = without_keys(self._blot(location or ""))[:LONGEST_MESSAGE]
+            where = f"to {shown!r}" if location else "and does not say where to"
+            raise DashScopeInvalidRequestError(
+                f"The server redirects {where}: set base_url",
+                status_code=response.status_code,
+                request_id=reader.header_id,
+            )
+        self._reader = reader
         encoding = response.headers.get("content-encoding", "identity").strip().lower()
         if encoding not in ("", "identity") and not response.is_stream_consumed:
             self._reader.refuse_encoding(encoding)
@@ -336,20 +348,30 @@ class _Exchange:
         if isinstance(error, httpx.RequestError):
             # The failed request holds the key and the prompt; an exception lives long.
             error.request = httpx.Request("POST", "https://request.invalid")
-        quotes_headers = isinstance(error, httpx.LocalProtocolError)
-        raise self._translate(error) from (None if quotes_headers else error)
+        translated = self._translate(error)
+        if isinstance(error, httpx.ProtocolError):
+            # h11 quotes the line that it could not read, which may be an echo of what was sent.
+            error.args = ("(hidden)",)
+            error.__cause__ = error.__context__ = None
+        is_ours = isinstance(error, httpx.LocalProtocolError)
+        raise translated from (None if is_ours else error)
 
     def _translate(self, error: Exception) -> DashScopeError:
         if self._reader is not None and self._reader.status_code >= 400:  # noqa: PLR2004
             return self._reader.cut_error()
         name = type(error).__name__
+        request_id = None if self._reader is None else self._reader.header_id
         for theirs, ours, text in _FOREIGN:
             if isinstance(error, theirs):
-                return ours(text, request_id=self._request_id)
+                return ours(text, request_id=request_id)
         if self._reader is not None:
             msg = f"The connection broke within the answer ({name})"
-            return DashScopeStreamCutError(msg, request_id=self._request_id)
-        return DashScopeConnectionError(f"No connection to the service ({name}: {error})")
+            return DashScopeStreamCutError(msg, request_id=request_id)
+        if isinstance(error, httpx.ProtocolError):
+            msg = f"No connection to the service: it, or a proxy, does not speak HTTP ({name})"
+            return DashScopeConnectionError(msg)
+        shown = without_keys(self._blot(str(error)))[:LONGEST_MESSAGE]
+        return DashScopeConnectionError(f"No connection to the service ({name}: {shown})")
 
 
 class _Body:

@@ -60,6 +60,12 @@ def check_base_url(base_url: str) -> None:
     if "/compatible-mode/" in base_url:
         msg = "base_url leads to the OpenAI-compatible route: this speaks native /api/v1"
         raise ValueError(msg)
+    if "?" in base_url or "#" in base_url:
+        msg = (
+            "base_url holds a query or a fragment, which would stand in traces and end up in the "
+            "middle of the request's URL: give what belongs there by default_headers"
+        )
+        raise ValueError(msg)
     if "@" in base_url.partition("//")[2].partition("/")[0]:
         msg = (
             "base_url holds a user or a password, which would stand in logs and take the place of "

@@ -171,6 +171,15 @@ class PreparedRequest:
         oss = any(image[:6].lower() == "oss://" for image in held)
         return {"X-DashScope-OssResourceResolve": "enable"} if oss else {}
 
+    def said(self) -> Iterator[str]:
+        """Yield the texts of the prompt, which no error may quote."""
+        for message in self.body["input"]["messages"]:
+            content = message["content"]
+            yield from [content] if isinstance(content, str) else _texts_of(content)
+            yield message.get("reasoning_content", "")
+            for call in message.get("tool_calls", ()):
+                yield call["function"]["arguments"]
+
     def advise(self, error: DashScopeError) -> None:
         """Add to an error what helps with this request."""
         for kind, text in self.advice:
@@ -209,6 +218,10 @@ def _parts(messages: Sequence[WireMessage]) -> Iterator[Mapping[str, Any]]:
     for message in messages:
         if isinstance(message["content"], list):
             yield from message["content"]
+
+
+def _texts_of(parts: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    return (str(value) for part in parts for value in part.values() if isinstance(value, str))
 
 
 def _with_list(message: WireMessage) -> WireMessage:

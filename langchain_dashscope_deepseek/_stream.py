@@ -126,7 +126,8 @@ class Answer:
         text, reasoning, deltas, finish_reason, usage, request_id, search_results = reply
         self._size += len(text) + len(reasoning)
         for delta in deltas:
-            self._size += len(delta.arguments) + _SIZE_OF_A_DELTA
+            names = len(delta.id or "") + len(delta.name or "")
+            self._size += len(delta.arguments) + names + _SIZE_OF_A_DELTA
         if self._size > self._max_size:
             raise too_large(self._max_size, self._request_id or request_id)
         if text:

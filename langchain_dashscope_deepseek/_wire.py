@@ -10,7 +10,7 @@ import json
 import logging
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from email.utils import parsedate_to_datetime
 from operator import itemgetter
 from typing import Any, NamedTuple, NoReturn
@@ -23,6 +23,7 @@ from langchain_dashscope_deepseek.errors import (
     DashScopeServerError,
     DashScopeStreamCutError,
     error_from_service,
+    without_keys,
 )
 
 logger = logging.getLogger(__name__)
@@ -30,6 +31,7 @@ logger = logging.getLogger(__name__)
 _FIRST_ERROR = 400
 _STATUS_COMMENT = re.compile(rb":HTTP_STATUS/(\d{3})")
 _STATUS_WITHIN = 4_096
+_LONGEST_ID = 100
 _ENCODING = re.compile(r"[a-z0-9, *_-]{1,40}")
 
 WireMessage = dict[str, Any]
@@ -78,14 +80,22 @@ _PACKET = itemgetter("output", "usage", "request_id")
 class ReplyReader:
     """Reads what one HTTP answer holds, packet by packet, and knows whether it was all of it."""
 
-    def __init__(self, status_code: int, headers: Mapping[str, str], max_size: int) -> None:
+    def __init__(
+        self,
+        status_code: int,
+        headers: Mapping[str, str],
+        max_size: int,
+        blot: Callable[[str], str] = str,
+    ) -> None:
         """Remember what every packet and every error of this answer has in common.
 
         Args:
             status_code: The HTTP status.
             headers: The headers of the answer, their names in any case.
             max_size: Bytes of one event, or of a body in one piece.
+            blot: Takes out of a foreign text what was sent.
         """
+        self._blot = blot
         self.status_code = status_code
         self._headers = headers
         self._max_size = max_size
@@ -93,6 +103,12 @@ class ReplyReader:
         self._since_shown = 0
         self._has_events = False
         self.finished = False
+
+    @property
+    def header_id(self) -> str | None:
+        """The request's id as the headers have it."""
+        request_id = self._headers.get("x-request-id")
+        return request_id and self._blot(request_id)[:_LONGEST_ID]
 
     def watch(self, piece: bytes) -> None:
         """Look at raw bytes on their way to the events.
@@ -106,7 +122,7 @@ class ReplyReader:
         """
         # Before the piece is counted: it may end the event, or hold many.
         if self._since_shown > self._max_size:
-            raise too_large(self._max_size, self._headers.get("x-request-id"))
+            raise too_large(self._max_size, self.header_id)
         self._since_shown += len(piece)
         self._raw += piece
         if self._has_events and len(self._raw) > 2 * _STATUS_WITHIN:
@@ -146,7 +162,7 @@ class ReplyReader:
         if self.status_code >= _FIRST_ERROR:
             self._refuse("a body that is no answer")
         msg = "The stream ended without a finish_reason: the answer was cut off"
-        raise DashScopeStreamCutError(msg, request_id=self._headers.get("x-request-id"))
+        raise DashScopeStreamCutError(msg, request_id=self.header_id)
 
     def body(self) -> Reply | bytes:
         """Read all that was watched as JSON, whatever it is called.
@@ -158,12 +174,13 @@ class ReplyReader:
             DashScopeError: The body holds an error, or nothing that we know.
         """
         if len(self._raw) > self._max_size:
-            raise too_large(self._max_size, self._headers.get("x-request-id"))
+            raise too_large(self._max_size, self.header_id)
         document = _load(self._raw)
         if isinstance(document, dict):
             return self._whole(document)
         if b"data:" not in self._raw:
             kind = self._headers.get("content-type", "no content type").partition(";")[0]
+            kind = without_keys(self._blot(kind))[:_LONGEST_ID]
             self._refuse(f"a body that is no answer ({kind}, {len(self._raw)} bytes)")
         return bytes(self._raw)
 
@@ -190,9 +207,10 @@ class ReplyReader:
         return error_from_service(
             "the server, or a proxy before it, sent an error whose text was cut off",
             status_code=self.status_code,
-            request_id=self._headers.get("x-request-id"),
+            request_id=self.header_id,
             headers=self._headers,
             retry_after=retry_after(self._headers),
+            blot=self._blot,
         )
 
     def usual(self, data: bytes) -> Reply | None:
@@ -247,7 +265,7 @@ class ReplyReader:
                     yield reply
             elif name in (b"result", b"error", b"message"):
                 msg = "The stream was cut off or garbled: an event is not a JSON object"
-                raise DashScopeStreamCutError(msg, request_id=self._headers.get("x-request-id"))
+                raise DashScopeStreamCutError(msg, request_id=self.header_id)
             else:
                 logger.debug("Skipped an event of unknown kind")
 
@@ -267,7 +285,7 @@ class ReplyReader:
             return None
         request_id = document.get("request_id")
         if type(request_id) is not str or not request_id:
-            request_id = self._headers.get("x-request-id")
+            request_id = self.header_id
         said = self._said(choice) if choice else _NOTHING
         return Reply(*said, usage, request_id, search_results)
 
@@ -323,9 +341,10 @@ class ReplyReader:
             _string(facts.get("message")) or _string(inner) or "",
             code=None if code is None else str(code),
             status_code=self._error_status(),
-            request_id=_string(document.get("request_id")) or self._headers.get("x-request-id"),
+            request_id=_string(document.get("request_id")) or self.header_id,
             headers=self._headers,
             retry_after=retry_after(self._headers),
+            blot=self._blot,
         )
 
     def _error_status(self) -> int | None:
@@ -338,15 +357,14 @@ class ReplyReader:
     def _refuse(self, what: str) -> NoReturn:
         if self.status_code < _FIRST_ERROR:
             msg = f"DashScope, or a proxy before it, sent {what}"
-            raise DashScopeServerError(
-                msg, status_code=self.status_code, request_id=self._headers.get("x-request-id")
-            )
+            raise DashScopeServerError(msg, status_code=self.status_code, request_id=self.header_id)
         raise error_from_service(
             f"the server, or a proxy before it, sent {what}",
             status_code=self.status_code,
-            request_id=self._headers.get("x-request-id"),
+            request_id=self.header_id,
             headers=self._headers,
             retry_after=retry_after(self._headers),
+            blot=self._blot,
         )
 
 

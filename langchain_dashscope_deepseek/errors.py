@@ -28,7 +28,7 @@ package; of LangChain it knows the exceptions only.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from langchain_core.exceptions import (
@@ -350,8 +350,10 @@ _FINAL = (DashScopeQuotaExceededError, DashScopeInvalidRequestError)
 """What a retry cannot mend, whatever a header says."""
 
 _SIDE = re.compile(r"\b(input|output)\b", re.IGNORECASE)
-_SECRET = re.compile(r"\bsk-[\w*-]{4,}")
-_LONGEST_MESSAGE = 500
+_SECRET = re.compile(r"(?<![A-Za-z0-9])sk-[\w*-]{4,}(?:\.[\w*-]+)*")
+LONGEST_MESSAGE = 500
+"""Characters of a foreign text that an error shows."""
+_LONGEST_NAME = 100
 
 
 def error_from_service(
@@ -362,6 +364,7 @@ def error_from_service(
     request_id: str | None = None,
     headers: Mapping[str, str] | None = None,
     retry_after: float | None = None,
+    blot: Callable[[str], str] = str,
 ) -> DashScopeError:
     """Turn what the service said into the error that it means.
 
@@ -375,12 +378,16 @@ def error_from_service(
         request_id: The service's id of the request.
         headers: The answer's headers, for `x-should-retry`.
         retry_after: Seconds to wait, as read from the headers.
+        blot: Takes out of a foreign text what was sent.
 
     Returns:
         The error, to be raised.
     """
     cls = _classify(code, message, status_code)
-    text = _SECRET.sub("sk-***", message[:_LONGEST_MESSAGE])
+    text = without_keys(blot(message))[:LONGEST_MESSAGE]
+    code, request_id = (
+        name and without_keys(blot(name))[:_LONGEST_NAME] for name in (code, request_id)
+    )
     error = cls(
         f"DashScope: {text}" if text else "DashScope gave no message",
         code=code,
@@ -396,6 +403,11 @@ def error_from_service(
     if should_retry == "false" or (should_retry == "true" and not isinstance(error, _FINAL)):
         error.is_retryable = should_retry == "true"
     return error
+
+
+def without_keys(text: str) -> str:
+    """Blot out what looks like a key, whosever it is."""
+    return _SECRET.sub("sk-***", text)
 
 
 def find_rule(code: str | None) -> CodeRule | None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import copy
 import json
+import logging
 import pickle
+import traceback
 from typing import Any
 
 import httpx
 import pytest
 from langchain_core import exceptions as core
+from langchain_core.messages import HumanMessage
 
 from langchain_dashscope_deepseek import errors
 from langchain_dashscope_deepseek.errors import (
@@ -679,3 +682,97 @@ async def test_a_model_that_does_not_exist_names_the_nearest(ask: Ask, service: 
     service.answer(refusal("Model not exist.", "ModelNotFound"), status=404)
     with pytest.raises(DashScopeNotFoundError, match=r"nearest name .* is 'deepseek-v4-pro'"):
         await ask(service.model("DeepSeek-V4-Pro"), "hi")
+
+
+# --- What was sent stands in nothing that is said ---
+
+SECRET_KEYS = [
+    "sk-ws-H.abcdefgh.ijklmnop.qrstuvwx",  # as Model Studio issues them today
+    "gateway/token+with=signs",
+    "sk-sp-0123456789abcdef",
+    "0123456789abcdef0123456789abcdef",
+]
+QUESTION = "What did my sister say on the phone on Tuesday?"
+
+
+def texts_of(error: BaseException | None) -> list[str]:
+    """Give all that an error says, with its causes and what a pickle of it holds."""
+    texts = []
+    while error is not None:
+        texts += [str(error), repr(error), repr(vars(error)), *traceback.format_exception(error)]
+        error = error.__cause__ or error.__context__
+    return texts
+
+
+@pytest.mark.parametrize("key", SECRET_KEYS)
+@pytest.mark.parametrize(
+    "place",
+    ["message", "cut", "code", "request_id", "x-request-id", "location", "content-type", "glued"],
+)
+async def test_no_error_quotes_the_key_or_a_part_of_it(
+    key: str, place: str, ask: Ask, service: Scripted, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    told = {**refusal("No."), "code": "InvalidParameter"}
+    headers = {"content-type": "application/json"}
+    status: int = 400
+    if place == "message":
+        told["message"] = (
+            f"Incorrect API key provided: {key}, parts: {key.rsplit('.', maxsplit=1)[-1]}"
+        )
+    elif place == "cut":
+        told["message"] = "x" * 480 + key
+    elif place == "glued":
+        told["message"] = f"_{key}_"
+    elif place in told:
+        told[place] = f"No.{key}"
+    elif place == "location":
+        status, headers["location"] = 307, f"https://elsewhere.test/?key={key}"
+    elif place == "content-type":
+        status, headers["content-type"] = 200, f"text/{key}"
+    else:
+        headers[place] = key
+        del told["request_id"]
+    service.answer(b"<html>" if place == "content-type" else told, status=status, headers=headers)
+    with pytest.raises(DashScopeError) as caught:
+        await ask(service.model(api_key=key), QUESTION)
+    secrets = [key, *(part for part in key.split(".") if len(part) >= 8)]
+    for text in [*texts_of(caught.value), caplog.text, repr(pickle.dumps(caught.value))]:
+        assert not any(secret in text for secret in secrets)
+
+
+@pytest.mark.parametrize(
+    "quote", [QUESTION, QUESTION[:30], f"x{QUESTION[10:]}y", QUESTION * 30], ids=len
+)
+async def test_no_error_quotes_the_prompt(quote: str, ask: Ask, service: Scripted) -> None:
+    service.answer(refusal(f"Bad input: {quote}."), status=400)
+    with pytest.raises(DashScopeError) as caught:
+        await ask(service.model(), [HumanMessage(QUESTION)])
+    assert "DashScope: Bad input: " in str(caught.value)
+    assert "(your text)" in str(caught.value)
+    for text in texts_of(caught.value):
+        assert not any(word in text for word in ("sister", "phone", "Tuesday"))
+
+
+async def test_a_foreign_text_is_cut(ask: Ask, service: Scripted) -> None:
+    service.answer(refusal("x" * 10_000, "y" * 10_000), status=400)
+    with pytest.raises(DashScopeError) as caught:
+        await ask(service.model(), "hi")
+    assert len(str(caught.value)) < 1_000
+    assert caught.value.code == "y" * 100
+
+
+async def test_what_h11_quotes_is_not_passed_on(ask: Ask, service: Scripted) -> None:
+    line = f"illegal header line: bytearray(b'x: {QUESTION}')"
+    error = httpx.RemoteProtocolError(line)
+    error.__cause__ = ValueError(line)
+    service.fail(error)
+    with pytest.raises(DashScopeError, match="does not speak HTTP") as caught:
+        await ask(service.model(), QUESTION)
+    assert not any("sister" in text for text in texts_of(caught.value))
+
+
+async def test_a_redirect_that_leads_nowhere_says_so(ask: Ask, service: Scripted) -> None:
+    service.answer(b"", status=301, headers={"location": ""})
+    with pytest.raises(DashScopeError, match="redirects and does not say where to: set base_url"):
+        await ask(service.model(), "hi")

@@ -191,6 +191,13 @@ def test_an_answer_in_one_piece_is_asked_for_without_the_stream_headers(service:
     assert service.requests[-1].headers["accept"] == "application/json"
 
 
+@pytest.mark.parametrize("rest", ["?api_key=sk-secret", "#x", "?"])
+def test_a_base_url_with_a_query_is_refused_without_quoting_it(rest: str) -> None:
+    with pytest.raises(ValidationError, match="base_url holds a query or a fragment") as caught:
+        chat(base_url=f"https://proxy.test/api/v1{rest}")
+    assert "sk-secret" not in str(caught.value)
+
+
 async def test_a_header_stands_once_and_the_users_goes_over_ours_whatever_its_case(
     ask: Ask, service: Scripted
 ) -> None:

@@ -34,7 +34,9 @@ def in_pieces(stream: bytes, cuts: list[int]) -> list[Event]:
 def by_httpx_sse(stream: bytes) -> list[Event]:
     headers = {"content-type": "text/event-stream; charset=utf-8"}
     response = httpx.Response(200, headers=headers, content=stream + b"\n\n")
-    return [(e.event.encode(), e.data.encode()) for e in EventSource(response).iter_sse() if e.data]
+    events = [event for event in EventSource(response).iter_sse() if event.data]
+    # An empty name is none, says the standard.
+    return [((event.event or "message").encode(), event.data.encode()) for event in events]
 
 
 @given(stream=STREAMS, cuts=st.lists(st.integers(0, 10_000), max_size=5))
@@ -89,3 +91,8 @@ def test_an_event_comes_with_its_blank_line_and_not_later() -> None:
     assert list(reader.feed(b"data:{}\n")) == []
     assert list(reader.feed(b"\ndata:")) == [(b"message", b"{}")]
     assert list(reader.end()) == [(b"message", b"")]
+
+
+def test_an_event_without_a_name_is_a_message() -> None:
+    for name in (b"event:\n", b"event: \n", b""):
+        assert in_pieces(name + b"data:{}\n\n", []) == [(b"message", b"{}")]

@@ -852,3 +852,19 @@ async def test_the_message_of_v3_events_is_the_answer(name: str, service: Script
         assert message.usage_metadata == want.usage_metadata
         assert message.response_metadata == {**want.response_metadata, "output_version": "v1"}
         assert str(message.id).startswith("lc_run-")
+
+
+@pytest.mark.parametrize("part", ["id", "name"])
+async def test_names_and_ids_of_calls_count_for_the_size_of_an_answer(
+    part: str, ask_stream: Ask, service: Scripted
+) -> None:
+    events = ""
+    for number in range(4):
+        long = {"id": f"{number}", "name": "f", part: f"{number}" * 150}
+        function = {"name": long["name"], "arguments": "{}"}
+        call = {"index": number, "id": long["id"], "type": "function", "function": function}
+        events += f"data:{json.dumps(answer_of('', tool_calls=[call]))}\n\n"
+    service.answer(events.replace('"stop"', '"null"', 3))
+    await ask_stream(service.model(), "hi", max_answer_size=2_000)
+    with pytest.raises(DashScopeAnswerTooLargeError):
+        await ask_stream(service.model(), "hi", max_answer_size=900)
