@@ -316,9 +316,12 @@ def _made(make: Callable[[], Made]) -> Made:
     """Make a client; its settings come from the environment, which may hold nonsense."""
     try:
         return make()
+    except httpx.InvalidURL as error:
+        why = type(error).__name__  # its text may quote the password of a proxy
     except (ValueError, ImportError, OSError) as error:
-        msg = (
-            f"No HTTP client could be made of the environment ({error}): check HTTPS_PROXY, "
-            "ALL_PROXY, SSL_CERT_FILE and SSL_CERT_DIR"
-        )
-        raise DashScopeInputError(msg) from error
+        why = str(error)
+    msg = (
+        f"No HTTP client could be made of the environment ({why}): check HTTP_PROXY, HTTPS_PROXY, "
+        "ALL_PROXY, NO_PROXY, SSL_CERT_FILE and SSL_CERT_DIR"
+    )
+    raise DashScopeInputError(msg)

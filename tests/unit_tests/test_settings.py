@@ -198,6 +198,20 @@ def test_a_base_url_with_a_query_is_refused_without_quoting_it(rest: str) -> Non
     assert "sk-secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"])
+@pytest.mark.parametrize(
+    "value", ["http://user:hush-hush@proxy.test:no-port", "odd://user:hush-hush@proxy.test"]
+)
+async def test_a_broken_proxy_setting_is_blamed_and_not_quoted(
+    variable: str, value: str, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(DashScopeInputError, match="check HTTP_PROXY, HTTPS_PROXY") as caught:
+        await ask(chat(api_key=KEY), "hi")
+    assert "base_url" not in str(caught.value)
+    assert "hush-hush" not in str(caught.value)
+
+
 async def test_a_header_stands_once_and_the_users_goes_over_ours_whatever_its_case(
     ask: Ask, service: Scripted
 ) -> None:
@@ -363,7 +377,7 @@ async def test_an_environment_that_makes_no_client_is_named(
 ) -> None:
     monkeypatch.setenv("ALL_PROXY", "foo://nowhere")
     monkeypatch.setenv("HTTPS_PROXY", "foo://nowhere")
-    with pytest.raises(DashScopeInputError, match="check HTTPS_PROXY"):
+    with pytest.raises(DashScopeInputError, match="check HTTP_PROXY, HTTPS_PROXY"):
         await ask(chat(api_key=KEY), "hi")
 
 
