@@ -221,7 +221,11 @@ def _parts(messages: Sequence[WireMessage]) -> Iterator[Mapping[str, Any]]:
 
 
 def _texts_of(parts: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    return (str(value) for part in parts for value in part.values() if isinstance(value, str))
+    """Yield the texts and URLs of parts; of an image in them the beginning tells enough."""
+    return (part.get("text") or part.get("image", "")[:_TOLD_OF_AN_IMAGE] for part in parts)
+
+
+_TOLD_OF_AN_IMAGE = 2_000
 
 
 def _with_list(message: WireMessage) -> WireMessage:

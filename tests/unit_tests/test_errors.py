@@ -11,10 +11,13 @@ from typing import Any
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from langchain_core import exceptions as core
 from langchain_core.messages import HumanMessage
 
 from langchain_dashscope_deepseek import errors
+from langchain_dashscope_deepseek._blotting import Blotter
 from langchain_dashscope_deepseek.errors import (
     DashScopeAuthenticationError,
     DashScopeConnectionError,
@@ -752,6 +755,21 @@ async def test_no_error_quotes_the_prompt(quote: str, ask: Ask, service: Scripte
     assert "(your text)" in str(caught.value)
     for text in texts_of(caught.value):
         assert not any(word in text for word in ("sister", "phone", "Tuesday"))
+
+
+@given(
+    prompt=st.text(st.characters(codec="utf-8"), min_size=24, max_size=80),
+    around=st.tuples(st.text("xy ", max_size=40), st.text("xy ", max_size=40)),
+    cut=st.tuples(st.integers(0, 99), st.integers(0, 99)),
+)
+def test_a_quote_of_24_characters_is_found_wherever_it_stands(
+    prompt: str, around: tuple[str, str], cut: tuple[int, int]
+) -> None:
+    start = cut[0] % (len(prompt) - 23)
+    quote = prompt[start : start + 24 + cut[1] % (len(prompt) - start - 23)]
+    shown = Blotter([], lambda: ["Be brief.", prompt])(around[0] + quote + around[1])
+    assert quote not in shown
+    assert "(your text)" in shown
 
 
 async def test_a_foreign_text_is_cut(ask: Ask, service: Scripted) -> None:
