@@ -348,13 +348,13 @@ class _Exchange:
         if isinstance(error, httpx.RequestError):
             # The failed request holds the key and the prompt; an exception lives long.
             error.request = httpx.Request("POST", "https://request.invalid")
-        translated = self._translate(error)
         if isinstance(error, httpx.ProtocolError):
             # h11 quotes the line that it could not read, which may be an echo of what was sent.
             error.args = ("(hidden)",)
             error.__cause__ = error.__context__ = None
-        is_ours = isinstance(error, httpx.LocalProtocolError)
-        raise translated from (None if is_ours else error)
+        quotes_headers = isinstance(error, httpx.LocalProtocolError)
+        # Not by a name of its own: its traceback would hold it, and with it the caller's streams.
+        raise self._translate(error) from (None if quotes_headers else error)
 
     def _translate(self, error: Exception) -> DashScopeError:
         if self._reader is not None and self._reader.status_code >= 400:  # noqa: PLR2004

@@ -65,7 +65,7 @@ async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 async def _answer(question: str, writer: asyncio.StreamWriter) -> None:
     kind = question.partition(" ")[0]
     if kind == "busy":
-        body = _BUSY % question.encode()
+        body = _BUSY % question.partition(" ")[2].encode()
         head = _HEAD.format(
             "429 Busy", "application/json", f"x-should-retry: false\r\ncontent-length: {len(body)}"
         )
@@ -88,7 +88,7 @@ async def _answer(question: str, writer: asyncio.StreamWriter) -> None:
 
 def _fail(kind: str, question: str, writer: asyncio.StreamWriter) -> None:
     if kind == "error":
-        error = (_BUSY % question.encode()).decode()
+        error = (_BUSY % question.partition(" ")[2].encode()).decode()
         writer.write(_chunk(f"event:error\n:HTTP_STATUS/429\ndata:{error}\n\n".encode()))
     elif kind == "reset":
         connection = writer.get_extra_info("socket")

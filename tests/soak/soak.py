@@ -164,7 +164,7 @@ class Soak:
         fits = text == whole if kind == "answer" else whole.startswith(text)
         if not fits or not isinstance(error, ERRORS.get(kind, type(None))):
             self._blame(f"{question!r} got {text!r} and {error!r}")
-        elif error is not None and error.code and error.request_id != question:
+        elif error is not None and error.code and error.request_id != f"{number}":
             self._blame(f"{question!r} got the error of {error.request_id!r}")
         return "answer" if text == whole else "abandoned" if kind == "slow" else "error"
 
