@@ -105,7 +105,7 @@ class RouteAttempts:
         A wrong route is no failure: it takes no retry and waits for nothing.
         """
         first, *others = self._routes
-        if _learnt.get(self._key) in others:
+        if learnt_route(*self._key) in others:
             first, *others = [*others, first]
         on = RouteAttempt(first, self, is_last=not others)
         yield on
