@@ -1,89 +1,158 @@
-"""Events out of bytes: however they are cut, they are what httpx-sse reads in the whole."""
+"""Events out of bytes: however they are cut, they are those of the standard.
+
+It is https://html.spec.whatwg.org/multipage/server-sent-events.html, written down here once more, step
+by step. An event whose data is empty says nothing to us, and is compared nowhere.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
-import httpx
 import pytest
-from httpx_sse import EventSource
-from hypothesis import example, given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from langchain_dashscope_deepseek._sse import Event, EventReader
 from tests.unit_tests.conftest import TRANSCRIPTS
 
+MARK = b"\xef\xbb\xbf"
+AS_SENT = b'id:1\nevent:result\n:HTTP_STATUS/200\ndata:{"a": 1}\n\n'
 PARTS = (
-    *("\n", "\r", "\r\n", "\n\n", "\r\n\r\n", "data:", "data: ", "data", "event:", "event: ping"),
-    *("id:1", "id:", "retry:5", ":HTTP_STATUS/200", ": c", "{}", "中", "\u2028", "\0", "x", " "),
+    *(b"\n", b"\r", b"\r\n", b"\n\n", b"\r\r", b"\r\n\r\n"),
+    *(b"data", b"event", b"id", b"retry", b":", b" ", b"data:", b"data: ", b"event:", b"event: "),
+    *(
+        b"id:1",
+        b"retry:5",
+        b":HTTP_STATUS/200",
+        b"\nevent:result\n:HTTP_STATUS/200\ndata:",
+        b"{}",
+        b"x",
+    ),
+    *(MARK, MARK[:1], MARK[1:2], MARK[2:], b"\0", b"\xff", b"\xe4", b"\xf0\x9f", "中".encode()),
+    *(no_line_end.encode() for no_line_end in "\u2028\u2029\x85\f\v\x1c\x1e"),
+    *(AS_SENT, AS_SENT[:-1]),
 )
-STREAMS = st.lists(st.sampled_from(PARTS), max_size=30).map("".join).map(str.encode)
+STREAMS = st.lists(st.sampled_from(PARTS), max_size=30).map(b"".join)
+PIECES = st.lists(st.lists(st.sampled_from(PARTS), max_size=4).map(b"".join), max_size=12)
+CUTS = st.lists(st.integers(0, 10_000), max_size=5)
 
 
-def in_pieces(stream: bytes, cuts: list[int]) -> list[Event]:
-    reader, edges = (
-        EventReader(),
-        sorted({0, len(stream), *(cut % (len(stream) + 1) for cut in cuts)}),
-    )
-    pieces = [stream[start:end] for start, end in pairwise(edges)]
-    events = [event for piece in pieces for event in reader.feed(piece)]
-    return [event for event in [*events, *reader.end()] if event[1]]
+def by_the_standard(stream: bytes) -> list[tuple[str, str]]:
+    text = stream.decode("utf-8", "replace").removeprefix("\ufeff")
+    # The standard drops an event that no blank line ends; older gateways send none after the last.
+    lines = [*re.split("\r\n|\n|\r", text), ""]
+    events = []
+    name = data = ""
+    for line in lines:
+        if not line:
+            events.append((name or "message", data.removesuffix("\n")))
+            name = data = ""
+            continue
+        field, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        if field == "event":
+            name = value
+        elif field == "data":
+            data += value + "\n"
+    return [event for event in events if event[1]]
 
 
-def by_httpx_sse(stream: bytes) -> list[Event]:
-    headers = {"content-type": "text/event-stream; charset=utf-8"}
-    response = httpx.Response(200, headers=headers, content=stream + b"\n\n")
-    events = [event for event in EventSource(response).iter_sse() if event.data]
-    # An empty name is none, says the standard.
-    return [((event.event or "message").encode(), event.data.encode()) for event in events]
+def events_of(pieces: Sequence[bytes]) -> list[tuple[str, str]]:
+    """Read pieces as `_client.py` does."""
+    reader = EventReader()
+    events: list[Event] = []
+    for piece in pieces:
+        alone = reader.lone(piece)
+        events += reader.feed(piece) if alone is None else [(b"result", alone)]
+    events += reader.end()
+    return [
+        (name.decode("utf-8", "replace"), data.decode("utf-8", "replace"))
+        for name, data in events
+        if data
+    ]
 
 
-@given(stream=STREAMS, cuts=st.lists(st.integers(0, 10_000), max_size=5))
-def test_events_are_those_of_httpx_sse_wherever_the_stream_is_cut(
+def cut(stream: bytes, cuts: list[int]) -> list[bytes]:
+    edges = sorted({0, len(stream), *(cut % (len(stream) + 1) for cut in cuts)})
+    return [stream[start:end] for start, end in pairwise(edges)]
+
+
+def begun() -> EventReader:
+    """Give a reader behind the beginning of a stream, where a mark may be."""
+    reader = EventReader()
+    assert list(reader.feed(b": hello\n\n")) == []
+    return reader
+
+
+@settings(max_examples=2_000, deadline=None)
+@given(stream=STREAMS, cuts=CUTS)
+def test_events_are_those_of_the_standard_wherever_the_stream_is_cut(
     stream: bytes, cuts: list[int]
 ) -> None:
-    assert in_pieces(stream, cuts) == by_httpx_sse(stream)
+    assert events_of(cut(stream, cuts)) == by_the_standard(stream)
+
+
+@settings(max_examples=2_000, deadline=None)
+@given(pieces=PIECES)
+def test_events_are_those_of_the_standard_where_a_piece_is_an_event(pieces: list[bytes]) -> None:
+    assert events_of(pieces) == by_the_standard(b"".join(pieces))
 
 
 @pytest.mark.parametrize("path", sorted(TRANSCRIPTS.glob("*.sse")), ids=lambda path: path.stem)
 @pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b"\r"])
-def test_every_transcript_is_read_as_httpx_sse_reads_it(path: Path, line_end: bytes) -> None:
+def test_every_transcript_is_read_as_the_standard_says(path: Path, line_end: bytes) -> None:
     stream = path.read_bytes().replace(b"\n", line_end)
     for size in (1, 3, len(stream)):
-        assert in_pieces(stream, list(range(0, len(stream), size))) == by_httpx_sse(stream)
-
-
-@given(stream=STREAMS)
-@example(b"id:1\nevent:result\n:HTTP_STATUS/200\ndata:{}\n\n")
-@example(b"data:{}\n\ndata:{}\n\n")
-def test_a_piece_that_is_one_event_is_read_as_httpx_sse_reads_it(stream: bytes) -> None:
-    data = EventReader().lone(stream)
-    if data:
-        assert [of for _, of in by_httpx_sse(stream)] == [data]
+        pieces = cut(stream, list(range(0, len(stream), size)))
+        assert events_of(pieces) == by_the_standard(stream)
 
 
 def test_a_piece_as_the_service_sends_it_is_one_event() -> None:
-    piece = b'id:1\nevent:result\n:HTTP_STATUS/200\ndata:{"a": 1}\n\n'
-    assert EventReader().lone(piece) == b'{"a": 1}'
+    assert begun().lone(AS_SENT) == b'{"a": 1}'
+
+
+def test_the_first_piece_is_not_read_alone() -> None:
+    """Else a mark in the next one would be taken for one at the beginning."""
+    assert EventReader().lone(AS_SENT) is None
+
+
+def test_a_space_before_the_data_is_none_of_it() -> None:
+    spaced = AS_SENT.replace(b"data:", b"data: ")
+    assert begun().lone(spaced) is None
+    assert list(begun().feed(spaced)) == [(b"result", b'{"a": 1}')]
 
 
 @pytest.mark.parametrize("piece", [b"data:{}\n", b"data:{}", b"\n", b"", b"data:{}\r\n\r\n"])
 def test_a_piece_that_is_no_event_or_part_of_one_is_not_read_alone(piece: bytes) -> None:
-    reader = EventReader()
-    assert reader.lone(piece) is None
+    assert begun().lone(piece) is None
+
+
+def test_a_piece_behind_a_part_of_an_event_is_not_read_alone() -> None:
+    reader = begun()
     reader.feed(b"data:[")
-    assert reader.lone(b"data:{}\n\n") is None
+    assert reader.lone(AS_SENT) is None
 
 
 def test_bytes_that_are_no_utf_8_stay_what_they_are() -> None:
     assert list(EventReader().feed(b"data:\xff\xfe!\n\n")) == [(b"message", b"\xff\xfe!")]
 
 
-@pytest.mark.parametrize("mark", [b"\xef\xbb\xbf", b""])
-def test_a_byte_order_mark_at_the_beginning_is_no_text(mark: bytes) -> None:
-    (event,) = EventReader().feed(mark + b"event:result\ndata:{}\n\n")
-    assert event == (b"result", b"{}")
+@pytest.mark.parametrize("pieces", [[MARK], [MARK[:1], MARK[1:]], [MARK[:2], MARK[2:]], []])
+def test_a_byte_order_mark_at_the_beginning_is_no_text(pieces: list[bytes]) -> None:
+    assert events_of([*pieces, AS_SENT]) == [("result", '{"a": 1}')]
+    assert events_of([b"".join(pieces) + AS_SENT]) == [("result", '{"a": 1}')]
+
+
+@pytest.mark.parametrize("before", [b"\n", b"\n\n", b"\r\n", MARK, AS_SENT])
+def test_a_byte_order_mark_anywhere_else_is_text(before: bytes) -> None:
+    """So it makes the field behind it an unknown one."""
+    marked = MARK + b"data:x\n\n"
+    for pieces in ([before, marked], [before + marked], [AS_SENT, b"\n" + before + marked]):
+        assert ("message", "x") not in events_of(pieces)
+    assert events_of([before, b"data: " + MARK + b"x\n\n"])[-1] == ("message", "\ufeffx")
 
 
 def test_an_event_comes_with_its_blank_line_and_not_later() -> None:
@@ -95,4 +164,4 @@ def test_an_event_comes_with_its_blank_line_and_not_later() -> None:
 
 def test_an_event_without_a_name_is_a_message() -> None:
     for name in (b"event:\n", b"event: \n", b""):
-        assert in_pieces(name + b"data:{}\n\n", []) == [(b"message", b"{}")]
+        assert events_of([name + b"data:{}\n\n"]) == [("message", "{}")]
