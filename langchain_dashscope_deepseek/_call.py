@@ -37,7 +37,7 @@ OVERRIDABLE = frozenset(
     {
         *PARAMETERS,
         *("model", "model_kwargs", "timeout"),
-        *("max_retries", "max_retry_seconds", "max_answer_size"),
+        *("max_retries", "max_seconds", "max_answer_size"),
     }
 )
 """The settings that one call may override."""
@@ -137,7 +137,7 @@ class Call:
         """How often to try, and for how long."""
         return RetryPolicy(
             max_retries=self._values["max_retries"],
-            max_seconds=self._values["max_retry_seconds"],
+            max_seconds=self._values["max_seconds"],
         )
 
     @property
@@ -229,12 +229,10 @@ def _check_settings(values: Mapping[str, Any], row: object) -> None:
     check_timeout(values["timeout"])
 
 
-LIMITS = ("max_retries", "max_retry_seconds", "max_answer_size")
+LIMITS = ("max_retries", "max_seconds", "max_answer_size")
 
 
-def check_limits(
-    *, max_retries: object, max_retry_seconds: object, max_answer_size: object
-) -> None:
+def check_limits(*, max_retries: object, max_seconds: object, max_answer_size: object) -> None:
     """Refuse what no limit can be.
 
     Raises:
@@ -246,9 +244,9 @@ def check_limits(
     if type(max_answer_size) is not int or max_answer_size < 1:
         msg = f"max_answer_size takes a whole number, at least 1, not {max_answer_size!r}"
         raise DashScopeInputError(msg)
-    seconds = max_retry_seconds
-    if seconds is not None and not (_is_number(seconds) and seconds >= 0):  # type: ignore[operator]
-        msg = f"max_retry_seconds takes seconds, at least 0, not {seconds!r}"
+    seconds = max_seconds
+    if seconds is not None and not (_is_number(seconds) and seconds > 0):  # type: ignore[operator]
+        msg = f"max_seconds takes seconds above 0, not {seconds!r}"
         raise DashScopeInputError(msg)
 
 

@@ -10,8 +10,10 @@ from __future__ import annotations
 import logging
 import socket
 import threading
+import time
 from collections.abc import (
     AsyncGenerator,
+    AsyncIterator,
     Callable,
     Generator,
     Iterable,
@@ -24,11 +26,13 @@ from contextlib import (
     aclosing,
     closing,
     contextmanager,
+    nullcontext,
     suppress,
 )
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import chain, starmap
+from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Protocol, TypeVar
 
@@ -37,7 +41,7 @@ import httpx
 from typing_extensions import Self
 
 from langchain_dashscope_deepseek._blotting import Blotter
-from langchain_dashscope_deepseek._pool import Tenant
+from langchain_dashscope_deepseek._pool import NEVER, Lent, Tenant
 from langchain_dashscope_deepseek._request import PreparedRequest
 from langchain_dashscope_deepseek._retry import Attempt, Attempts, RetryPolicy
 from langchain_dashscope_deepseek._routes import PATHS, RouteAttempts
@@ -68,8 +72,11 @@ WHOLE_TIMEOUT = httpx.Timeout(connect=10, read=1800, write=60, pool=60)
 such a connection open for at least 1,800 seconds (its `x-dashscope-timeout`)."""
 
 LONGEST_END_SECONDS = 1.0
-"""Seconds to wait for the end of a body whose answer is whole, so that its connection can be used
-again. It follows at once, unless a proxy holds the body open."""
+"""Seconds to wait for the end of a body whose answer is whole: usage may come behind it, and the
+connection can be used again. It follows at once, unless a proxy holds the body open."""
+
+LONGEST_REST = 64 * 1024
+"""Bytes behind a whole answer that are still looked at."""
 
 
 T_co = TypeVar("T_co", covariant=True)
@@ -118,7 +125,11 @@ class Endpoint:
     own_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def build(
-        self, http: httpx.Client | httpx.AsyncClient, request: PreparedRequest, route: Route
+        self,
+        http: httpx.Client | httpx.AsyncClient,
+        request: PreparedRequest,
+        route: Route,
+        timeout: httpx.Timeout,
     ) -> httpx.Request:
         """Build the HTTP request for a route. A client handed in needs no settings of its own."""
         if http.is_closed:
@@ -129,7 +140,7 @@ class Endpoint:
             _url(self.base_url.rstrip("/") + PATHS[route]),
             content=request.content(route),
             headers=self._all_headers(request),
-            timeout=self.timeout_of(request),
+            timeout=timeout,
         )
 
     @property
@@ -168,10 +179,15 @@ class Endpoint:
             advise=request.advise,
         )
 
-    def timeout_of(self, request: PreparedRequest) -> httpx.Timeout:
-        """Tell how long to wait in each phase."""
+    def timeout_of(self, request: PreparedRequest, until: float) -> httpx.Timeout:
+        """Tell how long to wait in each phase, if the call is over at a time."""
         by_default = STREAM_TIMEOUT if request.streamed else WHOLE_TIMEOUT
-        return by_default if self.timeout is None else httpx.Timeout(self.timeout)
+        timeout = by_default if self.timeout is None else httpx.Timeout(self.timeout)
+        if until == NEVER:
+            return timeout
+        left = max(until - time.monotonic(), 0.001)
+        phases = timeout.as_dict().items()
+        return httpx.Timeout(**{name: left if s is None else min(s, left) for name, s in phases})
 
 
 _url = lru_cache(httpx.URL)
@@ -183,7 +199,7 @@ class Client:
 
     def __init__(
         self,
-        lend: Callable[[float | None, Tenant], AbstractContextManager[httpx.Client]],
+        lend: Callable[[float | None, Tenant], AbstractContextManager[Lent[httpx.Client]]],
         endpoint: Endpoint,
         policy: RetryPolicy,
     ) -> None:
@@ -197,7 +213,7 @@ class Client:
         for attempt in Attempts(self._policy):
             for on in self._endpoint.routes(request, attempt):
                 with attempt, on, start() as shown:
-                    with closing(self._replies(request, on.route)) as replies:
+                    with closing(self._replies(request, on.route, attempt.until)) as replies:
                         for reply in replies:
                             for part in shown.of(reply):
                                 attempt.committed = True
@@ -205,31 +221,27 @@ class Client:
                     yield from shown.last()
                     return
 
-    def _replies(self, request: PreparedRequest, route: Route) -> Generator[Reply]:
+    def _replies(self, request: PreparedRequest, route: Route, until: float) -> Generator[Reply]:
         """Ask once, on one route."""
-        patience = self._endpoint.timeout_of(request).pool
+        endpoint, timeout = self._endpoint, self._endpoint.timeout_of(request, until)
         with (
-            _Exchange(request, self._endpoint) as exchange,
-            self._lend(patience, self._endpoint.tenant) as http,
-            closing(
-                http.send(
-                    self._endpoint.build(http, request, route), stream=True, follow_redirects=False
-                )
-            ) as response,
+            _Exchange(request, endpoint, until) as exchange,
+            self._lend(timeout.pool, endpoint.tenant) as lent,
         ):
-            body = exchange.begin(response)
-            reader = body.reader
+            built = endpoint.build(lent.begin(until), request, route, timeout)
+            response = lent.http.send(built, stream=True, follow_redirects=False)
+            body = exchange.begin(lent.answered(response))
             pieces = iter(_source(response, httpx.SyncByteStream) or response.iter_bytes())
+            is_read = True
             for piece in pieces:
                 yield from body.replies(piece)
-                if reader.finished:
+                if body.is_whole:
+                    rest, is_read = _rest(pieces, lent)
+                    yield from body.behind(rest)
                     break
-            if reader.finished and body.is_reused_once_read:
-                rest: list[Reply] = []
-                with suppress(httpx.TransportError), _shut_after(LONGEST_END_SECONDS, response):
-                    for piece in pieces:
-                        rest += body.replies(piece)
-                yield from rest
+            if is_read and not body.held_more:
+                response.close()
+                lent.is_clean = True
             yield from body.end()
 
 
@@ -238,7 +250,9 @@ class AsyncClient:
 
     def __init__(
         self,
-        lend: Callable[[float | None, Tenant], AbstractAsyncContextManager[httpx.AsyncClient]],
+        lend: Callable[
+            [float | None, Tenant], AbstractAsyncContextManager[Lent[httpx.AsyncClient]]
+        ],
         endpoint: Endpoint,
         policy: RetryPolicy,
     ) -> None:
@@ -254,7 +268,7 @@ class AsyncClient:
         async for attempt in Attempts(self._policy):
             for on in self._endpoint.routes(request, attempt):
                 with attempt, on, start() as shown:
-                    async with aclosing(self._replies(request, on.route)) as replies:
+                    async with aclosing(self._replies(request, on.route, attempt.until)) as replies:
                         async for reply in replies:
                             for part in shown.of(reply):
                                 attempt.committed = True
@@ -263,38 +277,30 @@ class AsyncClient:
                         yield part
                     return
 
-    async def _replies(self, request: PreparedRequest, route: Route) -> AsyncGenerator[Reply]:
+    async def _replies(
+        self, request: PreparedRequest, route: Route, until: float
+    ) -> AsyncGenerator[Reply]:
         """Ask once, on one route."""
-        patience = self._endpoint.timeout_of(request).pool
-        with _Exchange(request, self._endpoint) as exchange:
-            async with (
-                self._lend(patience, self._endpoint.tenant) as http,
-                aclosing(
-                    await http.send(
-                        self._endpoint.build(http, request, route),
-                        stream=True,
-                        follow_redirects=False,
-                    )
-                ) as response,
-            ):
-                body = exchange.begin(response)
-                reader = body.reader
+        endpoint, timeout = self._endpoint, self._endpoint.timeout_of(request, until)
+        with _Exchange(request, endpoint, until) as exchange:
+            async with self._lend(timeout.pool, endpoint.tenant) as lent:
+                built = endpoint.build(lent.begin(until), request, route, timeout)
+                response = await lent.http.send(built, stream=True, follow_redirects=False)
+                body = exchange.begin(lent.answered(response))
                 source = _source(response, httpx.AsyncByteStream)
                 pieces = aiter(source or response.aiter_bytes())
+                is_read = True
                 async for piece in pieces:
                     for reply in body.replies(piece):
                         yield reply
-                    if reader.finished:
+                    if body.is_whole:
+                        rest, is_read = await _arest(pieces, lent)
+                        for reply in body.behind(rest):
+                            yield reply
                         break
-                if reader.finished and body.is_reused_once_read:
-                    rest: list[Reply] = []
-                    # Not asyncio.wait_for: before Python 3.12 it may swallow a cancelling.
-                    ends = anyio.move_on_after(LONGEST_END_SECONDS)
-                    with suppress(httpx.TransportError), ends:
-                        async for piece in pieces:
-                            rest += body.replies(piece)
-                    for reply in rest:
-                        yield reply
+                if is_read and not body.held_more:
+                    await response.aclose()
+                    lent.is_clean = True
                 for reply in body.end():
                     yield reply
 
@@ -302,8 +308,9 @@ class AsyncClient:
 class _Exchange:
     """One request and its answer: foreign errors become ours, and only the ones meant."""
 
-    def __init__(self, request: PreparedRequest, endpoint: Endpoint) -> None:
+    def __init__(self, request: PreparedRequest, endpoint: Endpoint, until: float) -> None:
         self._request = request
+        self._until = until
         self._max_answer_size = endpoint.max_answer_size
         self._blot = Blotter(endpoint.secrets, request.said)
         self._reader: ReplyReader | None = None
@@ -325,7 +332,7 @@ class _Exchange:
         encoding = response.headers.get("content-encoding", "identity").strip().lower()
         if encoding not in ("", "identity") and not response.is_stream_consumed:
             self._reader.refuse_encoding(encoding)
-        return _Body(response, self._reader)
+        return _Body(response, self._reader, self._until)
 
     def __enter__(self) -> Self:
         return self
@@ -361,6 +368,8 @@ class _Exchange:
             return self._reader.cut_error()
         name = type(error).__name__
         request_id = None if self._reader is None else self._reader.header_id
+        if isinstance(error, httpx.TimeoutException) and _is_over(self._until):
+            return _took_too_long(request_id)
         for theirs, ours, text in _FOREIGN:
             if isinstance(error, theirs):
                 return ours(text, request_id=request_id)
@@ -375,23 +384,29 @@ class _Exchange:
 
 
 class _Body:
-    """The body of an answer, by status and content type a stream of events or one piece.
+    """The body of an answer, by status and content type a stream of events or one piece."""
 
-    Attributes:
-        reader: Reads what it holds, and knows whether that was all.
-        is_reused_once_read: Whether the end of the body is worth a wait; HTTP/2 ends a stream
-            without its connection.
-    """
-
-    def __init__(self, response: httpx.Response, reader: ReplyReader) -> None:
+    def __init__(self, response: httpx.Response, reader: ReplyReader, until: float) -> None:
         content_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-        self.reader = reader
+        self._reader = reader
+        self._until = until
         self._has_events = response.is_success and content_type == "text/event-stream"
         self._events = EventReader()
-        self.is_reused_once_read = response.http_version != "HTTP/2"
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the answer has come to its end, whatever may follow."""
+        return self._reader.finished
+
+    @property
+    def held_more(self) -> bool:
+        """Whether something was dropped that came behind the end of the answer."""
+        return self._reader.held_more
 
     def replies(self, piece: bytes) -> Iterable[Reply]:
-        reader = self.reader
+        reader = self._reader
+        if self._until < NEVER and _is_over(self._until):
+            raise _took_too_long(reader.header_id)
         data = self._events.lone(piece) if self._has_events else None
         reply = None if data is None else reader.usual(data)
         if reply is not None:
@@ -399,25 +414,45 @@ class _Body:
         reader.watch(piece)
         return self._of(self._events.feed(piece)) if self._has_events else ()
 
+    def behind(self, rest: bytes) -> Iterable[Reply]:
+        """Read what came behind the end of the answer."""
+        return list(self._of([*self._events.feed(rest), *self._events.end()]))
+
     def end(self) -> Iterator[Reply]:
         if not self._has_events:
-            whole = self.reader.body()
+            whole = self._reader.body()
             if isinstance(whole, Reply):
                 yield whole
                 return
             self._has_events = True
             yield from self.replies(whole)
         yield from self._of(self._events.end())
-        yield from self.reader.end()
+        yield from self._reader.end()
 
     def _of(self, events: Iterable[Event]) -> Iterable[Reply]:
         """Read events one by one, as they are asked for: none is lost for an error after it."""
-        return chain.from_iterable(starmap(self.reader.event, events))
+        return chain.from_iterable(starmap(self._reader.event, events))
+
+
+def _is_over(until: float) -> bool:
+    return time.monotonic() >= until - _CLOCK
+
+
+_CLOCK = 0.01
+"""Seconds by which the clock of a loop or of a system may be early."""
+
+
+def _took_too_long(request_id: str | None) -> DashScopeTimeoutError:
+    error = DashScopeTimeoutError(
+        "The call took longer than max_seconds allows", request_id=request_id
+    )
+    error.is_retryable = False  # who asks again gives it more time
+    return error
 
 
 _FOREIGN: tuple[tuple[type[Exception], type[DashScopeError], str], ...] = (
     (httpx.ConnectTimeout, DashScopeTimeoutError, "Connecting took too long"),
-    (httpx.ReadTimeout, DashScopeTimeoutError, "The next byte of the answer took too long"),
+    (httpx.ReadTimeout, DashScopeTimeoutError, "The head or the next byte took too long"),
     (httpx.WriteTimeout, DashScopeTimeoutError, "Sending the request took too long"),
     (httpx.PoolTimeout, DashScopeTimeoutError, "Waiting for a free connection took too long"),
     (httpx.InvalidURL, DashScopeInputError, "base_url is no URL that can be asked"),
@@ -443,6 +478,71 @@ def _source(response: httpx.Response, kind: type[AnyStream]) -> AnyStream | None
     """
     is_read = response.is_stream_consumed
     return None if is_read or not isinstance(response.stream, kind) else response.stream
+
+
+def _rest(pieces: Iterator[bytes], lent: Lent[httpx.Client]) -> tuple[bytes, bool]:
+    """Read what comes behind a whole answer: for a moment, and no more than a little.
+
+    Returns:
+        What came, and whether that was all.
+    """
+    rest = b""
+    with suppress(httpx.TransportError), _for_a_moment(pieces, lent) as soon:
+        for piece in soon:
+            rest += piece
+            if len(rest) > LONGEST_REST:
+                return rest[:LONGEST_REST], False
+        return rest, True
+    return rest, False
+
+
+async def _arest(pieces: AsyncIterator[bytes], lent: Lent[httpx.AsyncClient]) -> tuple[bytes, bool]:
+    """Read what comes behind a whole answer: for a moment, and no more than a little."""
+    rest = b""
+    is_bounded = lent.end_within(LONGEST_END_SECONDS)
+    # Not asyncio.wait_for: before Python 3.12 it may swallow a cancelling.
+    soon = nullcontext() if is_bounded else anyio.move_on_after(LONGEST_END_SECONDS)
+    with suppress(httpx.TransportError), soon:
+        async for piece in pieces:
+            rest += piece
+            if len(rest) > LONGEST_REST:
+                return rest[:LONGEST_REST], False
+        return rest, True
+    return rest, False
+
+
+@contextmanager
+def _for_a_moment(pieces: Iterator[bytes], lent: Lent[httpx.Client]) -> Iterator[Iterator[bytes]]:
+    """Give pieces for a moment; a thread is needed for a client of the user's alone."""
+    response = lent.response
+    if lent.end_within(LONGEST_END_SECONDS) or response is None:
+        yield pieces
+    elif response.http_version == "HTTP/2":
+        yield _aside(pieces, LONGEST_END_SECONDS)  # its connection is others' as well
+    else:
+        with _shut_after(LONGEST_END_SECONDS, response):
+            yield pieces
+
+
+def _aside(pieces: Iterator[bytes], seconds: float) -> Iterator[bytes]:
+    """Read in a thread, and leave that to itself when the time is over."""
+    came: SimpleQueue[bytes | None] = SimpleQueue()
+
+    def read() -> None:
+        with suppress(Exception):
+            for piece in pieces:
+                came.put(piece)
+            came.put(None)
+
+    until = time.monotonic() + seconds
+    with suppress(RuntimeError):  # no thread to be had is no reason to lose an answer
+        threading.Thread(target=read, daemon=True).start()
+        with suppress(Empty):
+            while (piece := came.get(timeout=max(until - time.monotonic(), 0))) is not None:
+                yield piece
+            return
+    msg = "The end of the answer did not come"
+    raise httpx.ReadTimeout(msg)
 
 
 @contextmanager

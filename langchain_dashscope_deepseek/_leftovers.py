@@ -44,6 +44,7 @@ def _is_clean(connection: Any) -> bool:
 
 def _is_silent(stream: Any) -> bool:
     """Tell whether nothing waits on a socket, in TLS or in a queue."""
+    stream = getattr(stream, "inner", stream)  # on a line of ours
     if stream.get_extra_info("is_readable"):
         return False
     tls = stream.get_extra_info("ssl_object")

@@ -11,15 +11,18 @@ import time
 import weakref
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from queue import Empty, SimpleQueue
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import anyio
 import httpx
 
 from langchain_dashscope_deepseek._leftovers import is_spotless
 from langchain_dashscope_deepseek.errors import DashScopeInputError
+
+if TYPE_CHECKING:
+    from langchain_dashscope_deepseek._network import Line
 
 Tenant = tuple[str, ...]
 """Whose connection it is: what must be equal for a call to be lent it."""
@@ -30,6 +33,8 @@ Made = TypeVar("Made")
 MOST = 1_000
 """Requests of a process, or of an event loop, at once; further ones wait. Streams hold their
 connection for minutes: with httpx's 100, a busy server waits for itself."""
+
+NEVER = float("inf")
 
 IDLE_SECONDS = 5.0
 """How long an idle connection is kept for the next request, as httpx does."""
@@ -54,10 +59,52 @@ _NO_COOKIES = _NoCookies()
 
 class _Client(httpx.Client):
     cookies = property(lambda _: _NO_COOKIES)
+    line: Line
 
 
 class _AsyncClient(httpx.AsyncClient):
     cookies = property(lambda _: _NO_COOKIES)
+    line: Line
+
+
+OurClient = TypeVar("OurClient", _Client, _AsyncClient)
+
+
+class Lent(Generic[AnyClient]):
+    """A client for one request, and what became of it.
+
+    Attributes:
+        http: The client.
+        line: Its network. `None` for a client of the user's, whose network is the user's.
+        response: What was answered; who lends closes it where the client is the user's.
+        is_clean: Whether the answer was read to its end and closed, so that the next may come.
+    """
+
+    def __init__(self, http: AnyClient, line: Line | None = None) -> None:
+        """Lend a client."""
+        self.http: AnyClient = http
+        self.line = line
+        self.response: httpx.Response | None = None
+        self.is_clean = False
+
+    def begin(self, until: float) -> AnyClient:
+        """Give the client for a request, to which the call may wait until a time."""
+        if self.line is not None:
+            self.line.until = until
+        return self.http
+
+    def answered(self, response: httpx.Response) -> httpx.Response:
+        """Note that the head of an answer has come."""
+        self.response = response
+        if self.line is not None:
+            self.line.head_is_over()
+        return response
+
+    def end_within(self, seconds: float) -> bool:
+        """Let no read wait longer than this, all in all; a client of the user's cannot do that."""
+        if self.line is not None:
+            self.line.until = min(self.line.until, time.monotonic() + seconds)
+        return self.line is not None
 
 
 class ClientPool:
@@ -85,7 +132,7 @@ class ClientPool:
         # it comes to this pool. What `finalize` holds, it comes to last.
         weakref.finalize(self, _close_sync, self._sync)
 
-    def handed_in(self, client: AnyClient) -> AnyClient:
+    def _handed_in(self, client: AnyClient) -> AnyClient:
         """Give a client of the user's, unless it was used before a fork.
 
         Raises:
@@ -131,27 +178,49 @@ class ClientPool:
         if kept is not None:
             await kept.end.aclose()
 
+    @contextmanager
+    def share(self, client: httpx.Client) -> Iterator[Lent[httpx.Client]]:
+        """Lend a client of the user's, which others may use at the same time."""
+        lent = Lent(self._handed_in(client))
+        try:
+            yield lent
+        finally:
+            if lent.response is not None:
+                lent.response.close()
+
+    @asynccontextmanager
+    async def ashare(self, client: httpx.AsyncClient) -> AsyncIterator[Lent[httpx.AsyncClient]]:
+        """Lend a client of the user's, which others may use at the same time."""
+        lent = Lent(self._handed_in(client))
+        try:
+            yield lent
+        finally:
+            if lent.response is not None:
+                await lent.response.aclose()
+
     def __reduce__(self) -> tuple[type[ClientPool], tuple[()]]:
         """Pickle and copy as an empty pool."""
         return ClientPool, ()
 
 
-class _Clients(Generic[AnyClient]):
+class _Clients(Generic[OurClient]):
     """The clients of a process or of a loop: those that are lent, and those that wait to be.
 
-    Other threads, and a collector that ends streams, may come in between any two steps here. So
-    each step leaves all in order, and who has taken a client has it alone.
+    Other threads, an interrupt, and a collector that ends streams may come in between any two steps
+    here. So each step leaves all in order, and who has taken a client has it alone. A client that
+    did not end cleanly may be in any state, its locks held: its line hangs up, and no more is done
+    with it.
     """
 
-    def __init__(self, kind: Callable[..., AnyClient]) -> None:
-        self._kind: Callable[..., AnyClient] = kind
+    def __init__(self, kind: Callable[..., OurClient], *, in_loop: bool) -> None:
+        self._kind: Callable[..., OurClient] = kind
+        self._in_loop = in_loop
         self._tls = _made(httpx.create_ssl_context)
-        self._open: set[AnyClient] = set()
-        self._idle: dict[Tenant, deque[tuple[float, AnyClient]]] = {}
-        self._unclean: deque[AnyClient] = deque()
+        self._open: set[OurClient] = set()
+        self._idle: dict[Tenant, deque[tuple[float, OurClient]]] = {}
         self._is_closed = False
 
-    def take(self, tenant: Tenant) -> AnyClient:
+    def take(self, tenant: Tenant) -> OurClient:
         """Take the client that waits the shortest, so that few requests keep few connections."""
         waiting = self._idle.get(tenant, ())
         while waiting:
@@ -159,65 +228,72 @@ class _Clients(Generic[AnyClient]):
                 _, client = waiting.pop()
                 if is_spotless(client):
                     return client
-                self._unclean.append(client)
+                self._hang_up(client)
+        return self._new()
+
+    def _new(self) -> OurClient:
+        # Not above: httpx, too, imports httpcore when it makes its first client.
+        from langchain_dashscope_deepseek._network import put_on_a_line  # noqa: PLC0415
+
         client = _made(lambda: self._kind(limits=LIMITS, verify=self._tls))
+        client.line = put_on_a_line(client, in_loop=self._in_loop)
         self._open.add(client)
         return client
 
-    def give_back(self, client: AnyClient, tenant: Tenant) -> None:
-        """Let a client wait for the next request, if its answer left nothing behind."""
-        if is_spotless(client):
+    def take_back(self, client: OurClient, tenant: Tenant, *, is_clean: bool) -> None:
+        """Let a client wait for the next request, if its answer ended and left nothing behind."""
+        if is_clean and not self._is_closed and is_spotless(client):
             self._wait(time.monotonic(), client, tenant)
         else:
-            self._unclean.append(client)
+            self._hang_up(client)
+        self._sweep()
 
-    def _wait(self, since: float, client: AnyClient, tenant: Tenant) -> None:
+    def _hang_up(self, client: OurClient) -> None:
+        client.line.hang_up()
+        self._open.discard(client)
+
+    def _wait(self, since: float, client: OurClient, tenant: Tenant) -> None:
         waiting = self._idle.setdefault(tenant, deque())
         waiting.append((since, client))
         if self._idle.setdefault(tenant, waiting) is not waiting:  # swept in between
             self._rescue(waiting, tenant)
 
-    def _rescue(self, waiting: deque[tuple[float, AnyClient]], tenant: Tenant) -> None:
+    def _rescue(self, waiting: deque[tuple[float, OurClient]], tenant: Tenant) -> None:
         while waiting:
             with suppress(IndexError):
                 self._wait(*waiting.popleft(), tenant)
 
-    def to_close(self) -> AnyClient | None:
-        """Take a client that is not used again: unclean, or waiting for too long."""
-        with suppress(IndexError):
-            client = self._unclean.popleft()
-            self._open.discard(client)
-            return client
+    def _sweep(self) -> None:
+        """Hang up on those that wait for too long."""
+        oldest = NEVER if self._is_closed else time.monotonic() - IDLE_SECONDS
         for tenant, waiting in list(self._idle.items()):
             with suppress(IndexError):
-                since, _ = waiting[0]
-                if self._is_closed or since < time.monotonic() - IDLE_SECONDS:
+                while waiting[0][0] < oldest:
                     _, client = waiting.popleft()
-                    self._open.discard(client)
-                    return client
+                    self._hang_up(client)
             if not waiting and self._idle.pop(tenant, waiting):
                 self._rescue(waiting, tenant)  # given back in between
-        return None
 
-    def end(self) -> list[AnyClient]:
-        """Keep none from now on; give all there are, lent or not."""
+    def end(self) -> None:
+        """Keep none from now on: hang up on those that wait, and shut those that are lent."""
         self._is_closed = True
-        self._idle.clear()
-        return list(self._open)
+        self._sweep()
+        for client in list(self._open):
+            client.line.shut()
 
 
 class _OfProcess:
     """The clients for synchronous calls."""
 
     def __init__(self) -> None:
-        self._clients = _Clients(_Client)
+        self._clients = _Clients(_Client, in_loop=False)
         # Of all that can be waited for, the one that the collector may come to at any time.
         self._places: SimpleQueue[None] = SimpleQueue()
         for _ in range(MOST):
             self._places.put(None)
 
     @contextmanager
-    def lend(self, seconds: float | None, tenant: Tenant) -> Iterator[httpx.Client]:
+    def lend(self, seconds: float | None, tenant: Tenant) -> Iterator[Lent[httpx.Client]]:
         """Lend a client for one request.
 
         Raises:
@@ -229,18 +305,16 @@ class _OfProcess:
             raise httpx.PoolTimeout(_ALL_LENT) from None
         try:
             client = self._clients.take(tenant)
+            lent: Lent[httpx.Client] = Lent(client, client.line)
             try:
-                yield client
+                yield lent
             finally:
-                self._clients.give_back(client, tenant)
-                while old := self._clients.to_close():
-                    old.close()
+                self._clients.take_back(client, tenant, is_clean=lent.is_clean)
         finally:
             self._places.put(None)
 
     def close(self) -> None:
-        for client in self._clients.end():
-            client.close()
+        self._clients.end()
 
 
 class _OfLoop:
@@ -251,7 +325,7 @@ class _OfLoop:
     """
 
     def __init__(self) -> None:
-        self._clients = _Clients(_AsyncClient)
+        self._clients = _Clients(_AsyncClient, in_loop=True)
         self._places = anyio.Semaphore(MOST)
         self.end = self._close_at_the_end(self._clients)
         with suppress(StopIteration):
@@ -260,7 +334,9 @@ class _OfLoop:
         weakref.finalize(self, _drop, self.end).atexit = False
 
     @asynccontextmanager
-    async def lend(self, seconds: float | None, tenant: Tenant) -> AsyncIterator[httpx.AsyncClient]:
+    async def lend(
+        self, seconds: float | None, tenant: Tenant
+    ) -> AsyncIterator[Lent[httpx.AsyncClient]]:
         """Lend a client for one request.
 
         Raises:
@@ -272,12 +348,11 @@ class _OfLoop:
             await self._wait(seconds)
         try:
             client = self._clients.take(tenant)
+            lent: Lent[httpx.AsyncClient] = Lent(client, client.line)
             try:
-                yield client
+                yield lent
             finally:
-                self._clients.give_back(client, tenant)
-                while old := self._clients.to_close():
-                    await old.aclose()
+                self._clients.take_back(client, tenant, is_clean=lent.is_clean)
         finally:
             self._places.release()
 
@@ -289,13 +364,12 @@ class _OfLoop:
             raise httpx.PoolTimeout(_ALL_LENT) from None
 
     @staticmethod
-    async def _close_at_the_end(clients: _Clients[httpx.AsyncClient]) -> AsyncGenerator[None]:
+    async def _close_at_the_end(clients: _Clients[_AsyncClient]) -> AsyncGenerator[None]:
         try:
             yield
         finally:
-            async with AsyncExitStack() as at_the_end:
-                for client in clients.end():
-                    at_the_end.push_async_callback(client.aclose)
+            clients.end()
+            await asyncio.sleep(0)  # in which the loop closes what was hung up
 
 
 _ALL_LENT = "No connection became free"

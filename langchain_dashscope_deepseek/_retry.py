@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 import time
 from dataclasses import dataclass
@@ -30,8 +31,8 @@ class RetryPolicy:
         minute_delay: Seconds before the first retry where the limit is a window of a minute.
         jitter: The part of a delay that is left to chance, so that clients do not march in step.
         longest_retry_after: Seconds of a `retry-after` that are still waited for.
-        max_seconds: No retry begins later than this after the first attempt began; `None`: no
-            such bound.
+        max_seconds: What the whole call may take, all attempts and waits between them; `None`: as
+            long as it takes.
     """
 
     max_retries: int = 2
@@ -56,10 +57,11 @@ class RetryPolicy:
         if failures > self.max_retries or not error.is_retryable:
             return None
         delay = self._wanted_delay(failures, error)
-        longest = self.longest_retry_after if error.retry_after is not None else delay
-        if self.max_seconds is not None:
-            longest = min(longest, self.max_seconds - elapsed)
-        return delay if delay <= longest else None
+        if error.retry_after is not None and delay > self.longest_retry_after:
+            return None
+        if self.max_seconds is not None and elapsed + delay >= self.max_seconds:
+            return None
+        return delay
 
     def _wanted_delay(self, failures: int, error: DashScopeError) -> float:
         if error.retry_after is not None:
@@ -76,6 +78,7 @@ class Attempt:
     """One attempt; swallows an error that deserves another one.
 
     Attributes:
+        until: When the call must be over, by `time.monotonic`.
         committed: Whether a caller has seen something of the answer: nothing is retried then.
         delay: Seconds to wait before the next attempt, once this one has failed.
     """
@@ -85,6 +88,8 @@ class Attempt:
         self._policy = policy
         self._failures = failures
         self._began = began
+        seconds = policy.max_seconds
+        self.until = math.inf if seconds is None else began + seconds
         self.committed = False
         self.delay: float | None = None
 

@@ -74,11 +74,19 @@ class Reply(NamedTuple):
 
 _NOTHING = Reply()[:4]
 
+_OPENAIS_END = b"[DONE]"
+"""What gateways that speak OpenAI's protocol, too, send last."""
+
 _PACKET = itemgetter("output", "usage", "request_id")
 
 
 class ReplyReader:
-    """Reads what one HTTP answer holds, packet by packet, and knows whether it was all of it."""
+    """Reads what one HTTP answer holds, packet by packet, and knows whether it was all of it.
+
+    Attributes:
+        finished: Whether the answer has come to its end.
+        held_more: Whether something was dropped that came behind the end.
+    """
 
     def __init__(
         self,
@@ -103,6 +111,7 @@ class ReplyReader:
         self._since_shown = 0
         self._has_events = False
         self.finished = False
+        self.held_more = False
 
     @property
     def header_id(self) -> str | None:
@@ -141,11 +150,28 @@ class ReplyReader:
         """
         if not data:
             return ()
+        if self.finished:
+            return self._behind_the_end(data)
         reply = self.usual(data)
         if reply is not None:
             return (reply,)
         self._has_events = True
         return self._documents(name, data)
+
+    def _behind_the_end(self, data: bytes) -> Iterable[Reply]:
+        """Take usage from a packet that says nothing else; whatever follows another one is dropped.
+
+        The answer is whole, and must not be lost, nor grow, for what a server sends behind it.
+        """
+        if self.held_more or data == _OPENAIS_END:
+            return ()
+        document = _load(data)
+        usage = document.get("usage") if isinstance(document, dict) else None
+        if not _has_counts(usage) or "code" in document or not _is_silent(document):
+            self.held_more = True
+            logger.info("Dropped what came behind the end of an answer")
+            return ()
+        return (Reply(usage=usage),)
 
     def end(self) -> Iterator[Reply]:
         """Say that the stream has ended; gives an answer that came in one piece after all.
@@ -428,6 +454,16 @@ def _first_choice(output: Any) -> Mapping[str, Any] | None:
         message = {"content": output["text"]}
         return {"message": message, "finish_reason": output.get("finish_reason")}
     return None
+
+
+def _is_silent(document: Mapping[str, Any]) -> bool:
+    """Tell whether a packet shows nothing of an answer."""
+    output = document.get("output") or {}
+    choice = _first_choice(output) or {}
+    message = choice.get("message") or {} if type(choice) is dict else None
+    return type(message) is dict and not any(
+        message.get(name) for name in ("content", "reasoning_content", "tool_calls")
+    )
 
 
 def _search_results(output: Any) -> tuple[Mapping[str, Any], ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import httpx
@@ -47,7 +47,7 @@ from langchain_dashscope_deepseek._call import (
 from langchain_dashscope_deepseek._client import AsyncClient, Client, Shown
 from langchain_dashscope_deepseek._events import Events
 from langchain_dashscope_deepseek._messages import PROVIDER, countable
-from langchain_dashscope_deepseek._pool import ClientPool, Tenant
+from langchain_dashscope_deepseek._pool import ClientPool, Lent, Tenant
 from langchain_dashscope_deepseek._regions import (
     base_url_of,
     check_base_url,
@@ -288,9 +288,9 @@ class ChatDashScopeDeepSeek(BaseChatModel):
     max_retries: int = Field(default=2, ge=0)
     """How often a failed request is sent again, if that can help; 0 switches it off."""
 
-    max_retry_seconds: float | None = None
-    """No retry is begun later than this after the call began. `None`: `max_retries` alone decides.
-    """
+    max_seconds: float | None = None
+    """Seconds that a whole call may take: all attempts, the waits between them, and an answer that
+    still comes in, with the time that its reader takes. `None`: as long as it takes."""
 
     max_answer_size: int = 16 * 2**20
     """The largest answer that is read: bytes of one event or of a body in one piece, and characters
@@ -347,7 +347,7 @@ class ChatDashScopeDeepSeek(BaseChatModel):
             timeout: float | httpx.Timeout | None = ...,
             request_timeout: float | httpx.Timeout | None = ...,
             max_retries: int | None = ...,
-            max_retry_seconds: float | None = ...,
+            max_seconds: float | None = ...,
             max_answer_size: int | None = ...,
             streaming: bool | None = ...,
             default_headers: dict[str, str] | None = ...,
@@ -738,17 +738,19 @@ class ChatDashScopeDeepSeek(BaseChatModel):
         """Close the connections of the running event loop, and those for synchronous calls."""
         await self._clients.aclose()
 
-    def _http(self, seconds: float | None, tenant: Tenant) -> AbstractContextManager[httpx.Client]:
+    def _http(
+        self, seconds: float | None, tenant: Tenant
+    ) -> AbstractContextManager[Lent[httpx.Client]]:
         if self.http_client is None:
             return self._clients.of_process().lend(seconds, tenant)
-        return nullcontext(self._clients.handed_in(self.http_client))
+        return self._clients.share(self.http_client)
 
     def _async_http(
         self, seconds: float | None, tenant: Tenant
-    ) -> AbstractAsyncContextManager[httpx.AsyncClient]:
+    ) -> AbstractAsyncContextManager[Lent[httpx.AsyncClient]]:
         if self.http_async_client is None:
             return self._clients.of_running_loop().lend(seconds, tenant)
-        return nullcontext(self._clients.handed_in(self.http_async_client))
+        return self._clients.ashare(self.http_async_client)
 
     def _call(self, stop: list[str] | None, overrides: dict[str, Any]) -> Call:
         settings = vars(self)

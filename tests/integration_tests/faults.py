@@ -40,6 +40,7 @@ from tests.integration_tests.stage import (
     drip,
     flood,
     hold,
+    now_and_then,
     pause,
     read_request,
     reset,
@@ -261,6 +262,7 @@ CUT_SHORT = replace(CUT, partial=FIRST)
 NO_ANSWER = Fails(DashScopeServerError, again=True, status=200)
 TOO_LARGE = Fails(DashScopeAnswerTooLargeError, again=False)
 SILENT = Fails(DashScopeTimeoutError, again=True)
+OVER = Fails(DashScopeTimeoutError, again=False, partial=FIRST)
 NOT_CONNECTED = Fails(DashScopeConnectionError, again=True, begun=False)
 BAD, LIMIT = DashScopeInvalidRequestError, DashScopeRateLimitError
 SERVER = DashScopeServerError
@@ -501,6 +503,30 @@ CONNECTIONS = (
         NOT_CONNECTED,
     ),
     Fault(
+        "interim_without_end",
+        "interim answers without end",
+        served(flood(b"HTTP/1.1 103 Early Hints\r\n\r\n", 50 * MEGABYTE)),
+        Fails(SERVER, again=True, begun=False),
+    ),
+    Fault(
+        "interim_now_and_then",
+        "interim answers now and then, and no answer",
+        impatiently(served(now_and_then(b"HTTP/1.1 102 Processing\r\n\r\n"))),
+        replace(SILENT, begun=False),
+    ),
+    Fault(
+        "headers_drip",
+        "headers that drip",
+        impatiently(served(b"HTTP/1.1 200 OK\r\nx: ", now_and_then(b"x"))),
+        replace(SILENT, begun=False),
+    ),
+    Fault(
+        "proxy_drips",
+        "a proxy whose answer drips",
+        impatiently(proxied(b"HTTP/1.1 200 OK\r\nx: ", now_and_then(b"x"))),
+        replace(SILENT, begun=False),
+    ),
+    Fault(
         "never_answers",
         "no byte of an answer",
         impatiently(served(hold)),
@@ -666,12 +692,120 @@ CUTS = (
         settings={"enable_thinking": False},
     ),
     Fault(
+        "longer_than_allowed",
+        "an answer that still comes in when `max_seconds` are over",
+        served(head() + PACKETS[0], now_and_then(KEEP_ALIVE)),
+        OVER,
+        settings={"max_seconds": 1},
+    ),
+    Fault(
+        "silent_for_longer_than_allowed",
+        "silence when `max_seconds` are over",
+        served(head() + PACKETS[0], hold),
+        OVER,
+        settings={"max_seconds": 1},
+    ),
+    Fault(
+        "head_takes_longer_than_allowed",
+        "headers that drip when `max_seconds` are over",
+        served(b"HTTP/1.1 200 OK\r\nx: ", now_and_then(b"x")),
+        replace(OVER, partial="", begun=False),
+        settings={"max_seconds": 1},
+    ),
+    Fault(
         "held_open",
         "a connection that stays open behind the last packet",
         served(chunked(STREAM, end=b""), hold),
         ANSWER,
     ),
 )
+
+
+def kept_alive(content: bytes, kind: str = EVENTS, status: str = "200 OK") -> bytes:
+    """Write an answer on a connection that could be used again."""
+    return head(kind, status, content_length=str(len(content)), connection="keep-alive") + content
+
+
+SILENT_STREAM = STREAM.replace(b"usage", b"other")
+COUNTS = event({"output": {}, "usage": {"input_tokens": 9, "output_tokens": 5, "total_tokens": 14}})
+MORE = event(body(" And more.", "null"))
+
+BEHIND = (
+    Fault(
+        "answered_twice",
+        "the whole answer once more",
+        served(kept_alive(STREAM) * 2, hold),
+        ANSWER,
+    ),
+    Fault(
+        "answered_twice_in_json",
+        "the whole answer once more, in one piece",
+        served(kept_alive(WHOLE, JSON) * 2, hold),
+        ANSWER,
+        settings={"enable_thinking": False},
+    ),
+    Fault(
+        "refused_and_answered",
+        "an answer behind a refusal, which is not that of the retry",
+        served(
+            kept_alive(json.dumps(THROTTLED).encode(), JSON, "429 No") + kept_alive(STREAM), hold
+        ),
+        refused(LIMIT, "Throttling.RateQuota", 429),
+    ),
+    Fault(
+        "interim_behind_the_answer",
+        "an interim answer",
+        served(kept_alive(STREAM) + b"HTTP/1.1 103 Early Hints\r\n\r\n", hold),
+        ANSWER,
+    ),
+    Fault(
+        "usage_behind",
+        "a packet of usage alone, which counts",
+        sent(SILENT_STREAM + COUNTS),
+        ANSWER,
+    ),
+    Fault(
+        "usage_behind_in_a_piece_of_its_own",
+        "a packet of usage alone, a moment later",
+        served(head() + SILENT_STREAM, pause, COUNTS),
+        ANSWER,
+    ),
+    Fault(
+        "usage_and_garbage_behind",
+        "a packet of usage alone, and then garbage",
+        served(head() + SILENT_STREAM, pause, COUNTS, pause, b"garbage"),
+        ANSWER,
+    ),
+    Fault(
+        "garbage_and_usage_behind",
+        "garbage, and then a packet of usage alone",
+        sent(SILENT_STREAM + b"garbage\n\ndata:garbage\n\n" + COUNTS),
+        Answers(usage=None),
+    ),
+    Fault("packets_behind", "more of the answer", sent(STREAM + MORE * 3), ANSWER),
+    Fault("stream_behind", "the stream once more", sent(STREAM * 2), ANSWER),
+    Fault(
+        "flood_behind",
+        "50 MB of packets",
+        served(head() + STREAM, flood(MORE * 100, 50 * MEGABYTE)),
+        ANSWER,
+        settings={"max_answer_size": MEGABYTE},
+    ),
+    Fault(
+        "endless_line_behind",
+        "50 MB of a comment",
+        served(head() + STREAM, flood(b": x" * 10_000, 50 * MEGABYTE)),
+        ANSWER,
+        settings={"max_answer_size": MEGABYTE},
+    ),
+    Fault(
+        "drip_behind",
+        "comments now and then",
+        served(head() + STREAM, now_and_then(b": x\n\n")),
+        ANSWER,
+    ),
+)
+"""What comes behind the end of an answer is no part of it, nor of the next."""
 
 
 def said(text: str) -> bytes:
@@ -946,6 +1080,7 @@ FAULTS: Mapping[str, tuple[Fault, ...]] = {
     "The service refuses": REFUSALS,
     "There is no connection": CONNECTIONS,
     "The answer breaks off or stalls": CUTS,
+    "More comes behind the answer": BEHIND,
     "The answer is odd": ODDITIES,
     "The answer is too large": FLOODS,
 }

@@ -69,6 +69,17 @@ def drip(content: bytes) -> Callable[[socket.socket], None]:
     return step
 
 
+def now_and_then(piece: bytes) -> Callable[[socket.socket], None]:
+    """Send a piece again and again, with silences that no client minds, until the client leaves."""
+
+    def step(peer: socket.socket) -> None:
+        for _ in range(int(_LONGEST_WAIT / 0.2)):
+            peer.sendall(piece)
+            threading.Event().wait(0.2)
+
+    return step
+
+
 def flood(piece: bytes, size: int) -> Callable[[socket.socket], None]:
     """Send a piece again and again, up to a size or until the client leaves."""
 

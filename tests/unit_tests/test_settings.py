@@ -19,6 +19,7 @@ from langchain_dashscope_deepseek import (
     DashScopeWarning,
     __version__,
 )
+from langchain_dashscope_deepseek._network import Line
 from tests.unit_tests.conftest import Ask, Scripted, answer_of
 
 BEIJING = "https://dashscope.aliyuncs.com/api/v1"
@@ -381,14 +382,19 @@ async def test_an_environment_that_makes_no_client_is_named(
         await ask(chat(api_key=KEY), "hi")
 
 
-def lent(model: ChatDashScopeDeepSeek) -> httpx.Client:
-    with model._clients.of_process().lend(1, ("tenant",)) as client:
-        return client
+def lent(model: ChatDashScopeDeepSeek) -> Line:
+    """Lend a client, as a request does that ends cleanly; gives its line."""
+    with model._clients.of_process().lend(1, ("tenant",)) as lent:
+        lent.is_clean = True
+        assert lent.line is not None
+        return lent.line
 
 
-async def alent(model: ChatDashScopeDeepSeek) -> httpx.AsyncClient:
-    async with model._clients.of_running_loop().lend(1, ("tenant",)) as client:
-        return client
+async def alent(model: ChatDashScopeDeepSeek) -> Line:
+    async with model._clients.of_running_loop().lend(1, ("tenant",)) as lent:
+        lent.is_clean = True
+        assert lent.line is not None
+        return lent.line
 
 
 def test_a_process_uses_no_connection_of_its_parent(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -398,26 +404,26 @@ def test_a_process_uses_no_connection_of_its_parent(monkeypatch: pytest.MonkeyPa
         child.setattr("os.getpid", lambda: -1)
         assert lent(model) is not parents
         model.close()
-        assert not parents.is_closed
+        assert not parents.is_shut
     model.close()
-    assert parents.is_closed
+    assert parents.is_shut
 
 
 def test_a_client_is_closed_with_its_event_loop() -> None:
     """A loop and its connections would stay open for ever, two descriptors a run."""
     model = chat(api_key=KEY)
-    assert all(asyncio.run(alent(model)).is_closed for _ in range(5))
+    assert all(asyncio.run(alent(model)).is_shut for _ in range(5))
     assert len(model._clients._async) == 1
 
 
 async def test_a_block_closes_the_connections_at_its_end() -> None:
     with chat(api_key=KEY) as model:
         client = lent(model)
-    assert client.is_closed
+    assert client.is_shut
     async with model:
         async_client = await alent(model)
         assert async_client is await alent(model)
-    assert async_client.is_closed
+    assert async_client.is_shut
 
 
 async def test_after_closing_the_next_call_opens_new_connections() -> None:
@@ -425,7 +431,7 @@ async def test_after_closing_the_next_call_opens_new_connections() -> None:
     before = (lent(model), await alent(model))
     await model.aclose()
     after = (lent(model), await alent(model))
-    assert [client.is_closed for client in (*before, *after)] == [True, True, False, False]
+    assert [client.is_shut for client in (*before, *after)] == [True, True, False, False]
     await model.aclose()
 
 
@@ -486,8 +492,8 @@ def test_a_base_url_without_encryption_is_warned_about(host: str) -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        *(("max_retries", True), ("max_retries", 1.5), ("max_retry_seconds", -1)),
-        *(("max_retry_seconds", "soon"), ("max_retry_seconds", float("nan"))),
+        *(("max_retries", True), ("max_retries", 1.5), ("max_seconds", -1)),
+        *(("max_seconds", "soon"), ("max_seconds", float("nan"))),
         *(("max_answer_size", 0), ("max_answer_size", 1.5), ("max_answer_size", True)),
     ],
 )

@@ -266,7 +266,9 @@ def test_the_status_of_an_error_within_a_stream_is_the_last_one_in_a_comment(
 def test_a_status_in_a_comment_is_found_after_a_long_answer() -> None:
     """What was shown is forgotten; the end of the raw bytes is not."""
     watched = reader(b":HTTP_STATUS/429\n", size=100_000)
-    event(answer_of())(watched)
+    unfinished = answer_of()
+    unfinished["output"]["choices"][0]["finish_reason"] = "null"
+    event(unfinished)(watched)
     watched.watch(b"a" * 8_192 + b":HTTP_STATUS/503\n" + b"a" * (4_096 - 17))
     assert refusal(event({"code": "X"}), watched).status_code == 503
     watched.watch(b"a" * 4_097)
