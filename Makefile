@@ -33,7 +33,8 @@ integration_tests: $(VENV)/.test .venv-mitmproxy/.proxy ## Run the integration t
 	$(BIN)/python -m pytest tests/integration_tests -n 2
 
 fuzz: $(VENV)/.fuzz ## Look for bytes that break the reading of answers: make fuzz SECONDS=600
-	$(BIN)/python -m tests.fuzz -max_total_time=$(SECONDS) -max_len=4096 -timeout=30
+	$(BIN)/python -m tests.fuzz body -max_total_time=$(SECONDS) -max_len=4096 -timeout=30
+	$(BIN)/python -m tests.fuzz connection -max_total_time=$(SECONDS) -max_len=4096 -timeout=30
 	HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest tests/unit_tests/test_properties.py -n 2
 
 mutate: $(VENV)/.mutation ## Look for changes of the code that no test notices; takes an hour

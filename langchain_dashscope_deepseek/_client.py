@@ -392,6 +392,8 @@ class _Body:
         self._until = until
         self._has_events = response.is_success and content_type == "text/event-stream"
         self._events = EventReader()
+        if self._has_events:
+            reader.expect_events()
 
     @property
     def is_whole(self) -> bool:
@@ -425,7 +427,8 @@ class _Body:
                 yield whole
                 return
             self._has_events = True
-            yield from self.replies(whole)
+            for start in range(0, len(whole), LONGEST_REST):
+                yield from self.replies(whole[start : start + LONGEST_REST])
         yield from self._of(self._events.end())
         yield from self._reader.end()
 

@@ -94,5 +94,4 @@ def _events_of(block: bytes) -> list[Event]:
         return [usual.groups(b"message")]
     response = httpx.Response(200, headers=_HEADERS, content=block)
     events = EventSource(response).iter_sse()
-    # An empty name is none, says the standard; httpx-sse gives it as it came.
-    return [((e.event or "message").encode(), e.data.encode()) for e in events]
+    return [(event.event.encode(), event.data.encode()) for event in events]

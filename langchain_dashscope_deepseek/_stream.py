@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from io import StringIO
 from types import TracebackType
 from typing import Any
 
@@ -21,6 +20,7 @@ from typing_extensions import Self
 
 from langchain_dashscope_deepseek._messages import PROVIDER, usage_metadata
 from langchain_dashscope_deepseek._wire import (
+    LARGE,
     Reply,
     ToolCallDelta,
     may_hold_half_a_pair,
@@ -34,12 +34,43 @@ _FIRST_TOOL_INDEX = 1_000
 from 0: the calls' indexes stay out of their way."""
 
 
-_SIZE_OF_A_DELTA = 100
-"""What a piece of a tool call counts beside its characters, so that empty ones are not endless."""
+_SIZE_OF_A_CALL, _SIZE_OF_A_DELTA = 1_000, 20
+"""What a tool call and a piece of one count beside their text, so that empty ones are not endless.
+"""
 
 
 _LONGEST_PARSED = 500
 """Characters of arguments up to which core may look for whole calls in a single chunk."""
+
+
+class Text:
+    """A text as it grows: a piece of a character would take 76 bytes by itself."""
+
+    def __init__(self) -> None:
+        """Begin empty."""
+        self._only = ""
+        self._encoded = bytearray()
+
+    def add(self, piece: str) -> int:
+        """Append a piece; give how many bytes it has."""
+        encoded = piece.encode("utf-8", "surrogatepass")
+        if self._only:
+            self._encoded += self._only.encode("utf-8", "surrogatepass")
+            self._only = ""
+        if self._encoded:
+            self._encoded += encoded
+        else:
+            self._only = piece
+        return len(encoded)
+
+    @property
+    def is_ascii(self) -> bool:
+        """Whether Python takes a byte for a character; one that is wider makes all take 2 or 4."""
+        return self._only.isascii() and self._encoded.isascii()
+
+    def __str__(self) -> str:
+        """Give all of it."""
+        return self._only or self._encoded.decode("utf-8", "surrogatepass")
 
 
 class Call:
@@ -52,19 +83,20 @@ class Call:
         self.index = index
         self.id: str | None = None
         self.name: str | None = None
-        self.arguments: list[str] = []
+        self.arguments = Text()
 
     def grow(self, delta: ToolCallDelta) -> dict[str, Any]:
         """Take a delta; give what is new of it. Ids and names come once, and are never joined."""
         new_id = delta.id if self.id is None else None
         new_name = delta.name if self.name is None else None
         self.id, self.name = self.id or new_id, self.name or new_name
-        self.arguments.append(delta.arguments)
+        if delta.arguments:
+            self.arguments.add(delta.arguments)
         return {"id": new_id, "name": new_name, "args": delta.arguments}
 
     def is_whole(self, *, may_be_empty: bool) -> bool:
         """Tell whether an agent may run it: it has a name, and its arguments are an object."""
-        raw = "".join(self.arguments)
+        raw = str(self.arguments)
         return bool(self.name) and (_json_object(raw) is not None if raw else may_be_empty)
 
     def spoil(self) -> str:
@@ -73,13 +105,13 @@ class Call:
         Core mends cut JSON, so that arguments cut by `length` become a valid call that an agent
         runs. This, no parser mends.
         """
-        spoiler = unmatched_closing("".join(self.arguments))
-        self.arguments.append(spoiler)
+        spoiler = unmatched_closing(str(self.arguments))
+        self.arguments.add(spoiler)
         return spoiler
 
     def parsed(self) -> ToolCall | InvalidToolCall:
         """Give the whole call, valid or not."""
-        raw = "".join(self.arguments)
+        raw = str(self.arguments)
         arguments = _json_object(raw) if raw else {}
         if arguments is None:
             return InvalidToolCall(
@@ -103,16 +135,17 @@ class Answer:
         Args:
             model: The model that answers.
             changes: What was sent otherwise than asked for; stands in `response_metadata`.
-            max_size: Characters of all text, reasoning and arguments together.
+            max_size: Bytes of all text, reasoning and arguments together, in UTF-8.
         """
         self.model = model
         self.calls: list[Call] = []
         self.search_results: list[dict[str, Any]] = []
         self._max_size = max_size
+        self._longest_wide = max(max_size // 3, min(max_size, LARGE))
         self._size = 0
         self._changes = dict(changes)
-        self._text = StringIO()
-        self._reasoning = StringIO()
+        self._text = Text()
+        self._reasoning = Text()
         self._finish_reason: str | None = None
         self._usage: Mapping[str, Any] | None = None
         self._request_id: str | None = None
@@ -124,16 +157,18 @@ class Answer:
             DashScopeAnswerTooLargeError: The answer is larger than it may be.
         """
         text, reasoning, deltas, finish_reason, usage, request_id, search_results = reply
-        self._size += len(text) + len(reasoning)
-        for delta in deltas:
-            names = len(delta.id or "") + len(delta.name or "")
-            self._size += len(delta.arguments) + names + _SIZE_OF_A_DELTA
-        if self._size > self._max_size:
-            raise too_large(self._max_size, self._request_id or request_id)
         if text:
-            self._text.write(text)
+            self._size += self._text.add(text)
         if reasoning:
-            self._reasoning.write(reasoning)
+            self._size += self._reasoning.add(reasoning)
+        for delta in deltas:
+            texts = (delta.arguments, delta.id or "", delta.name or "")
+            self._size += sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
+            self._size += _SIZE_OF_A_DELTA
+        new = self._add_calls(deltas) if deltas else []
+        size = self._size + _SIZE_OF_A_CALL * len(self.calls)
+        if size > self._max_size or (size > self._longest_wide and self._is_wide()):
+            raise too_large(self._max_size, self._request_id or request_id)
         # DashScope repeats the running total on every event and LangChain adds chunks up: the
         # last one counts.
         self._usage = usage or self._usage
@@ -141,7 +176,7 @@ class Answer:
         self._request_id = request_id or self._request_id
         if search_results:
             self.search_results = [dict(result) for result in search_results]
-        return self._add_calls(deltas) if deltas else []
+        return new
 
     def end_calls(self) -> list[Any]:
         """Give calls without an id one, and spoil those that are not whole; give what is new."""
@@ -172,12 +207,12 @@ class Answer:
     @property
     def text(self) -> str:
         """All text."""
-        return self._text.getvalue()
+        return str(self._text)
 
     @property
     def reasoning(self) -> str:
         """All reasoning."""
-        return self._reasoning.getvalue()
+        return str(self._reasoning)
 
     @property
     def additional_kwargs(self) -> dict[str, Any]:
@@ -212,6 +247,11 @@ class Answer:
     def response_metadata(self) -> dict[str, Any]:
         """What stands beside the answer."""
         return {**self.first_metadata, **self.last_metadata}
+
+    def _is_wide(self) -> bool:
+        """Tell whether Python takes more than a byte for each character of a text."""
+        texts = (self._text, self._reasoning, *(call.arguments for call in self.calls))
+        return not all(text.is_ascii for text in texts)
 
     def keep_in(self, error: DashScopeError) -> None:
         """Hand what has arrived to an error, as `partial_message`."""

@@ -72,6 +72,15 @@ class Reply(NamedTuple):
     search_results: tuple[Mapping[str, Any], ...] = ()
 
 
+LARGE = 2**20
+"""Bytes of a document that is parsed without a second thought."""
+
+_SIZE_OF_A_VALUE = 100
+"""Bytes that a value of JSON takes as an object of Python, at most."""
+
+_WIDE = re.compile(rb"[\xf0-\xf7]|\\[uU][dD]")
+_MARKS = re.compile(rb'\\.|["\[{,]', re.DOTALL)
+
 _NOTHING = Reply()[:4]
 
 _OPENAIS_END = b"[DONE]"
@@ -106,7 +115,7 @@ class ReplyReader:
         self._blot = blot
         self.status_code = status_code
         self._headers = headers
-        self._max_size = max_size
+        self._max_size = self._longest = max_size
         self._raw = bytearray()
         self._since_shown = 0
         self._has_events = False
@@ -119,6 +128,14 @@ class ReplyReader:
         request_id = self._headers.get("x-request-id")
         return request_id and self._blot(request_id)[:_LONGEST_ID]
 
+    def expect_events(self) -> None:
+        """Take it that the body is a stream, of which an event may have a quarter of the size.
+
+        It is held several times over while it is found among the bytes; what fits a body in one
+        piece would take more memory than a user allows.
+        """
+        self._longest = max(self._max_size // 4, min(self._max_size, LARGE))
+
     def watch(self, piece: bytes) -> None:
         """Look at raw bytes on their way to the events.
 
@@ -130,7 +147,7 @@ class ReplyReader:
                 anything.
         """
         # Before the piece is counted: it may end the event, or hold many.
-        if self._since_shown > self._max_size:
+        if self._since_shown > self._longest:
             raise too_large(self._max_size, self.header_id)
         self._since_shown += len(piece)
         self._raw += piece
@@ -152,6 +169,7 @@ class ReplyReader:
             return ()
         if self.finished:
             return self._behind_the_end(data)
+        self._weigh(data)
         reply = self.usual(data)
         if reply is not None:
             return (reply,)
@@ -181,7 +199,7 @@ class ReplyReader:
         """
         if self.finished:
             return
-        document = None if self._has_events else _load(self._raw)
+        document = None if self._has_events else self._taken()
         if isinstance(document, dict):
             yield self._whole(document)
             return
@@ -201,14 +219,34 @@ class ReplyReader:
         """
         if len(self._raw) > self._max_size:
             raise too_large(self._max_size, self.header_id)
-        document = _load(self._raw)
+        document = self._taken()
         if isinstance(document, dict):
             return self._whole(document)
         if b"data:" not in self._raw:
             kind = self._headers.get("content-type", "no content type").partition(";")[0]
             kind = without_keys(self._blot(kind))[:_LONGEST_ID]
             self._refuse(f"a body that is no answer ({kind}, {len(self._raw)} bytes)")
-        return bytes(self._raw)
+        self.expect_events()
+        raw, self._raw, self._since_shown = bytes(self._raw), bytearray(), 0
+        return raw
+
+    def _taken(self) -> Any:
+        """Parse all that was watched, and let go of a large document's bytes."""
+        self._weigh(self._raw)
+        document = _load(self._raw)
+        if isinstance(document, dict) and len(self._raw) > LARGE:
+            self._raw = bytearray()
+        return document
+
+    def _weigh(self, data: bytes | bytearray) -> None:
+        """Refuse a large document that would take many times its size when it is parsed.
+
+        Raises:
+            DashScopeAnswerTooLargeError: With it, an answer would take more than four times
+                `max_answer_size`, and 32 MiB.
+        """
+        if len(data) > LARGE and _is_heavy(data, 3 * self._max_size + 20 * LARGE):
+            raise too_large(self._max_size, self.header_id)
 
     def _whole(self, document: Mapping[str, Any]) -> Reply:
         if self.status_code >= _FIRST_ERROR:
@@ -426,6 +464,8 @@ def _load(data: bytes | bytearray) -> Any:
     try:
         return from_json(data, cache_strings="keys")  # 2 µs an event, where json.loads takes 4
     except ValueError:
+        if len(data) > 2 * LARGE:  # mending takes some ten times as much
+            return None
         text = data.decode("utf-8-sig", "replace")
     try:
         value = json.loads(text)
@@ -435,6 +475,29 @@ def _load(data: bytes | bytearray) -> Any:
     except (ValueError, RecursionError):
         return None
     return value
+
+
+def _is_heavy(data: bytes | bytearray, allowed: int) -> bool:
+    """Estimate whether a document takes more memory than is allowed, before it is parsed.
+
+    One character beyond the first 65,536 makes all of a text take 4 bytes each, and a value of two
+    characters, as `[]`, takes a hundred.
+    """
+    width = 5 if _WIDE.search(data) else 1 if data.isascii() else 3
+    allowed -= len(data) * width
+    if data.count(b",") + data.count(b"[") + data.count(b"{") + data.count(b'"') // 2 > (
+        allowed // _SIZE_OF_A_VALUE
+    ):
+        values, is_in_text = 0, False
+        for mark in _MARKS.finditer(data):
+            if mark[0] == b'"':
+                is_in_text = not is_in_text
+                values += is_in_text
+            else:
+                values += not is_in_text and len(mark[0]) == 1
+            if values * _SIZE_OF_A_VALUE > allowed:
+                return True
+    return allowed < 0
 
 
 def may_hold_half_a_pair(text: str) -> bool:

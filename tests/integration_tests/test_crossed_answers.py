@@ -19,7 +19,14 @@ from langchain_core.messages import AIMessage
 from pydantic import SecretStr
 
 from langchain_dashscope_deepseek import ChatDashScopeDeepSeek
-from tests.integration_tests.stage import Certificates, RawServer, Step, pause, receive
+from tests.integration_tests.stage import (
+    Certificates,
+    RawServer,
+    Step,
+    pause,
+    read_request,
+    receive,
+)
 from tests.unit_tests.conftest import STYLES, Ask
 
 KEYS = ("sk-key-of-the-first-tenant", "sk-key-of-the-second-tenant")
@@ -122,25 +129,45 @@ def certificates() -> Certificates:
     return Certificates()
 
 
-@pytest.fixture(params=["plain", "tls"])
+def tunnelled(step: Step, tls: ssl.SSLContext) -> Step:
+    """Be a proxy that is asked for a tunnel, and the server at its end."""
+
+    def both(peer: socket.socket) -> None:
+        read_request(peer)
+        peer.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        with tls.wrap_socket(peer, server_side=True) as inner:
+            assert callable(step)
+            step(inner)
+
+    return both
+
+
+@pytest.fixture(params=["plain", "tls", "proxy", "tunnel"])
 def serve(
     request: pytest.FixtureRequest,
     certificates: Certificates,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> Iterator[Callable[[Step], tuple[RawServer, str]]]:
-    """Serve a step, with TLS or without; gives the server and its base URL."""
+    """Serve a step, with TLS or without, directly or by a proxy; gives the server and the base URL."""
     servers: list[RawServer] = []
-    tls: ssl.SSLContext | None = None
-    scheme = "http"
-    if request.param == "tls":
-        tls, scheme = certificates.right(), "https"
-        certificates.trusted.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    way = request.param
+    tls = certificates.right() if way in ("tls", "tunnel") else None
+    scheme = "http" if tls is None else "https"
+    certificates.trusted.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
 
     def start(step: Step) -> tuple[RawServer, str]:
-        servers.append(RawServer([step], tls))
-        return servers[-1], f"{scheme}://{servers[-1].address}/api/v1"
+        if tls is not None and way == "tunnel":
+            servers.append(RawServer([tunnelled(step, tls)]))
+        else:
+            servers.append(RawServer([step], tls))
+        server = servers[-1]
+        if way in ("plain", "tls"):
+            return server, f"{scheme}://{server.address}/api/v1"
+        monkeypatch.setenv(f"{scheme.upper()}_PROXY", f"http://{server.address}")
+        monkeypatch.setenv("NO_PROXY", "")
+        return server, f"{scheme}://127.0.0.1:1/api/v1"
 
     yield start
     for server in servers:

@@ -88,7 +88,7 @@ def server(
     if certificates is not None:
         certificates.trusted.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
-    server = RawServer([playing(in_pieces)], certificates and certificates.right())
+    server = RawServer([playing(in_pieces)], certificates.right() if certificates else None)
     scheme = "http" if certificates is None else "https"
     yield server, f"{scheme}://{server.address}/api/v1"
     server.stop()

@@ -1,7 +1,8 @@
 """A light server in a process of its own: each answer carries its question, and fails as told.
 
 A question's first word says what becomes of it: `answer`, `slow`, `busy`, `error`, `cut` or
-`reset`. Prints its port, and serves until its standard input ends.
+`reset`. Behind every third answer or refusal it sends what nobody asked for: more of the answer,
+another answer, half of one. Prints its port, and serves until its standard input ends.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ PAUSE = 0.05
 """Seconds between the packets of a slow answer."""
 _BUSY = b'{"code":"Throttling.RateQuota","message":"Slow down.","request_id":"%s"}'
 _HEAD = "HTTP/1.1 {}\r\ncontent-type: {}\r\n{}\r\n\r\n"
+_MISBEHAVES = 1 / 3
 _RESET = struct.pack("ii", 1, 0)
 
 
@@ -69,7 +71,7 @@ async def _answer(question: str, writer: asyncio.StreamWriter) -> None:
         head = _HEAD.format(
             "429 Busy", "application/json", f"x-should-retry: false\r\ncontent-length: {len(body)}"
         )
-        writer.write(head.encode() + body)
+        writer.write(head.encode() + body + _unasked())
         await writer.drain()
         return
     head = _HEAD.format("200 OK", "text/event-stream", "transfer-encoding: chunked")
@@ -82,8 +84,19 @@ async def _answer(question: str, writer: asyncio.StreamWriter) -> None:
         writer.write(_chunk(packet))
         await writer.drain()
     if not writer.is_closing():
-        writer.write(_chunk(b""))
+        more = random.choice([b"", _chunk(next(_packets("more")))]) if kind == "answer" else b""
+        writer.write(more + _chunk(b"") + _unasked())
         await writer.drain()
+
+
+def _unasked() -> bytes:
+    """Give what comes behind an answer: mostly nothing."""
+    if random.random() > _MISBEHAVES:
+        return b""
+    body = b"".join(_packets("something that nobody asked"))
+    head = _HEAD.format("200 OK", "text/event-stream", f"content-length: {len(body)}")
+    smuggled = head.encode() + body
+    return random.choice([smuggled, smuggled * 2, smuggled[:-9], b"HTTP/1.1 100 \r\n\r\n", b"x"])
 
 
 def _fail(kind: str, question: str, writer: asyncio.StreamWriter) -> None:

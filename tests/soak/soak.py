@@ -1,7 +1,7 @@
 """Many streams over many tasks and several event loops: nothing leaks, is lost or crosses over.
 
 Of thirty streams ten are abandoned, in five ways, three fail, in four ways, and the others are read
-to their end. One model object asks them all: in one loop after another, and in every third round in
+to their end. The server misbehaves at random behind its answers. One model object asks them all: in one loop after another, and in every third round in
 two loops side by side.
 """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.fuzz import one_connection
 from tests.fuzz.one_input import check, may_be_whole, seeds
 
 SEEDS = seeds()
@@ -30,3 +31,23 @@ def test_the_fuzzer_knows_an_answer_that_is_cut(name: str) -> None:
     whole = SEEDS[name][4:]
     assert may_be_whole(whole)
     assert not may_be_whole(whole[: whole.rindex(b"id:")])
+
+
+CONNECTIONS = one_connection.seeds()
+CROSSINGS: dict[str, bytes] = {}
+"""Connections on which a call got what was another's once, named by how."""
+
+
+@pytest.mark.parametrize("name", [*CONNECTIONS, *CROSSINGS])
+def test_what_a_connection_brings_belongs_to_one_call(name: str) -> None:
+    one_connection.check({**CONNECTIONS, **CROSSINGS}[name])
+
+
+def test_the_fuzzer_knows_a_call_that_got_what_was_anothers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else it would find nothing."""
+    monkeypatch.setattr("langchain_dashscope_deepseek._pool.is_spotless", lambda _: True)
+    monkeypatch.setattr(one_connection.Stream, "get_extra_info", lambda *_: None)
+    with pytest.raises(AssertionError):
+        one_connection.check(CONNECTIONS["answered_twice"])

@@ -293,7 +293,7 @@ async def test_endless_empty_calls_are_given_up(ask: Ask, service: Scripted) -> 
     service.answer(f"data:{json.dumps(answer_of('', tool_calls=calls))}\n\n")
     with pytest.raises(DashScopeAnswerTooLargeError):
         await ask(service.model(), "hi", max_answer_size=9_999)
-    assert len((await ask(service.model(), "hi", max_answer_size=20_000)).tool_calls) == 100
+    assert len((await ask(service.model(), "hi", max_answer_size=120_000)).tool_calls) == 100
 
 
 # --- Tool calls ---
@@ -860,11 +860,11 @@ async def test_names_and_ids_of_calls_count_for_the_size_of_an_answer(
 ) -> None:
     events = ""
     for number in range(4):
-        long = {"id": f"{number}", "name": "f", part: f"{number}" * 150}
+        long = {"id": f"{number}", "name": "f", part: f"{number}" * 2_000}
         function = {"name": long["name"], "arguments": "{}"}
         call = {"index": number, "id": long["id"], "type": "function", "function": function}
         events += f"data:{json.dumps(answer_of('', tool_calls=[call]))}\n\n"
     service.answer(events.replace('"stop"', '"null"', 3))
-    await ask_stream(service.model(), "hi", max_answer_size=2_000)
+    await ask_stream(service.model(), "hi", max_answer_size=13_000)
     with pytest.raises(DashScopeAnswerTooLargeError):
-        await ask_stream(service.model(), "hi", max_answer_size=900)
+        await ask_stream(service.model(), "hi", max_answer_size=11_000)
