@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from typing import Any
 from unittest.mock import patch
 
 import httpcore
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+from pydantic import SecretStr
 
 from langchain_dashscope_deepseek import ChatDashScopeDeepSeek, DashScopeError
 
@@ -128,6 +130,7 @@ MODEL = ChatDashScopeDeepSeek(
     max_retries=0,
     max_answer_size=2_000,
 )
+NUMBERS = count()
 QUESTION: list[BaseMessage] = [HumanMessage("hi")]
 
 
@@ -136,18 +139,22 @@ def check(data: bytes) -> None:
     service = Service(data[0] if data else 0)
     calls = data[1:].split(SEPARATOR)[:MOST_CALLS]
     with service.instead_of_sockets():
-        in_turn = [_outcome(service, sent) for sent in calls]
-        MODEL.close()
+        model = _another_tenant()
+        in_turn = [_outcome(model, service, sent) for sent in calls]
         for sent, outcome in zip(calls, in_turn, strict=True):
-            alone = _outcome(service, sent)
-            MODEL.close()
+            alone = _outcome(_another_tenant(), service, sent)
             assert outcome == alone, (sent, outcome, alone)
 
 
-def _outcome(service: Service, sent: bytes) -> Outcome:
+def _another_tenant() -> ChatDashScopeDeepSeek:
+    """Give a model whose key nobody has used: it has no connection yet."""
+    return MODEL.model_copy(update={"api_key": SecretStr(f"sk-{next(NUMBERS)}")})
+
+
+def _outcome(model: ChatDashScopeDeepSeek, service: Service, sent: bytes) -> Outcome:
     service.sent = sent
     try:
-        message = MODEL._generate(QUESTION).generations[0].message
+        message = model._generate(QUESTION).generations[0].message
     except DashScopeError as error:
         return type(error)
     assert isinstance(message, AIMessage)

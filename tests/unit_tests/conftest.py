@@ -85,6 +85,7 @@ class Scripted(httpx.BaseTransport, httpx.AsyncBaseTransport):
     route: Route = "text-generation"
     """On the other one, models without a row of the test's are pinned to it, and contents are lists.
     """
+    http_version: bytes = b"HTTP/1.1"
 
     def answer(
         self,
@@ -103,7 +104,9 @@ class Scripted(httpx.BaseTransport, httpx.AsyncBaseTransport):
 
         def build() -> httpx.Response:
             self.bodies.append(Pieces(raw, size, breaks))
-            return httpx.Response(status, headers=headers, stream=self.bodies[-1])
+            extensions = {"http_version": self.http_version}
+            stream = self.bodies[-1]
+            return httpx.Response(status, headers=headers, stream=stream, extensions=extensions)
 
         self.answers.append(build)
 

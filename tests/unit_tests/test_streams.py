@@ -572,6 +572,48 @@ async def test_what_follows_a_whole_answer_loses_nothing_of_it(
     assert same(await ask(service.model(), "hi")) == PLAIN
 
 
+COUNTS = 'data:{"output":{},"usage":{"input_tokens":99,"output_tokens":1}}\n\n'
+MORE = f"data:{json.dumps(answer_of('more'))}\n\n"
+ERROR = 'event:error\ndata:{"code":"X","message":"late","usage":{"input_tokens":99}}\n\n'
+BEHIND = {
+    "usage": (COUNTS, 99),
+    "usage without a blank line": (COUNTS.strip(), 99),
+    "usage in a packet that shows nothing": (
+        'data:{"output":{"choices":[{"message":{"content":""}}]},"usage":{"input_tokens":99}}\n\n',
+        99,
+    ),
+    "a comment and usage": (": x\n\n" + COUNTS, 99),
+    "what OpenAI ends with, and usage": ("data: [DONE]\n\n" + COUNTS, 99),
+    "usage and garbage": (COUNTS + "garbage", 99),
+    "usage and more": (COUNTS + MORE, 99),
+    "garbage and usage": ("data:garbage\n\n" + COUNTS, 9),
+    "more and usage": (MORE + COUNTS, 9),
+    "an error and usage": (ERROR + COUNTS, 9),
+    "an error": (ERROR, 9),
+    "a list": ("data:[1]\n\n" + COUNTS, 9),
+}
+
+
+@pytest.mark.parametrize("http_version", [b"HTTP/1.1", b"HTTP/2"], ids=["http1", "http2"])
+@pytest.mark.parametrize("name", BEHIND)
+async def test_the_end_is_the_end_however_it_is_cut(
+    name: str, http_version: bytes, ask: Ask, service: Scripted
+) -> None:
+    """Usage alone counts behind it, until something else comes."""
+    tail, tokens = BEHIND[name]
+    answer = f"data:{json.dumps(answer_of('hi'))}\n\n".replace(
+        'input_tokens": 5', 'input_tokens": 9'
+    )
+    service.http_version = http_version
+    sizes: list[Any] = [None, 1, [len(answer), 10_000], [len(answer) - 9, 10_000]]
+    for size in sizes:
+        service.answer(answer + tail, size=size)
+        message = await ask(service.model(), "hi")
+        assert message.usage_metadata is not None
+        assert (message.content, message.usage_metadata["input_tokens"]) == ("hi", tokens), size
+        assert service.bodies[-1].closed
+
+
 async def test_usage_names_what_was_cached(ask: Ask, service: Scripted) -> None:
     answer = answer_of("hi")
     answer["usage"]["prompt_tokens_details"] = {
