@@ -483,7 +483,7 @@ def _is_heavy(data: bytes | bytearray, allowed: int) -> bool:
     One character beyond the first 65,536 makes all of a text take 4 bytes each, and a value of two
     characters, as `[]`, takes a hundred.
     """
-    width = 5 if _WIDE.search(data) else 1 if data.isascii() else 3
+    width = 6 if _WIDE.search(data) else 1 if data.isascii() else 3
     allowed -= len(data) * width
     if data.count(b",") + data.count(b"[") + data.count(b"{") + data.count(b'"') // 2 > (
         allowed // _SIZE_OF_A_VALUE

@@ -26,6 +26,7 @@ pytestmark = [
 SIZE = 8 * MEGABYTE
 SLACK = 32 * MEGABYTE
 NEARLY = SIZE - 4_096
+FITTING = SIZE // 10_000 - 10
 
 STARTS, ENDS = json.dumps(body("CUT")).split("CUT")
 _CHOICE = '{"index":0,"function":{"name":"f","arguments":"a"}}'
@@ -91,17 +92,17 @@ STREAMS: dict[str, list[Step]] = {
     ],
     "characters": [flood(small("天") * 1_000, 40_000 * len(small("天"))), event(body(""))],
     "wide characters": [
-        flood(small("a" * 10_000) * 10, 1_600 * len(small("a" * 10_000))),
+        flood(small("a" * 10_000) * 10, FITTING * len(small("a" * 10_000))),
         small("\U0001f600"),
         event(body("")),
     ],
     "nearly all ascii": [
-        flood(small("a" * 10_000) * 10, 1_600 * len(small("a" * 10_000))),
+        flood(small("a" * 10_000) * 10, FITTING * len(small("a" * 10_000))),
         small("天"),
         event(body("")),
     ],
     "ascii": [
-        flood(small("a" * 10_000) * 10, 1_600 * len(small("a" * 10_000))),
+        flood(small("a" * 10_000) * 10, FITTING * len(small("a" * 10_000))),
         event(body("")),
     ],
     "pieces of a call": [flood(calling(None) * 1_000, 40_000 * len(calling(None)))],
