@@ -135,7 +135,7 @@ _KNOBS = (
     "repetition_penalty",
     "presence_penalty",
 )
-_TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _OURS = ("result_format", "incremental_output")
 
 
@@ -428,7 +428,7 @@ def _distinct_tools(tools: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any
     by_name: dict[str, Mapping[str, Any]] = {}
     for tool in tools:
         name = _name_of(tool)
-        if not isinstance(name, str) or not _TOOL_NAME.fullmatch(name) or name == "search":
+        if not isinstance(name, str) or not TOOL_NAME.fullmatch(name) or name == "search":
             msg = (
                 f"The service refuses a tool named {name!r}: use 1 to 64 of A-Z, a-z, 0-9, '_' and "
                 "'-', and not 'search'"

@@ -39,6 +39,9 @@ _SIZE_OF_A_CALL, _SIZE_OF_A_DELTA = 1_000, 20
 """
 
 
+_ENDS_OF_CALLS = ("stop", "tool_calls")
+"""The reasons to finish under which a call without arguments has none; under others it was cut."""
+
 _LONGEST_PARSED = 500
 """Characters of arguments up to which core may look for whole calls in a single chunk."""
 
@@ -63,6 +66,10 @@ class Text:
             self._only = piece
         return len(encoded)
 
+    def __bool__(self) -> bool:
+        """Tell whether there is any."""
+        return bool(self._only or self._encoded)
+
     @property
     def is_ascii(self) -> bool:
         """Whether Python takes a byte for a character; one that is wider makes all take 2 or 4."""
@@ -74,25 +81,51 @@ class Text:
 
 
 class Call:
-    """A tool call as it grows."""
+    """A tool call as it grows.
 
-    def __init__(self, position: int, index: int | None) -> None:
-        """Begin a call: the nth of its answer, with this index on the wire."""
+    Attributes:
+        position: Its place among the calls of its answer.
+        index: What the wire calls it by; may be missing, or another one in every piece.
+        wire_id: Its id on the wire.
+        id: Its id, which no other call of the answer has.
+    """
+
+    def __init__(
+        self, position: int, index: int | None, wire_id: str | None, given_id: str | None
+    ) -> None:
+        """Begin a call: the nth of its answer."""
         self.position = position
         self.chunk_index = _FIRST_TOOL_INDEX + position
         self.index = index
+        self.wire_id = wire_id
         self.id: str | None = None
         self.name: str | None = None
         self.arguments = Text()
+        self._given_id = given_id
+        self._held_back = ""
+
+    def takes(self, delta: ToolCallDelta) -> bool:
+        """Tell whether a delta may be a piece of it, going by the name."""
+        if delta.name and self.name and None is not delta.wire_index != self.index is not None:
+            return False  # one more call, whatever its id
+        is_one_more_piece = delta.wire_index == self.index is not None and not self.arguments
+        return delta.name in (None, self.name) or self.name is None or is_one_more_piece
 
     def grow(self, delta: ToolCallDelta) -> dict[str, Any]:
-        """Take a delta; give what is new of it. Ids and names come once, and are never joined."""
-        new_id = delta.id if self.id is None else None
-        new_name = delta.name if self.name is None else None
-        self.id, self.name = self.id or new_id, self.name or new_name
-        if delta.arguments:
-            self.arguments.add(delta.arguments)
-        return {"id": new_id, "name": new_name, "args": delta.arguments}
+        """Take a delta; give what is new of it. An id comes once, a name perhaps in pieces."""
+        self.wire_id = self.wire_id or delta.id
+        new_id = self._given_id if self.id is None else None
+        self.id = self.id or new_id
+        new_name = (delta.name or None) if delta.name != self.name else None
+        if new_name:
+            self.name = (self.name or "") + new_name
+        arguments = self._held_back + delta.arguments
+        # Some models write null for none; shown, it could not be taken back.
+        self._held_back = arguments if not self.arguments and arguments.strip() == "null" else ""
+        arguments = arguments.removesuffix(self._held_back) if self._held_back else arguments
+        if arguments:
+            self.arguments.add(arguments)
+        return {"id": new_id, "name": new_name, "args": arguments}
 
     def is_whole(self, *, may_be_empty: bool) -> bool:
         """Tell whether an agent may run it: it has a name, and its arguments are an object."""
@@ -181,11 +214,13 @@ class Answer:
     def end_calls(self) -> list[Any]:
         """Give calls without an id one, and spoil those that are not whole; give what is new."""
         endings = []
-        is_whole = self._finish_reason not in (None, "length")
+        is_whole = self._finish_reason in _ENDS_OF_CALLS
+        # Arguments that belong to no call may be those of one that has none.
+        are_placed = all(call.name or not call.arguments for call in self.calls)
         for call in self.calls:
             new_id = None if call.id else f"call_{self._request_id or 'unknown'}_{call.position}"
             call.id = call.id or new_id
-            may_be_empty = is_whole or call is not self.calls[-1]
+            may_be_empty = are_placed and (is_whole or call is not self.calls[-1])
             spoiler = "" if call.is_whole(may_be_empty=may_be_empty) else call.spoil()
             if spoiler or new_id:
                 endings.append(tool_call_chunk(id=new_id, args=spoiler, index=call.chunk_index))
@@ -263,6 +298,8 @@ class Answer:
         grown: dict[int, Any] = {}
         for delta in deltas:
             call = self._call_of(delta)
+            if call is None:
+                continue
             new = call.grow(delta)
             old = grown.get(call.chunk_index, {"id": None, "name": None, "args": ""})
             grown[call.chunk_index] = {
@@ -272,22 +309,27 @@ class Answer:
             }
         return [tool_call_chunk(**pieces, index=index) for index, pieces in grown.items()]
 
-    def _call_of(self, delta: ToolCallDelta) -> Call:
-        """Find the call that a delta belongs to: by index, else by id, else the last one.
+    def _call_of(self, delta: ToolCallDelta) -> Call | None:
+        """Find the call that a delta belongs to, or open one; `None` for a delta that is nothing.
 
-        A new id opens a call, and so does a new name.
+        A known id finds its call whatever the index. Else the same index goes on, whatever the id,
+        unless a name comes with another id. What has neither id nor name goes on with the last
+        call, and is never one of its own.
         """
-        known = self.calls[-1:]
-        if delta.wire_index is not None:
-            known = [call for call in reversed(self.calls) if call.index == delta.wire_index][:1]
-        elif delta.id is not None:
-            known = [call for call in self.calls if call.id == delta.id] or known
-        if known:
-            same_id = delta.id is None or known[0].id in (None, delta.id)
-            same_name = delta.name is None or known[0].name in (None, delta.name)
-            if same_id and same_name:
-                return known[0]
-        call = Call(position=len(self.calls), index=delta.wire_index)
+        with_id = [call for call in self.calls if delta.id and call.wire_id == delta.id]
+        at_index = [call for call in self.calls if call.index == delta.wire_index is not None]
+        known = [call for call in with_id if call in at_index] or with_id
+        if not known and at_index:
+            has_another_id = delta.id and at_index[-1].wire_id and delta.name
+            known = [] if has_another_id else at_index
+        elif not known and delta.id is None and (delta.name is None or delta.wire_index is None):
+            known = self.calls
+        if known and known[-1].takes(delta):
+            return known[-1]
+        if not (delta.id or delta.name or delta.arguments):
+            return None
+        given = None if with_id else delta.id  # of two equal ids, the second becomes one of ours
+        call = Call(len(self.calls), delta.wire_index, delta.id, given)
         self.calls.append(call)
         return call
 
@@ -481,7 +523,8 @@ def unmatched_closing(text: str) -> str:
 def _json_object(text: str) -> dict[str, Any] | None:
     """Parse strictly: an object, no NaN or Infinity in it, and no half of a surrogate pair."""
     try:
-        value = json.loads(text, parse_constant=_refuse_constant)
+        # A raw line end in a string has one reading.
+        value = json.loads(text, parse_constant=_refuse_constant, strict=False)
         if may_hold_half_a_pair(text):
             json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError):

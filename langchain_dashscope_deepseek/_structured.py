@@ -25,11 +25,15 @@ from langchain_core.runnables import (
 )
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from langchain_core.utils.pydantic import is_basemodel_subclass
+from pydantic import TypeAdapter
+
+from langchain_dashscope_deepseek._request import TOOL_NAME
 
 _NO_SCHEMA = (
     "with_structured_output(method='json_schema') goes out as function calling: DeepSeek has no "
     "json_schema on DashScope."
 )
+_OUR_NAME = "answer"
 _NO_STRICT = "strict was left out: method='json_mode' sends no schema that could be strict."
 
 Method = Literal["function_calling", "json_mode", "json_schema"]
@@ -70,16 +74,23 @@ def structured_output(
         )
         parser = _insist(_check_json) | _json_parser(schema)
     elif method in ("function_calling", "json_schema"):
-        name = convert_to_openai_tool(schema)["function"]["name"]
+        tool = convert_to_openai_tool(schema)
+        name = tool["function"]["name"]
+        is_renamed = not TOOL_NAME.fullmatch(name)
+        if is_renamed:  # a title in Chinese, which the service takes for no name
+            name = _OUR_NAME
+            tool = {**tool, "function": {**tool["function"], "name": name}}
         llm = model.bind_tools(
-            [schema],
+            [tool if is_renamed else schema],
             tool_choice=name,
             strict=strict,
             structured_output_note=_NO_SCHEMA if method == "json_schema" else None,
             ls_structured_output_format=about,
             **kwargs,
         )
-        parser = _insist(partial(_check_call, name)) | _tools_parser(schema, name)
+        parser = _insist(partial(_check_call, name)) | _tools_parser(
+            schema, name, is_renamed=is_renamed
+        )
     else:
         msg = f"method takes 'function_calling', 'json_mode' or 'json_schema', not {method!r}"
         raise ValueError(msg)
@@ -98,10 +109,16 @@ def _json_parser(schema: dict[str, Any] | type) -> Runnable[Any, Any]:
     return JsonOutputParser()
 
 
-def _tools_parser(schema: dict[str, Any] | type, name: str) -> Runnable[Any, Any]:
-    if isinstance(schema, type) and is_basemodel_subclass(schema):
-        return PydanticToolsParser(tools=[schema], first_tool_only=True)
-    return JsonOutputKeyToolsParser(key_name=name, first_tool_only=True)
+def _tools_parser(
+    schema: dict[str, Any] | type, name: str, *, is_renamed: bool
+) -> Runnable[Any, Any]:
+    arguments = JsonOutputKeyToolsParser(key_name=name, first_tool_only=True)
+    if not isinstance(schema, type) or not is_basemodel_subclass(schema):
+        return arguments
+    if is_renamed:
+        validate: Callable[[Any], Any] = TypeAdapter(schema).validate_python
+        return arguments | validate
+    return PydanticToolsParser(tools=[schema], first_tool_only=True)
 
 
 def _insist(check: Callable[[AIMessage], None]) -> Runnable[Any, Any]:
@@ -140,10 +157,18 @@ def _check_call(name: str, whole: AIMessage) -> None:
     """Refuse an answer without the call; a call cannot be forced while a model thinks."""
     if any(call["name"] == name for call in whole.tool_calls):
         return
-    if whole.invalid_tool_calls:
+    others = ", ".join(repr(call["name"]) for call in whole.tool_calls)
+    if others:
+        msg = f"The model called {others} where {name!r} was asked for: ask again"
+    elif whole.invalid_tool_calls:
         msg = (
             f"The model called {name!r} with arguments that are no JSON object, or that were cut "
             "off by the length limit: raise max_tokens, or ask again"
+        )
+    elif whole.response_metadata.get("finish_reason") == "length":
+        msg = (
+            f"The answer was cut off by the length limit before {name!r} was called: raise "
+            "max_tokens, or ask for less"
         )
     else:
         msg = (

@@ -32,7 +32,7 @@ _FIRST_ERROR = 400
 _STATUS_COMMENT = re.compile(rb":HTTP_STATUS/(\d{3})")
 _STATUS_WITHIN = 4_096
 _LONGEST_ID = 100
-_ENCODING = re.compile(r"[a-z0-9, *_-]{1,40}")
+_ENCODING = r"[a-z0-9, *_-]{1,40}"
 
 WireMessage = dict[str, Any]
 """A message as the service takes it: a role, and what belongs to the role."""
@@ -78,8 +78,9 @@ LARGE = 2**20
 _SIZE_OF_A_VALUE = 100
 """Bytes that a value of JSON takes as an object of Python, at most."""
 
-_WIDE = re.compile(rb"[\xf0-\xf7]|\\[uU][dD]")
-_MARKS = re.compile(rb'\\.|["\[{,]', re.DOTALL)
+_WIDE = rb"[\xf0-\xf7]|\\[uU][dD]"
+_MARKS = rb'(?s:\\.)|["\[{,]'
+# Seldom needed, so compiled where they are: that takes a millisecond of an import.
 
 _NOTHING = Reply()[:4]
 
@@ -254,13 +255,15 @@ class ReplyReader:
         reply = self._reply(document)
         if reply is None or not _first_choice(document.get("output")):
             self._refuse("an answer without choices")
-        # In a whole message each element is a call, whatever its index says.
-        calls = tuple(c._replace(wire_index=i) for i, c in enumerate(reply.tool_calls))
+        # In a whole message each element is a call, whatever its index says, and none is a piece.
+        calls = tuple(
+            c._replace(wire_index=i, name=c.name or "") for i, c in enumerate(reply.tool_calls)
+        )
         return reply._replace(tool_calls=calls)
 
     def refuse_encoding(self, encoding: str) -> NoReturn:
         """Refuse a compressed body: none was asked for, and what it unpacks to has no bound."""
-        shown = encoding if _ENCODING.fullmatch(encoding) else "an unreadable one"
+        shown = encoding if re.fullmatch(_ENCODING, encoding) else "an unreadable one"
         self._refuse(
             f"a compressed answer (content-encoding {shown}), though none was asked for: switch "
             "compression off in the proxy or gateway"
@@ -483,13 +486,13 @@ def _is_heavy(data: bytes | bytearray, allowed: int) -> bool:
     One character beyond the first 65,536 makes all of a text take 4 bytes each, and a value of two
     characters, as `[]`, takes a hundred.
     """
-    width = 6 if _WIDE.search(data) else 1 if data.isascii() else 3
+    width = 6 if re.search(_WIDE, data) else 1 if data.isascii() else 3
     allowed -= len(data) * width
     if data.count(b",") + data.count(b"[") + data.count(b"{") + data.count(b'"') // 2 > (
         allowed // _SIZE_OF_A_VALUE
     ):
         values, is_in_text = 0, False
-        for mark in _MARKS.finditer(data):
+        for mark in re.finditer(_MARKS, data):
             if mark[0] == b'"':
                 is_in_text = not is_in_text
                 values += is_in_text

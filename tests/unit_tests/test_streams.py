@@ -773,7 +773,7 @@ async def test_calls_without_an_index_are_told_apart_by_id_and_by_name(
 
 
 @pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")
-@pytest.mark.parametrize("arguments", ['{"a": "x\ny"}', '{"a": NaN}', '{"a": Infinity}'])
+@pytest.mark.parametrize("arguments", ['{"a": "\\x"}', '{"a": NaN}', '{"a": Infinity}'])
 async def test_arguments_that_are_almost_json_are_invalid_everywhere(
     arguments: str, ask: Ask, service: Scripted
 ) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from langchain_core.exceptions import OutputParserException
 from langchain_core.runnables import Runnable
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
 
 from langchain_dashscope_deepseek import (
@@ -111,6 +111,41 @@ async def test_a_cut_call_is_a_parser_error_that_says_why(get: Any, service: Scr
     service.answer(called("Person", '{"name": "An'))
     with pytest.raises(OutputParserException, match="raise max_tokens"):
         await get(service.model().with_structured_output(Person), "Ann is 30.")
+
+
+async def test_an_answer_that_was_cut_before_the_call_says_so(get: Any, service: Scripted) -> None:
+    cut = answer_of("Let me")
+    cut["output"]["choices"][0]["finish_reason"] = "length"
+    service.answer(cut)
+    with pytest.raises(
+        OutputParserException, match=r"cut off .* before 'Person'.*raise max_tokens"
+    ):
+        await get(service.model().with_structured_output(Person), "Ann is 30.")
+
+
+async def test_a_call_of_another_function_is_named(get: Any, service: Scripted) -> None:
+    service.answer(called("Animal"))
+    with pytest.raises(OutputParserException, match="Animal"):
+        await get(service.model().with_structured_output(Person), "Ann is 30.")
+
+
+class Titled(BaseModel):
+    """A person."""
+
+    model_config = ConfigDict(title="人")
+
+    name: str
+    age: int
+
+
+@pytest.mark.parametrize("schema", [Titled, {**Person.model_json_schema(), "title": "人"}])
+async def test_a_title_that_is_no_name_of_a_function_goes_out_by_one_of_ours(
+    schema: Any, get: Any, service: Scripted
+) -> None:
+    service.answer(called("answer"))
+    result = await get(service.model().with_structured_output(schema), "Ann is 30.")
+    assert (dict(result) if isinstance(result, Titled) else result) == ANN.model_dump()
+    assert [tool["function"]["name"] for tool in service.parameters["tools"]] == ["answer"]
 
 
 def test_with_raw_a_parser_error_is_handed_over(service: Scripted) -> None:
