@@ -210,14 +210,8 @@ def ignore(_: object) -> None:
     """Make an act of a call that gives something."""
 
 
-def refused_port() -> str:
-    """Find a port on which nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return f"127.0.0.1:{server.getsockname()[1]}"
-
-
 def nobody(stage: Stage) -> None:
-    stage.settings["base_url"] = f"http://{refused_port()}/api/v1"
+    stage.settings["base_url"] = f"http://{stage.refused_port()}/api/v1"
 
 
 def nowhere(stage: Stage) -> None:
@@ -227,7 +221,7 @@ def nowhere(stage: Stage) -> None:
 
 
 def no_proxy(stage: Stage) -> None:
-    stage.via(refused_port())
+    stage.via(stage.refused_port())
 
 
 def untrusted(stage: Stage) -> None:

@@ -216,6 +216,12 @@ class Stage:
         self.environment["HTTPS_PROXY"] = f"http://user:{KEY}@{address}"
         self.settings["base_url"] = "https://service.invalid/api/v1"
 
+    def refused_port(self) -> str:
+        """Hold a port on which nobody listens, so that no server beside this test gets it."""
+        held = self._to_stop.enter_context(socket.socket())
+        held.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{held.getsockname()[1]}"
+
     def impatient(self) -> None:
         """Let the model wait no longer than it must to be sure of a silence."""
         self.settings["timeout"] = httpx.Timeout(10, read=1)
