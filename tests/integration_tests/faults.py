@@ -1165,7 +1165,7 @@ FIELDS = (
         GARBLED,
         dict.fromkeys(EMPTY, _NO_CALL),
     ),
-    Field(_in_call(), GARBLED, {"null": _NO_CALL, "[]": _NO_CALL, "{}": INVALID_CALL}),
+    Field(_in_call(), GARBLED, {"null": _NO_CALL, "[]": _NO_CALL, "{}": _NO_CALL}),
     Field(_in_call("id")),
     Field(_in_call("index")),
     Field(_in_call("type")),
