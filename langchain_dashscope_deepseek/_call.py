@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 from langchain_core.messages import BaseMessage
@@ -189,8 +190,12 @@ def _images_refused(model: str, row: ModelCapabilities | None) -> str:
     """Say why images are refused; `""` where they are not, or where nobody knows."""
     if row is None or row.images is not False:
         return ""
-    readers = models_that(lambda other: other.images is True)
-    return f"{model} reads text only. Models that read images: {readers}"
+    return f"{model} reads text only. Models that read images: {_readers_of_images()}"
+
+
+@cache
+def _readers_of_images() -> str:
+    return models_that(lambda other: other.images is True)
 
 
 def _is_of_a_plan(secret: SecretStr | str | None) -> bool:

@@ -126,17 +126,13 @@ class Endpoint:
 
     def build(
         self,
-        http: httpx.Client | httpx.AsyncClient,
+        lent: Lent[httpx.Client] | Lent[httpx.AsyncClient],
         request: PreparedRequest,
         route: Route,
         timeout: httpx.Timeout,
     ) -> httpx.Request:
         """Build the HTTP request for a route. A client handed in needs no settings of its own."""
-        if http.is_closed:
-            msg = "The HTTP client that was handed in is closed: hand in an open one"
-            raise DashScopeInputError(msg)
-        return http.build_request(
-            "POST",
+        return lent.build(
             _url(self.base_url.rstrip("/") + PATHS[route]),
             content=request.content(route),
             headers=self._all_headers(request),

@@ -9,9 +9,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import islice, takewhile
-from typing import Any
+from typing import Any, NamedTuple
 
 from langchain_core.messages import (
     AIMessage,
@@ -111,16 +110,15 @@ def to_wire(
     return wire + shown.message()
 
 
-@dataclass(frozen=True)
-class _Place:
+class _Place(NamedTuple):
     """Where in a conversation a block stands, and what holds there."""
 
-    index: int
+    position: int
     images_refused: str = ""
     role: str = "user"
 
     def of(self, role: str) -> _Place:
-        return _Place(self.index, self.images_refused, role)
+        return _Place(self.position, self.images_refused, role)
 
 
 class _Turn:
@@ -295,7 +293,7 @@ def _convert(message: BaseMessage, at: _Place, answered: frozenset[str]) -> Wire
     if isinstance(message, ChatMessage):
         if message.role not in _CHAT_ROLES:
             roles = ", ".join(_CHAT_ROLES)
-            msg = f"Message {at.index} has the role {message.role!r}. Roles: {roles}"
+            msg = f"Message {at.position} has the role {message.role!r}. Roles: {roles}"
             raise DashScopeInputError(msg)
         kind = _CHAT_ROLES[message.role]
     if issubclass(kind, HumanMessage):
@@ -309,8 +307,8 @@ def _convert(message: BaseMessage, at: _Place, answered: frozenset[str]) -> Wire
         result = _content(message.content, at.of("tool"))
         return {"role": "tool", "content": result, "tool_call_id": message.tool_call_id}
     msg = (
-        f"Message {at.index} is a {type(message).__name__}, which the service has no role for: use "
-        "system, human, AI, tool or chat messages"
+        f"Message {at.position} is a {type(message).__name__}, which the service has no role for: "
+        "use system, human, AI, tool or chat messages"
     )
     raise DashScopeInputError(msg)
 
@@ -319,7 +317,7 @@ def _user(message: BaseMessage, at: _Place) -> WireMessage:
     content = _content(message.content, at)
     if not content:
         msg = (
-            f"Message {at.index} is an empty human message, which the service refuses: fill or "
+            f"Message {at.position} is an empty human message, which the service refuses: fill or "
             "drop it"
         )
         raise DashScopeInputError(msg)
@@ -458,7 +456,7 @@ def _pieces(content: Any, at: _Place) -> Iterator[str | dict[str, Any]]:
         if isinstance(block, str):
             yield block
         elif not isinstance(block, dict):
-            msg = f"Message {at.index} holds a block that is neither text nor a dict"
+            msg = f"Message {at.position} holds a block that is neither text nor a dict"
             raise DashScopeInputError(msg)
         elif is_image(block, typed_only=at.role != "user"):
             yield _image(block, at)
@@ -468,15 +466,15 @@ def _pieces(content: Any, at: _Place) -> Iterator[str | dict[str, Any]]:
 
 def _image(block: dict[str, Any], at: _Place) -> dict[str, Any]:
     if at.images_refused:
-        msg = f"Message {at.index} holds an image, and {at.images_refused}"
+        msg = f"Message {at.position} holds an image, and {at.images_refused}"
         raise DashScopeUnsupportedError(msg)
     if at.role not in ("user", "tool"):
         msg = (
-            f"Message {at.index} holds an image, which the service takes in human and tool "
+            f"Message {at.position} holds an image, which the service takes in human and tool "
             "messages only: put it into one of those, or leave it out"
         )
         raise DashScopeUnsupportedError(msg)
-    return image_part(block, at.index)
+    return image_part(block, at.position)
 
 
 def _pieces_of(block: dict[str, Any], at: _Place) -> Iterator[str | dict[str, Any]]:
@@ -489,9 +487,9 @@ def _pieces_of(block: dict[str, Any], at: _Place) -> Iterator[str | dict[str, An
     media = kind if kind in _MEDIA else next(iter(_MEDIA & block.keys()), None)
     if media is not None and (role == "user" or kind in _MEDIA):
         msg = (
-            f"Message {at.index} holds a block of type {media!r}, and DeepSeek on DashScope reads "
-            "text, and images on some models: put what matters into words, or ask a model with "
-            "such inputs"
+            f"Message {at.position} holds a block of type {media!r}, and DeepSeek on DashScope "
+            "reads text, and images on some models: put what matters into words, or ask a model "
+            "with such inputs"
         )
         raise DashScopeUnsupportedError(msg)
     plain_dict = role == "tool" and kind not in _TEXTS
@@ -509,7 +507,7 @@ def _pieces_of(block: dict[str, Any], at: _Place) -> Iterator[str | dict[str, An
         yield json.dumps(block, ensure_ascii=False, default=str)
     else:
         msg = (
-            f"Message {at.index} holds a block of type {kind!r}, which has no text to send: use "
+            f"Message {at.position} holds a block of type {kind!r}, which has no text to send: use "
             'blocks of type "text"'
         )
         raise DashScopeInputError(msg)

@@ -10,13 +10,14 @@ import os
 import time
 import weakref
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import anyio
 import httpx
+from typing_extensions import Self
 
 from langchain_dashscope_deepseek._leftovers import is_spotless
 from langchain_dashscope_deepseek.errors import DashScopeInputError
@@ -87,11 +88,29 @@ class Lent(Generic[AnyClient]):
         self.response: httpx.Response | None = None
         self.is_clean = False
 
-    def begin(self, until: float) -> AnyClient:
-        """Give the client for a request, to which the call may wait until a time."""
+    def begin(self, until: float) -> Self:
+        """Begin a request, to which the call may wait until a time."""
         if self.line is not None:
             self.line.until = until
-        return self.http
+        return self
+
+    def build(
+        self, url: httpx.URL, *, content: bytes, headers: Mapping[str, str], timeout: httpx.Timeout
+    ) -> httpx.Request:
+        """Build the request; a client of the user's adds its own headers, cookies and the like.
+
+        Raises:
+            DashScopeInputError: The user's client is closed.
+        """
+        if self.line is not None:
+            times = {"timeout": timeout.as_dict()}
+            return httpx.Request("POST", url, content=content, headers=headers, extensions=times)
+        if self.http.is_closed:
+            msg = "The HTTP client that was handed in is closed: hand in an open one"
+            raise DashScopeInputError(msg)
+        return self.http.build_request(
+            "POST", url, content=content, headers=headers, timeout=timeout
+        )
 
     def answered(self, response: httpx.Response) -> httpx.Response:
         """Note that the head of an answer has come."""

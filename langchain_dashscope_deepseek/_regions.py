@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -94,6 +95,7 @@ def base_url_of(region: str | None, workspace_id: str | None) -> str:
     return f"https://{host}/api/v1"
 
 
+@lru_cache
 def region_of(base_url: str) -> str | None:
     """Tell which region a base URL leads to; `None` for a host that is not the service's own."""
     try:

@@ -57,7 +57,6 @@ from langchain_dashscope_deepseek._regions import (
 )
 from langchain_dashscope_deepseek._request import PARAMETERS, check_tool_use, check_values
 from langchain_dashscope_deepseek._stream import Answer, Chunks, Whole
-from langchain_dashscope_deepseek._structured import structured_output
 from langchain_dashscope_deepseek._tokens import (
     TOKENS_PER_IMAGE,
     TOKENS_PER_MESSAGE,
@@ -652,6 +651,9 @@ class ChatDashScopeDeepSeek(BaseChatModel):
         happens where thinking was asked for by name or cannot be switched off: a call cannot be
         forced then.
         """
+        # Its parsers take a tenth of what importing this package adds to core.
+        from langchain_dashscope_deepseek._structured import structured_output  # noqa: PLC0415
+
         row = self._row_of(self.model)
         only_json = row is not None and row.tools == "never" and row.json_object
         return structured_output(
