@@ -51,7 +51,7 @@ class Events(Showing):
     def last(self) -> Iterator[MessagesData]:
         """Yield what ends the stream: every block as a whole, usage and metadata."""
         answer = self._answer
-        yield from self._grow_calls(answer.end_calls())
+        yield from self._grow_calls(self._end_calls())
         yield from self._start()
         sources = citations(answer.search_results)
         if sources and "text" not in self._indexes:

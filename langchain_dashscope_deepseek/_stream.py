@@ -7,6 +7,7 @@ merged `_stream` of one answer are equal.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any
@@ -19,6 +20,7 @@ from pydantic import BaseModel
 from typing_extensions import Self
 
 from langchain_dashscope_deepseek._messages import PROVIDER, usage_metadata
+from langchain_dashscope_deepseek._warnings import warn
 from langchain_dashscope_deepseek._wire import (
     LARGE,
     Reply,
@@ -41,6 +43,13 @@ _SIZE_OF_A_CALL, _SIZE_OF_A_DELTA = 1_000, 20
 
 _ENDS_OF_CALLS = ("stop", "tool_calls")
 """The reasons to finish under which a call without arguments has none; under others it was cut."""
+
+_MARKUP = (
+    r"<[｜|] ?DSML ?[｜|]|<[｜|]tool[▁_ ]calls?[▁_ ](?:begin|sep)[｜|]>"
+    r"|<(?:antml:)?(?:function_calls?>|tool_calls?>|invoke name=)"
+)
+"""How DeepSeek's models begin a call where they write it into the text: V3's and R1's own tokens,
+V3.2's and later ones' DSML, and what they learnt of others."""
 
 _LONGEST_PARSED = 500
 """Characters of arguments up to which core may look for whole calls in a single chunk."""
@@ -162,13 +171,16 @@ class Answer:
         search_results: The sources of a web search, as the service has them.
     """
 
-    def __init__(self, model: str, changes: Mapping[str, Any], max_size: int) -> None:
+    def __init__(
+        self, model: str, changes: Mapping[str, Any], max_size: int, *, has_tools: bool = False
+    ) -> None:
         """Begin an answer.
 
         Args:
             model: The model that answers.
             changes: What was sent otherwise than asked for; stands in `response_metadata`.
             max_size: Bytes of all text, reasoning and arguments together, in UTF-8.
+            has_tools: Whether tools were sent, so that a call may stand in the text by mistake.
         """
         self.model = model
         self.calls: list[Call] = []
@@ -177,6 +189,7 @@ class Answer:
         self._longest_wide = max(max_size // 3, min(max_size, LARGE))
         self._size = 0
         self._changes = dict(changes)
+        self._has_tools = has_tools
         self._text = Text()
         self._reasoning = Text()
         self._finish_reason: str | None = None
@@ -226,6 +239,14 @@ class Answer:
                 endings.append(tool_call_chunk(id=new_id, args=spoiler, index=call.chunk_index))
         return endings
 
+    def warn(self) -> None:
+        """Warn of what an agent would take for a final answer, and is none."""
+        if self.markup:
+            warn(
+                f"The model wrote a tool call into its text ({self.markup}), so no tool runs: ask "
+                "again. It stands in response_metadata['tool_call_markup']."
+            )
+
     def message(self) -> AIMessage:
         """Give the whole message."""
         self.end_calls()
@@ -250,6 +271,12 @@ class Answer:
         return str(self._reasoning)
 
     @property
+    def markup(self) -> str:
+        """The beginning of a tool call that stands in the text; `""` if there is none."""
+        found = re.search(_MARKUP, self.text) if self._has_tools else None
+        return found[0] if found else ""
+
+    @property
     def additional_kwargs(self) -> dict[str, Any]:
         """Give the reasoning where LangChain looks for it."""
         reasoning = self.reasoning
@@ -258,7 +285,8 @@ class Answer:
     @property
     def usage_metadata(self) -> UsageMetadata | None:
         """The bill, if there is one."""
-        return None if self._usage is None else usage_metadata(read_usage(self._usage))
+        usage = None if self._usage is None else read_usage(self._usage)
+        return None if usage is None else usage_metadata(usage)
 
     @property
     def first_metadata(self) -> dict[str, Any]:
@@ -275,6 +303,7 @@ class Answer:
             "request_id": self._request_id,
             "search_results": self.search_results,
             "request_changes": self._changes,
+            "tool_call_markup": self.markup,
         }
         return {key: value for key, value in metadata.items() if value}
 
@@ -355,6 +384,10 @@ class Showing:
         if isinstance(error, DashScopeError):
             self._answer.keep_in(error)
 
+    def _end_calls(self) -> list[Any]:
+        self._answer.warn()
+        return self._answer.end_calls()
+
 
 class Whole(Showing):
     """The answer as one message, at its end."""
@@ -366,6 +399,7 @@ class Whole(Showing):
 
     def last(self) -> Iterator[AIMessage]:
         """Yield the message."""
+        self._answer.warn()
         yield self._answer.message()
 
 
@@ -401,7 +435,7 @@ class Chunks(Showing):
 
     def last(self) -> Iterator[ChatGenerationChunk]:
         """Yield what ends the stream: the last chunk is empty and carries usage and metadata."""
-        endings = self._answer.end_calls()
+        endings = self._end_calls()
         if endings:
             yield self._chunk(tool_call_chunks=endings)
         yield self._chunk(

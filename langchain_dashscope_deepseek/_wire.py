@@ -186,7 +186,8 @@ class ReplyReader:
             return ()
         document = _load(data)
         usage = document.get("usage") if isinstance(document, dict) else None
-        if not _has_counts(usage) or "code" in document or not _is_silent(document):
+        is_whole = isinstance(usage, dict) and read_usage(usage) is not None
+        if not is_whole or "code" in document or not _is_silent(document):
             self.held_more = True
             logger.info("Dropped what came behind the end of an answer")
             return ()
@@ -561,45 +562,61 @@ def _arguments(arguments: Any) -> str:
         return "["
 
 
+_COUNTS: Mapping[str, tuple[tuple[str, ...], ...]] = {
+    "input_tokens": (("input_tokens",), ("prompt_tokens",)),
+    "output_tokens": (("output_tokens",), ("completion_tokens",)),
+    "total_tokens": (("total_tokens",),),
+    "reasoning_tokens": (
+        ("output_tokens_details", "reasoning_tokens"),
+        ("completion_tokens_details", "reasoning_tokens"),
+    ),
+    "cached_tokens": (
+        ("prompt_tokens_details", "cached_tokens"),
+        ("input_tokens_details", "cached_tokens"),
+        ("cached_tokens",),
+        ("prompt_cache_hit_tokens",),
+    ),
+    "cache_creation_tokens": (("prompt_tokens_details", "cache_creation_input_tokens"),),
+    "image_tokens": (("input_tokens_details", "image_tokens"), ("image_tokens",)),
+}
+"""Where in a packet's usage a count may stand, the service's own place first. The others are those
+of models that partners host, and of gateways that speak OpenAI's protocol."""
+
+_ANY_OF = ("output_tokens", "input_tokens", "total_tokens")
+
+
 def _has_counts(usage: Any) -> bool:
-    return (
-        _count(usage, "output_tokens") is not None
-        or _count(usage, "input_tokens") is not None
-        or _count(usage, "total_tokens") is not None
-    )
+    return any(_find_count(usage, name) is not None for name in _ANY_OF)
 
 
-def read_usage(usage: Mapping[str, Any]) -> Usage:
-    """Read the token counts of a packet that has some."""
-    sent = _count(usage, "input_tokens") or 0
-    received = _count(usage, "output_tokens") or 0
-    total = _count(usage, "total_tokens")
-    return Usage(
-        sent,
-        received,
-        sent + received if total is None else total,
-        reasoning_tokens=_count(usage.get("output_tokens_details"), "reasoning_tokens"),
-        cached_tokens=_first_count(
-            _count(usage.get("prompt_tokens_details"), "cached_tokens"),
-            _count(usage.get("input_tokens_details"), "cached_tokens"),
-        ),
-        cache_creation_tokens=_count(
-            usage.get("prompt_tokens_details"), "cache_creation_input_tokens"
-        ),
-        image_tokens=_first_count(
-            _count(usage.get("input_tokens_details"), "image_tokens"),
-            _count(usage, "image_tokens"),
-        ),
+def read_usage(usage: Mapping[str, Any]) -> Usage | None:
+    """Read the token counts of a packet; `None` where input or output is missing.
+
+    Half a bill would be added up as a whole one.
+    """
+    counts = {name: _find_count(usage, name) for name in _COUNTS}
+    sent, received, total = (
+        counts.pop(name) for name in ("input_tokens", "output_tokens", "total_tokens")
     )
+    if sent is None or received is None:
+        return None
+    return Usage(sent, received, sent + received if total is None else total, **counts)
+
+
+def _find_count(usage: Any, name: str) -> int | None:
+    for *outer, key in _COUNTS[name]:
+        inner = usage
+        for step in outer:
+            inner = inner.get(step) if isinstance(inner, dict) else None
+        count = _count(inner, key)
+        if count is not None:
+            return count
+    return None
 
 
 def _count(counts: Any, key: str) -> int | None:
     value = counts.get(key) if isinstance(counts, dict) else None
     return value if type(value) is int and value >= 0 else None
-
-
-def _first_count(*counts: int | None) -> int | None:
-    return next((count for count in counts if count is not None), None)
 
 
 def _lone_text(content: list[Any]) -> Any:

@@ -971,7 +971,7 @@ ODDITIES = (
         "negative_usage",
         "negative usage, which counts as not sent",
         sent(counted(input_tokens=-9, output_tokens=5, total_tokens=-4)),
-        Answers(usage=(0, 5, 5)),
+        Answers(usage=None),
     ),
     Fault(
         "huge_usage",
@@ -989,7 +989,23 @@ ODDITIES = (
         "nan_usage",
         "usage that is NaN, which counts as not sent",
         sent(STREAM.replace(b'tokens": 9', b'tokens": NaN')),
-        Answers(usage=(0, 5, 14)),
+        Answers(usage=None),
+    ),
+    Fault(
+        "usage_by_other_names",
+        "usage under the names of OpenAI's protocol",
+        sent(
+            STREAM.replace(b"input_tokens", b"prompt_tokens").replace(
+                b"output_tokens", b"completion_tokens"
+            )
+        ),
+        Answers(usage=(9, 5, 14)),
+    ),
+    Fault(
+        "only_total_usage",
+        "usage that is a total alone, which is no bill",
+        sent(STREAM.replace(b"input_tokens", b"odd").replace(b"output_tokens", b"odder")),
+        Answers(usage=None),
     ),
     Fault(
         "absurd_usage",
@@ -1128,12 +1144,12 @@ FIELDS = (
     Field(("usage",), replace(HI, usage=None)),
     Field(
         ("usage", "input_tokens"),
-        replace(HI, usage=(0, 5, 14)),
+        replace(HI, usage=None),
         {"7": replace(HI, usage=(7, 5, 14))},
     ),
     Field(
         ("usage", "output_tokens"),
-        replace(HI, usage=(9, 0, 14)),
+        replace(HI, usage=None),
         {"7": replace(HI, usage=(9, 7, 14))},
     ),
     Field(("usage", "total_tokens"), reads={"7": replace(HI, usage=(9, 5, 7))}),

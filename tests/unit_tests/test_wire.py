@@ -537,27 +537,50 @@ def test_empty_data_is_no_event() -> None:
     assert [reply.text for reply in end(whole)] == ["hi"]
 
 
+NO_TOKENS = {"input_tokens": 0, "output_tokens": 0}
+
+
 @pytest.mark.parametrize(
     ("counts", "usage"),
     [
         ({"input_tokens": 2, "output_tokens": 3, "total_tokens": 6}, Usage(2, 3, 6)),
         ({"input_tokens": 2, "output_tokens": 3}, Usage(2, 3, 5)),
-        ({"input_tokens": 2}, Usage(2, 0, 2)),
-        ({"output_tokens": 3}, Usage(0, 3, 3)),
-        ({"total_tokens": 0}, Usage(0, 0, 0)),
-        ({"input_tokens": True, "output_tokens": "3", "total_tokens": -1}, Usage(0, 0, 0)),
-        ({"output_tokens_details": {"reasoning_tokens": 0}}, Usage(0, 0, 0, reasoning_tokens=0)),
-        ({"prompt_tokens_details": {"cached_tokens": 0}}, Usage(0, 0, 0, cached_tokens=0)),
-        ({"input_tokens_details": {"cached_tokens": 4}}, Usage(0, 0, 0, cached_tokens=4)),
+        ({"input_tokens": 2}, None),
+        ({"output_tokens": 3}, None),
+        ({"total_tokens": 0}, None),
+        ({"input_tokens": True, "output_tokens": "3", "total_tokens": -1}, None),
+        ({"input_tokens": 0, "output_tokens": 0, "total_tokens": -1}, Usage(0, 0, 0)),
+        (
+            {**NO_TOKENS, "output_tokens_details": {"reasoning_tokens": 0}},
+            Usage(0, 0, 0, reasoning_tokens=0),
+        ),
+        (
+            {**NO_TOKENS, "completion_tokens_details": {"reasoning_tokens": 1}},
+            Usage(0, 0, 0, reasoning_tokens=1),
+        ),
+        (
+            {**NO_TOKENS, "prompt_tokens_details": {"cached_tokens": 0}},
+            Usage(0, 0, 0, cached_tokens=0),
+        ),
+        (
+            {**NO_TOKENS, "input_tokens_details": {"cached_tokens": 4}},
+            Usage(0, 0, 0, cached_tokens=4),
+        ),
+        ({**NO_TOKENS, "cached_tokens": 4}, Usage(0, 0, 0, cached_tokens=4)),
+        ({**NO_TOKENS, "image_tokens": 4}, Usage(0, 0, 0, image_tokens=4)),
         (
             {
+                **NO_TOKENS,
                 "prompt_tokens_details": {"cached_tokens": 1, "cache_creation_input_tokens": 2},
                 "input_tokens_details": {"cached_tokens": 4},
             },
             Usage(0, 0, 0, cached_tokens=1, cache_creation_tokens=2),
         ),
-        ({"prompt_tokens_details": "x", "output_tokens_details": None}, Usage(0, 0, 0)),
+        (
+            {**NO_TOKENS, "prompt_tokens_details": "x", "output_tokens_details": None},
+            Usage(0, 0, 0),
+        ),
     ],
 )
-def test_usage_is_read(counts: dict[str, Any], usage: Usage) -> None:
+def test_usage_is_read(counts: dict[str, Any], usage: Usage | None) -> None:
     assert read_usage(counts) == usage
