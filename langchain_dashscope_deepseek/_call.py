@@ -15,7 +15,7 @@ from langchain_core.messages import BaseMessage
 from pydantic import SecretStr
 
 from langchain_dashscope_deepseek._client import Endpoint
-from langchain_dashscope_deepseek._messages import to_wire
+from langchain_dashscope_deepseek._history import to_wire
 from langchain_dashscope_deepseek._regions import region_of
 from langchain_dashscope_deepseek._request import (
     PARAMETERS,
@@ -149,7 +149,8 @@ class Call:
 
     def answer(self, request: PreparedRequest) -> Answer:
         """Begin the answer to a request of this call."""
-        return Answer(request.model, request.changes, self.max_answer_size)
+        has_tools = bool(request.body["parameters"].get("tools"))
+        return Answer(request.model, request.changes, self.max_answer_size, has_tools=has_tools)
 
     def prepare(self, messages: Sequence[BaseMessage], *, stream: bool | None) -> PreparedRequest:
         """Turn the call into a request.
@@ -169,12 +170,14 @@ class Call:
             and row.reasoning_replay == "with_tool_calls"
             and row.thinks({**parameters, **extra}.get("enable_thinking"))
         )
+        wire = to_wire(
+            messages, replay_reasoning=replays, images_refused=_images_refused(self._model, row)
+        )
         request = prepare(
             model=self._model,
             row=row,
-            messages=to_wire(
-                messages, replay_reasoning=replays, images_refused=_images_refused(self._model, row)
-            ),
+            messages=wire.messages,
+            changes=wire.changes,
             asked=asked,
             parameters=parameters,
             extra=extra,
@@ -188,8 +191,13 @@ class Call:
 
 def _images_refused(model: str, row: ModelCapabilities | None) -> str:
     """Say why images are refused; `""` where they are not, or where nobody knows."""
-    if row is None or row.images is not False:
+    if row is None or (row.images is not False and "multimodal-generation" in row.routes):
         return ""
+    if row.images is not False:
+        return (
+            f"the row of {model} pins it to the text route, which carries none: leave routes out "
+            "of its ModelCapabilities, or the image out of the message"
+        )
     return f"{model} reads text only. Models that read images: {_readers_of_images()}"
 
 

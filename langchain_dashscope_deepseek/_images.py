@@ -25,6 +25,7 @@ _OPTIONS = ("min_pixels", "max_pixels", "cache_control")
 _URL = re.compile(r"(?:https?|oss)://\S+", re.IGNORECASE)
 _DATA_URI = re.compile(r"data:([^;,]*)(?:;[^,]*)?;base64,", re.IGNORECASE)
 _BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}")
+_SHOWN_NAME = re.compile(r"[\w .,+/()-]{1,100}")
 _SHOWN_TYPE = re.compile(r"[\w.+/-]{1,40}", re.ASCII)
 
 
@@ -73,6 +74,20 @@ def image_part(block: Block, index: int) -> dict[str, Any]:
     given = {**(extras if isinstance(extras, Mapping) else {}), **block}
     options = {name: given[name] for name in _OPTIONS if given.get(name) is not None}
     return {"image": _url_of(_found(block), index), **options}
+
+
+def name_of(block: Block) -> str:
+    """Name the file or the kind of what a block holds, in brackets; `""` if it does not say."""
+    for found in (block, *(inner for inner in block.values() if isinstance(inner, Mapping))):
+        url = _first(found, "url", "image_url", "image", "file_uri", "fileUri")
+        url = url if isinstance(url, str) else ""
+        data = _DATA_URI.match(url)
+        file = _first(found, "filename", "file_name", "name", "title")
+        last = data[1] if data else url.partition("?")[0].rpartition("/")[2]
+        for name in (file, _mime_of(found), last):
+            if isinstance(name, str) and _SHOWN_NAME.fullmatch(name):
+                return f" ({name})"
+    return ""
 
 
 def _found(block: Block) -> Block:

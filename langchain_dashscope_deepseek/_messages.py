@@ -1,15 +1,14 @@
-"""LangChain's messages <-> the wire's messages, and the wire's usage -> LangChain's.
+"""One of LangChain's messages -> the wire's message, and the wire's usage -> LangChain's.
 
-Pure. Knows which role and which content block of any provider means what; knows no model: whether
-reasoning goes back and images are read is decided by the caller.
+Pure. Knows which role and which content block of any provider means what; knows no model, and no
+message but the one it is given: what holds between messages is in `_history`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import suppress
-from itertools import islice, takewhile
 from typing import Any, NamedTuple
 
 from langchain_core.messages import (
@@ -22,9 +21,14 @@ from langchain_core.messages import (
 )
 from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails, UsageMetadata
 
-from langchain_dashscope_deepseek._images import image_part, is_image
+from langchain_dashscope_deepseek._changes import Changes
+from langchain_dashscope_deepseek._images import image_part, is_image, name_of
 from langchain_dashscope_deepseek._wire import Usage, WireMessage
-from langchain_dashscope_deepseek.errors import DashScopeInputError, DashScopeUnsupportedError
+from langchain_dashscope_deepseek.errors import (
+    DashScopeError,
+    DashScopeInputError,
+    DashScopeUnsupportedError,
+)
 
 _MEDIA = frozenset(
     {
@@ -51,182 +55,52 @@ _CHAT_ROLES = {
 }
 
 
+HUMAN_ROLES = frozenset(role for role, kind in _CHAT_ROLES.items() if kind is HumanMessage)
+"""The roles of a `ChatMessage` that is a human's."""
+
 PROVIDER = "dashscope"
 """How messages of this package name their provider."""
 
 
-def to_wire(
-    messages: Sequence[BaseMessage], *, replay_reasoning: bool, images_refused: str = ""
-) -> list[WireMessage]:
-    """Convert a conversation to the wire's messages.
+class Place(NamedTuple):
+    """Where in a conversation a message stands, and what holds there.
 
-    System messages at the beginning become one, since the service documents one. A message's
-    `name` has no place on the wire. AI messages that say nothing at all are left out. A content
-    that holds images is a list of `{"text": ...}` and `{"image": ...}`, any other is a string.
-
-    Args:
-        messages: The conversation, oldest first.
-        replay_reasoning: Send the reasoning of turns in which tools were called.
+    Attributes:
+        position: Which message it is, from 0.
         images_refused: Why the model takes no images; `""` if it does.
-
-    Returns:
-        The messages as the wire has them.
-
-    Raises:
-        DashScopeInputError: The conversation cannot be answered, or a tool call in it is not, or an
-            image cannot be sent; says which message and what to change.
-        DashScopeUnsupportedError: A message holds audio, video or a file, or an image that the
-            model does not read.
+        changes: Takes what is left out. `None`: what cannot be sent is refused, as it must be in
+            the newest human message, which an answer without it would miss.
+        role: The message's, on the wire.
     """
-    if not messages:
-        msg = "There are no messages: send at least one human message"
-        raise DashScopeInputError(msg)
-    wire: list[WireMessage] = []
-    loop, turn, shown = _ToolLoop(), _Turn(), _ToolImages()
-    for index, message in enumerate(messages):
-        at = _Place(index, images_refused)
-        converted = _convert(message, at, _answered_after(messages, index))
-        if converted is None:
-            continue
-        loop.follow(index, converted)
-        if converted["role"] == "tool":
-            shown.take(converted)
-        else:
-            wire += shown.message()
-        if replay_reasoning:
-            turn.follow(message, converted)
-        if converted["role"] == "system" and len(wire) == 1 and wire[0]["role"] == "system":
-            wire[0]["content"] += f"\n\n{converted['content']}"
-        else:
-            wire.append(converted)
-    if not wire or wire[-1]["role"] not in ("user", "tool"):
-        msg = (
-            f"The conversation ends with {_an(messages[-1])}, and the service answers human and "
-            "tool messages only: end it with one of those"
-        )
-        raise DashScopeInputError(msg)
-    loop.end(len(messages))
-    turn.end()
-    return wire + shown.message()
-
-
-class _Place(NamedTuple):
-    """Where in a conversation a block stands, and what holds there."""
 
     position: int
     images_refused: str = ""
+    changes: Changes | None = None
     role: str = "user"
 
-    def of(self, role: str) -> _Place:
-        return _Place(self.position, self.images_refused, role)
+    def of(self, role: str) -> Place:
+        """Give the place of a message of that role."""
+        return self._replace(role=role)
 
+    def leave_out(self, what: str, refusal: DashScopeError) -> None:
+        """Note that something that cannot be sent is left out.
 
-class _Turn:
-    """Follows a turn, all between two human messages: where tools are called, reasoning goes back.
+        Raises:
+            DashScopeError: The refusal, where nothing may be left out.
+        """
+        if self.changes is None:
+            raise refusal
+        self.changes.add(
+            f"message {self.position}: {what} was left out",
+            "What cannot be sent was left out of older turns and tool messages: see "
+            "response_metadata['request_changes'].",
+            refusal,
+        )
 
-    DeepSeek wants the reasoning of every message of such a turn in all later requests, that of the
-    final answer included. What belongs to a turn is decided on the messages that are left. A human
-    message right behind a tool's may look to the service like the tool's images, so it ends none.
-    """
-
-    def __init__(self) -> None:
-        self._answers: list[tuple[BaseMessage, WireMessage]] = []
-        self._has_calls = False
-        self._role = ""
-
-    def follow(self, message: BaseMessage, converted: WireMessage) -> None:
-        role_before, self._role = self._role, converted["role"]
-        if converted["role"] == "user" and role_before != "tool":
-            self.end()
-        elif converted["role"] == "assistant":
-            self._answers.append((message, converted))
-            self._has_calls |= "tool_calls" in converted
-
-    def end(self) -> None:
-        if self._has_calls:
-            for message, converted in self._answers:
-                converted["reasoning_content"] = reasoning_of(message)
-        self._answers, self._has_calls = [], False
-
-
-class _ToolImages:
-    """Moves the images of tool messages into a user message behind them.
-
-    The service documents text for tool messages, and images for user messages: this way both
-    answers to whether a tool message may hold one work.
-    """
-
-    def __init__(self) -> None:
-        self._parts: list[dict[str, Any]] = []
-        self._count = 0
-
-    def take(self, message: WireMessage) -> None:
-        if isinstance(message["content"], str):
-            return
-        texts = []
-        for part in message["content"]:
-            if "image" in part:
-                self._count += 1
-                name = f"[image {self._count} of the tool results]"
-                self._parts += [{"text": name}, part]
-                texts.append(name)
-            else:
-                texts.append(part["text"])
-        message["content"] = "\n".join(texts)
-
-    def message(self) -> list[WireMessage]:
-        """Give the message with the images since the last one, if there are any."""
-        parts, self._parts, self._count = self._parts, [], 0
-        return [{"role": "user", "content": parts}] if parts else []
-
-
-def _answered_after(messages: Sequence[BaseMessage], index: int) -> frozenset[str]:
-    """Give the ids that the tool messages right behind a message answer."""
-    if not isinstance(messages[index], AIMessage):
-        return frozenset()
-    behind = takewhile(lambda m: isinstance(m, ToolMessage), islice(messages, index + 1, None))
-    return frozenset(m.tool_call_id for m in behind if isinstance(m, ToolMessage))
-
-
-class _ToolLoop:
-    """Follows a conversation: each call is answered at once, and each answer has its call."""
-
-    def __init__(self) -> None:
-        self._open: dict[str, str] = {}
-        self._index = 0
-
-    def follow(self, index: int, message: WireMessage) -> None:
-        if message["role"] == "tool":
-            call_id = message["tool_call_id"]
-            if self._open.pop(call_id, None) is None:
-                msg = (
-                    f"Message {index} is a tool message for the call {call_id!r}, which the AI "
-                    "message before it did not make, or which is answered already: keep the AI "
-                    "message with that call right before it, or drop this one"
-                )
-                raise DashScopeInputError(msg)
-            return
-        self.end(index)
-        self._index = index
-        self._open = {}
-        for call in message.get("tool_calls", ()):
-            call_id, name = call["id"], call["function"]["name"]
-            if not call_id or not name or call_id in self._open:
-                msg = (
-                    f"Message {index} calls the tool {name!r} with the id {call_id!r}: each call "
-                    "of a message needs a name and an id of its own"
-                )
-                raise DashScopeInputError(msg)
-            self._open[call_id] = name
-
-    def end(self, index: int) -> None:
-        for call_id, name in self._open.items():
-            msg = (
-                f"Message {self._index} calls the tool {name!r} (id {call_id!r}), and no tool "
-                f"message answers it before message {index}: add one with tool_call_id="
-                f"{call_id!r}, or drop the call"
-            )
-            raise DashScopeInputError(msg)
+    def instead(self, what: str, block: Mapping[str, Any], refusal: DashScopeError) -> str:
+        """Give the text that stands in the place of a block that cannot be sent."""
+        self.leave_out(what, refusal)
+        return f"[{what}{name_of(block)} was left out here: you cannot read it]"
 
 
 def countable(messages: Sequence[BaseMessage]) -> Iterator[tuple[str, int]]:
@@ -252,7 +126,7 @@ def _countable(message: BaseMessage, *, with_reasoning: bool) -> tuple[str, int]
     pieces: list[str | dict[str, Any]] = []
     for block in [content] if isinstance(content, str) else content:
         with suppress(DashScopeInputError):  # would not be sent
-            pieces += _pieces([block], _Place(0, role=role))
+            pieces += _pieces([block], Place(0, role=role))
     texts = [piece for piece in pieces if isinstance(piece, str)]
     for call in _calls_of(message):
         arguments = json.dumps(call["args"], ensure_ascii=False, default=str)
@@ -288,7 +162,18 @@ def usage_metadata(usage: Usage) -> UsageMetadata:
     return metadata
 
 
-def _convert(message: BaseMessage, at: _Place, answered: frozenset[str]) -> WireMessage | None:
+def convert(message: BaseMessage, at: Place, answered: Container[str]) -> WireMessage | None:
+    """Convert a message; `None` for one that says nothing.
+
+    Args:
+        message: The message.
+        at: Where it stands.
+        answered: The ids of calls that the tool messages right behind it answer.
+
+    Raises:
+        DashScopeInputError: It cannot be sent; says what to change.
+        DashScopeUnsupportedError: It holds what the model does not read.
+    """
     kind: Any = type(message)
     if isinstance(message, ChatMessage):
         if message.role not in _CHAT_ROLES:
@@ -313,18 +198,19 @@ def _convert(message: BaseMessage, at: _Place, answered: frozenset[str]) -> Wire
     raise DashScopeInputError(msg)
 
 
-def _user(message: BaseMessage, at: _Place) -> WireMessage:
+def _user(message: BaseMessage, at: Place) -> WireMessage | None:
     content = _content(message.content, at)
     if not content:
         msg = (
             f"Message {at.position} is an empty human message, which the service refuses: fill or "
             "drop it"
         )
-        raise DashScopeInputError(msg)
+        at.leave_out("an empty human message", DashScopeInputError(msg))
+        return None
     return {"role": "user", "content": content}
 
 
-def _assistant(message: BaseMessage, at: _Place, answered: frozenset[str]) -> WireMessage | None:
+def _assistant(message: BaseMessage, at: Place, answered: Container[str]) -> WireMessage | None:
     content = _text(message.content, at)
     calls = list(_tool_calls(message, answered))
     if not calls:
@@ -332,7 +218,7 @@ def _assistant(message: BaseMessage, at: _Place, answered: frozenset[str]) -> Wi
     return {"role": "assistant", "content": content, "tool_calls": calls}
 
 
-def _tool_calls(message: BaseMessage, answered: frozenset[str]) -> Iterator[WireMessage]:
+def _tool_calls(message: BaseMessage, answered: Container[str]) -> Iterator[WireMessage]:
     """Give the calls of `tool_calls`, which core fills from `additional_kwargs`; else of blocks.
 
     An invalid call goes back where a tool message answers it, and then as valid JSON, since the
@@ -418,13 +304,7 @@ def _blocks(message: BaseMessage) -> list[dict[str, Any]]:
     )
 
 
-def _an(message: BaseMessage) -> str:
-    return {"ai": "an AI message", "system": "a system message"}.get(
-        message.type, f"a message of type {message.type!r}"
-    )
-
-
-def _content(content: Any, at: _Place) -> str | list[dict[str, Any]]:
+def _content(content: Any, at: Place) -> str | list[dict[str, Any]]:
     """Flatten content to a string, or to a list of parts if it holds an image."""
     pieces = [piece for piece in _pieces(content, at) if piece]
     if all(isinstance(piece, str) for piece in pieces):
@@ -440,14 +320,14 @@ def _content(content: Any, at: _Place) -> str | list[dict[str, Any]]:
     return parts
 
 
-def _text(content: Any, at: _Place) -> str:
+def _text(content: Any, at: Place) -> str:
     """Flatten content to the one string that the wire takes where no image may stand."""
     # Blocks of an AI message are pieces of one text; those of others stand for themselves.
     joint = "" if at.role == "assistant" else "\n"
     return joint.join(str(piece) for piece in _pieces(content, at) if piece)
 
 
-def _pieces(content: Any, at: _Place) -> Iterator[str | dict[str, Any]]:
+def _pieces(content: Any, at: Place) -> Iterator[str | dict[str, Any]]:
     """Yield the texts and images of a content."""
     if isinstance(content, str):
         yield content
@@ -464,20 +344,26 @@ def _pieces(content: Any, at: _Place) -> Iterator[str | dict[str, Any]]:
             yield from _pieces_of(block, at)
 
 
-def _image(block: dict[str, Any], at: _Place) -> dict[str, Any]:
+def _image(block: dict[str, Any], at: Place) -> dict[str, Any] | str:
+    refusal: DashScopeError
     if at.images_refused:
         msg = f"Message {at.position} holds an image, and {at.images_refused}"
-        raise DashScopeUnsupportedError(msg)
-    if at.role not in ("user", "tool"):
+        refusal = DashScopeUnsupportedError(msg)
+    elif at.role not in ("user", "tool"):
         msg = (
             f"Message {at.position} holds an image, which the service takes in human and tool "
             "messages only: put it into one of those, or leave it out"
         )
-        raise DashScopeUnsupportedError(msg)
-    return image_part(block, at.position)
+        refusal = DashScopeUnsupportedError(msg)
+    else:
+        try:
+            return image_part(block, at.position)
+        except DashScopeInputError as error:
+            refusal = error
+    return at.instead("an image", block, refusal)
 
 
-def _pieces_of(block: dict[str, Any], at: _Place) -> Iterator[str | dict[str, Any]]:
+def _pieces_of(block: dict[str, Any], at: Place) -> Iterator[str | dict[str, Any]]:
     """Yield what a block says that is no image."""
     kind, role = block.get("type"), at.role
     source = block.get("source")
@@ -491,7 +377,8 @@ def _pieces_of(block: dict[str, Any], at: _Place) -> Iterator[str | dict[str, An
             "reads text, and images on some models: put what matters into words, or ask a model "
             "with such inputs"
         )
-        raise DashScopeUnsupportedError(msg)
+        yield at.instead(_an_input(media), block, DashScopeUnsupportedError(msg))
+        return
     plain_dict = role == "tool" and kind not in _TEXTS
     text = next((block[key] for key in ("text", "refusal") if key in block), None)
     if not plain_dict and ("text" in block or "refusal" in block):
@@ -510,4 +397,8 @@ def _pieces_of(block: dict[str, Any], at: _Place) -> Iterator[str | dict[str, An
             f"Message {at.position} holds a block of type {kind!r}, which has no text to send: use "
             'blocks of type "text"'
         )
-        raise DashScopeInputError(msg)
+        yield at.instead("a block without a text", {}, DashScopeInputError(msg))
+
+
+def _an_input(media: str) -> str:
+    return "an audio" if "audio" in media else "a video" if "video" in media else "a file"

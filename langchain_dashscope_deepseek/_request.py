@@ -153,8 +153,8 @@ class PreparedRequest:
         streamed: Whether the answer is asked for as a stream.
         routes: The routes that may serve it, the likelier first.
         advice: Sentences for the case that the service answers with an error of such a class.
-        changes: What was sent otherwise than it was asked for, by parameter, as
-            `{"asked": ..., "sent": ...}`.
+        changes: What was sent otherwise than it was asked for: by parameter, as
+            `{"asked": ..., "sent": ...}`, and under `"messages"` a list of sentences.
     """
 
     model: str
@@ -162,7 +162,7 @@ class PreparedRequest:
     streamed: bool
     routes: tuple[Route, ...] = TEXT_FIRST
     advice: tuple[Advice, ...] = ()
-    changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    changes: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -276,6 +276,7 @@ def prepare(
     extra: Mapping[str, Any],
     stream: bool | None,
     region: str | None = None,
+    changes: Sequence[str] = (),
 ) -> PreparedRequest:
     """Prepare a request.
 
@@ -290,6 +291,7 @@ def prepare(
             is thought about is streamed, because proxies cut connections that are silent for
             minutes.
         region: The region that is asked, if the host tells.
+        changes: What in the messages is otherwise than it was given.
 
     Returns:
         The request.
@@ -314,9 +316,12 @@ def prepare(
             "parameters": {**ours, **parameters, **extra},
         },
         streamed=streamed,
-        routes=_routes(model, row, messages),
+        routes=_routes(row, messages),
         advice=tuple(_advice(model, row, parameters, region)),
-        changes=_changes(model, asked, parameters),
+        changes={
+            **_changes(model, asked, parameters),
+            **({"messages": list(changes)} if changes else {}),
+        },
     )
 
 
@@ -523,20 +528,11 @@ def _changes(
     return changes
 
 
-def _routes(
-    model: str, row: ModelCapabilities | None, messages: Sequence[WireMessage]
-) -> tuple[Route, ...]:
+def _routes(row: ModelCapabilities | None, messages: Sequence[WireMessage]) -> tuple[Route, ...]:
     """Give the routes that may serve a request; the text route would lose its images."""
-    routes = TEXT_FIRST if row is None else row.routes
-    if next(_parts(messages), None) is None:
-        return routes
-    if "multimodal-generation" not in routes:
-        msg = (
-            f"The row of {model} pins it to the text route, which carries no images: leave "
-            "routes out of its ModelCapabilities, or the images out of the messages"
-        )
-        raise DashScopeUnsupportedError(msg)
-    return ("multimodal-generation",)
+    if next(_parts(messages), None) is not None:
+        return ("multimodal-generation",)
+    return TEXT_FIRST if row is None else row.routes
 
 
 def _advice(

@@ -249,15 +249,6 @@ async def test_a_model_that_reads_text_only_names_those_that_read_images(
     assert service.requests == []
 
 
-@pytest.mark.parametrize("message", [SystemMessage([{"type": "image", "url": URL}]),
-                                     AIMessage([{"type": "image", "url": URL}])])  # fmt: skip
-async def test_images_stand_in_human_and_tool_messages_only(
-    message: Any, ask: Ask, service: Scripted
-) -> None:
-    with pytest.raises(DashScopeUnsupportedError, match="in human and tool messages only"):
-        await ask(service.model(MODEL), [HumanMessage("a"), message, HumanMessage("b")])
-
-
 async def test_a_model_that_nobody_knows_is_sent_images_on_the_route_that_carries_them(
     ask: Ask, service: Scripted
 ) -> None:

@@ -407,36 +407,6 @@ async def test_parallel_calls_may_be_answered_in_any_order(ask: Ask, service: Sc
     assert [m.get("tool_call_id") for m in wire] == [None, None, "call_2", "call_1"]
 
 
-@pytest.mark.parametrize(
-    ("messages", "says"),
-    [
-        ([HumanMessage("hi"), RESULT], "Message 1 is a tool message for the call 'call_1'"),
-        (
-            [HumanMessage("hi"), AIMessage("", tool_calls=[OTHER_CALL]), RESULT],
-            "Message 2 is a tool message for the call 'call_1'",
-        ),
-        (
-            [HumanMessage("hi"), AIMessage("", tool_calls=[CALL]), RESULT, RESULT],
-            "Message 3 is a tool message for the call 'call_1'.*answered already",
-        ),
-        (
-            [HumanMessage("hi"), AIMessage("", tool_calls=[CALL]), HumanMessage("hi"), RESULT],
-            r"Message 1 calls the tool 'get_weather' \(id 'call_1'\).*before message 2",
-        ),
-        (
-            [HumanMessage("hi"), AIMessage("", tool_calls=[CALL, OTHER_CALL]), RESULT],
-            r"Message 1 calls the tool 'get_time' \(id 'call_2'\).*before message 3",
-        ),
-    ],
-)
-async def test_a_broken_tool_loop_names_the_message_and_the_call(
-    messages: list[BaseMessage], says: str, ask: Ask, service: Scripted
-) -> None:
-    with pytest.raises(DashScopeInputError, match=says):
-        await ask(service.model(), messages)
-    assert service.requests == []
-
-
 INVALID: Any = {
     "type": "invalid_tool_call",
     "id": "call_1",
@@ -472,7 +442,6 @@ async def test_an_invalid_call_that_nobody_answered_is_left_out(
     [
         [CALL, CALL],
         [{**CALL, "id": None}],
-        [{**CALL, "name": ""}],
     ],
 )
 async def test_a_call_needs_a_name_and_an_id_of_its_own(
@@ -519,6 +488,7 @@ async def test_an_invalid_call_does_not_come_back_from_a_block(ask: Ask, service
 # --- What is said ---
 
 HI = HumanMessage("hi")
+OTHER_RESULT = ToolMessage("rain", tool_call_id="call_1")
 ORPHAN = (
     "Message {} is a tool message for the call 'call_1', which the AI message before it did not "
     "make, or which is answered already: keep the AI message with that call right before it, or "
@@ -570,15 +540,8 @@ ENDS = (
                 "human, AI, tool or chat messages."
             ),
         ),
-        ([HI, RESULT], ORPHAN.format(1)),
-        ([HI, AIMessage("", tool_calls=[CALL]), RESULT, RESULT], ORPHAN.format(3)),
-        (
-            [HI, AIMessage("", tool_calls=[CALL]), HI],
-            (
-                "Message 1 calls the tool 'get_weather' (id 'call_1'), and no tool message answers "
-                "it before message 2: add one with tool_call_id='call_1', or drop the call."
-            ),
-        ),
+        ([RESULT], ORPHAN.format(0)),
+        ([HI, AIMessage("", tool_calls=[CALL]), RESULT, OTHER_RESULT], ORPHAN.format(3)),
         (
             [HI, AIMessage("", tool_calls=[CALL, OTHER_CALL]), RESULT],
             (
@@ -590,7 +553,6 @@ ENDS = (
             [HI, AIMessage("", tool_calls=[{**CALL, "id": None}])],
             NAMELESS.format("get_weather", ""),
         ),
-        ([HI, AIMessage("", tool_calls=[{**CALL, "name": ""}])], NAMELESS.format("", "call_1")),
         (
             [HI, AIMessage("", tool_calls=[{**CALL, "args": {"a": float("nan")}}])],
             (
@@ -600,8 +562,6 @@ ENDS = (
         ),
         ([HI, HumanMessage([{"type": "image"}])], NO_IMAGES),
         ([HI, HumanMessage([{"fileData": "x"}])], NOT_READ.format("fileData")),
-        ([HI, SystemMessage([{"type": "image"}])], NO_IMAGES),
-        ([HI, AIMessage([{"type": "image"}])], NO_IMAGES),
         (
             [HI, HumanMessage([{"type": "tool_result", "content": [{"type": "image"}]}])],
             NO_IMAGES,
