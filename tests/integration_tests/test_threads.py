@@ -14,6 +14,7 @@ from langchain.agents.middleware import HumanInTheLoopMiddleware
 from langchain_core.messages import AIMessage, HumanMessage, RemoveMessage, ToolMessage
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
+from pydantic import BaseModel
 
 from langchain_dashscope_deepseek import ChatDashScopeDeepSeek
 from langchain_dashscope_deepseek.testing import DashScopeEmulator
@@ -212,6 +213,32 @@ async def test_an_old_screenshot_does_not_kill_the_thread_of_a_text_model(
     await run(reading, said("Use take_screenshot."), THREAD)
     assert RUNS == ["screenshot", "everywhere", "screenshot"]
     await go_on(reading, run)
+
+
+class Weather(BaseModel):
+    """The weather of a city."""
+
+    city: str
+    summary: str
+
+
+@pytest.mark.parametrize("name", ["arguments cut off", "no arguments, and cut", "nothing"])
+async def test_a_thread_goes_on_behind_a_structured_response_that_was_cut(
+    name: str, run: Run, dashscope_emulator: DashScopeEmulator
+) -> None:
+    cut = ANSWERS[name][0].replace(b"get_weather", b"Weather")
+    dashscope_emulator.raw(cut, headers={"content-type": EVENTS})
+    agent: Any = create_agent(
+        ChatDashScopeDeepSeek(model="deepseek-v4-pro"),
+        [get_weather],
+        response_format=Weather,
+        checkpointer=InMemorySaver(),
+    )
+    await run(agent, said(QUESTION), THREAD)
+    assert agent.get_state(THREAD).values.get("structured_response") is None
+    for text in ("And now?", "And then?", "Thank you."):
+        await run(agent, said(text), THREAD)
+        assert isinstance(agent.get_state(THREAD).values["structured_response"], Weather)
 
 
 async def test_a_thread_goes_on_where_nobody_decided_on_a_call(
