@@ -12,10 +12,10 @@ from functools import cache
 from typing import Any
 
 from langchain_core.messages import BaseMessage
-from pydantic import SecretStr
 
 from langchain_dashscope_deepseek._client import Endpoint
 from langchain_dashscope_deepseek._history import to_wire
+from langchain_dashscope_deepseek._keys import authorization, is_of_a_plan
 from langchain_dashscope_deepseek._regions import region_of
 from langchain_dashscope_deepseek._request import (
     PARAMETERS,
@@ -29,10 +29,7 @@ from langchain_dashscope_deepseek._stream import Answer
 from langchain_dashscope_deepseek._tools import wire_tool_choice, wire_tools
 from langchain_dashscope_deepseek._warnings import warn
 from langchain_dashscope_deepseek.capabilities import ModelCapabilities, models_that
-from langchain_dashscope_deepseek.errors import (
-    DashScopeAuthenticationError,
-    DashScopeInputError,
-)
+from langchain_dashscope_deepseek.errors import DashScopeInputError
 
 OVERRIDABLE = frozenset(
     {
@@ -47,7 +44,7 @@ SETTINGS = frozenset(
     {
         *OVERRIDABLE,
         *("api_key", "base_url", "region", "workspace_id", "default_headers"),
-        *("streaming", "disable_streaming"),
+        *("proxy", "verify", "streaming", "disable_streaming"),
     }
 )
 """The settings of a model that a call looks at."""
@@ -90,6 +87,7 @@ class Call:
         given = {ALIASES.get(name, name): value for name, value in overrides.items()}
         row: ModelCapabilities | None = given.pop("capabilities", None)
         self._stream = given.pop("stream", None)
+        self._extra_headers = _headers_of_a_call(given.pop("extra_headers", None))
         note = given.pop("structured_output_note", None)
         if note:
             warn(note)
@@ -98,9 +96,11 @@ class Call:
             given["tools"] = wire_tools(given["tools"])
         if "tool_choice" in given:
             given["tool_choice"] = wire_tool_choice(given["tool_choice"])
+        if given.get("model_kwargs") is not None:
+            settings = {**settings, "model_kwargs": None}
         # None takes a parameter of the wire away for this call; the other settings need a value.
-        given = {k: v for k, v in given.items() if v is not None or k in PARAMETERS}
-        self._values = {**settings, **given}
+        given = {k: v for k, v in named(given).items() if v is not None or k in PARAMETERS}
+        self._values = {**named(settings), **given}
         _check_settings(self._values, row)
         self._model: str = self._values["model"]
         self._row = row or row_of(self._model)
@@ -122,13 +122,17 @@ class Call:
         Raises:
             DashScopeAuthenticationError: There is no key, or it cannot be one.
         """
-        headers = {"Authorization": f"Bearer {_key(self._values['api_key'])}"}
-        if self._values["workspace_id"]:
-            headers["X-DashScope-WorkSpace"] = self._values["workspace_id"]
+        key, workspace_id = self._values["api_key"], self._values["workspace_id"]
+        headers = {} if callable(key) else {"Authorization": authorization(key)}
+        if workspace_id:
+            headers["X-DashScope-WorkSpace"] = workspace_id
         return Endpoint(
             base_url=self._values["base_url"],
             headers=headers,
-            own_headers=self._values["default_headers"] or {},
+            key_source=key if callable(key) else None,
+            own_headers=_merged(self._values["default_headers"] or {}, self._extra_headers),
+            proxy=self._values["proxy"],
+            verify=self._values["verify"],
             max_answer_size=self.max_answer_size,
             timeout=self._values["timeout"],
         )
@@ -162,13 +166,11 @@ class Call:
         row = self._row
         extra = self._values["model_kwargs"] or {}
         asked = {name: self._values[name] for name in PARAMETERS}
-        if "enable_thinking" in extra:
-            asked["enable_thinking"] = extra["enable_thinking"]
         parameters = choose_parameters(self._model, row, asked)
         replays = (
             row is not None
             and row.reasoning_replay == "with_tool_calls"
-            and row.thinks({**parameters, **extra}.get("enable_thinking"))
+            and row.thinks(parameters.get("enable_thinking"))
         )
         wire = to_wire(
             messages, replay_reasoning=replays, images_refused=_images_refused(self._model, row)
@@ -184,7 +186,7 @@ class Call:
             stream=stream,
             region=region_of(self._values["base_url"]),
         )
-        if _is_of_a_plan(self._values["api_key"]):
+        if is_of_a_plan(self._values["api_key"]):
             return replace(request, advice=(*request.advice, PLAN_ADVICE))
         return request
 
@@ -206,9 +208,60 @@ def _readers_of_images() -> str:
     return models_that(lambda other: other.images is True)
 
 
-def _is_of_a_plan(secret: SecretStr | str | None) -> bool:
-    key = secret.get_secret_value() if isinstance(secret, SecretStr) else secret or ""
-    return key.strip().startswith("sk-sp-")
+def named(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Move parameters that have a name here out of `model_kwargs`, to what bears their name.
+
+    Raises:
+        DashScopeInputError: One is given in both places.
+    """
+    extra = settings.get("model_kwargs")
+    if not extra or not isinstance(extra, Mapping) or PARAMETERS.keys().isdisjoint(extra):
+        return dict(settings)
+    found = {name: extra[name] for name in PARAMETERS if name in extra}
+    twice = [name for name in found if settings.get(name) is not None]
+    if twice:
+        msg = f"{', '.join(twice)}: given by name and in model_kwargs. Keep one, by name"
+        raise DashScopeInputError(msg)
+    rest = {name: value for name, value in extra.items() if name not in found}
+    return {**settings, **found, "model_kwargs": rest}
+
+
+def _headers_of_a_call(headers: Any) -> Mapping[str, str]:
+    """Check the headers of one call, which tracers record.
+
+    Raises:
+        DashScopeInputError: They cannot be sent, or hold what must stand in no trace.
+    """
+    if headers is None:
+        return {}
+    if not isinstance(headers, Mapping) or not all(
+        isinstance(text, str) for pair in headers.items() for text in pair
+    ):
+        msg = "extra_headers takes a dict of strings"
+        raise DashScopeInputError(msg)
+    check_headers(headers, "extra_headers")
+    secret = [name for name in headers if name.lower() in _SECRET_HEADERS]
+    if secret:
+        msg = (
+            f"extra_headers must not hold {secret[0]}: LangChain's tracers record what is given to "
+            "a call. Set it for the model, by api_key or default_headers; model.for_tenant(...) "
+            "gives a model for another key within microseconds"
+        )
+        raise DashScopeInputError(msg)
+    return headers
+
+
+_SECRET_HEADERS = frozenset(
+    {"authorization", "proxy-authorization", "cookie", "api-key", "x-api-key", "x-auth-token"}
+)
+
+
+def _merged(headers: Mapping[str, str], over: Mapping[str, str]) -> Mapping[str, str]:
+    """Put headers over others, one of a name, whatever its case."""
+    if not over:
+        return headers
+    names = {name.lower() for name in over}
+    return {**{k: v for k, v in headers.items() if k.lower() not in names}, **over}
 
 
 def _check_names(given: Mapping[str, Any]) -> None:
@@ -233,13 +286,22 @@ def _check_settings(values: Mapping[str, Any], row: object) -> None:
     if not isinstance(values["model"], str) or not values["model"]:
         msg = "model takes the name of a model"
         raise DashScopeInputError(msg)
-    if not isinstance(row, (ModelCapabilities, type(None))):
-        msg = "capabilities takes a ModelCapabilities"
-        raise DashScopeInputError(msg)
+    check_row(row)
     if not isinstance(values["model_kwargs"], (Mapping, type(None))):
         msg = "model_kwargs takes a dict"
         raise DashScopeInputError(msg)
     check_timeout(values["timeout"])
+
+
+def check_row(row: object) -> None:
+    """Refuse what no row of the capability table can be.
+
+    Raises:
+        DashScopeInputError: It is no `ModelCapabilities`, and not None.
+    """
+    if not isinstance(row, (ModelCapabilities, type(None))):
+        msg = "capabilities takes a ModelCapabilities"
+        raise DashScopeInputError(msg)
 
 
 LIMITS = ("max_retries", "max_seconds", "max_answer_size")
@@ -263,21 +325,25 @@ def check_limits(*, max_retries: object, max_seconds: object, max_answer_size: o
         raise DashScopeInputError(msg)
 
 
-def check_headers(headers: Mapping[str, str]) -> None:
+def check_headers(headers: Mapping[str, str], setting: str = "default_headers") -> None:
     """Refuse headers that HTTP cannot carry; a value may be a secret, so none is quoted.
+
+    Args:
+        headers: The headers.
+        setting: What they were given as.
 
     Raises:
         DashScopeInputError: Names the header, if its name can be one.
     """
     if len({name.lower() for name in headers}) < len(headers):
-        msg = "default_headers: one name stands there twice, in another case: keep one"
+        msg = f"{setting}: one name stands there twice, in another case: keep one"
         raise DashScopeInputError(msg)
     for name, value in headers.items():
         if not _HEADER_NAME.fullmatch(name):
-            msg = "default_headers: a name holds what no name of a header can"
+            msg = f"{setting}: a name holds what no name of a header can"
             raise DashScopeInputError(msg)
         if not (value.isascii() and value.isprintable()) or value != value.strip():
-            msg = f"default_headers: the header {name!r} holds what HTTP cannot carry"
+            msg = f"{setting}: the header {name!r} holds what HTTP cannot carry"
             raise DashScopeInputError(msg)
 
 
@@ -312,20 +378,3 @@ def _is_number(value: object) -> bool:
 
 
 _LONGEST_TIMEOUT = 1_000_000
-
-
-def _key(secret: SecretStr | str | None) -> str:
-    """Give the key, without the line end that files and variables bring along."""
-    key = secret.get_secret_value() if isinstance(secret, SecretStr) else secret or ""
-    key = key.strip()
-    if not key:
-        msg = (
-            "There is no API key, so nothing was sent. Set the variable DASHSCOPE_API_KEY or hand "
-            "in api_key. To try without one, use the emulator in "
-            "langchain_dashscope_deepseek.testing"
-        )
-        raise DashScopeAuthenticationError(msg)
-    if not (key.isascii() and key.isprintable()) or " " in key:
-        msg = "The API key holds characters that no key has, so nothing was sent"
-        raise DashScopeAuthenticationError(msg)
-    return key

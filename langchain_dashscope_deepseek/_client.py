@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import socket
+import ssl
 import threading
 import time
 from collections.abc import (
@@ -29,8 +30,9 @@ from contextlib import (
     nullcontext,
     suppress,
 )
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from hashlib import blake2b
 from itertools import chain, starmap
 from queue import Empty, SimpleQueue
 from types import TracebackType
@@ -38,9 +40,15 @@ from typing import Protocol, TypeVar
 
 import anyio
 import httpx
+from pydantic import SecretStr
 from typing_extensions import Self
 
 from langchain_dashscope_deepseek._blotting import Blotter
+from langchain_dashscope_deepseek._keys import (
+    KeySource,
+    aauthorization_from,
+    authorization_from,
+)
 from langchain_dashscope_deepseek._pool import NEVER, Lent, Tenant
 from langchain_dashscope_deepseek._request import PreparedRequest
 from langchain_dashscope_deepseek._retry import Attempt, Attempts, RetryPolicy
@@ -113,7 +121,10 @@ class Endpoint:
     Attributes:
         base_url: Ends in `/api/v1`.
         headers: Headers of every request, with the key. Kept out of the repr.
+        key_source: Gives the key of each attempt, where it changes; then no header has it.
         own_headers: The user's, which take the place of ours. Kept out of the repr.
+        proxy: The proxy to go through, if it is not left to the environment.
+        verify: Whether, or by what, the server's certificate is checked.
         max_answer_size: Bytes of one event, or of a body in one piece, that are still read.
         timeout: Seconds for each phase, or `None` for the defaults above.
     """
@@ -123,6 +134,25 @@ class Endpoint:
     max_answer_size: int
     timeout: httpx.Timeout | float | None = None
     own_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    key_source: KeySource | None = field(default=None, repr=False)
+    proxy: SecretStr | None = None
+    verify: ssl.SSLContext | bool = True
+
+    def with_key(self) -> Endpoint:
+        """Give the endpoint with the key of an attempt."""
+        if self.key_source is None:
+            return self
+        return self._unlocked(authorization_from(self.key_source))
+
+    async def awith_key(self) -> Endpoint:
+        """Give the endpoint with the key of an attempt, which may have to be awaited."""
+        if self.key_source is None:
+            return self
+        return self._unlocked(await aauthorization_from(self.key_source))
+
+    def _unlocked(self, authorization: str) -> Endpoint:
+        headers = {"Authorization": authorization, **self.headers}
+        return replace(self, headers=headers, key_source=None)
 
     def build(
         self,
@@ -142,7 +172,8 @@ class Endpoint:
     @property
     def tenant(self) -> Tenant:
         """Whose connections may be used."""
-        return (self.base_url, *self.headers.values(), *self.own_headers.values())
+        secrets = "\0".join((*self.headers.values(), *self.own_headers.values()))
+        return Tenant(self.base_url, blake2b(secrets.encode()).digest(), self.proxy, self.verify)
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -219,7 +250,7 @@ class Client:
 
     def _replies(self, request: PreparedRequest, route: Route, until: float) -> Generator[Reply]:
         """Ask once, on one route."""
-        endpoint, timeout = self._endpoint, self._endpoint.timeout_of(request, until)
+        endpoint, timeout = self._endpoint.with_key(), self._endpoint.timeout_of(request, until)
         with (
             _Exchange(request, endpoint, until) as exchange,
             self._lend(timeout.pool, endpoint.tenant) as lent,
@@ -277,7 +308,8 @@ class AsyncClient:
         self, request: PreparedRequest, route: Route, until: float
     ) -> AsyncGenerator[Reply]:
         """Ask once, on one route."""
-        endpoint, timeout = self._endpoint, self._endpoint.timeout_of(request, until)
+        endpoint = await self._endpoint.awith_key()
+        timeout = endpoint.timeout_of(request, until)
         with _Exchange(request, endpoint, until) as exchange:
             async with self._lend(timeout.pool, endpoint.tenant) as lent:
                 built = endpoint.build(lent.begin(until), request, route, timeout)
@@ -355,6 +387,7 @@ class _Exchange:
             # h11 quotes the line that it could not read, which may be an echo of what was sent.
             error.args = ("(hidden)",)
             error.__cause__ = error.__context__ = None
+        _strip(error)
         quotes_headers = isinstance(error, httpx.LocalProtocolError)
         # Not by a name of its own: its traceback would hold it, and with it the caller's streams.
         raise self._translate(error) from (None if quotes_headers else error)
@@ -377,6 +410,17 @@ class _Exchange:
             return DashScopeConnectionError(msg)
         shown = without_keys(self._blot(str(error)))[:LONGEST_MESSAGE]
         return DashScopeConnectionError(f"No connection to the service ({name}: {shown})")
+
+
+def _strip(error: BaseException) -> None:
+    """Take the frames out of a foreign error and of what caused it: they hold the headers.
+
+    Who prints a traceback with its local variables, as rich does, would print the key.
+    """
+    seen: BaseException | None = error
+    while seen is not None:
+        seen.__traceback__ = None
+        seen = seen.__cause__ or seen.__context__
 
 
 class _Body:

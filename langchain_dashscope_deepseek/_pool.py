@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import asyncio
 import os
+import ssl
 import time
 import weakref
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import lru_cache
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 import anyio
 import httpx
+from pydantic import SecretStr
 from typing_extensions import Self
 
 from langchain_dashscope_deepseek._leftovers import is_spotless
@@ -25,8 +28,23 @@ from langchain_dashscope_deepseek.errors import DashScopeInputError
 if TYPE_CHECKING:
     from langchain_dashscope_deepseek._network import Line
 
-Tenant = tuple[str, ...]
-"""Whose connection it is: what must be equal for a call to be lent it."""
+
+class Tenant(NamedTuple):
+    """Whose connection it is: what must be equal for a call to be lent it.
+
+    Attributes:
+        base_url: The service.
+        who: A digest of the key and the other headers; a tenant stands in frames that a traceback
+            may show.
+        proxy: The proxy, if it is not left to the environment.
+        verify: Whether, or by what, the server's certificate is checked.
+    """
+
+    base_url: str
+    who: bytes
+    proxy: SecretStr | None = None
+    verify: ssl.SSLContext | bool = True
+
 
 AnyClient = TypeVar("AnyClient", httpx.Client, httpx.AsyncClient)
 Made = TypeVar("Made")
@@ -89,25 +107,25 @@ class Lent(Generic[AnyClient]):
         self.is_clean = False
 
     def begin(self, until: float) -> Self:
-        """Begin a request, to which the call may wait until a time."""
+        """Begin a request, to which the call may wait until a time.
+
+        Raises:
+            DashScopeInputError: A client of the user's is closed.
+        """
         if self.line is not None:
             self.line.until = until
+        elif self.http.is_closed:
+            msg = "The HTTP client that was handed in is closed: hand in an open one"
+            raise DashScopeInputError(msg)
         return self
 
     def build(
         self, url: httpx.URL, *, content: bytes, headers: Mapping[str, str], timeout: httpx.Timeout
     ) -> httpx.Request:
-        """Build the request; a client of the user's adds its own headers, cookies and the like.
-
-        Raises:
-            DashScopeInputError: The user's client is closed.
-        """
+        """Build the request; a client of the user's adds its own headers, cookies and the like."""
         if self.line is not None:
             times = {"timeout": timeout.as_dict()}
             return httpx.Request("POST", url, content=content, headers=headers, extensions=times)
-        if self.http.is_closed:
-            msg = "The HTTP client that was handed in is closed: hand in an open one"
-            raise DashScopeInputError(msg)
         return self.http.build_request(
             "POST", url, content=content, headers=headers, timeout=timeout
         )
@@ -234,7 +252,6 @@ class _Clients(Generic[OurClient]):
     def __init__(self, kind: Callable[..., OurClient], *, in_loop: bool) -> None:
         self._kind: Callable[..., OurClient] = kind
         self._in_loop = in_loop
-        self._tls = _made(httpx.create_ssl_context)
         self._open: set[OurClient] = set()
         self._idle: dict[Tenant, deque[tuple[float, OurClient]]] = {}
         self._is_closed = False
@@ -248,13 +265,15 @@ class _Clients(Generic[OurClient]):
                 if is_spotless(client):
                     return client
                 self._hang_up(client)
-        return self._new()
+        return self._new(tenant)
 
-    def _new(self) -> OurClient:
+    def _new(self, tenant: Tenant) -> OurClient:
         # Not above: httpx, too, imports httpcore when it makes its first client.
         from langchain_dashscope_deepseek._network import put_on_a_line  # noqa: PLC0415
 
-        client = _made(lambda: self._kind(limits=LIMITS, verify=self._tls))
+        proxy = None if tenant.proxy is None else tenant.proxy.get_secret_value()
+        tls = _tls_context(tenant.verify)
+        client = _made(lambda: self._kind(limits=LIMITS, verify=tls, proxy=proxy))
         client.line = put_on_a_line(client, in_loop=self._in_loop)
         self._open.add(client)
         return client
@@ -389,6 +408,19 @@ class _OfLoop:
         finally:
             clients.end()
             await asyncio.sleep(0)  # in which the loop closes what was hung up
+
+
+def _tls_context(verify: ssl.SSLContext | bool) -> ssl.SSLContext:
+    """Give the settings of TLS; to read the certificates takes longer than all else of a call."""
+    if isinstance(verify, ssl.SSLContext):
+        return verify
+    variables = tuple(os.environ.get(name) for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"))
+    return _usual_tls(verify, *variables)
+
+
+@lru_cache(maxsize=8)
+def _usual_tls(verify: bool, *_: str | None) -> ssl.SSLContext:
+    return _made(lambda: httpx.create_ssl_context(verify=verify))
 
 
 _ALL_LENT = "No connection became free"

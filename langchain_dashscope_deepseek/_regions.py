@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 from ipaddress import ip_address
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 LEGACY_HOSTS: Mapping[str, str | None] = {
@@ -52,25 +53,104 @@ def check_workspace_id(workspace_id: str) -> None:
         raise ValueError(msg)
 
 
+class Where(NamedTuple):
+    """Where a call goes: as somebody gave it, or as it is resolved."""
+
+    base_url: str | None = None
+    region: str | None = None
+    workspace_id: str | None = None
+
+
+@lru_cache(maxsize=1_000)
+def resolved(given: Where, environment: Where) -> Where:
+    """Find out where settings lead to.
+
+    What was given goes over the environment. Then `base_url` goes over `region`, and `region` over
+    the default; so a region that was given goes over a base URL of the environment.
+
+    Args:
+        given: The settings.
+        environment: What the environment said.
+
+    Returns:
+        The base URL, which ends in `/api/v1`, with the region and the workspace.
+
+    Raises:
+        ValueError: They cannot be right; says what to set.
+    """
+    region = given.region or environment.region
+    workspace_id = given.workspace_id or environment.workspace_id
+    if workspace_id is not None:
+        check_workspace_id(workspace_id)
+    if given.region is not None:
+        check_region(given.region)
+    base_url = given.base_url or (environment.base_url if given.region is None else None)
+    url = mended_base_url(base_url) if base_url else base_url_of(region, workspace_id)
+    return Where(url, region, workspace_id)
+
+
+_API = "/api/v1"
+
+_OTHER_SERVICES: Mapping[str, str] = {
+    "/compatible-mode": (
+        "base_url leads to the OpenAI-compatible route: this speaks native /api/v1. Leave base_url "
+        "out, or use langchain-openai"
+    ),
+    "/chat/completions": "base_url leads to OpenAI's protocol, and this speaks DashScope's own",
+    "/anthropic": "base_url leads to Anthropic's protocol, and this speaks DashScope's own",
+    "//api.deepseek.com": (
+        "base_url is DeepSeek's own API, which speaks another protocol: leave base_url out to ask "
+        "Model Studio, or use langchain-deepseek"
+    ),
+    "//api.openai.com": "base_url is OpenAI's API, and this speaks DashScope's protocol",
+}
+"""What tells that a base URL is that of another service, and what to say."""
+
+
+def mended_base_url(base_url: str) -> str:
+    """Bring a base URL to its form, `https://.../api/v1`, where it is obvious what is meant.
+
+    Raises:
+        ValueError: It is not obvious, or it holds what it must not; never quotes it.
+    """
+    url = base_url.strip().rstrip("/")
+    if url.partition("/")[0].endswith(".aliyuncs.com"):
+        url = f"https://{url}"
+    check_base_url(url)
+    url = url.partition("/services/")[0]  # the rest is the endpoint's path
+    if url.endswith(_API):
+        return url
+    for sign, msg in _OTHER_SERVICES.items():
+        if sign in url:
+            raise ValueError(msg)
+    if url.endswith("/v1"):
+        msg = "base_url ends as one of OpenAI's protocol does: one of DashScope's ends in /api/v1"
+        raise ValueError(msg)
+    return url + ("/v1" if url.endswith("/api") else _API)
+
+
 def check_base_url(base_url: str) -> None:
-    """Refuse a base URL that cannot work, without quoting it: it may hold a password.
+    """Refuse a base URL that holds a secret or has no scheme, without quoting it.
 
     Raises:
         ValueError: Says what to set instead.
     """
-    if "/compatible-mode/" in base_url:
-        msg = "base_url leads to the OpenAI-compatible route: this speaks native /api/v1"
-        raise ValueError(msg)
     if "?" in base_url or "#" in base_url:
         msg = (
             "base_url holds a query or a fragment, which would stand in traces and end up in the "
             "middle of the request's URL: give what belongs there by default_headers"
         )
         raise ValueError(msg)
-    if "@" in base_url.partition("//")[2].partition("/")[0]:
+    if "@" in base_url.partition("//")[2].partition("/")[0] or "@" in base_url.partition("/")[0]:
         msg = (
             "base_url holds a user or a password, which would stand in logs and take the place of "
             "the API key: give them to your proxy by default_headers"
+        )
+        raise ValueError(msg)
+    if base_url.strip().partition("://")[0].lower() not in ("http", "https"):
+        msg = (
+            "base_url has no scheme: it must begin with https:// or http://, as "
+            "https://dashscope.aliyuncs.com/api/v1 does"
         )
         raise ValueError(msg)
 
@@ -108,6 +188,7 @@ def region_of(base_url: str) -> str | None:
     return None
 
 
+@lru_cache
 def is_exposed(base_url: str) -> bool:
     """Tell whether a URL sends the key and the prompts unencrypted over a network."""
     try:

@@ -460,8 +460,11 @@ def _settle_thinking(model: str, row: ModelCapabilities, sent: dict[str, Any]) -
     choice = sent.get("tool_choice")
     forced = choice == "required" or isinstance(choice, Mapping)
     json_mode = sent.get("response_format", {}).get("type") == "json_object"
-    if not (forced or json_mode) or not row.thinks(sent.get("enable_thinking")):
+    switch = sent.get("enable_thinking")
+    if not (forced or json_mode) or not row.thinks(switch):
         return
+    if row.thinking == "unknown" and switch is None:
+        return  # the service knows
     if row.is_hybrid and "enable_thinking" not in sent:
         sent["enable_thinking"] = False
         return

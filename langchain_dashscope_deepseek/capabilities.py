@@ -124,7 +124,7 @@ class ModelCapabilities:
         checked_on: The day of the newest copy of the source that was read.
     """
 
-    thinking: Thinking = "never"
+    thinking: Thinking = "unknown"
     thinking_needs_stream: bool = False
     context_tokens: int | None = None
     max_input_tokens: int | None = None

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+import ssl
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from operator import attrgetter, methodcaller
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import httpx
@@ -28,9 +30,10 @@ from pydantic import (
     PrivateAttr,
     SecretStr,
     ValidationError,
+    field_serializer,
     model_validator,
 )
-from pydantic_core import InitErrorDetails
+from pydantic_core import InitErrorDetails, to_jsonable_python
 from typing_extensions import Self
 
 from langchain_dashscope_deepseek import _citations
@@ -42,19 +45,17 @@ from langchain_dashscope_deepseek._call import (
     Call,
     check_headers,
     check_limits,
+    check_row,
     check_timeout,
+    named,
 )
 from langchain_dashscope_deepseek._client import AsyncClient, Client, Shown
 from langchain_dashscope_deepseek._events import Events
+from langchain_dashscope_deepseek._handed_in import check_bypass, check_proxy
+from langchain_dashscope_deepseek._keys import KeySource
 from langchain_dashscope_deepseek._messages import PROVIDER, countable
 from langchain_dashscope_deepseek._pool import ClientPool, Lent, Tenant
-from langchain_dashscope_deepseek._regions import (
-    base_url_of,
-    check_base_url,
-    check_region,
-    check_workspace_id,
-    is_exposed,
-)
+from langchain_dashscope_deepseek._regions import Where, is_exposed, mended_base_url, resolved
 from langchain_dashscope_deepseek._request import PARAMETERS, check_tool_use, check_values
 from langchain_dashscope_deepseek._stream import Answer, Chunks, Whole
 from langchain_dashscope_deepseek._tokens import (
@@ -67,6 +68,7 @@ from langchain_dashscope_deepseek._version import __version__
 from langchain_dashscope_deepseek._warnings import warn
 from langchain_dashscope_deepseek.capabilities import ModelCapabilities, find_capabilities
 from langchain_dashscope_deepseek.data._profiles import profile_of
+from langchain_dashscope_deepseek.errors import DashScopeInputError
 
 if TYPE_CHECKING:
     from langchain_protocol.protocol import MessagesData
@@ -78,14 +80,23 @@ T = TypeVar("T")
 _citations.register(PROVIDER)
 
 
-def _from_env(*names: str) -> Callable[[], str | None]:
+def _from_env(*names: str) -> str | None:
     """Read the first of these variables that is set and not empty."""
-    return lambda: next((value for name in names if (value := os.environ.get(name))), None)
+    values = (os.environ.get(name, "").strip() for name in names)
+    return next(filter(None, values), None)
 
 
 def _key_from_env() -> SecretStr | None:
-    key = os.environ.get("DASHSCOPE_API_KEY")
+    key = _from_env("DASHSCOPE_API_KEY")
     return SecretStr(key) if key else None
+
+
+def _where_from_env() -> Where:
+    return Where(
+        base_url=_from_env("DASHSCOPE_HTTP_BASE_URL", "DASHSCOPE_BASE_URL"),
+        region=_from_env("DASHSCOPE_REGION"),
+        workspace_id=_from_env("DASHSCOPE_WORKSPACE_ID", "DASHSCOPE_WORKSPACE"),
+    )
 
 
 class ChatDashScopeDeepSeek(BaseChatModel):
@@ -205,26 +216,25 @@ class ChatDashScopeDeepSeek(BaseChatModel):
     """The model's name on DashScope. A name that the capability table does not know is sent as
     it is."""
 
-    api_key: SecretStr | None = Field(
+    api_key: SecretStr | KeySource | None = Field(
         default_factory=_key_from_env,
         validation_alias=AliasChoices("api_key", "dashscope_api_key"),
     )
-    """The key. Default: `DASHSCOPE_API_KEY`. Without one, the first call fails."""
+    """The key, or a function that gives it, for keys that change; it may be asynchronous, and is
+    asked before each attempt. Default: `DASHSCOPE_API_KEY`. Without one, the first call fails."""
 
     base_url: str | None = Field(
-        default_factory=_from_env("DASHSCOPE_HTTP_BASE_URL", "DASHSCOPE_BASE_URL"),
-        validation_alias=AliasChoices("base_url", "dashscope_api_base"),
+        default=None, validation_alias=AliasChoices("base_url", "dashscope_api_base")
     )
     """Where the service is, up to `/api/v1`. Default: `DASHSCOPE_HTTP_BASE_URL` or
-    `DASHSCOPE_BASE_URL`, else what `region` and `workspace_id` lead to. Holds the resolved URL."""
+    `DASHSCOPE_BASE_URL`, else what `region` and `workspace_id` lead to. Reads as the URL that
+    calls go to."""
 
-    region: str | None = Field(default_factory=_from_env("DASHSCOPE_REGION"))
+    region: str | None = None
     """The region of the key, such as `"cn-beijing"` (the default) or `"ap-southeast-1"`. Default:
     `DASHSCOPE_REGION`."""
 
-    workspace_id: str | None = Field(
-        default_factory=_from_env("DASHSCOPE_WORKSPACE_ID", "DASHSCOPE_WORKSPACE")
-    )
+    workspace_id: str | None = None
     """The workspace: sent as `X-DashScope-WorkSpace`, and with `region` part of the host. Default:
     `DASHSCOPE_WORKSPACE_ID` or `DASHSCOPE_WORKSPACE`."""
 
@@ -304,6 +314,14 @@ class ChatDashScopeDeepSeek(BaseChatModel):
     default_headers: dict[str, str] | None = Field(default=None, exclude=True, repr=False)
     """Headers of every request, over our own. They may hold a secret, so they are in no dump."""
 
+    proxy: SecretStr | None = Field(default=None, exclude=True)
+    """The proxy of all calls, as `"http://user:password@host:port"`. Default: what the environment
+    says (`HTTPS_PROXY` and the like)."""
+
+    verify: bool | ssl.SSLContext = Field(default=True, exclude=True, repr=False)
+    """How the server's certificate is checked: an `ssl.SSLContext` with certificates of yours, or
+    `False` for not at all."""
+
     http_client: httpx.Client | None = Field(default=None, exclude=True, repr=False)
     """A client of yours for synchronous calls. It needs no settings, and is never closed here."""
 
@@ -314,6 +332,7 @@ class ChatDashScopeDeepSeek(BaseChatModel):
     """What `model` can do, where the capability table does not know it, or is to be corrected."""
 
     _clients: ClientPool = PrivateAttr(default_factory=ClientPool)
+    _environment: Where = PrivateAttr(default_factory=_where_from_env)
 
     if TYPE_CHECKING:
 
@@ -322,8 +341,8 @@ class ChatDashScopeDeepSeek(BaseChatModel):
             *,
             model: str = ...,
             model_name: str = ...,
-            api_key: SecretStr | str | None = ...,
-            dashscope_api_key: SecretStr | str | None = ...,
+            api_key: SecretStr | str | KeySource | None = ...,
+            dashscope_api_key: SecretStr | str | KeySource | None = ...,
             base_url: str | None = ...,
             dashscope_api_base: str | None = ...,
             region: str | None = ...,
@@ -351,6 +370,8 @@ class ChatDashScopeDeepSeek(BaseChatModel):
             max_answer_size: int | None = ...,
             streaming: bool | None = ...,
             default_headers: dict[str, str] | None = ...,
+            proxy: SecretStr | str | None = ...,
+            verify: bool | ssl.SSLContext = ...,
             http_client: httpx.Client | None = ...,
             http_async_client: httpx.AsyncClient | None = ...,
             capabilities: ModelCapabilities | None = ...,
@@ -383,10 +404,17 @@ class ChatDashScopeDeepSeek(BaseChatModel):
             )
             raise ValueError(msg)
         where = ("base_url", "dashscope_api_base", "region", "workspace_id")
+        given: dict[str, Any] = {
+            name: value.strip() if name in where and isinstance(value, str) else value
+            for name, value in values.items()
+        }
+        for name in ("timeout", "request_timeout"):
+            if isinstance(given.get(name), Mapping):  # as `dumps` writes it
+                given[name] = httpx.Timeout(**given[name])
         return {
             name: value
-            for name, value in values.items()
-            if value is not None and not (name in where and value == "")
+            for name, value in given.items()
+            if value is not None and not (name in where and not value)
         }
 
     @model_validator(mode="after")
@@ -396,16 +424,11 @@ class ChatDashScopeDeepSeek(BaseChatModel):
         check_timeout(self.timeout)
         check_limits(**{name: getattr(self, name) for name in LIMITS})
         check_headers(self.default_headers or {})
-        if self.workspace_id is not None:
-            check_workspace_id(self.workspace_id)
-        if "region" in self.model_fields_set and self.region is not None:
-            check_region(self.region)
-        self.base_url = self._resolve_base_url()
-        if is_exposed(self.base_url):
-            warn(
-                "base_url begins with http://, so the API key and all prompts travel unencrypted: "
-                "use https://."
-            )
+        named(vars(self))
+        if self.proxy is not None:
+            check_proxy(self.proxy)
+        resolved(self._given, self._environment)
+        self._warn_of_exposure()
         self._add_version("langchain-dashscope-deepseek", __version__)
         return self
 
@@ -427,13 +450,25 @@ class ChatDashScopeDeepSeek(BaseChatModel):
         ]
         raise ValidationError.from_exception_data(title, hidden, hide_input=True)
 
-    def _resolve_base_url(self) -> str:
-        """Arguments beat the environment; then `base_url` beats `region`, `region` the default."""
-        given = self.model_fields_set
-        if self.base_url and ("base_url" in given or "region" not in given):
-            check_base_url(self.base_url)
-            return self.base_url.rstrip("/")
-        return base_url_of(self.region, self.workspace_id)
+    @property
+    def _given(self) -> Where:
+        settings = vars(self)
+        return Where(*(settings.get(name) or None for name in Where._fields))
+
+    @property
+    def _where(self) -> Where:
+        """Where calls go; found out for each, since each setting can change."""
+        try:
+            return resolved(self._given, self._environment)
+        except ValueError:
+            return self._given  # the call refuses it
+
+    def _warn_of_exposure(self) -> None:
+        if is_exposed(self._where.base_url or ""):
+            warn(
+                "base_url begins with http://, so the API key and all prompts travel unencrypted: "
+                "use https://."
+            )
 
     def _resolve_model_profile(self) -> ModelProfile | None:
         row = self._row_of(self.model)
@@ -456,6 +491,26 @@ class ChatDashScopeDeepSeek(BaseChatModel):
             **{name: value for name, value in parameters.items() if value is not None},
             **({"model_kwargs": self.model_kwargs} if self.model_kwargs else {}),
         }
+
+    @property
+    def lc_attributes(self) -> dict[str, Any]:
+        """What `dumps` writes beside what was given: where the environment says that calls go.
+
+        So a dump is asked in the same place, and LangChain's caches tell places apart.
+        """
+        given, environment = self._given, self._environment
+        if given.region is not None:
+            environment = environment._replace(base_url=None)
+        attributes: dict[str, Any] = {
+            name: value
+            for name, value in environment._asdict().items()
+            if value is not None and getattr(given, name) is None
+        }
+        if isinstance(self.timeout, httpx.Timeout):
+            attributes["timeout"] = self.timeout.as_dict()
+        if self.capabilities is not None:
+            attributes["capabilities"] = to_jsonable_python(self.capabilities)
+        return attributes
 
     @property
     def lc_secrets(self) -> dict[str, str]:
@@ -605,8 +660,10 @@ class ChatDashScopeDeepSeek(BaseChatModel):
         kwargs = {ALIASES.get(name, name): value for name, value in kwargs.items()}
         model = kwargs.get("model", self.model)
         row = kwargs.get("capabilities") or self._row_of(model)
+        check_row(row)
         if tools and row is not None:
-            thinking = row.thinks(kwargs.get("enable_thinking", self.enable_thinking))
+            asked = {**named(vars(self)), **named(kwargs)}
+            thinking = row.thinks(asked.get("enable_thinking"))
             check_tool_use(model, row, thinking=thinking)
         options = {
             "tool_choice": wire_tool_choice(tool_choice),
@@ -693,24 +750,106 @@ class ChatDashScopeDeepSeek(BaseChatModel):
             for text, images in pieces
         )
 
+    # --- Changing settings ---
+
+    def for_tenant(
+        self,
+        *,
+        api_key: SecretStr | str | KeySource | None = None,
+        region: str | None = None,
+        workspace_id: str | None = None,
+        base_url: str | None = None,
+        default_headers: dict[str, str] | None = None,
+    ) -> Self:
+        """Give the same model for another account, in microseconds.
+
+        It shares nothing with this one but the process: it has connections of its own, so keep it
+        for the next call of the same tenant. What is left out stays as it is, but a workspace
+        never goes along with another key or region, nor a base URL with another region.
+
+        Args:
+            api_key: The account's key.
+            region: The region of the key.
+            workspace_id: The workspace.
+            base_url: Where the service is.
+            default_headers: Headers of every request.
+
+        Raises:
+            ValueError: They cannot be right.
+        """
+        given: dict[str, Any] = {
+            "api_key": api_key,
+            "region": region,
+            "workspace_id": workspace_id,
+            "base_url": base_url,
+            "default_headers": default_headers,
+        }
+        update: dict[str, Any] = {k: value for k, value in given.items() if value is not None}
+        check_headers(default_headers or {})
+        environment = self._environment
+        if api_key is not None or region is not None:  # whose workspace is not this one
+            update["workspace_id"] = workspace_id
+            environment = environment._replace(workspace_id=None)
+        if region is not None:
+            update["base_url"] = base_url
+        tenant = self.model_copy(update=update)
+        tenant._clients, tenant._environment = ClientPool(), environment  # noqa: SLF001 - its own
+        resolved(tenant._given, environment)  # noqa: SLF001 - its own
+        return tenant
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Copy the model, with other settings if given; the copy shares its connections."""
+        copy = super().model_copy(deep=deep)
+        for name, value in (update or {}).items():
+            setattr(copy, _FIELD_OF.get(name, name), value)
+        return copy
+
+    if not TYPE_CHECKING:  # mypy's plugin writes it as it must be
+
+        @classmethod
+        def model_construct(cls, _fields_set: set[str] | None = None, **values: Any) -> Self:
+            """Make a model without validation; the key stays a secret."""
+            hidden = {name: _hidden(name, value) for name, value in values.items()}
+            return super().model_construct(_fields_set, **hidden)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set a field; what is secret becomes a `SecretStr`, and what was computed is forgotten."""
+        super().__setattr__(name, _hidden(name, value))
+        vars(self).pop("_serialized", None)  # by core, for traces
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        """Show the settings; a function that gives keys may hold one."""
+        for name, value in super().__repr_args__():
+            is_function = name == "api_key" and not isinstance(value, (SecretStr, type(None)))
+            yield name, "(a function)" if is_function else value
+
+    @field_serializer("api_key")
+    def _serialize_key(self, key: SecretStr | KeySource | None) -> SecretStr | None:
+        return key if isinstance(key, SecretStr) else None
+
     # --- Letting go ---
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         """Copy all but clients that were handed in: those are shared."""
         memo = {} if memo is None else memo
-        memo.update({id(client): client for client in (self.http_client, self.http_async_client)})
+        shared = (self.http_client, self.http_async_client, self.verify, self.api_key)
+        memo.update({id(item): item for item in shared})
         return super().__deepcopy__(memo)
 
     def __getstate__(self) -> dict[Any, Any]:
-        """Pickle without the key; what is unpickled takes it from the environment."""
-        if self.http_client or self.http_async_client:
+        """Pickle without secrets; what is unpickled takes the key from the environment."""
+        if self.http_client or self.http_async_client or not isinstance(self.verify, bool):
             msg = (
-                "A model with a client that was handed in cannot be pickled, since connections "
-                "cannot: make it anew on the other side"
+                "A model with a client or an SSL context that was handed in cannot be pickled, "
+                "since connections cannot: make it anew on the other side"
             )
             raise TypeError(msg)
         state = super().__getstate__()
-        return {**state, "__dict__": {**state["__dict__"], "api_key": None}}
+        secret = ("api_key", "default_headers", "proxy")
+        for name in secret[1:]:
+            if state["__dict__"].get(name):
+                warn(f"{name} was not pickled, since it may hold a secret: set it again there.")
+        return {**state, "__dict__": {**state["__dict__"], **dict.fromkeys(secret)}}
 
     def __setstate__(self, state: dict[Any, Any]) -> None:
         """Take the key from the environment, as a new object does."""
@@ -745,6 +884,7 @@ class ChatDashScopeDeepSeek(BaseChatModel):
         self, seconds: float | None, tenant: Tenant
     ) -> AbstractContextManager[Lent[httpx.Client]]:
         if self.http_client is None:
+            check_bypass(self.http_async_client, "http_async_client", "synchronous", self.proxy)
             return self._clients.of_process().lend(seconds, tenant)
         return self._clients.share(self.http_client)
 
@@ -752,13 +892,19 @@ class ChatDashScopeDeepSeek(BaseChatModel):
         self, seconds: float | None, tenant: Tenant
     ) -> AbstractAsyncContextManager[Lent[httpx.AsyncClient]]:
         if self.http_async_client is None:
+            check_bypass(self.http_client, "http_client", "asynchronous", self.proxy)
             return self._clients.of_running_loop().lend(seconds, tenant)
         return self._clients.ashare(self.http_async_client)
 
     def _call(self, stop: list[str] | None, overrides: dict[str, Any]) -> Call:
         settings = vars(self)
+        try:
+            where = resolved(self._given, self._environment)
+        except ValueError as error:
+            raise DashScopeInputError(str(error)) from None
+        self._warn_of_exposure()
         return Call(
-            settings={name: settings.get(name) for name in SETTINGS},
+            settings={**{name: settings.get(name) for name in SETTINGS}, **where._asdict()},
             overrides=overrides if stop is None else {**overrides, "stop": stop},
             row_of=self._row_of,
         )
@@ -774,6 +920,43 @@ def _names_of(cls: type[ChatDashScopeDeepSeek], name: str) -> list[str]:
     alias = cls.model_fields[name].validation_alias
     others = [str(choice) for choice in alias.choices] if isinstance(alias, AliasChoices) else []
     return [name, *others]
+
+
+def _computed(name: str, now: Callable[[Any], Any], *, unless_given: bool = False) -> property:
+    """A field that keeps what was given, and reads as what that leads to now."""
+
+    def read(self: ChatDashScopeDeepSeek) -> Any:
+        given = vars(self).get(name)
+        return given if unless_given and given is not None else now(self)
+
+    def write(self: ChatDashScopeDeepSeek, value: Any) -> None:
+        vars(self)[name] = value
+        self.model_fields_set.add(name)
+
+    return property(read, write)
+
+
+# Pydantic takes no property in the place of a field while a class is made.
+for _name in Where._fields:
+    setattr(ChatDashScopeDeepSeek, _name, _computed(_name, attrgetter(f"_where.{_name}")))
+_profile = _computed("profile", methodcaller("_resolve_model_profile"), unless_given=True)
+setattr(ChatDashScopeDeepSeek, "profile", _profile)  # noqa: B010 - mypy knows a field
+
+_FIELD_OF = {
+    name: field
+    for field in ChatDashScopeDeepSeek.model_fields
+    for name in _names_of(ChatDashScopeDeepSeek, field)
+}
+
+
+def _hidden(name: str, value: Any) -> Any:
+    """Hide a secret, whatever way it comes in, and refuse a base URL that would show one."""
+    name = _FIELD_OF.get(name, name)
+    if name in ("api_key", "proxy") and isinstance(value, str):
+        return SecretStr(value)
+    if name == "base_url" and isinstance(value, str):
+        mended_base_url(value)
+    return value
 
 
 def _events_for(

@@ -32,6 +32,8 @@ FLOORS = {
     "_network": 1,
     "_retry": 1,
     "_leftovers": 0,
+    "_keys": 1,
+    "_handed_in": 2,
     "_blotting": 1,
     "_sse": 1,
     "_citations": 1,
@@ -53,6 +55,8 @@ WITHOUT_LANGCHAIN = {
     "_client",
     "_request",
     "_images",
+    "_keys",
+    "_handed_in",
     "_routes",
     "_leftovers",
     "_network",
@@ -64,7 +68,7 @@ WITHOUT_LANGCHAIN = {
     "_regions",
     "capabilities",
 }
-WITH_HTTPX = {"_client", "_pool", "_sse", "chat_models"}
+WITH_HTTPX = {"_client", "_handed_in", "_pool", "_sse", "chat_models"}
 
 
 def modules() -> dict[str, Path]:

@@ -7,6 +7,7 @@ from datetime import date
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from langchain_dashscope_deepseek import (
     ChatDashScopeDeepSeek,
@@ -149,8 +150,65 @@ def test_thinking_in_model_kwargs_counts(service: Scripted) -> None:
 
 async def test_model_kwargs_are_forwarded_untouched(ask: Ask, service: Scripted) -> None:
     service.answer(answer_of())
-    await ask(service.model(model_kwargs={"top_k": 3, "temperature": 5}, temperature=1), "hi")
-    assert service.parameters == {"top_k": 3, "temperature": 5}
+    await ask(service.model(model_kwargs={"top_k": 3, "odd": [1]}, temperature=1), "hi")
+    assert service.parameters == {"top_k": 3, "odd": [1], "temperature": 1}
+
+
+async def test_a_parameter_in_model_kwargs_works_as_the_one_of_that_name(
+    ask: Ask, service: Scripted
+) -> None:
+    service.answer(answer_of())
+    await ask(service.model(model_kwargs={"temperature": 0.9, "top_k": 3}), "hi")
+    assert service.parameters == {"temperature": 0.9, "top_k": 3}
+    model = service.model("deepseek-v3", model_kwargs={"enable_thinking": True})
+    with pytest.warns(DashScopeWarning, match="enable_thinking was left out"):
+        await ask(model, "hi")
+    assert service.parameters == {}
+    with pytest.raises(DashScopeInputError, match="temperature takes a number"):
+        await ask(service.model(), "hi", model_kwargs={"temperature": 9})
+
+
+async def test_a_parameter_by_name_and_in_model_kwargs_is_refused(
+    ask: Ask, service: Scripted
+) -> None:
+    twice: dict[str, Any] = {"temperature": 0.1, "model_kwargs": {"temperature": 0.9}}
+    with pytest.raises(ValidationError, match="temperature: given by name and in model_kwargs"):
+        service.model(**twice)
+    with pytest.raises(DashScopeInputError, match="temperature: given by name and in model_kwargs"):
+        await ask(service.model(), "hi", **twice)
+
+
+async def test_what_is_given_to_a_call_goes_over_the_models_whatever_the_place(
+    ask: Ask, service: Scripted
+) -> None:
+    service.answer(answer_of())
+    in_kwargs = {"temperature": 0.9, "top_k": 3}
+    await ask(service.model(model_kwargs=in_kwargs), "hi", temperature=0.1)
+    assert service.parameters == {"temperature": 0.1, "top_k": 3}
+    await ask(service.model(temperature=0.1), "hi", model_kwargs=in_kwargs)
+    assert service.parameters == in_kwargs
+    await ask(service.model(model_kwargs=in_kwargs), "hi", model_kwargs={"top_k": 4})
+    assert service.parameters == {"top_k": 4}
+
+
+def test_tools_are_bound_by_what_model_kwargs_say(service: Scripted) -> None:
+    thinking = service.model("deepseek-v3.1", model_kwargs={"enable_thinking": True})
+    with pytest.raises(DashScopeUnsupportedError, match="only while it does not think"):
+        thinking.bind_tools([TOOL])
+    with pytest.raises(DashScopeInputError, match="capabilities takes a ModelCapabilities"):
+        service.model().bind_tools([TOOL], capabilities={"tools": "always"})
+
+
+async def test_a_row_that_is_declared_for_tools_alone_takes_nothing_away(
+    ask: Ask, service: Scripted
+) -> None:
+    service.answer(answer_of())
+    model = service.model("odd", capabilities=ModelCapabilities(tools="always"))
+    wanted: Any = {"enable_thinking": True, "reasoning_effort": "odd", "temperature": 1}
+    await ask(model, "hi", **wanted)
+    assert service.parameters == wanted
+    await ask(model, "hi", tools=[TOOL], tool_choice="required")
+    assert service.parameters["tool_choice"] == "required"
 
 
 @pytest.mark.parametrize("name", ["result_format", "incremental_output"])

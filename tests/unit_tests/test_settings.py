@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from langchain_core.load import dumps
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from langchain_dashscope_deepseek import (
     ChatDashScopeDeepSeek,
@@ -20,6 +20,7 @@ from langchain_dashscope_deepseek import (
     __version__,
 )
 from langchain_dashscope_deepseek._network import Line
+from langchain_dashscope_deepseek._pool import Tenant
 from tests.unit_tests.conftest import Ask, Scripted, answer_of
 
 BEIJING = "https://dashscope.aliyuncs.com/api/v1"
@@ -307,15 +308,22 @@ def test_the_key_is_in_no_text() -> None:
         assert KEY not in str(caught.value)
 
 
+@pytest.mark.filterwarnings("ignore:.* was not pickled")
 def test_the_key_and_the_headers_are_in_no_pickle_and_no_dump(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    model = chat(api_key=KEY, default_headers={"X-Secret": "hush-hush"})
-    assert KEY.encode() not in pickle.dumps(model)
+    model = chat(
+        api_key=KEY, default_headers={"X-Secret": "hush-hush"}, proxy="http://a:hush-hush@b"
+    )
+    with pytest.warns(DashScopeWarning) as caught:
+        pickled = pickle.dumps(model)
+    assert [str(warning.message).split()[0] for warning in caught] == ["default_headers", "proxy"]
+    assert KEY.encode() not in pickled
+    assert b"hush-hush" not in pickled
     assert _pickled(model).api_key is None
     monkeypatch.setenv("DASHSCOPE_API_KEY", "sk-of-the-other-side")
     other = _pickled(model)
-    assert other.api_key is not None
+    assert isinstance(other.api_key, SecretStr)
     assert other.api_key.get_secret_value() == "sk-of-the-other-side"
     for text in (dumps(model), str(model.asdict()), model.model_dump_json()):
         assert "hush-hush" not in text
@@ -384,14 +392,14 @@ async def test_an_environment_that_makes_no_client_is_named(
 
 def lent(model: ChatDashScopeDeepSeek) -> Line:
     """Lend a client, as a request does that ends cleanly; gives its line."""
-    with model._clients.of_process().lend(1, ("tenant",)) as lent:
+    with model._clients.of_process().lend(1, Tenant("https://a.test", b"me")) as lent:
         lent.is_clean = True
         assert lent.line is not None
         return lent.line
 
 
 async def alent(model: ChatDashScopeDeepSeek) -> Line:
-    async with model._clients.of_running_loop().lend(1, ("tenant",)) as lent:
+    async with model._clients.of_running_loop().lend(1, Tenant("https://a.test", b"me")) as lent:
         lent.is_clean = True
         assert lent.line is not None
         return lent.line

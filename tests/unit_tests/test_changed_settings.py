@@ -1,0 +1,523 @@
+"""A setting counts whatever way it is set, a secret stays one, and tenants share nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import io
+import json
+import pickle
+import ssl
+import warnings
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import httpx
+import pytest
+from langchain_core.load import dumpd, dumps, load, loads
+from langchain_core.runnables import ConfigurableField
+from langchain_core.tracers import BaseTracer
+from pydantic import SecretStr, ValidationError
+from rich.console import Console
+from rich.traceback import Traceback
+
+from langchain_dashscope_deepseek import (
+    ChatDashScopeDeepSeek,
+    DashScopeAuthenticationError,
+    DashScopeError,
+    DashScopeInputError,
+    DashScopeWarning,
+    ModelCapabilities,
+)
+from tests.unit_tests.conftest import Ask, Scripted, answer_of
+
+KEY = "sk-ws-H.secret0.secret1"
+NEW = "some-new-model"
+BEIJING = "https://dashscope.aliyuncs.com/api/v1"
+
+# --- Whatever way it is set ---
+
+VALUES: dict[str, Any] = {
+    "model": "deepseek-v3.2",
+    "api_key": "sk-other",
+    "base_url": "https://gateway.test/api/v1",
+    "region": "ap-southeast-1",
+    "workspace_id": "ws-1",
+    "enable_thinking": True,
+    "thinking_budget": 100,
+    "reasoning_effort": "max",
+    "temperature": 0.5,
+    "top_p": 0.5,
+    "max_tokens": 5,
+    "max_completion_tokens": 6,
+    "seed": 7,
+    "stop": ["x"],
+    "repetition_penalty": 1.5,
+    "presence_penalty": 0.5,
+    "response_format": {"type": "json_object"},
+    "enable_search": True,
+    "search_options": {"forced_search": True},
+    "model_kwargs": {"top_k": 3, "temperature": 0.7},
+    "timeout": 7.0,
+    "streaming": False,
+    "default_headers": {"X-Mine": "a"},
+    "capabilities": ModelCapabilities(thinking="never"),
+}
+WITHOUT_A_TRACE = {
+    *("max_retries", "max_seconds", "max_answer_size", "proxy", "verify"),
+    *("http_client", "http_async_client"),
+}
+"""What a request does not show; other tests hold these."""
+
+
+def constructed(service: Scripted, name: str, value: Any) -> Any:
+    return service.model(**{"model": NEW, name: value})
+
+
+def copied(service: Scripted, name: str, value: Any) -> Any:
+    return service.model(NEW).model_copy(update={name: value})
+
+
+def assigned(service: Scripted, name: str, value: Any) -> Any:
+    model = service.model(NEW)
+    setattr(model, name, value)
+    return model
+
+
+def configured(service: Scripted, name: str, value: Any) -> Any:
+    field = ConfigurableField(id="it")
+    model = service.model(NEW).configurable_fields(**{name: field})
+    return model.with_config(configurable={"it": value})
+
+
+def asked(service: Scripted, model: Any) -> Any:
+    """Tell all that a request of the model is."""
+    service.answers.clear()
+    service.answer(answer_of("{}"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DashScopeWarning)
+        model.invoke("JSON, please")
+    request = service.requests[-1]
+    headers = {k: v for k, v in request.headers.items() if k not in ("host", "content-length")}
+    return request.url, headers, request.extensions["timeout"], json.loads(request.content)
+
+
+def test_every_setting_is_tried() -> None:
+    own = ChatDashScopeDeepSeek.__annotations__.keys() - {"model_config", "_clients"}
+    own = {name for name in own if not name.startswith("_")}
+    assert own == VALUES.keys() | WITHOUT_A_TRACE
+
+
+@pytest.mark.parametrize("name", VALUES)
+@pytest.mark.parametrize("way", [copied, assigned, configured])
+@pytest.mark.parametrize("environment", [{}, {"DASHSCOPE_HTTP_BASE_URL": "https://env.test/api/v1"},
+                                         {"DASHSCOPE_REGION": "us-east-1"}])  # fmt: skip
+def test_a_setting_counts_whatever_way_it_is_set(
+    name: str,
+    way: Callable[..., Any],
+    environment: dict[str, str],
+    service: Scripted,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for variable, value in environment.items():
+        monkeypatch.setenv(variable, value)
+    wanted = asked(service, constructed(service, name, VALUES[name]))
+    assert asked(service, way(service, name, VALUES[name])) == wanted
+    assert wanted != asked(service, service.model(NEW))
+
+
+@pytest.mark.parametrize("way", [copied, assigned])
+def test_what_is_computed_follows(way: Callable[..., Any], service: Scripted) -> None:
+    model = way(service, "model", "deepseek-v4.1-flash")
+    assert model.profile["image_inputs"] is True
+    other = way(service, "region", "ap-southeast-1")
+    assert other.base_url == "https://dashscope-intl.aliyuncs.com/api/v1"
+    assert other._identifying_params["base_url"] == other.base_url
+    assert dumpd(other)["kwargs"]["region"] == "ap-southeast-1"
+
+
+def test_a_dump_tells_the_places_of_two_environments_apart(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """LangChain's caches go by it."""
+    here = ChatDashScopeDeepSeek(model="m")
+    monkeypatch.setenv("DASHSCOPE_HTTP_BASE_URL", "https://env.test/api/v1")
+    there = ChatDashScopeDeepSeek(model="m")
+    assert dumps(here) != dumps(there)
+    monkeypatch.setenv("DASHSCOPE_REGION", "us-east-1")
+    region = ChatDashScopeDeepSeek(model="m", region="ap-southeast-1")
+    assert "env.test" not in dumps(region)
+
+
+def test_a_profile_that_was_given_stays(service: Scripted) -> None:
+    profile: Any = {"max_input_tokens": 7}
+    model = service.model(profile=profile)
+    model.model = "deepseek-v3"
+    assert model.profile == profile
+
+
+def test_a_copy_knows_no_other_settings(service: Scripted) -> None:
+    with pytest.raises(ValueError, match="temprature"):
+        service.model().model_copy(update={"temprature": 1})
+    assert service.model().model_copy(update={"request_timeout": 3.0}).timeout == 3.0
+
+
+async def test_a_place_that_cannot_be_is_refused_at_the_call(ask: Ask, service: Scripted) -> None:
+    model = service.model()
+    model.region = "mars"
+    with pytest.raises(DashScopeInputError, match="Unknown region 'mars'"):
+        await ask(model, "hi")
+    assert service.requests == []
+
+
+# --- No way shows a secret ---
+
+WAYS: dict[str, Callable[[Any], Any]] = {
+    "constructed": lambda key: ChatDashScopeDeepSeek(model="m", api_key=key),
+    "by its alias": lambda key: ChatDashScopeDeepSeek(model="m", dashscope_api_key=key),
+    "copied": lambda key: ChatDashScopeDeepSeek(model="m").model_copy(update={"api_key": key}),
+    "copied by its alias": lambda key: ChatDashScopeDeepSeek(model="m").model_copy(
+        update={"dashscope_api_key": key}
+    ),
+    "without validation": lambda key: ChatDashScopeDeepSeek.model_construct(model="m", api_key=key),
+    "for a tenant": lambda key: ChatDashScopeDeepSeek(model="m").for_tenant(api_key=key),
+}
+
+
+def _assigned(key: Any) -> ChatDashScopeDeepSeek:
+    model = ChatDashScopeDeepSeek(model="m")
+    model.api_key = key
+    return model
+
+
+WAYS["assigned"] = _assigned
+
+TEXTS: dict[str, Callable[[ChatDashScopeDeepSeek], object]] = {
+    "repr": repr,
+    "str": str,
+    "model_dump": lambda model: model.model_dump(),
+    "model_dump_json": lambda model: model.model_dump_json(),
+    "dumpd": dumpd,
+    "dumps": dumps,
+    "asdict": lambda model: model.asdict(),
+    "pickle": pickle.dumps,
+    "params": lambda model: (
+        model._identifying_params,
+        model._get_ls_params(),
+        model.lc_attributes,
+    ),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("text", TEXTS)
+@pytest.mark.parametrize("kind", ["text", "secret", "function"])
+def test_no_way_of_setting_a_key_shows_it(way: str, text: str, kind: str) -> None:
+    keys: dict[str, Any] = {"text": KEY, "secret": SecretStr(KEY), "function": partial(str, KEY)}
+    model = WAYS[way](keys[kind])
+    shown = TEXTS[text](model)
+    shown = shown if isinstance(shown, bytes) else str(shown).encode()
+    assert b"secret0" not in shown
+
+
+def _boom(_: httpx.Request) -> httpx.Response:
+    raise httpx.ConnectError("boom")
+
+
+def broken_by(kind: str, monkeypatch: pytest.MonkeyPatch) -> ChatDashScopeDeepSeek:
+    settings: dict[str, Any] = {"model": "deepseek-v4-pro", "api_key": KEY, "max_retries": 0}
+    if kind == "no connection":
+        settings["base_url"] = "https://127.0.0.1:9/api/v1"
+    elif kind == "a transport":
+        settings["http_client"] = httpx.Client(transport=httpx.MockTransport(_boom))
+    elif kind == "a closed client":
+        settings["http_client"] = httpx.Client()
+        settings["http_client"].close()
+    elif kind == "a bad key":
+        settings["api_key"] = f"{KEY}\u4f60"
+    elif kind == "writing":
+
+        def send(*_: Any, **__: Any) -> None:
+            raise httpx.WriteError("boom")
+
+        monkeypatch.setattr("httpcore.ConnectionPool.handle_request", send)
+    return ChatDashScopeDeepSeek(**settings)
+
+
+@pytest.mark.parametrize(
+    "kind", ["no connection", "a transport", "a closed client", "a bad key", "writing"]
+)
+def test_a_traceback_with_local_variables_shows_no_key(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As rich, IPython's verbose mode and Sentry print them."""
+    model = broken_by(kind, monkeypatch)
+    out = io.StringIO()
+    try:
+        model.invoke("hi")
+    except DashScopeError as error:
+        shown = Traceback.from_exception(
+            type(error), error, error.__traceback__, show_locals=True, locals_max_length=1_000,
+            locals_max_string=10_000,
+        )  # fmt: skip
+        Console(file=out, width=300).print(shown)
+    assert "_generate" in out.getvalue()
+    assert "secret0" not in out.getvalue()
+
+
+class Heard(BaseTracer):
+    """Keeps what LangSmith would be sent."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runs: list[Any] = []
+
+    def _persist_run(self, run: Any) -> None:
+        self.runs.append(run)
+
+
+def test_what_langsmith_is_sent_holds_no_key(service: Scripted) -> None:
+    service.answer(answer_of())
+    heard = Heard()
+    model = service.model(api_key=KEY, default_headers={"X-Secret": KEY})
+    model.invoke("hi", config={"callbacks": [heard]}, extra_headers={"X-Trace": "1"})
+    (run,) = heard.runs
+    assert "secret0" not in run.model_dump_json()
+
+
+@pytest.mark.parametrize("way", [copied, assigned])
+def test_a_base_url_with_a_secret_is_refused_at_once(
+    way: Callable[..., Any], service: Scripted
+) -> None:
+    with pytest.raises(ValueError, match="base_url holds a query") as caught:
+        way(service, "base_url", f"https://gateway.test/api/v1?token={KEY}")
+    assert "secret0" not in str(caught.value)
+
+
+def test_a_proxy_with_a_password_is_shown_nowhere() -> None:
+    proxy = "http://me:secret0@proxy.test:8080"
+    model = ChatDashScopeDeepSeek(model="m", proxy=proxy)
+    other = ChatDashScopeDeepSeek(model="m")
+    other.proxy = proxy  # type: ignore[assignment]
+    for text in (repr(model), repr(other), dumps(model), str(model.model_dump())):
+        assert "secret0" not in text
+    with pytest.raises(ValidationError, match="proxy is no URL of a proxy") as caught:
+        ChatDashScopeDeepSeek(model="m", proxy="foo://me:secret0@proxy.test")
+    assert "secret0" not in str(caught.value)
+
+
+@pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")
+def test_a_model_comes_back_from_a_dump(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DASHSCOPE_API_KEY", "sk-x")
+    model = ChatDashScopeDeepSeek(
+        model="m",
+        timeout=httpx.Timeout(3, read=9),
+        capabilities=ModelCapabilities(tools="always", search_missing_in=frozenset({"a"})),
+        region="us-east-1",
+    )
+    allowed: Any = {
+        "allowed_objects": [ChatDashScopeDeepSeek],
+        "valid_namespaces": ["langchain_dashscope_deepseek"],
+        "secrets_from_env": True,
+    }
+    back = loads(dumps(model), **allowed)
+    assert back.timeout == model.timeout
+    assert back.capabilities == model.capabilities
+    assert back.base_url == model.base_url
+    assert load(dumpd(back), **allowed).base_url == model.base_url
+
+
+# --- Clients and proxies ---
+
+
+@pytest.mark.parametrize("has_own", [True, False])
+def test_a_client_of_the_other_kind_is_not_gone_around_in_silence(has_own: bool) -> None:
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, json=answer_of()))
+    clients: dict[str, Any] = {
+        "http_client": httpx.Client(transport=transport if has_own else None),
+        "http_async_client": httpx.AsyncClient(transport=transport if has_own else None),
+    }
+    settings: dict[str, Any] = {"model": "m", "api_key": "sk-x", "max_retries": 0}
+    settings["base_url"] = "http://127.0.0.1:9/api/v1"
+    for name, client in clients.items():
+        model = ChatDashScopeDeepSeek(**settings, **{name: client})
+
+        def call(model: Any = model, name: str = name) -> None:
+            if name == "http_client":
+                asyncio.run(model.ainvoke("hi"))
+            else:
+                model.invoke("hi")
+
+        if has_own:
+            with pytest.raises(DashScopeInputError, match=f"{name} has a proxy or a transport"):
+                call()
+        else:
+            with pytest.warns(DashScopeWarning, match=f"{name} serves calls of the other kind"), \
+                 pytest.raises(DashScopeError, match="No connection"):  # fmt: skip
+                call()
+
+
+def test_an_own_proxy_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = httpx.Client(proxy="http://127.0.0.1:9")
+    model = ChatDashScopeDeepSeek(model="m", api_key="sk-x", http_client=client)
+    with pytest.raises(DashScopeInputError, match="http_client has a proxy"):
+        asyncio.run(model.ainvoke("hi"))
+
+
+def test_an_ssl_context_is_shared_and_is_in_no_pickle() -> None:
+    context = ssl.create_default_context()
+    model = ChatDashScopeDeepSeek(model="m", verify=context)
+    assert copy.deepcopy(model).verify is context
+    with pytest.raises(TypeError, match="SSL context"):
+        pickle.dumps(model)
+
+
+# --- Base URLs ---
+
+
+@pytest.mark.parametrize(
+    ("given", "url"),
+    [
+        (" https://gateway.test/api/v1/ \n", "https://gateway.test/api/v1"),
+        ("https://gateway.test", "https://gateway.test/api/v1"),
+        ("https://gateway.test/", "https://gateway.test/api/v1"),
+        ("https://gateway.test/api", "https://gateway.test/api/v1"),
+        ("https://gateway.test/dashscope", "https://gateway.test/dashscope/api/v1"),
+        ("dashscope.aliyuncs.com", BEIJING),
+        ("dashscope.aliyuncs.com/api/v1", BEIJING),
+        (f"{BEIJING}/services/aigc/text-generation/generation", BEIJING),
+        (f"{BEIJING}/services/aigc/multimodal-generation/generation/", BEIJING),
+    ],
+)
+def test_a_base_url_is_mended_where_it_is_obvious(given: str, url: str) -> None:
+    assert ChatDashScopeDeepSeek(model="m", base_url=given).base_url == url
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ("gateway.test/api/v1", "must begin with https://"),
+        ("ftp://gateway.test/api/v1", "must begin with https://"),
+        ("https://dashscope.aliyuncs.com/compatible-mode/v1", "OpenAI-compatible route"),
+        ("https://api.deepseek.com", "DeepSeek's own API"),
+        ("https://api.deepseek.com/v1", "DeepSeek's own API"),
+        ("https://api.openai.com/v1", "OpenAI's API"),
+        ("https://gateway.test/v1", "one of DashScope's ends in /api/v1"),
+        ("https://gateway.test/v1/chat/completions", "OpenAI's protocol"),
+        ("https://gateway.test/anthropic", "Anthropic's protocol"),
+    ],
+)
+def test_a_base_url_of_something_else_is_refused(given: str, says: str) -> None:
+    with pytest.raises(ValidationError, match=says):
+        ChatDashScopeDeepSeek(model="m", base_url=given)
+
+
+def test_white_space_in_the_environment_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DASHSCOPE_API_KEY", " sk-x\n")
+    monkeypatch.setenv("DASHSCOPE_REGION", " us-east-1 ")
+    monkeypatch.setenv("DASHSCOPE_WORKSPACE_ID", "\tws-1\n")
+    model = ChatDashScopeDeepSeek(model="m")
+    assert model.base_url == "https://ws-1.us-east-1.maas.aliyuncs.com/api/v1"
+    monkeypatch.setenv("DASHSCOPE_HTTP_BASE_URL", " https://env.test/api/v1 \n")
+    assert ChatDashScopeDeepSeek(model="m").base_url == "https://env.test/api/v1"
+    monkeypatch.setenv("DASHSCOPE_HTTP_BASE_URL", "  ")
+    assert ChatDashScopeDeepSeek(model="m").base_url == model.base_url
+
+
+# --- Tenants ---
+
+
+async def test_a_key_may_come_from_a_function(ask: Ask, service: Scripted) -> None:
+    """It is asked before each attempt, so that a key that was changed is the one that is sent."""
+    service.answer({"code": "Throttling", "message": ""}, status=429, headers={"retry-after": "0"})
+    service.answer(answer_of())
+    keys = iter(["sk-1", SecretStr("sk-2")])
+    model = service.model(api_key=lambda: next(keys), max_retries=1)
+    await ask(model, "hi")
+    sent = [request.headers["authorization"] for request in service.requests]
+    assert sent == ["Bearer sk-1", "Bearer sk-2"]
+
+
+async def test_a_key_may_have_to_be_awaited(service: Scripted) -> None:
+    async def key() -> str:
+        await asyncio.sleep(0)
+        return "sk-1"
+
+    service.answer(answer_of())
+    model = service.model(api_key=key)
+    await model.ainvoke("hi")
+    assert [chunk async for chunk in model.astream("hi")]
+    assert {request.headers["authorization"] for request in service.requests} == {"Bearer sk-1"}
+    with warnings.catch_warnings(), pytest.raises(DashScopeInputError, match="call ainvoke or"):  # noqa: PT012
+        warnings.simplefilter("error")  # a coroutine that nobody awaited
+        model.invoke("hi")
+    assert len(service.requests) == 2
+
+
+async def test_what_a_function_gives_must_be_a_key(ask: Ask, service: Scripted) -> None:
+    with pytest.raises(DashScopeAuthenticationError, match="no API key"):
+        await ask(service.model(api_key=lambda: ""), "hi")
+    with pytest.raises(DashScopeAuthenticationError, match="characters that no key has"):
+        await ask(service.model(api_key=lambda: "sk-a b"), "hi")
+
+    def broken() -> str:
+        raise OSError("no vault")
+
+    with pytest.raises(OSError, match="no vault"):
+        await ask(service.model(api_key=broken), "hi")
+    assert service.requests == []
+
+
+async def test_headers_may_be_given_for_one_call(ask: Ask, service: Scripted) -> None:
+    service.answer(answer_of())
+    model = service.model(default_headers={"X-Mine": "a", "X-Other": "b"})
+    await ask(model, "hi", extra_headers={"x-mine": "c", "X-Trace": "1"})
+    headers = service.requests[-1].headers
+    assert [headers.get_list(name) for name in ("x-mine", "x-other", "x-trace")] == [
+        ["c"], ["b"], ["1"],
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["Authorization", "cookie", "X-API-Key"])
+async def test_a_secret_is_no_header_of_one_call(name: str, ask: Ask, service: Scripted) -> None:
+    with pytest.raises(DashScopeInputError, match="tracers record") as caught:
+        await ask(service.model(), "hi", extra_headers={name: KEY})
+    assert "secret0" not in str(caught.value)
+    with pytest.raises(DashScopeInputError, match="extra_headers takes a dict of strings"):
+        await ask(service.model(), "hi", extra_headers={"a": 1})
+    assert service.requests == []
+
+
+async def test_a_key_is_nothing_for_one_call(ask: Ask, service: Scripted) -> None:
+    with pytest.raises(DashScopeInputError, match="api_key: set for the model"):
+        await ask(service.model(), "hi", api_key=KEY)
+
+
+def test_a_model_for_a_tenant_asks_with_its_key_and_in_its_place(
+    service: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DASHSCOPE_WORKSPACE_ID", "ws-env")
+    service.answer(answer_of())
+    model = service.model(region="cn-beijing", workspace_id="ws-mine")
+    tenant = model.for_tenant(api_key="sk-theirs", region="ap-southeast-1")
+    tenant.invoke("hi")
+    request = service.requests[-1]
+    assert request.url.host == "dashscope-intl.aliyuncs.com"
+    assert request.headers["authorization"] == "Bearer sk-theirs"
+    assert "x-dashscope-workspace" not in request.headers
+    model.for_tenant(api_key="sk-theirs", workspace_id="ws-theirs").invoke("hi")
+    assert service.requests[-1].url.host == "ws-theirs.cn-beijing.maas.aliyuncs.com"
+    model.invoke("hi")
+    assert service.requests[-1].url.host == "ws-mine.cn-beijing.maas.aliyuncs.com"
+
+
+def test_a_model_for_a_tenant_shares_nothing_with_the_one_that_it_was_made_of() -> None:
+    model = ChatDashScopeDeepSeek(model="m", api_key="sk-x")
+    tenant = model.for_tenant(api_key="sk-y")
+    assert tenant._clients is not model._clients
+    assert model.model_copy()._clients is model._clients
+    with pytest.raises(ValueError, match="Unknown region"):
+        model.for_tenant(region="mars")
+    with pytest.raises(DashScopeInputError, match="X-Bad"):
+        model.for_tenant(default_headers={"X-Bad": "\n"})
