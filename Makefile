@@ -14,7 +14,7 @@ STREAMS ?= 50000
 quoted = '$(subst ','\'',$(value $(1)))'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test tests unit_tests integration_tests lint type format docs pythons audit clean fuzz mutate soak bench bench_instructions
+.PHONY: help demo test tests unit_tests integration_tests lowest lint type format docs pythons audit clean fuzz mutate soak bench bench_instructions
 
 help: ## Show this list
 	@grep -hE '^[a-z_]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -81,6 +81,10 @@ pythons: ## Run the unit tests on each Python that this machine has
 	  else echo "python$$version: not here"; fi; \
 	done
 
+# Exactly the lowest versions that pyproject.toml declares: where they do not go together, uv says so.
+lowest: .venv-lowest/.lowest ## Run the unit tests on the lowest versions that are declared
+	.venv-lowest/bin/python -m pytest tests/unit_tests -n 2
+
 clean: ## Remove what these commands made
 	rm -rf .venv .venv-* mutants .fuzz .hypothesis .mypy_cache .ruff_cache .pytest_cache
 
@@ -106,6 +110,28 @@ $(VENV)/.package: $(VENV)/.pip pyproject.toml
 .venv-audit/.pip-audit: | $(VENV)/.pip
 	@$(PYTHON) -m venv .venv-audit
 	@.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check 'pip-audit>=2.9,<3'
+	@touch $@
+
+.venv-uv/.uv: | $(VENV)/.pip
+	@$(PYTHON) -m venv .venv-uv
+	@.venv-uv/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.13,<1'
+	@touch $@
+
+# What we depend on is the lowest; what only the tests need is the newest that goes with it. langchain-tests
+# asks for a newer httpx than we do, of which our tests use nothing: there the lowest goes before what it asks.
+# uv reads no setting of pip's, so it is told where pip finds packages, and trusts whom pip trusts.
+.venv-lowest/.lowest: .venv-uv/.uv pyproject.toml
+	@$(PYTHON) -m venv --clear .venv-lowest
+	@set -e; cd .venv-lowest; \
+	  of_pip() { ../.venv-uv/bin/python -m pip config get "global.$$1" 2>/dev/null || true; }; \
+	  index=$${PIP_INDEX_URL:-$$(of_pip index-url)}; links=$${PIP_FIND_LINKS:-$$(of_pip find-links)}; \
+	  export UV_SYSTEM_CERTS=1 $${index:+"UV_DEFAULT_INDEX=$$index"} \
+	    $${links:+"UV_FIND_LINKS=$$(echo $$links | tr ' ' ,)"}; \
+	  uv() { ../.venv-uv/bin/uv pip "$$@" --quiet --python bin/python; }; \
+	  uv compile ../pyproject.toml --no-deps --resolution lowest-direct --no-header --output-file lowest.txt; \
+	  sed -n '/^httpx==/p' lowest.txt > httpx.txt; \
+	  uv install --editable .. --constraint lowest.txt; \
+	  uv install --group ../pyproject.toml:unit --constraint lowest.txt --override httpx.txt
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.package pyproject.toml
