@@ -16,7 +16,8 @@ from langchain_core.messages import BaseMessage
 from langchain_dashscope_deepseek._client import Endpoint
 from langchain_dashscope_deepseek._history import to_wire
 from langchain_dashscope_deepseek._keys import authorization, is_of_a_plan
-from langchain_dashscope_deepseek._regions import region_of
+from langchain_dashscope_deepseek._names import unknown_names
+from langchain_dashscope_deepseek._regions import host_of, region_of
 from langchain_dashscope_deepseek._request import (
     PARAMETERS,
     PLAN_ADVICE,
@@ -55,13 +56,6 @@ ALIASES: Mapping[str, str] = {
     "request_timeout": "timeout",
 }
 """Other names of overridable settings, as LangChain's users know them."""
-
-
-REASONING_ADVICE = (
-    'reasoning={"effort": ...} is written reasoning_effort="high" here, and enable_thinking=False '
-    "switches thinking off"
-)
-"""For a name of other providers'."""
 
 
 class Call:
@@ -153,8 +147,8 @@ class Call:
 
     def answer(self, request: PreparedRequest) -> Answer:
         """Begin the answer to a request of this call."""
-        has_tools = bool(request.body["parameters"].get("tools"))
-        return Answer(request.model, request.changes, self.max_answer_size, has_tools=has_tools)
+        parameters = request.body["parameters"]
+        return Answer(request.model, request.changes, self.max_answer_size, parameters)
 
     def prepare(self, messages: Sequence[BaseMessage], *, stream: bool | None) -> PreparedRequest:
         """Turn the call into a request.
@@ -184,6 +178,7 @@ class Call:
             parameters=parameters,
             extra=extra,
             stream=stream,
+            host=host_of(self._values["base_url"]),
             region=region_of(self._values["base_url"]),
         )
         if is_of_a_plan(self._values["api_key"]):
@@ -269,15 +264,10 @@ def _check_names(given: Mapping[str, Any]) -> None:
     if not unknown:
         return
     names = ", ".join(unknown)
-    if "reasoning" in unknown:
-        raise DashScopeInputError(REASONING_ADVICE)
     if SETTINGS.issuperset(unknown):
         msg = f"{names}: set for the model, not for one call. Make another model object"
     else:
-        msg = (
-            f"Unknown parameter: {names}. Parameters of the service that have no name here go into "
-            "model_kwargs"
-        )
+        msg = unknown_names(unknown, {*OVERRIDABLE, *ALIASES, "extra_headers"})
     raise DashScopeInputError(msg)
 
 

@@ -44,6 +44,7 @@ from pydantic import SecretStr
 from typing_extensions import Self
 
 from langchain_dashscope_deepseek._blotting import Blotter
+from langchain_dashscope_deepseek._call_log import CallLog
 from langchain_dashscope_deepseek._keys import (
     KeySource,
     aauthorization_from,
@@ -100,6 +101,10 @@ class Shown(Protocol[T_co]):
 
     def last(self) -> Iterable[T_co]:
         """Give what ends the answer."""
+
+    @property
+    def facts(self) -> tuple[str | None, str | None, Mapping[str, object] | None]:
+        """What the log says of the answer."""
 
     def __enter__(self) -> Self:
         """Begin."""
@@ -237,16 +242,20 @@ class Client:
 
     def ask(self, request: PreparedRequest, start: Callable[[], Shown[T]]) -> Generator[T]:
         """Yield what shows of an answer; until there is any, a failed attempt starts anew."""
-        for attempt in Attempts(self._policy):
-            for on in self._endpoint.routes(request, attempt):
-                with attempt, on, start() as shown:
-                    with closing(self._replies(request, on.route, attempt.until)) as replies:
-                        for reply in replies:
-                            for part in shown.of(reply):
-                                attempt.committed = True
-                                yield part
-                    yield from shown.last()
-                    return
+        with CallLog(request) as log:
+            for attempt in Attempts(self._policy):
+                for on in self._endpoint.routes(request, attempt):
+                    with attempt, on, start() as shown:
+                        log.attempt(on.route, shown)
+                        with closing(self._replies(request, on.route, attempt.until)) as replies:
+                            for reply in replies:
+                                if log.first is None:
+                                    log.first_came()
+                                for part in shown.of(reply):
+                                    attempt.committed = True
+                                    yield part
+                        yield from shown.last()
+                        return
 
     def _replies(self, request: PreparedRequest, route: Route, until: float) -> Generator[Reply]:
         """Ask once, on one route."""
@@ -292,17 +301,22 @@ class AsyncClient:
         self, request: PreparedRequest, start: Callable[[], Shown[T]]
     ) -> AsyncGenerator[T]:
         """Yield what shows of an answer; until there is any, a failed attempt starts anew."""
-        async for attempt in Attempts(self._policy):
-            for on in self._endpoint.routes(request, attempt):
-                with attempt, on, start() as shown:
-                    async with aclosing(self._replies(request, on.route, attempt.until)) as replies:
-                        async for reply in replies:
-                            for part in shown.of(reply):
-                                attempt.committed = True
-                                yield part
-                    for part in shown.last():
-                        yield part
-                    return
+        with CallLog(request) as log:
+            async for attempt in Attempts(self._policy):
+                for on in self._endpoint.routes(request, attempt):
+                    with attempt, on, start() as shown:
+                        log.attempt(on.route, shown)
+                        until = attempt.until
+                        async with aclosing(self._replies(request, on.route, until)) as replies:
+                            async for reply in replies:
+                                if log.first is None:
+                                    log.first_came()
+                                for part in shown.of(reply):
+                                    attempt.committed = True
+                                    yield part
+                        for part in shown.last():
+                            yield part
+                        return
 
     async def _replies(
         self, request: PreparedRequest, route: Route, until: float
@@ -357,6 +371,7 @@ class _Exchange:
                 request_id=reader.header_id,
             )
         self._reader = reader
+        logger.debug("Response: HTTP %d, request_id %s", response.status_code, reader.header_id)
         encoding = response.headers.get("content-encoding", "identity").strip().lower()
         if encoding not in ("", "identity") and not response.is_stream_consumed:
             self._reader.refuse_encoding(encoding)

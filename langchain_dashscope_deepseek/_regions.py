@@ -176,12 +176,18 @@ def base_url_of(region: str | None, workspace_id: str | None) -> str:
 
 
 @lru_cache
+def host_of(base_url: str) -> str:
+    """Tell the host of a base URL, with its port; `""` if there is none."""
+    try:
+        return urlsplit(base_url).netloc
+    except ValueError:
+        return ""
+
+
+@lru_cache
 def region_of(base_url: str) -> str | None:
     """Tell which region a base URL leads to; `None` for a host that is not the service's own."""
-    try:
-        host = urlsplit(base_url).hostname or ""
-    except ValueError:
-        return None
+    host = host_of(base_url).partition(":")[0].lower()
     for region, legacy_host in LEGACY_HOSTS.items():
         if host == legacy_host or host.endswith(f".{region}.maas.aliyuncs.com"):
             return region

@@ -29,6 +29,7 @@ from langchain_dashscope_deepseek.capabilities import (
     Route,
     models_that,
     nearest_model,
+    what_it_may_be,
 )
 from langchain_dashscope_deepseek.errors import (
     DashScopeAuthenticationError,
@@ -36,6 +37,7 @@ from langchain_dashscope_deepseek.errors import (
     DashScopeInputError,
     DashScopeInvalidRequestError,
     DashScopeNotFoundError,
+    DashScopePermissionDeniedError,
     DashScopeRouteError,
     DashScopeUnsupportedError,
 )
@@ -275,6 +277,7 @@ def prepare(
     parameters: Mapping[str, Any],
     extra: Mapping[str, Any],
     stream: bool | None,
+    host: str = "",
     region: str | None = None,
     changes: Sequence[str] = (),
 ) -> PreparedRequest:
@@ -290,6 +293,7 @@ def prepare(
         stream: Whether to ask for a stream; `None` leaves that to the row: an answer that
             is thought about is streamed, because proxies cut connections that are silent for
             minutes.
+        host: The host that is asked.
         region: The region that is asked, if the host tells.
         changes: What in the messages is otherwise than it was given.
 
@@ -317,7 +321,7 @@ def prepare(
         },
         streamed=streamed,
         routes=_routes(row, messages),
-        advice=tuple(_advice(model, row, parameters, region)),
+        advice=tuple(_advice(model, row, parameters, host, region)),
         changes={
             **_changes(model, asked, parameters),
             **({"messages": list(changes)} if changes else {}),
@@ -538,13 +542,26 @@ def _routes(row: ModelCapabilities | None, messages: Sequence[WireMessage]) -> t
     return TEXT_FIRST if row is None else row.routes
 
 
+_OF_THE_PLACE: tuple[type[DashScopeError], ...] = (
+    DashScopeAuthenticationError,
+    DashScopePermissionDeniedError,
+    DashScopeNotFoundError,
+)
+
+
 def _advice(
-    model: str, row: ModelCapabilities | None, parameters: Mapping[str, Any], region: str | None
+    model: str,
+    row: ModelCapabilities | None,
+    parameters: Mapping[str, Any],
+    host: str,
+    region: str | None,
 ) -> Iterator[Advice]:
     """Yield what may have been the reason, should the service refuse."""
+    asked = f"Asked was {model} at {host}" + (f", in {region}." if region else ".")
+    for kind in _OF_THE_PLACE:
+        yield kind, asked
     if row is None:
-        near = nearest_model(model)
-        yield DashScopeNotFoundError, f"The nearest name that is known here is {near!r}."
+        yield DashScopeNotFoundError, what_it_may_be(model)
         return
     if row.status == "retired":
         day = f" since {row.retired_on}" if row.retired_on else ""

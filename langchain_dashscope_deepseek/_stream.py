@@ -51,6 +51,9 @@ _MARKUP = (
 """How DeepSeek's models begin a call where they write it into the text: V3's and R1's own tokens,
 V3.2's and later ones' DSML, and what they learnt of others."""
 
+_LIMITS = ("max_tokens", "max_completion_tokens", "thinking_budget")
+"""The parameters that limit an answer."""
+
 _LONGEST_PARSED = 500
 """Characters of arguments up to which core may look for whole calls in a single chunk."""
 
@@ -172,7 +175,11 @@ class Answer:
     """
 
     def __init__(
-        self, model: str, changes: Mapping[str, Any], max_size: int, *, has_tools: bool = False
+        self,
+        model: str,
+        changes: Mapping[str, Any],
+        max_size: int,
+        parameters: Mapping[str, Any],
     ) -> None:
         """Begin an answer.
 
@@ -180,7 +187,7 @@ class Answer:
             model: The model that answers.
             changes: What was sent otherwise than asked for; stands in `response_metadata`.
             max_size: Bytes of all text, reasoning and arguments together, in UTF-8.
-            has_tools: Whether tools were sent, so that a call may stand in the text by mistake.
+            parameters: The parameters of the request.
         """
         self.model = model
         self.calls: list[Call] = []
@@ -189,7 +196,7 @@ class Answer:
         self._longest_wide = max(max_size // 3, min(max_size, LARGE))
         self._size = 0
         self._changes = dict(changes)
-        self._has_tools = has_tools
+        self._parameters = parameters
         self._text = Text()
         self._reasoning = Text()
         self._finish_reason: str | None = None
@@ -219,7 +226,7 @@ class Answer:
         # last one counts.
         self._usage = usage or self._usage
         self._finish_reason = finish_reason or self._finish_reason
-        self._request_id = request_id or self._request_id
+        self._request_id = self._request_id or request_id  # the first chunk has said it
         if search_results:
             self.search_results = [dict(result) for result in search_results]
         return new
@@ -246,6 +253,17 @@ class Answer:
                 f"The model wrote a tool call into its text ({self.markup}), so no tool runs: ask "
                 "again. It stands in response_metadata['tool_call_markup']."
             )
+        if self.is_only_reasoning:
+            usage = self.usage_metadata
+            spent = "" if usage is None else f" after {usage['output_tokens']:,} output tokens"
+            limits = {name: self._parameters.get(name) for name in _LIMITS}
+            given = ", ".join(f"{name}={value}" for name, value in limits.items() if value)
+            warn(
+                f"The answer of {self.model} was cut off{spent}, and all of it is reasoning: there "
+                f"is no text. Raise max_tokens ({given or 'the model by default'}), shorten the "
+                "reasoning by thinking_budget or reasoning_effort, or set enable_thinking=False. "
+                "It stands in response_metadata['only_reasoning']."
+            )
 
     def message(self) -> AIMessage:
         """Give the whole message."""
@@ -271,9 +289,15 @@ class Answer:
         return str(self._reasoning)
 
     @property
+    def is_only_reasoning(self) -> bool:
+        """Whether the length limit cut the answer before it began, which agents do not see."""
+        nothing = not self._text and not self.calls
+        return self._finish_reason == "length" and nothing and bool(self._reasoning)
+
+    @property
     def markup(self) -> str:
         """The beginning of a tool call that stands in the text; `""` if there is none."""
-        found = re.search(_MARKUP, self.text) if self._has_tools else None
+        found = re.search(_MARKUP, self.text) if self._parameters.get("tools") else None
         return found[0] if found else ""
 
     @property
@@ -290,8 +314,17 @@ class Answer:
 
     @property
     def first_metadata(self) -> dict[str, Any]:
-        """What is known before the answer."""
-        return {"model_name": self.model, "model_provider": PROVIDER}
+        """What is known at the first packet; who stops early has what a support ticket needs."""
+        return {
+            "model_name": self.model,
+            "model_provider": PROVIDER,
+            **self.request_metadata,
+        }
+
+    @property
+    def request_metadata(self) -> dict[str, Any]:
+        """What names the request, as soon as it is known."""
+        return {"request_id": self._request_id} if self._request_id else {}
 
     @property
     def last_metadata(self) -> dict[str, Any]:
@@ -300,10 +333,11 @@ class Answer:
             # Again: core asks for the reader of the sources by it. It merges equal ones.
             "model_provider": PROVIDER,
             "finish_reason": self._finish_reason,
-            "request_id": self._request_id,
             "search_results": self.search_results,
             "request_changes": self._changes,
             "tool_call_markup": self.markup,
+            "only_reasoning": self.is_only_reasoning,
+            "plugins": self._plugins,
         }
         return {key: value for key, value in metadata.items() if value}
 
@@ -316,6 +350,17 @@ class Answer:
         """Tell whether Python takes more than a byte for each character of a text."""
         texts = (self._text, self._reasoning, *(call.arguments for call in self.calls))
         return not all(text.is_ascii for text in texts)
+
+    @property
+    def _plugins(self) -> Any:
+        """How often the service used what it has of its own, such as its search."""
+        plugins = (self._usage or {}).get("plugins")
+        return plugins if isinstance(plugins, dict) else None
+
+    @property
+    def facts(self) -> tuple[str | None, str | None, UsageMetadata | None]:
+        """The request's id, the finish_reason and the bill, for the log."""
+        return self._request_id, self._finish_reason, self.usage_metadata
 
     def keep_in(self, error: DashScopeError) -> None:
         """Hand what has arrived to an error, as `partial_message`."""
@@ -384,6 +429,11 @@ class Showing:
         if isinstance(error, DashScopeError):
             self._answer.keep_in(error)
 
+    @property
+    def facts(self) -> tuple[str | None, str | None, UsageMetadata | None]:
+        """What the log says of the answer."""
+        return self._answer.facts
+
     def _end_calls(self) -> list[Any]:
         self._answer.warn()
         return self._answer.end_calls()
@@ -409,7 +459,7 @@ class Chunks(Showing):
     def __init__(self, answer: Answer) -> None:
         """Begin; the answer takes the replies."""
         super().__init__(answer)
-        self._started = False
+        self._started = self._named_request = False
         self._message_names = set(AIMessageChunk.model_fields)
 
     def of(self, reply: Reply) -> list[ChatGenerationChunk]:
@@ -438,9 +488,12 @@ class Chunks(Showing):
         endings = self._end_calls()
         if endings:
             yield self._chunk(tool_call_chunks=endings)
+        metadata = self._answer.last_metadata
+        if self._started and not self._named_request:  # the first packet had no id
+            metadata = {**metadata, **self._answer.request_metadata}
         yield self._chunk(
             usage_metadata=self._answer.usage_metadata,
-            response_metadata=self._answer.last_metadata,
+            response_metadata=metadata,
             chunk_position="last",
         )
 
@@ -492,6 +545,7 @@ class Chunks(Showing):
         if self._started:
             return {}
         self._started = True
+        self._named_request = bool(self._answer.request_metadata)
         return self._answer.first_metadata
 
 

@@ -430,3 +430,24 @@ def nearest_model(model: str) -> str:
 
     near = get_close_matches(model.lower(), MODELS, n=1, cutoff=0.5)
     return near[0] if near else next(iter(MODELS))
+
+
+_OWN_NAMES: Mapping[str, str] = {
+    "deepseek-chat": "deepseek-v4.1-flash with enable_thinking=False",
+    "deepseek-reasoner": "deepseek-v4.1-flash, which thinks by default",
+    "deepseek-flash": "deepseek-v4.1-flash",
+    "deepseek-v4": "deepseek-v4-pro, deepseek-v4-flash or deepseek-v4.1-flash",
+    "deepseek-v4.1": "deepseek-v4.1-flash",
+    "deepseek-coder": "deepseek-v4.1-flash, as all models for code are now",
+}
+"""What DeepSeek's own API, and people, call models that have another name here."""
+
+
+def what_it_may_be(model: str) -> str:
+    """Say which model of the table an unknown name may mean."""
+    name = model.lower().strip()
+    if name in _OWN_NAMES:
+        return f"Model Studio has no {model!r}: here it is {_OWN_NAMES[name]}."
+    if name != model and find_capabilities(name) is not None:
+        return f"Names are written in small letters here: {name!r}."
+    return f"The nearest name that is known here is {nearest_model(model)!r}."

@@ -40,7 +40,6 @@ from langchain_dashscope_deepseek import _citations
 from langchain_dashscope_deepseek._call import (
     ALIASES,
     LIMITS,
-    REASONING_ADVICE,
     SETTINGS,
     Call,
     check_headers,
@@ -54,6 +53,7 @@ from langchain_dashscope_deepseek._events import Events
 from langchain_dashscope_deepseek._handed_in import check_bypass, check_proxy
 from langchain_dashscope_deepseek._keys import KeySource
 from langchain_dashscope_deepseek._messages import PROVIDER, countable
+from langchain_dashscope_deepseek._names import unknown_names
 from langchain_dashscope_deepseek._pool import ClientPool, Lent, Tenant
 from langchain_dashscope_deepseek._regions import Where, is_exposed, mended_base_url, resolved
 from langchain_dashscope_deepseek._request import PARAMETERS, check_tool_use, check_values
@@ -395,14 +395,8 @@ class ChatDashScopeDeepSeek(BaseChatModel):
             return values
         known = {alias for name in cls.model_fields for alias in _names_of(cls, name)}
         unknown = sorted(str(name) for name in values if name not in known)
-        if "reasoning" in unknown:
-            raise ValueError(REASONING_ADVICE)
         if unknown:
-            msg = (
-                f"Unknown setting: {', '.join(unknown)}. Parameters of the service that have no "
-                "name here go into model_kwargs"
-            )
-            raise ValueError(msg)
+            raise ValueError(unknown_names(unknown, known))
         where = ("base_url", "dashscope_api_base", "region", "workspace_id")
         given: dict[str, Any] = {
             name: value.strip() if name in where and isinstance(value, str) else value

@@ -684,7 +684,7 @@ async def test_a_region_without_a_feature_is_named_where_the_service_refuses(
 async def test_a_model_that_does_not_exist_names_the_nearest(ask: Ask, service: Scripted) -> None:
     service.answer(refusal("Model not exist.", "ModelNotFound"), status=404)
     with pytest.raises(DashScopeNotFoundError, match=r"nearest name .* is 'deepseek-v4-pro'"):
-        await ask(service.model("DeepSeek-V4-Pro"), "hi")
+        await ask(service.model("deepseek-v4-prp"), "hi")
 
 
 # --- What was sent stands in nothing that is said ---

@@ -11,6 +11,8 @@ SEEDS = seeds()
 FINDINGS: dict[str, bytes] = {}
 """Inputs that broke something once, named by what they broke."""
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*all of it is reasoning")
+
 
 @pytest.mark.parametrize("name", SEEDS)
 def test_a_seed_breaks_nothing(name: str) -> None:

@@ -15,10 +15,11 @@ from langchain_dashscope_deepseek.chat_models import _names_of
 ROOT = Path(package.__file__).parent
 
 FLOORS = {
-    "__init__": 7,
-    "chat_models": 6,
-    "_call": 5,
-    "_client": 3,
+    "__init__": 8,
+    "chat_models": 7,
+    "_call": 6,
+    "_client": 4,
+    "_call_log": 3,
     "_events": 5,
     "_stream": 4,
     "_structured": 3,
@@ -33,6 +34,7 @@ FLOORS = {
     "_retry": 1,
     "_leftovers": 0,
     "_keys": 1,
+    "_names": 0,
     "_handed_in": 2,
     "_blotting": 1,
     "_sse": 1,
@@ -56,6 +58,8 @@ WITHOUT_LANGCHAIN = {
     "_request",
     "_images",
     "_keys",
+    "_names",
+    "_call_log",
     "_handed_in",
     "_routes",
     "_leftovers",

@@ -51,6 +51,8 @@ SIZES = st.lists(st.integers(0, 200), max_size=8)
 
 T = TypeVar("T")
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*all of it is reasoning")
+
 
 def lists(elements: st.SearchStrategy[T], longest: int) -> st.SearchStrategy[list[T]]:
     return st.lists(elements, max_size=longest)

@@ -45,7 +45,10 @@ ERRORS = {
 FILES = sorted(path.stem for path in FOLDER.glob("*.json")) if FOLDER.exists() else []
 ANSWERS = [name for name in FILES if name not in {*NOT_OURS, *ERRORS}]
 
-pytestmark = pytest.mark.skipif(not FILES, reason="the recordings are not here")
+pytestmark = [
+    pytest.mark.skipif(not FILES, reason="the recordings are not here"),
+    pytest.mark.filterwarnings("ignore:.*all of it is reasoning"),
+]
 
 
 def response_of(name: str) -> dict[str, Any]:

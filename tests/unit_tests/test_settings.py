@@ -53,7 +53,7 @@ def test_the_usual_names_work_too(alias: str, field: str, value: Any) -> None:
 
 
 def test_a_misspelt_setting_is_refused() -> None:
-    with pytest.raises(ValidationError, match=r"Unknown setting: temprature.*model_kwargs"):
+    with pytest.raises(ValidationError, match=r"Unknown setting temprature: did you mean temp"):
         chat(temprature=0)
 
 

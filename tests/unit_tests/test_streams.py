@@ -27,6 +27,8 @@ from langchain_dashscope_deepseek._wire import Reply, ToolCallDelta
 from tests.unit_tests.conftest import EVENTS, JSON, Ask, Scripted, answer_of, merged, transcript
 
 REQUEST_ID = "3f2c9d1e-0000-4000-8000-00000000000a"
+pytestmark = pytest.mark.filterwarnings("ignore:.*all of it is reasoning")
+
 FIRST_ID, SECOND_ID = "call_29a8e7106f45deb8add3", "call_026e44bb31a74266949a"
 
 
@@ -57,6 +59,7 @@ def expected(
     **fields: Any,
 ) -> AIMessage:
     search = fields.pop("search_results", None)
+    metadata = fields.pop("metadata", {})
     return AIMessage(
         content=content,
         additional_kwargs={"reasoning_content": reasoning} if reasoning else {},
@@ -66,6 +69,7 @@ def expected(
             "finish_reason": finish,
             "request_id": REQUEST_ID,
             **({"search_results": search} if search else {}),
+            **metadata,
         },
         **fields,
     )
@@ -108,7 +112,10 @@ MESSAGES: dict[str, AIMessage] = {
     "thinking_then_text": THOUGHT,
     "events_without_blank_lines": THOUGHT,
     "length_while_thinking": expected(
-        reasoning="嗯，", finish="length", usage_metadata=usage(16, 3, 3, 0)
+        reasoning="嗯，",
+        finish="length",
+        usage_metadata=usage(16, 3, 3, 0),
+        metadata={"only_reasoning": True},
     ),
     "search_results_first": expected(
         "The sky is blue.", usage_metadata=usage(9, 5), search_results=SEARCHED
@@ -337,7 +344,7 @@ def test_a_chunk_is_what_validation_would_have_made(name: str, service: Scripted
 def test_pieces_of_calls_are_read_as_core_reads_them(pieces: list[str]) -> None:
     """Core tries to mend each of them, which takes long."""
     deltas = tuple(ToolCallDelta(i, f"c{i}", "f", piece) for i, piece in enumerate(pieces))
-    answer = Answer("deepseek-v3", {}, max_size=10_000)
+    answer = Answer("deepseek-v3", {}, 10_000, {})
     for chunk in Chunks(answer).of(Reply(tool_calls=deltas)):
         message = chunk.message
         assert isinstance(message, AIMessageChunk)

@@ -1,0 +1,73 @@
+"""Names that a setting has elsewhere, and what it is called here: one table, one text.
+
+Pure. People come from other classes and from the service's own pages, and write what they know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+_NOT_HERE = "no page documents it for DeepSeek, and the service ignores or refuses it"
+_OURS = "this package sets it, to read the answer"
+
+ELSEWHERE: Mapping[str, str] = {
+    "reasoning": (
+        'reasoning={"effort": ...} is written reasoning_effort="high" here, and '
+        "enable_thinking=False switches thinking off"
+    ),
+    "thinking": "write enable_thinking=True or False, and thinking_budget for its length",
+    "extra_body": "write the parameters by their names, and those that have none in model_kwargs",
+    "model_name_or_path": "write model",
+    **dict.fromkeys(
+        ("api_base", "openai_api_base", "endpoint", "azure_endpoint", "host"),
+        "write base_url, which ends in /api/v1, or region",
+    ),
+    **dict.fromkeys(("openai_api_key", "deepseek_api_key", "key", "token"), "write api_key"),
+    **dict.fromkeys(
+        ("stream_usage", "stream_options"), "leave it out: every stream ends with its usage"
+    ),
+    **dict.fromkeys(
+        ("max_output_tokens", "max_new_tokens", "max_length", "num_predict"), "write max_tokens"
+    ),
+    **dict.fromkeys(
+        ("top_k", "logprobs", "top_logprobs", "logit_bias", "preserve_thinking"),
+        f"{_NOT_HERE}. model_kwargs sends it all the same",
+    ),
+    "frequency_penalty": f"{_NOT_HERE}. Write presence_penalty or repetition_penalty",
+    "n": f"{_NOT_HERE}. Ask several times, by batch",
+    **dict.fromkeys(("result_format", "incremental_output"), f"leave it out: {_OURS}"),
+    **dict.fromkeys(
+        ("functions", "function_call"), "write tools by bind_tools, and tool_choice there"
+    ),
+    "stop_words": "write stop",
+    "json_mode": 'write response_format={"type": "json_object"}, or with_structured_output',
+    **dict.fromkeys(
+        ("headers", "extra_query"), "write default_headers, or extra_headers for one call"
+    ),
+    **dict.fromkeys(("max_retry_seconds", "max_time", "deadline"), "write max_seconds"),
+    **dict.fromkeys(("retries", "num_retries"), "write max_retries"),
+    **dict.fromkeys(("openai_proxy", "http_proxy", "proxies"), "write proxy"),
+    "web_search": "write enable_search=True, and search_options",
+}
+"""What other chat models and the service's pages call a setting, and what to write here."""
+
+
+def unknown_names(names: Collection[str], known: Collection[str]) -> str:
+    """Say what to write instead of names that are none here.
+
+    Args:
+        names: The names.
+        known: The names that could be meant.
+    """
+    return "; ".join(_what_to_write(name, known) for name in sorted(names))
+
+
+def _what_to_write(name: str, known: Collection[str]) -> str:
+    from difflib import get_close_matches  # noqa: PLC0415 - 2 ms, for a mistake
+
+    if name in ELSEWHERE:
+        return f"Unknown setting {name}: {ELSEWHERE[name]}"
+    near = get_close_matches(name, known, n=1, cutoff=0.75)
+    if near:
+        return f"Unknown setting {name}: did you mean {near[0]}?"
+    return f"Unknown setting {name}. Parameters of the service without a name here: model_kwargs"

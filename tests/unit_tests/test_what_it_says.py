@@ -1,0 +1,303 @@
+"""What errors, warnings and the log say: who was asked, what to write, and at which line."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+import logging
+import re
+import warnings
+from typing import Any
+
+import pytest
+from langchain_core.runnables import RunnableLambda
+from pydantic import ValidationError
+
+from langchain_dashscope_deepseek import (
+    ChatDashScopeDeepSeek,
+    DashScopeError,
+    DashScopeInputError,
+    DashScopeWarning,
+)
+from langchain_dashscope_deepseek._names import ELSEWHERE
+from tests.unit_tests.conftest import STYLES, Ask, Scripted, answer_of
+
+# --- Who was asked ---
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(401, "InvalidApiKey"), (403, "AccessDenied"), (404, "ModelNotFound")]
+)
+async def test_an_error_of_the_place_names_model_host_and_region(
+    status: int, code: str, ask: Ask, service: Scripted
+) -> None:
+    service.answer({"code": code, "message": "No."}, status=status)
+    model = service.model("deepseek-v4-pro", region="ap-southeast-1")
+    with pytest.raises(DashScopeError) as caught:
+        await ask(model, "hi")
+    asked = "Asked was deepseek-v4-pro at dashscope-intl.aliyuncs.com, in ap-southeast-1."
+    assert asked in str(caught.value)
+
+
+async def test_a_host_without_a_region_is_named_alone(ask: Ask, service: Scripted) -> None:
+    service.answer({"code": "InvalidApiKey", "message": "No."}, status=401)
+    with pytest.raises(DashScopeError, match=r"Asked was deepseek-v4-pro at gateway\.test:8443\."):
+        await ask(service.model(base_url="https://gateway.test:8443/api/v1"), "hi")
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("deepseek-v4", "here it is deepseek-v4-pro"),
+        ("DeepSeek-V4-Pro", "Names are written in small letters here: 'deepseek-v4-pro'"),
+        ("deepseek-chat", "here it is deepseek-v4.1-flash with enable_thinking=False"),
+        ("deepseek-reasoner", "here it is deepseek-v4.1-flash, which thinks by default"),
+        ("deepseek-flash", "here it is deepseek-v4.1-flash"),
+        ("deepseek-v4-prp", "The nearest name that is known here is 'deepseek-v4-pro'"),
+    ],
+)
+async def test_a_near_miss_is_told_what_it_is_called_here(
+    name: str, says: str, ask: Ask, service: Scripted
+) -> None:
+    service.answer({"code": "ModelNotFound", "message": "No such model."}, status=404)
+    with pytest.raises(DashScopeError, match=re.escape(says)):
+        await ask(service.model(name), "hi")
+
+
+# --- What a setting is called here ---
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
+async def test_a_name_of_elsewhere_is_told_what_to_write(
+    name: str, ask: Ask, service: Scripted
+) -> None:
+    """The same text at construction and at the call."""
+    says = f"Unknown setting {name}: {ELSEWHERE[name]}"
+    with pytest.raises(ValidationError) as at_construction:
+        ChatDashScopeDeepSeek(model="m", **{name: 1})  # type: ignore[arg-type]
+    assert says in str(at_construction.value)
+    with pytest.raises(DashScopeInputError) as at_the_call:
+        await ask(service.model(), "hi", **{name: 1})
+    assert str(at_the_call.value).startswith(says)
+
+
+def test_no_name_of_elsewhere_is_one_of_ours() -> None:
+    assert not ELSEWHERE.keys() & ChatDashScopeDeepSeek.model_fields.keys()
+
+
+async def test_a_slip_of_the_pen_is_told_what_was_meant(ask: Ask, service: Scripted) -> None:
+    with pytest.raises(ValidationError, match="did you mean temperature"):
+        service.model(temprature=1)
+    with pytest.raises(DashScopeInputError, match="did you mean max_tokens"):
+        await ask(service.model(), "hi", max_token=1)
+    with pytest.raises(DashScopeInputError, match=r"Unknown setting odd\. .*model_kwargs"):
+        await ask(service.model(), "hi", odd=1)
+
+
+# --- At which line a warning points ---
+
+
+def lines_of(caught: list[warnings.WarningMessage]) -> list[tuple[str, int]]:
+    return [(w.filename, w.lineno) for w in caught if w.category is DashScopeWarning]
+
+
+def here() -> int:
+    """The line of who calls this."""
+    frame = inspect.currentframe()
+    assert frame is not None
+    assert frame.f_back is not None
+    return frame.f_back.f_lineno
+
+
+def wrapped(model: Any, how: str) -> Any:
+    return {
+        "model": model,
+        "bound": model.bind(seed=1),
+        "sequence": RunnableLambda(lambda text: text) | model,
+        "with a retry": model.with_retry(),
+        "with fallbacks": model.with_fallbacks([model]),
+    }[how]
+
+
+@pytest.mark.parametrize("how", ["model", "bound", "sequence", "with a retry", "with fallbacks"])
+@pytest.mark.parametrize("style", STYLES)
+def test_a_warning_points_at_the_line_of_the_user(how: str, style: str, service: Scripted) -> None:
+    """In a task that core makes, the line of the user is that which runs the loop."""
+    service.answer(answer_of())
+    runnable = wrapped(service.model("deepseek-v4-pro", presence_penalty=1), how)
+    lines = []
+
+    async def ainvoke() -> None:
+        lines.append(here() + 1)
+        await runnable.ainvoke("hi")
+
+    async def astream() -> None:
+        lines.append(here() + 1)
+        [_ async for _ in runnable.astream("hi")]
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        if style == "invoke":
+            lines.append(here() + 1)
+            runnable.invoke("hi")
+        elif style == "stream":
+            lines.append(here() + 1)
+            list(runnable.stream("hi"))
+        else:
+            lines.append(here() + 1)
+            asyncio.run(ainvoke() if style == "ainvoke" else astream())
+    found = lines_of(caught)
+    assert found
+    assert all(file == __file__ and line in lines for file, line in found)
+
+
+def test_a_warning_at_construction_points_at_its_line() -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        line = here() + 1
+        ChatDashScopeDeepSeek(model="m", base_url="http://proxy.test/api/v1")
+    assert lines_of(caught) == [(__file__, line)]
+
+
+def test_a_warning_in_a_thread_points_at_no_library(service: Scripted) -> None:
+    service.answer(answer_of())
+    model = service.model("deepseek-v4-pro", presence_penalty=1)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model.batch(["a", "b"])
+    assert not any("site-packages" in name or "deepseek/" in name for name, _ in lines_of(caught))
+
+
+# --- What is known at the first chunk ---
+
+
+async def test_who_stops_early_has_the_request_id(service: Scripted) -> None:
+    service.answer(answer_of("hi"))
+    model = service.model()
+    assert next(model.stream("hi")).response_metadata["request_id"] == "request-1"
+    stream = model.astream("hi")
+    first = await anext(stream)
+    assert first.response_metadata["request_id"] == "request-1"
+    await stream.aclose()  # type: ignore[attr-defined]
+
+
+def packets(*request_ids: str | None) -> str:
+    documents = []
+    for number, request_id in enumerate(request_ids):
+        document = answer_of("x")
+        finish = "stop" if number == len(request_ids) - 1 else "null"
+        document["output"]["choices"][0]["finish_reason"] = finish
+        document["request_id"] = request_id
+        documents.append(document)
+    return "".join(f"data:{json.dumps(document)}\n\n" for document in documents)
+
+
+@pytest.mark.parametrize("ids", [("a", "a"), (None, "a"), ("a", None), ("a", "b"), (None, None)])
+async def test_a_merged_stream_has_the_request_id_of_the_whole_message(
+    ids: tuple[str | None, ...], service: Scripted
+) -> None:
+    service.answer(packets(*ids))
+    whole = service.model().invoke("hi")
+    for style in ("stream", "astream"):
+        merged = await STYLES[style](service.model(), "hi")
+        assert merged.response_metadata == whole.response_metadata
+    wanted = next(filter(None, ids), None)
+    assert whole.response_metadata.get("request_id") == wanted
+
+
+# --- An answer that is all reasoning ---
+
+
+async def test_an_answer_that_is_all_reasoning_is_said(ask: Ask, service: Scripted) -> None:
+    document = answer_of("", reasoning_content="Hm.")
+    document["output"]["choices"][0]["finish_reason"] = "length"
+    service.answer(document)
+    with pytest.warns(DashScopeWarning, match="all of it is reasoning") as caught:
+        message = await ask(service.model(max_tokens=2), "hi")
+    assert message.response_metadata["only_reasoning"] is True
+    (text,) = [str(warning.message) for warning in caught]
+    assert "after 2 output tokens" in text
+    assert "Raise max_tokens (max_tokens=2)" in text
+    assert "enable_thinking=False" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "finish"), [("So", "length"), ("", "stop"), ("", "content_filter")]
+)
+async def test_other_answers_are_no_such_thing(
+    text: str, finish: str, ask: Ask, service: Scripted
+) -> None:
+    document = answer_of(text, reasoning_content="Hm.")
+    document["output"]["choices"][0]["finish_reason"] = finish
+    service.answer(document)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        message = await ask(service.model(), "hi")
+    assert "only_reasoning" not in message.response_metadata
+
+
+async def test_what_the_service_used_of_its_own_is_told(ask: Ask, service: Scripted) -> None:
+    document = answer_of()
+    document["usage"]["plugins"] = {"search": {"count": 2, "strategy": "turbo"}}
+    service.answer(document)
+    message = await ask(service.model(enable_search=True), "hi")
+    assert message.response_metadata["plugins"] == {"search": {"count": 2, "strategy": "turbo"}}
+
+
+# --- The log ---
+
+SECRETS = ("sk-test-key", "secret-prompt", "secret-answer")
+
+
+async def test_a_call_is_one_line_at_info(
+    ask: Ask, service: Scripted, caplog: pytest.LogCaptureFixture
+) -> None:
+    service.answer(answer_of("secret-answer"))
+    with caplog.at_level(logging.INFO, "langchain_dashscope_deepseek"):
+        await ask(service.model(), "secret-prompt")
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert re.fullmatch(
+        r"deepseek-v4-pro on text-generation: finish_reason stop, request_id request-1, first "
+        r"packet \d\.\d\d s, all \d\.\d\d s, tokens 5 in 2 out, retries 0",
+        line,
+    )
+
+
+async def test_a_call_that_fails_is_one_line_too(
+    ask: Ask, service: Scripted, caplog: pytest.LogCaptureFixture
+) -> None:
+    refusal = {"code": "Throttling", "message": "secret-answer", "request_id": "r-1"}
+    service.answer(refusal, status=429, headers={"retry-after": "0"})
+    with (
+        caplog.at_level(logging.INFO, "langchain_dashscope_deepseek"),
+        pytest.raises(DashScopeError),
+    ):
+        await ask(service.model(max_retries=1), "secret-prompt")
+    *retries, line = [record.getMessage() for record in caplog.records]
+    assert len(retries) == 1
+    assert "DashScopeRateLimitError (code Throttling, HTTP 429), request_id r-1" in line
+    assert line.endswith("retries 1")
+
+
+def test_a_stream_that_is_dropped_says_so(
+    service: Scripted, caplog: pytest.LogCaptureFixture
+) -> None:
+    service.answer(packets("a", "a", "a"), size=60)
+    with caplog.at_level(logging.INFO, "langchain_dashscope_deepseek"):
+        chunks = service.model().stream("hi")
+        next(chunks)
+        chunks.close()  # type: ignore[attr-defined]
+    assert "dropped, request_id a" in caplog.records[-1].getMessage()
+
+
+async def test_the_shape_of_the_wire_is_told_at_debug(
+    ask: Ask, service: Scripted, caplog: pytest.LogCaptureFixture
+) -> None:
+    service.answer(answer_of("secret-answer"))
+    with caplog.at_level(logging.DEBUG, "langchain_dashscope_deepseek"):
+        await ask(service.model(seed=1), "secret-prompt")
+    lines = [record.getMessage() for record in caplog.records]
+    assert any("roles user, parameters incremental_output,result_format,seed" in x for x in lines)
+    assert any("Response: HTTP 200" in line for line in lines)
+    assert not any(secret in line for secret in SECRETS for line in lines)
