@@ -6,10 +6,14 @@ nothing and fails where a table is not what the code says; the tests run that.
 
 from __future__ import annotations
 
+import ast
+import json
 import re
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime, timedelta, timezone
+from itertools import pairwise
 from pathlib import Path
 
 from langchain_dashscope_deepseek import MODELS, DashScopeError, DashScopeInputError
@@ -19,6 +23,20 @@ from langchain_dashscope_deepseek.errors import ADVICE, CODES, MESSAGES
 from tests.integration_tests.faults import FAULTS, FIELDS, VALUES, Answers, Fails, Field, Outcome
 
 DOCS = Path(__file__).parent
+PACKAGE = DOCS.parent / "langchain_dashscope_deepseek"
+TEXTS_HEAD = '''\
+"""What stands below the fields of the model, for `help`, schemas and `model_fields`.
+
+Written by `make docs` from `chat_models.py`, where the texts are changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+TEXTS: Mapping[str, str] = {
+'''
+LONGEST_LINE = 100
 LONGEST_DAYS = 90
 """A model page is read again after so many days."""
 
@@ -242,15 +260,56 @@ def old_rows(today: date) -> list[str]:
     ]
 
 
+def texts_of_the_fields() -> str:
+    """Render the module with what stands below the fields of the model, for use at run time."""
+    tree = ast.parse((PACKAGE / "chat_models.py").read_text(encoding="utf-8"))
+    (model,) = (
+        node
+        for node in tree.body
+        if isinstance(node, ast.ClassDef) and node.name == "ChatDashScopeDeepSeek"
+    )
+    lines = []
+    for field, below in pairwise(model.body):
+        match field, below:
+            case (
+                ast.AnnAssign(target=ast.Name(id=name)),
+                ast.Expr(value=ast.Constant(value=str(text))),
+            ):
+                lines.append(_entry(name, " ".join(text.split())))
+    return f"{TEXTS_HEAD}{''.join(lines)}}}\n"
+
+
+def _entry(name: str, text: str) -> str:
+    """Render a text as the formatter would."""
+    whole = f"    {_quoted(name)}: {_quoted(text)},\n"
+    if len(whole) <= LONGEST_LINE + 1:
+        return whole
+    parts = textwrap.wrap(text, 84, break_long_words=False, break_on_hyphens=False)
+    if len(f"        {_quoted(text)}") <= LONGEST_LINE:
+        parts = [text]
+    spaced = [*(f"{part} " for part in parts[:-1]), parts[-1]]
+    lines = "".join(f"        {_quoted(part)}\n" for part in spaced)
+    return f"    {_quoted(name)}: (\n{lines}    ),\n"
+
+
+def _quoted(text: str) -> str:
+    return f"'{text}'" if '"' in text and "'" not in text else json.dumps(text, ensure_ascii=False)
+
+
+def write(path: Path, text: str) -> bool:
+    """Write a file anew, unless it is only to be checked; tell whether it was stale."""
+    is_stale = not path.exists() or path.read_text(encoding="utf-8") != text
+    if is_stale and "--check" not in sys.argv:
+        path.write_text(text, encoding="utf-8")
+    return is_stale
+
+
 def main() -> int:
     """Write the tables, or check them."""
-    stale = []
-    for path in sorted(DOCS.glob("*.md")):
-        page = path.read_text(encoding="utf-8")
-        if filled(page) != page:
-            stale.append(path.name)
-            if "--check" not in sys.argv:
-                path.write_text(filled(page), encoding="utf-8")
+    texts = PACKAGE / "data" / "_texts.py"
+    stale = [texts.name] if write(texts, texts_of_the_fields()) else []
+    pages = sorted(DOCS.glob("*.md"))
+    stale += [page.name for page in pages if write(page, filled(page.read_text(encoding="utf-8")))]
     for name in old_rows(datetime.now(tz=timezone.utc).date()):
         print(f"older than {LONGEST_DAYS} days: {name} (docs/models.md says what to read again)")
     if stale:

@@ -15,23 +15,25 @@ from langchain_dashscope_deepseek._warnings import warn
 from langchain_dashscope_deepseek.errors import DashScopeInputError
 
 
-def check_proxy(proxy: SecretStr) -> None:
+def check_proxy(proxy: SecretStr | str) -> None:
     """Refuse what no proxy can be, without quoting it: it may hold a password.
 
     Raises:
         DashScopeInputError: Says what a proxy looks like.
     """
+    url = proxy.get_secret_value() if isinstance(proxy, SecretStr) else proxy
     try:
-        httpx.Proxy(proxy.get_secret_value())
+        httpx.Proxy(url)
     except (ValueError, TypeError, httpx.InvalidURL):
         pass
     else:
         return
+    del url  # a traceback may show what stands in this frame
     msg = "proxy is no URL of a proxy: write http://host:port, https://... or socks5://..."
     raise DashScopeInputError(msg)
 
 
-def check_bypass(other: Any, name: str, kind: str, proxy: SecretStr | None) -> None:
+def check_bypass(other: Any, name: str, kind: str, proxy: SecretStr | str | None) -> None:
     """Say that calls go around the one client that was handed in, which serves the other kind.
 
     Args:

@@ -58,8 +58,9 @@ _CHAT_ROLES = {
 HUMAN_ROLES = frozenset(role for role, kind in _CHAT_ROLES.items() if kind is HumanMessage)
 """The roles of a `ChatMessage` that is a human's."""
 
-PROVIDER = "dashscope"
-"""How messages of this package name their provider."""
+PROVIDER = "dashscope_deepseek"
+"""How messages of this package name their provider. Another package is called `dashscope`: whose
+thoughts a message holds must be told apart, and how its messages are read is its own affair."""
 
 
 class Place(NamedTuple):

@@ -26,6 +26,7 @@ from pydantic import (
     AliasChoices,
     ConfigDict,
     Field,
+    GetJsonSchemaHandler,
     ModelWrapValidatorHandler,
     PrivateAttr,
     SecretStr,
@@ -33,7 +34,13 @@ from pydantic import (
     field_serializer,
     model_validator,
 )
-from pydantic_core import InitErrorDetails, to_jsonable_python
+from pydantic_core import (
+    ErrorDetails,
+    InitErrorDetails,
+    PydanticCustomError,
+    PydanticKnownError,
+    to_jsonable_python,
+)
 from typing_extensions import Self
 
 from langchain_dashscope_deepseek import _citations
@@ -68,10 +75,13 @@ from langchain_dashscope_deepseek._version import __version__
 from langchain_dashscope_deepseek._warnings import warn
 from langchain_dashscope_deepseek.capabilities import ModelCapabilities, find_capabilities
 from langchain_dashscope_deepseek.data._profiles import profile_of
+from langchain_dashscope_deepseek.data._texts import TEXTS
 from langchain_dashscope_deepseek.errors import DashScopeInputError
 
 if TYPE_CHECKING:
     from langchain_protocol.protocol import MessagesData
+    from pydantic.json_schema import JsonSchemaValue
+    from pydantic_core import CoreSchema
 
     from langchain_dashscope_deepseek._tools import AnyTool
 
@@ -99,7 +109,42 @@ def _where_from_env() -> Where:
     )
 
 
-class ChatDashScopeDeepSeek(BaseChatModel):
+if TYPE_CHECKING:
+
+    class _Base(BaseChatModel):
+        """What editors show of the class where it is called: the text of an `__init__` above it.
+
+        The signature itself they make of the fields.
+        """
+
+        def __init__(self, **settings: Any) -> None:
+            """DeepSeek on Alibaba Cloud Model Studio (DashScope), over its native protocol.
+
+            Setup:
+                Install the package and set the key, which belongs to a region:
+
+                ```bash
+                pip install langchain-dashscope-deepseek
+                export DASHSCOPE_API_KEY="sk-..."
+                ```
+
+            Key init args:
+                model: The model's name, such as `"deepseek-v4.1-flash"`.
+                enable_thinking: Switch thinking on or off, on models where it can be switched.
+                temperature, top_p, max_tokens, stop, seed: As everywhere in LangChain.
+                api_key, base_url, region, workspace_id: Which account, and where.
+                timeout, max_retries: How long to wait, and how often to ask again.
+
+                What is left out is not sent: the service decides. Each parameter can also be given
+                for one call, `model.invoke(..., temperature=0)`, or bound,
+                `model.bind(temperature=0)`.
+            """
+
+else:
+    _Base = BaseChatModel
+
+
+class ChatDashScopeDeepSeek(_Base):
     '''DeepSeek on Alibaba Cloud Model Studio (DashScope), over its native protocol.
 
     Setup:
@@ -201,7 +246,7 @@ class ChatDashScopeDeepSeek(BaseChatModel):
     Response metadata:
         ```python
         print(message.response_metadata)
-        # {"model_name": "deepseek-v4.1-flash", "model_provider": "dashscope",
+        # {"model_name": "deepseek-v4.1-flash", "model_provider": "dashscope_deepseek",
         #  "finish_reason": "stop", "request_id": "..."}
         ```
 
@@ -214,9 +259,9 @@ class ChatDashScopeDeepSeek(BaseChatModel):
 
     model: str = Field(validation_alias=AliasChoices("model", "model_name"), min_length=1)
     """The model's name on DashScope. A name that the capability table does not know is sent as
-    it is."""
+    it is. There is no default."""
 
-    api_key: SecretStr | KeySource | None = Field(
+    api_key: SecretStr | str | KeySource | None = Field(
         default_factory=_key_from_env,
         validation_alias=AliasChoices("api_key", "dashscope_api_key"),
     )
@@ -239,53 +284,56 @@ class ChatDashScopeDeepSeek(BaseChatModel):
     `DASHSCOPE_WORKSPACE_ID` or `DASHSCOPE_WORKSPACE`."""
 
     enable_thinking: bool | None = None
-    """Think before answering, or do not. `None`: as the model does by default."""
+    """Think before answering, or do not. Default: as the model does."""
 
     thinking_budget: int | None = None
-    """Longest reasoning, in tokens."""
+    """Longest reasoning, in tokens. Default: the service's."""
 
     reasoning_effort: str | int | None = None
     """How hard to think, on the v4 family: `"high"`, `"max"`, on most also `"low"`; on
     deepseek-v4.1-flash a whole number from 1 to 100, too. What else a page documents for a model is
-    sent as it is, since the service maps it; what none does is refused."""
+    sent as it is, since the service maps it; what none does is refused. Default: the
+    service's."""
 
     temperature: float | None = None
-    """Sampling temperature, from 0 to below 2."""
+    """Sampling temperature, from 0 to below 2. Default: the service's."""
 
     top_p: float | None = None
-    """Nucleus sampling mass, above 0 up to 1."""
+    """Nucleus sampling mass, above 0 up to 1. Default: the service's."""
 
     max_tokens: int | None = None
-    """Longest answer, in tokens. On the v4 family the reasoning counts, too."""
+    """Longest answer, in tokens. On the v4 family the reasoning counts, too. Default: the
+    service's."""
 
     max_completion_tokens: int | None = None
-    """Longest answer and reasoning together, in tokens."""
+    """Longest answer and reasoning together, in tokens. Default: the service's."""
 
     seed: int | None = None
-    """Seed of the sampling, at least 0."""
+    """Seed of the sampling, at least 0. Default: none."""
 
     stop: str | list[str] | list[int] | list[list[int]] | None = Field(
         default=None, validation_alias=AliasChoices("stop", "stop_sequences")
     )
-    """Where to stop: a string, strings, token ids, or lists of token ids."""
+    """Where to stop: a string, strings, token ids, or lists of token ids. Default: nowhere."""
 
     repetition_penalty: float | None = None
-    """Penalty on repetition, above 0; 1 is none."""
+    """Penalty on repetition, above 0; 1 is none. Default: the service's."""
 
     presence_penalty: float | None = None
-    """Penalty on tokens that already appeared, from -2 to 2."""
+    """Penalty on tokens that already appeared, from -2 to 2. Default: the service's."""
 
     response_format: dict[str, Any] | None = None
-    """`{"type": "json_object"}` for an answer that is JSON; the v4 family only."""
+    """`{"type": "json_object"}` for an answer that is JSON; the v4 family only. Default: text."""
 
     enable_search: bool | None = None
-    """Let the service search the web. The sources are in `response_metadata["search_results"]`."""
+    """Let the service search the web. The sources are in `response_metadata["search_results"]`.
+    Default: it does not."""
 
     search_options: dict[str, Any] | None = None
-    """How to search, as the service documents it."""
+    """How to search, as the service documents it. Default: the service's way."""
 
     model_kwargs: dict[str, Any] = Field(default_factory=dict)
-    """Further parameters of the wire, forwarded untouched."""
+    """Further parameters of the wire, forwarded untouched. Default: none."""
 
     timeout: float | httpx.Timeout | None = Field(
         default=None, validation_alias=AliasChoices("timeout", "request_timeout")
@@ -295,94 +343,55 @@ class ChatDashScopeDeepSeek(BaseChatModel):
     in one piece. It bounds silence, not the length of an answer."""
 
     max_retries: int = Field(default=2, ge=0)
-    """How often a failed request is sent again, if that can help; 0 switches it off."""
+    """How often a failed request is sent again, if that can help; 0 switches it off. Default: 2."""
 
     max_seconds: float | None = None
     """Seconds that a whole call may take: all attempts, the waits between them, and an answer that
-    still comes in, with the time that its reader takes. `None`: as long as it takes."""
+    still comes in, with the time that its reader takes. Default: as long as it takes."""
 
     max_answer_size: int = 16 * 2**20
     """The largest answer that is read: bytes of a body in one piece, and of all text, reasoning and
     arguments together; some ten times what a model can say. No answer takes more memory than four
-    times as much and 32 MiB."""
+    times as much and 32 MiB. Default: 16 MiB."""
 
     streaming: bool | None = None
     """`True`: `invoke` streams to callbacks as well. `False`: nothing is streamed that need not be.
-    `None`: `stream` streams, and `invoke` asks for a stream while the model thinks, because
+    Default: `stream` streams, and `invoke` asks for a stream while the model thinks, because
     proxies cut connections that are silent for minutes."""
 
     default_headers: dict[str, str] | None = Field(default=None, exclude=True, repr=False)
-    """Headers of every request, over our own. They may hold a secret, so they are in no dump."""
+    """Headers of every request, over our own. They may hold a secret, so they are in no dump.
+    Default: none."""
 
-    proxy: SecretStr | None = Field(default=None, exclude=True)
+    proxy: SecretStr | str | None = Field(default=None, exclude=True)
     """The proxy of all calls, as `"http://user:password@host:port"`. Default: what the environment
     says (`HTTPS_PROXY` and the like)."""
 
     verify: bool | ssl.SSLContext = Field(default=True, exclude=True, repr=False)
     """How the server's certificate is checked: an `ssl.SSLContext` with certificates of yours, or
-    `False` for not at all."""
+    `False` for not at all. Default: `True`, by the certificates of `certifi`."""
 
     http_client: httpx.Client | None = Field(default=None, exclude=True, repr=False)
-    """A client of yours for synchronous calls. It needs no settings, and is never closed here."""
+    """A client of yours for synchronous calls. It needs no settings, and is never closed here.
+    Default: clients of this package."""
 
     http_async_client: httpx.AsyncClient | None = Field(default=None, exclude=True, repr=False)
-    """A client of yours for asynchronous calls. It needs no settings, and is never closed here."""
+    """A client of yours for asynchronous calls. It needs no settings, and is never closed here.
+    Default: clients of this package."""
 
     capabilities: ModelCapabilities | None = None
-    """What `model` can do, where the capability table does not know it, or is to be corrected."""
+    """What `model` can do, where the capability table does not know it, or is to be corrected.
+    Default: its row of the table."""
 
     _clients: ClientPool = PrivateAttr(default_factory=ClientPool)
     _environment: Where = PrivateAttr(default_factory=_where_from_env)
-
-    if TYPE_CHECKING:
-
-        def __init__(
-            self,
-            *,
-            model: str = ...,
-            model_name: str = ...,
-            api_key: SecretStr | str | KeySource | None = ...,
-            dashscope_api_key: SecretStr | str | KeySource | None = ...,
-            base_url: str | None = ...,
-            dashscope_api_base: str | None = ...,
-            region: str | None = ...,
-            workspace_id: str | None = ...,
-            enable_thinking: bool | None = ...,
-            thinking_budget: int | None = ...,
-            reasoning_effort: str | int | None = ...,
-            temperature: float | None = ...,
-            top_p: float | None = ...,
-            max_tokens: int | None = ...,
-            max_completion_tokens: int | None = ...,
-            seed: int | None = ...,
-            stop: str | list[str] | list[int] | list[list[int]] | None = ...,
-            stop_sequences: str | list[str] | None = ...,
-            repetition_penalty: float | None = ...,
-            presence_penalty: float | None = ...,
-            response_format: dict[str, Any] | None = ...,
-            enable_search: bool | None = ...,
-            search_options: dict[str, Any] | None = ...,
-            model_kwargs: dict[str, Any] | None = ...,
-            timeout: float | httpx.Timeout | None = ...,
-            request_timeout: float | httpx.Timeout | None = ...,
-            max_retries: int | None = ...,
-            max_seconds: float | None = ...,
-            max_answer_size: int | None = ...,
-            streaming: bool | None = ...,
-            default_headers: dict[str, str] | None = ...,
-            proxy: SecretStr | str | None = ...,
-            verify: bool | ssl.SSLContext = ...,
-            http_client: httpx.Client | None = ...,
-            http_async_client: httpx.AsyncClient | None = ...,
-            capabilities: ModelCapabilities | None = ...,
-            **of_the_base_class: Any,
-        ) -> None:
-            """Tell type checkers without pydantic's plugin of other names and coercion."""
 
     model_config = ConfigDict(
         arbitrary_types_allowed=True,
         # An error text must not hold the key.
         hide_input_in_errors=True,
+        # Nothing is dropped silently.
+        extra="forbid",
     )
 
     # --- Settings ---
@@ -390,23 +399,19 @@ class ChatDashScopeDeepSeek(BaseChatModel):
     @model_validator(mode="before")
     @classmethod
     def _read_settings(cls, values: Any) -> Any:
-        """Refuse unknown names, since nothing is dropped silently. `None` counts as left out."""
+        """Read what is as good as left out, and what `dumps` writes."""
         if not isinstance(values, Mapping):
             return values
-        known = {alias for name in cls.model_fields for alias in _names_of(cls, name)}
-        unknown = sorted(str(name) for name in values if name not in known)
-        if unknown:
-            raise ValueError(unknown_names(unknown, known))
-        where = ("base_url", "dashscope_api_base", "region", "workspace_id")
+        where = {"dashscope_api_base", *Where._fields}
         given: dict[str, Any] = {
             name: value.strip() if name in where and isinstance(value, str) else value
             for name, value in values.items()
         }
         for name in ("timeout", "request_timeout"):
-            if isinstance(given.get(name), Mapping):  # as `dumps` writes it
+            if isinstance(given.get(name), Mapping):
                 given[name] = httpx.Timeout(**given[name])
         return {
-            name: value
+            name: _hidden(name, value)
             for name, value in given.items()
             if value is not None and not (name in where and not value)
         }
@@ -414,35 +419,36 @@ class ChatDashScopeDeepSeek(BaseChatModel):
     @model_validator(mode="after")
     def _check_settings(self) -> Self:
         """Refuse what no model takes, find the base URL, and record the version for traces."""
-        check_values({name: vars(self).get(name) for name in PARAMETERS})
+        settings = named(vars(self))
+        check_values({name: settings.get(name) for name in PARAMETERS})
         check_timeout(self.timeout)
         check_limits(**{name: getattr(self, name) for name in LIMITS})
         check_headers(self.default_headers or {})
-        named(vars(self))
         if self.proxy is not None:
             check_proxy(self.proxy)
         resolved(self._given, self._environment)
         self._warn_of_exposure()
+        if vars(self).get("profile") == self._resolve_model_profile():  # by core, which keeps it
+            self.profile = None
+        self._forget()
         self._add_version("langchain-dashscope-deepseek", __version__)
         return self
 
     @model_validator(mode="wrap")
     @classmethod
-    def _hide_input(cls, values: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
-        """Take the input out of the errors, which keep it although they do not show it.
+    def _explain(cls, values: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
+        """Take the input out of the errors, and say of an unknown name what to write instead.
 
-        The last validator here, since pydantic puts each around those before it.
+        `hide_input_in_errors` hides the input, which may be a key, from the text alone. The last
+        validator here, since pydantic puts each around those before it.
         """
         try:
             return validate(values)
         except ValidationError as error:
             problems = error.errors(include_url=False, include_input=False)
             title = error.title
-        hidden = [
-            InitErrorDetails(type=p["type"], loc=p["loc"], ctx=p.get("ctx", {}), input="(hidden)")
-            for p in problems
-        ]
-        raise ValidationError.from_exception_data(title, hidden, hide_input=True)
+        explained = [_explained(cls, problem) for problem in problems]
+        raise ValidationError.from_exception_data(title, explained, hide_input=True)
 
     @property
     def _given(self) -> Where:
@@ -744,6 +750,17 @@ class ChatDashScopeDeepSeek(BaseChatModel):
             for text, images in pieces
         )
 
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Put the texts of the fields into the JSON schema."""
+        schema = handler(core_schema)
+        for name, found in handler.resolve_ref_schema(schema).get("properties", {}).items():
+            if name in cls.model_fields and cls.model_fields[name].description:
+                found["description"] = cls.model_fields[name].description
+        return schema
+
     # --- Changing settings ---
 
     def for_tenant(
@@ -804,12 +821,28 @@ class ChatDashScopeDeepSeek(BaseChatModel):
         def model_construct(cls, _fields_set: set[str] | None = None, **values: Any) -> Self:
             """Make a model without validation; the key stays a secret."""
             hidden = {name: _hidden(name, value) for name, value in values.items()}
-            return super().model_construct(_fields_set, **hidden)
+            model = super().model_construct(_fields_set, **hidden)
+            model._forget()  # noqa: SLF001 - its own
+            return model
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set a field; what is secret becomes a `SecretStr`, and what was computed is forgotten."""
         super().__setattr__(name, _hidden(name, value))
-        vars(self).pop("_serialized", None)  # by core, for traces
+        self._forget()
+
+    def _forget(self) -> None:
+        """Keep nothing that follows from the fields, since they can change."""
+        settings = vars(self)
+        settings.pop("_serialized", None)  # by core, for traces
+        for name in _COMPUTED:
+            if settings.get(name, name) is None:
+                del settings[name]
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Compute a field that was not given; pydantic keeps the private attributes here."""
+            return _COMPUTED[name](self) if name in _COMPUTED else super().__getattr__(name)
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
         """Show the settings; a function that gives keys may hold one."""
@@ -909,32 +942,42 @@ class ChatDashScopeDeepSeek(BaseChatModel):
         return find_capabilities(model)
 
 
-def _names_of(cls: type[ChatDashScopeDeepSeek], name: str) -> list[str]:
+def _names_of(cls: type[BaseChatModel], name: str) -> list[str]:
     """Give the names under which a field can be set."""
-    alias = cls.model_fields[name].validation_alias
-    others = [str(choice) for choice in alias.choices] if isinstance(alias, AliasChoices) else []
-    return [name, *others]
+    field = cls.model_fields[name]
+    alias = field.validation_alias or field.alias
+    choices = alias.choices if isinstance(alias, AliasChoices) else [alias]
+    return list({name, *(choice for choice in choices if isinstance(choice, str))})
 
 
-def _computed(name: str, now: Callable[[Any], Any], *, unless_given: bool = False) -> property:
-    """A field that keeps what was given, and reads as what that leads to now."""
+def _explained(cls: type[BaseChatModel], problem: ErrorDetails) -> InitErrorDetails:
+    """Give an error again without its input; one of an unknown name says what to write."""
+    kind, context = problem["type"], problem.get("ctx", {})
+    if kind == "extra_forbidden":
+        known = {name for field in cls.model_fields for name in _names_of(cls, field)}
+        text = unknown_names([str(problem["loc"][-1])], known)
+        kind, context = "value_error", {"error": ValueError(text)}
+    details = InitErrorDetails(type=kind, loc=problem["loc"], ctx=context, input="(hidden)")
+    try:
+        PydanticKnownError(kind, context)  # type: ignore[arg-type]
+    except KeyError:  # a validator's own, whose text is whole by now
+        details["type"] = PydanticCustomError("own", "{text}", {"text": problem["msg"]})
+    return details
 
-    def read(self: ChatDashScopeDeepSeek) -> Any:
-        given = vars(self).get(name)
-        return given if unless_given and given is not None else now(self)
 
-    def write(self: ChatDashScopeDeepSeek, value: Any) -> None:
-        vars(self)[name] = value
-        self.model_fields_set.add(name)
+_COMPUTED: Mapping[str, Callable[[Any], Any]] = {
+    **{name: attrgetter(f"_where.{name}") for name in Where._fields},
+    "profile": methodcaller("_resolve_model_profile"),
+}
+"""Fields that read as what the others lead to now, as long as they are not given."""
 
-    return property(read, write)
-
-
-# Pydantic takes no property in the place of a field while a class is made.
-for _name in Where._fields:
-    setattr(ChatDashScopeDeepSeek, _name, _computed(_name, attrgetter(f"_where.{_name}")))
-_profile = _computed("profile", methodcaller("_resolve_model_profile"), unless_given=True)
-setattr(ChatDashScopeDeepSeek, "profile", _profile)  # noqa: B010 - mypy knows a field
+# What `help`, the schema and `model_fields` say is what stands below the fields; pydantic itself
+# would read this file again for it, which takes longer than all else of the import.
+for _name, _text in TEXTS.items():
+    ChatDashScopeDeepSeek.model_fields[_name].description = _text
+ChatDashScopeDeepSeek.__doc__ = f"{ChatDashScopeDeepSeek.__doc__}\n    Args:\n" + "".join(
+    f"        {name}: {text}\n" for name, text in TEXTS.items()
+)
 
 _FIELD_OF = {
     name: field
@@ -949,7 +992,7 @@ def _hidden(name: str, value: Any) -> Any:
     if name in ("api_key", "proxy") and isinstance(value, str):
         return SecretStr(value)
     if name == "base_url" and isinstance(value, str):
-        mended_base_url(value)
+        return mended_base_url(value)
     return value
 
 

@@ -299,7 +299,7 @@ def test_a_proxy_with_a_password_is_shown_nowhere() -> None:
     proxy = "http://me:secret0@proxy.test:8080"
     model = ChatDashScopeDeepSeek(model="m", proxy=proxy)
     other = ChatDashScopeDeepSeek(model="m")
-    other.proxy = proxy  # type: ignore[assignment]
+    other.proxy = proxy
     for text in (repr(model), repr(other), dumps(model), str(model.model_dump())):
         assert "secret0" not in text
     with pytest.raises(ValidationError, match="proxy is no URL of a proxy") as caught:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import inspect
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +12,6 @@ from pathlib import Path
 import pytest
 
 import langchain_dashscope_deepseek as package
-from langchain_dashscope_deepseek.chat_models import _names_of
 
 ROOT = Path(package.__file__).parent
 
@@ -44,6 +45,7 @@ FLOORS = {
     "_warnings": 1,
     "_wire": 1,
     "data._profiles": 1,
+    "data._texts": 0,
     "data.__init__": 0,
     "_regions": 0,
     "_version": 0,
@@ -161,15 +163,24 @@ def test_importing_starts_nothing_and_needs_no_network() -> None:
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
 
 
-def test_type_checkers_are_told_of_every_setting_and_its_other_names() -> None:
-    """The signature stands once more, for those without pydantic's plugin."""
+def test_every_setting_says_what_it_is_and_what_it_is_by_default() -> None:
+    model = package.ChatDashScopeDeepSeek
+    schema = model.model_json_schema(mode="serialization")["properties"]
+    for name in model.model_fields.keys() & model.__annotations__.keys():
+        text = model.model_fields[name].description
+        assert text, name
+        assert re.search(r"[Dd]efault", text), name
+        assert f"{name}: {text}" in (inspect.getdoc(model) or "")
+        if not model.model_fields[name].exclude:
+            assert schema[name]["description"] == text
+
+
+def test_what_editors_show_of_the_class_is_its_documentation() -> None:
     tree = ast.parse((ROOT / "chat_models.py").read_text(encoding="utf-8"))
-    (signature,) = (
-        node
+    (shown,) = (
+        ast.get_docstring(node)
         for node in ast.walk(tree)
         if isinstance(node, ast.FunctionDef) and node.name == "__init__"
     )
-    model = package.ChatDashScopeDeepSeek
-    own = {name for name in model.model_fields if name in model.__annotations__}
-    aliases = {alias for name in own for alias in _names_of(model, name)}
-    assert {argument.arg for argument in signature.args.kwonlyargs} == own | aliases
+    words = " ".join((inspect.getdoc(package.ChatDashScopeDeepSeek) or "").split())
+    assert words.startswith(" ".join((shown or "").split()))

@@ -256,7 +256,9 @@ FOREIGN = AIMessage("", tool_calls=[CALL])
             "",
         ),
         (
-            REASONED.model_copy(update={"response_metadata": {"model_provider": "dashscope"}}),
+            REASONED.model_copy(
+                update={"response_metadata": {"model_provider": "dashscope_deepseek"}}
+            ),
             {"model": "deepseek-v4-pro"},
             "hm",
         ),

@@ -165,7 +165,9 @@ FIELDS: dict[type[BaseMessage], dict[str, st.SearchStrategy[Any]]] = {
         "response_metadata": st.fixed_dictionaries(
             {},
             optional={
-                "model_provider": st.sampled_from(["dashscope", "openai", "anthropic", "odd"]),
+                "model_provider": st.sampled_from(
+                    ["dashscope_deepseek", "dashscope", "openai", "anthropic", "odd"]
+                ),
                 "output_version": st.sampled_from(["v0", "v1"]),
             },
         ),

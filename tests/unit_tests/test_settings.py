@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import copy
 import pickle
+import subprocess
+import sys
 from typing import Any
 
 import httpx
 import pytest
 from langchain_core.load import dumps
-from pydantic import SecretStr, ValidationError
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
 
 from langchain_dashscope_deepseek import (
     ChatDashScopeDeepSeek,
@@ -516,10 +519,56 @@ async def test_a_limit_that_cannot_be_is_refused(
 def test_langsmith_hears_the_model_of_the_call() -> None:
     params = chat(temperature=0.5, max_tokens=9, stop="x")._get_ls_params(model="deepseek-v3.2")
     assert params == {
-        "ls_provider": "dashscope",
+        "ls_provider": "dashscope_deepseek",
         "ls_model_name": "deepseek-v3.2",
         "ls_model_type": "chat",
         "ls_temperature": 0.5,
         "ls_max_tokens": 9,
         "ls_stop": ["x"],
     }
+
+
+# --- Subclasses ---
+
+
+class Mine(ChatDashScopeDeepSeek):
+    """A model with settings of its own."""
+
+    tone: str = Field(default="plain", alias="voice")
+    length: int = Field(default=1, validation_alias=AliasChoices("length", "size"))
+
+    @field_validator("tone")
+    @classmethod
+    def _check_tone(cls, tone: str) -> str:
+        if tone == "odd":
+            raise PydanticCustomError("tone", "No such tone: {tone}", {"tone": tone})
+        return tone
+
+
+def test_a_subclass_has_fields_validators_and_aliases_of_its_own() -> None:
+    settings: dict[str, Any] = {"model": "m", "voice": "loud", "size": 2}
+    mine = Mine(**settings)
+    assert (mine.tone, mine.length) == ("loud", 2)
+    with pytest.raises(ValidationError, match="tone: odd") as caught:
+        Mine(**{**settings, "voice": "odd"})
+    assert caught.value.errors()[0]["loc"] == ("voice",)
+    with pytest.raises(ValidationError, match="Unknown setting voise: did you mean voice"):
+        Mine(**{**settings, "voise": "x"})
+
+
+def test_an_error_of_a_setting_says_where_it_stands() -> None:
+    with pytest.raises(ValidationError) as caught:
+        ChatDashScopeDeepSeek(model="m", temprature=1, max_retries="many")
+    assert {error["loc"] for error in caught.value.errors()} == {("temprature",), ("max_retries",)}
+
+
+def test_messages_of_another_package_for_this_service_are_read_as_before() -> None:
+    """`langchain-qwq` calls its provider dashscope."""
+    script = (
+        "from langchain_core.messages.block_translators import get_translator\n"
+        "before = get_translator('dashscope')\n"
+        "import langchain_dashscope_deepseek\n"
+        "assert get_translator('dashscope') is before\n"
+        "assert get_translator('dashscope_deepseek') is not None\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)

@@ -65,7 +65,7 @@ def expected(
         additional_kwargs={"reasoning_content": reasoning} if reasoning else {},
         response_metadata={
             "model_name": "deepseek-v4-pro",
-            "model_provider": "dashscope",
+            "model_provider": "dashscope_deepseek",
             "finish_reason": finish,
             "request_id": REQUEST_ID,
             **({"search_results": search} if search else {}),
