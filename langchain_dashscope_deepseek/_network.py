@@ -207,7 +207,11 @@ class AsyncStream(httpcore.AsyncNetworkStream):
         stream = stream._stream  # noqa: SLF001
         while hasattr(stream, "transport_stream"):
             stream = stream.transport_stream
-        stream._transport.abort()  # noqa: SLF001
+        transport = stream._transport  # noqa: SLF001
+        try:
+            transport.abort()
+        except RuntimeError:  # the loop is closed, and will not come to it
+            transport._call_connection_lost(None)  # noqa: SLF001
 
     shut = hang_up
 

@@ -8,14 +8,16 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
+import sys
+import threading
 import time
 import weakref
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
-from functools import lru_cache
+from functools import lru_cache, partial
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import anyio
 import httpx
@@ -135,6 +137,9 @@ class Lent(Generic[AnyClient]):
         self.response = response
         if self.line is not None:
             self.line.head_is_over()
+            if isinstance(response.stream, httpx.AsyncByteStream):
+                with suppress(AttributeError, ImportError):  # another version: as httpx reads
+                    response.stream = _Body(response.stream)
         return response
 
     def end_within(self, seconds: float) -> bool:
@@ -142,6 +147,44 @@ class Lent(Generic[AnyClient]):
         if self.line is not None:
             self.line.until = min(self.line.until, time.monotonic() + seconds)
         return self.line is not None
+
+
+class _Body(httpx.AsyncByteStream):
+    """The body of an answer of a client in a loop, read without an asynchronous generator.
+
+    httpx and httpcore read it through four, which await something when they are dropped. Where no
+    loop waits for that, Python prints it: under `nest_asyncio`, and where a loop has ended.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        from httpx._transports.default import map_httpcore_exceptions  # noqa: PLC0415
+
+        self._mapped = map_httpcore_exceptions
+        self._stream: httpx.AsyncByteStream = stream
+        of_connection = stream._stream._httpcore_stream._stream  # noqa: SLF001
+        self._receive = of_connection._connection._receive_event  # noqa: SLF001
+        self._timeout = of_connection._request.extensions["timeout"]["read"]  # noqa: SLF001
+        self._has_ended = False
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._has_ended:
+            raise StopAsyncIteration
+        try:
+            event = await self._receive(timeout=self._timeout)
+        except Exception:
+            with self._mapped():
+                raise
+        data: bytes | bytearray | None = getattr(event, "data", None)
+        if data is None:
+            self._has_ended = True
+            raise StopAsyncIteration
+        return bytes(data)
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
 
 
 class ClientPool:
@@ -254,7 +297,7 @@ class _Clients(Generic[OurClient]):
         self._in_loop = in_loop
         self._open: set[OurClient] = set()
         self._idle: dict[Tenant, deque[tuple[float, OurClient]]] = {}
-        self._is_closed = False
+        self.is_closed = False
 
     def take(self, tenant: Tenant) -> OurClient:
         """Take the client that waits the shortest, so that few requests keep few connections."""
@@ -280,7 +323,7 @@ class _Clients(Generic[OurClient]):
 
     def take_back(self, client: OurClient, tenant: Tenant, *, is_clean: bool) -> None:
         """Let a client wait for the next request, if its answer ended and left nothing behind."""
-        if is_clean and not self._is_closed and is_spotless(client):
+        if is_clean and not self.is_closed and is_spotless(client):
             self._wait(time.monotonic(), client, tenant)
         else:
             self._hang_up(client)
@@ -303,7 +346,7 @@ class _Clients(Generic[OurClient]):
 
     def _sweep(self) -> None:
         """Hang up on those that wait for too long."""
-        oldest = NEVER if self._is_closed else time.monotonic() - IDLE_SECONDS
+        oldest = NEVER if self.is_closed else time.monotonic() - IDLE_SECONDS
         for tenant, waiting in list(self._idle.items()):
             with suppress(IndexError):
                 while waiting[0][0] < oldest:
@@ -314,7 +357,7 @@ class _Clients(Generic[OurClient]):
 
     def end(self) -> None:
         """Keep none from now on: hang up on those that wait, and shut those that are lent."""
-        self._is_closed = True
+        self.is_closed = True
         self._sweep()
         for client in list(self._open):
             client.line.shut()
@@ -366,10 +409,10 @@ class _OfLoop:
         self._clients = _Clients(_AsyncClient, in_loop=True)
         self._places = anyio.Semaphore(MOST)
         self.end = self._close_at_the_end(self._clients)
-        with suppress(StopIteration):
-            self.end.asend(None).send(None)  # runs to the yield, which needs no loop
-        # As in ClientPool; the loop then ends it. At the end of the process no loop does that.
-        weakref.finalize(self, _drop, self.end).atexit = False
+        _begin(self.end)
+        # As in ClientPool.
+        loop = asyncio.get_running_loop()
+        weakref.finalize(self, _let_go, self._clients, loop, os.getpid())
 
     @asynccontextmanager
     async def lend(
@@ -426,8 +469,44 @@ def _usual_tls(verify: bool, *_: str | None) -> ssl.SSLContext:
 _ALL_LENT = "No connection became free"
 
 
+def _begin(end: AsyncGenerator[None]) -> None:
+    """Run to the first yield, which needs no loop; the loop that is running gets to know it.
+
+    The loop may end it, as it does with all that it knows. But when it is dropped it is nobody's to
+    end: the loop may be over, or no loop at all know it, as under `nest_asyncio`.
+    """
+    hooks = sys.get_asyncgen_hooks()
+    sys.set_asyncgen_hooks(finalizer=_drop)
+    try:
+        with suppress(StopIteration):
+            end.asend(None).send(None)
+    finally:
+        sys.set_asyncgen_hooks(*hooks)
+
+
 def _drop(_: object) -> None:
-    """Let go of what was held until now."""
+    """Let go of something, and do nothing with it."""
+
+
+def _let_go(clients: _Clients[_AsyncClient], loop: asyncio.AbstractEventLoop, pid: int) -> None:
+    """Close the clients of a loop, for which nobody will ask any more, at any time and anywhere.
+
+    A loop that is open closes them itself when it comes to it. If it never does, because it is
+    closed before, they are closed then.
+    """
+    if clients.is_closed or os.getpid() != pid:
+        return
+    if loop.is_closed():
+        clients.end()
+    elif threading.main_thread().is_alive():
+        end = partial(clients.end)
+        weakref.finalize(end, _let_go, clients, loop, pid)
+        with suppress(RuntimeError):  # closed meanwhile
+            loop.call_soon_threadsafe(end)
+    else:
+        # The process ends, and takes the loop along. A loop that goes earlier prints what is left
+        # to do in it, and the end of a stream that was left may be: this keeps it to the last.
+        weakref.finalize(loop, _drop, loop).atexit = False
 
 
 def _close_sync(of_processes: dict[int, _OfProcess]) -> None:

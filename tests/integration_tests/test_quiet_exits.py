@@ -1,0 +1,235 @@
+"""Nothing is printed at the end of a process, however its event loops end.
+
+Each test runs a process, and reads its stderr.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from tests.waiting import PATIENCE_SECONDS
+
+pytestmark = [
+    pytest.mark.emulator_only,
+    pytest.mark.usefixtures("service"),
+]
+
+ASK = """
+import asyncio
+import gc
+import threading
+from contextlib import aclosing
+
+from langchain_dashscope_deepseek import ChatDashScopeDeepSeek
+
+model = ChatDashScopeDeepSeek(model="deepseek-v4-pro")
+
+
+async def ask(model=model):
+    async with aclosing(model.astream("left")) as stream:
+        async for chunk in stream:
+            if chunk.text:
+                break
+    assert "streamed" in "".join([chunk.text async for chunk in model.astream("streamed")])
+    print((await model.ainvoke("hi")).text)  # leaves its connection open
+
+
+async def leave():
+    async for chunk in model.astream("hi"):
+        if chunk.text:
+            print(chunk.text, "“hi”")
+            break
+
+
+async def ask_and_drop(in_a_cycle):
+    model = ChatDashScopeDeepSeek(model="deepseek-v4-pro")
+    await ask(model)
+    cycle = [model]
+    if in_a_cycle:
+        cycle.append(cycle)
+"""
+
+RUN = {
+    "once": "asyncio.run(ask())",
+    "many times": "for _ in range(20): asyncio.run(ask())",
+    "a stream that is left": "for _ in range(3): asyncio.run(leave())",
+    "in a thread": """
+        thread = threading.Thread(target=lambda: asyncio.run(ask()))
+        thread.start()
+        thread.join()
+    """,
+    "a model that is gone": "asyncio.run(ask_and_drop(in_a_cycle=False))",
+    "a model that is gone in a cycle": "asyncio.run(ask_and_drop(in_a_cycle=True)); gc.collect()",
+    "a model that is gone afterwards": "asyncio.run(ask()); del model; gc.collect()",
+    "a model that is gone meanwhile": """
+        async def main():
+            await ask_and_drop(in_a_cycle=True)
+            gc.collect()
+            await asyncio.sleep(0.01)
+
+        asyncio.run(main())
+    """,
+}
+
+CLOSED_BY_HAND = {
+    "with its model": "loop.run_until_complete(ask()); loop.close()",
+    "before its model is gone": """
+        loop.run_until_complete(ask())
+        loop.close()
+        del model, ask
+        gc.collect()
+    """,
+    "after its model is gone": """
+        loop.run_until_complete(ask_and_drop(in_a_cycle=True))
+        gc.collect()
+        loop.close()
+    """,
+    "before the next": """
+        for _ in range(3):
+            loop.run_until_complete(ask())
+            loop.close()
+            loop = asyncio.new_event_loop()
+        loop.close()
+    """,
+    "while it is debugged": """
+        loop.set_debug(True)
+        loop.slow_callback_duration = 60
+        loop.run_until_complete(ask())
+        loop.close()
+    """,
+}
+
+NEVER_CLOSED = {
+    "with its model": "loop.run_until_complete(ask())",
+    "a stream that is left": "loop.run_until_complete(leave())",
+    "after its model is gone": """
+        loop.run_until_complete(ask_and_drop(in_a_cycle=True))
+        gc.collect()
+    """,
+    "while it runs in a thread": """
+        asked = threading.Event()
+
+        async def main():
+            await ask()
+            asked.set()
+            await asyncio.Event().wait()
+
+        thread = threading.Thread(target=loop.run_until_complete, args=[main()], daemon=True)
+        thread.start()
+        asked.wait()
+    """,
+}
+
+NESTED = {
+    "run": "for _ in range(3): asyncio.run(ask())",
+    "within a loop that runs": """
+        async def main():
+            asyncio.get_event_loop().run_until_complete(ask())
+            asyncio.run(ask())
+            await ask()
+
+        asyncio.run(main())
+    """,
+    "a model that is gone": "asyncio.run(ask_and_drop(in_a_cycle=True)); gc.collect()",
+}
+
+STRICT = ("-W", "error::ResourceWarning", "-W", "error::RuntimeWarning")
+
+
+def assert_quiet(script: str, *flags: str) -> None:
+    """It answers, ends well and prints nothing else."""
+    done = subprocess.run(
+        [sys.executable, *flags, "-c", ASK + textwrap.dedent(script)],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        env={**os.environ, "PYTHONIOENCODING": "utf-8"},
+        timeout=6 * PATIENCE_SECONDS,
+        check=False,
+    )
+    assert (done.stderr, done.returncode) == ("", 0)
+    assert "“hi”" in done.stdout
+
+
+@pytest.mark.parametrize("script", RUN.values(), ids=RUN)
+def test_a_loop_that_is_run_ends_quietly(script: str) -> None:
+    assert_quiet(script, *STRICT)
+
+
+@pytest.mark.parametrize("script", CLOSED_BY_HAND.values(), ids=CLOSED_BY_HAND)
+def test_a_loop_that_is_closed_by_hand_ends_quietly(script: str) -> None:
+    """Its asynchronous generators are not closed, and neither are its connections."""
+    assert_quiet("loop = asyncio.new_event_loop()\n" + textwrap.dedent(script), *STRICT)
+
+
+@pytest.mark.parametrize("script", NEVER_CLOSED.values(), ids=NEVER_CLOSED)
+def test_a_loop_that_is_never_closed_ends_quietly(script: str) -> None:
+    """Python warns of the loop itself where warnings of resources are shown."""
+    assert_quiet("loop = asyncio.new_event_loop()\n" + textwrap.dedent(script))
+
+
+@pytest.mark.parametrize("script", NESTED.values(), ids=NESTED)
+def test_under_nest_asyncio_a_process_ends_quietly(script: str) -> None:
+    """Its loop is never closed, and knows no asynchronous generators."""
+    assert_quiet("import nest_asyncio\nnest_asyncio.apply()\n" + textwrap.dedent(script))
+
+
+needs_uvloop = pytest.mark.skipif(sys.platform == "win32", reason="uvloop is not for Windows")
+
+
+@needs_uvloop
+@pytest.mark.parametrize("coroutine", ["ask()", "leave()", "ask_and_drop(in_a_cycle=True)"])
+def test_uvloop_ends_quietly(coroutine: str) -> None:
+    assert_quiet(f"import uvloop\nuvloop.run({coroutine})\nuvloop.run({coroutine})", *STRICT)
+
+
+@needs_uvloop
+@pytest.mark.parametrize("end", ["", "loop.close()", "loop.close(); del model, ask; gc.collect()"])
+def test_a_loop_of_uvloop_that_is_closed_by_hand_or_never_ends_quietly(end: str) -> None:
+    """uvloop warns of open connections itself where warnings of resources are shown."""
+    assert_quiet(
+        f"import uvloop\nloop = uvloop.new_event_loop()\nloop.run_until_complete(ask())\n{end}"
+    )
+
+
+NOTEBOOK = """
+import nbformat
+from nbclient import NotebookClient
+
+source = {cells!r}
+cells = [nbformat.v4.new_code_cell(cell) for cell in source]
+notebook = nbformat.v4.new_notebook(cells=cells)
+quiet = ["--IPKernelApp.log_level=ERROR"]  # or else it warns of itself
+NotebookClient(notebook, kernel_name="python3", extra_arguments=quiet).execute()
+for cell in notebook.cells:
+    for output in cell.outputs:
+        assert (output.output_type, output.name) == ("stream", "stdout"), output
+        print(output.text)
+"""
+
+CELLS = {
+    "awaited": ["await ask()", "await leave()", "await ask()"],
+    "nested": [
+        "import nest_asyncio; nest_asyncio.apply()",
+        "asyncio.run(ask())",
+        "asyncio.get_event_loop().run_until_complete(ask())",
+        "await ask()",
+    ],
+    "a model that is gone": ["await ask()", "del model, ask; gc.collect();"],
+}
+
+
+@pytest.mark.parametrize("cells", CELLS.values(), ids=CELLS)
+def test_a_notebook_prints_answers_only(
+    cells: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
+    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setenv("PYDEVD_DISABLE_FILE_VALIDATION", "1")  # or else its debugger prints
+    assert_quiet(NOTEBOOK.format(cells=[ASK, *cells]))
