@@ -12,7 +12,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from operator import attrgetter, methodcaller
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 import httpx
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
@@ -386,7 +386,7 @@ class ChatDashScopeDeepSeek(_Base):
     _clients: ClientPool = PrivateAttr(default_factory=ClientPool)
     _environment: Where = PrivateAttr(default_factory=_where_from_env)
 
-    model_config = ConfigDict(
+    model_config: ClassVar[ConfigDict] = ConfigDict(
         arbitrary_types_allowed=True,
         # An error text must not hold the key.
         hide_input_in_errors=True,
@@ -429,7 +429,7 @@ class ChatDashScopeDeepSeek(_Base):
         resolved(self._given, self._environment)
         self._warn_of_exposure()
         if vars(self).get("profile") == self._resolve_model_profile():  # by core, which keeps it
-            self.profile = None
+            vars(self)["profile"] = None
         self._forget()
         self._add_version("langchain-dashscope-deepseek", __version__)
         return self

@@ -97,7 +97,7 @@ class DashScopeError(ModelError):
 
     def add_advice(self, advice: str) -> None:
         """Append a sentence that helps in this one case to the error's text."""
-        self.args = (f"{self.args[0]} {advice}".rstrip(), *self.args[1:])
+        self.args: tuple[Any, ...] = (f"{self.args[0]} {advice}".rstrip(), *self.args[1:])
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the text and the identifiers, never the partial answer."""

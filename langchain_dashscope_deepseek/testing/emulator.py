@@ -38,7 +38,7 @@ from langchain_dashscope_deepseek.testing._responses import (
 from langchain_dashscope_deepseek.testing._routes import check_binding, check_bindings, find_route
 from langchain_dashscope_deepseek.testing._server import RecordedRequest, Response, Server
 
-logger = logging.getLogger(__name__)
+logger: logging.Logger = logging.getLogger(__name__)
 
 
 class DashScopeEmulator:
