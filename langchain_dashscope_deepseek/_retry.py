@@ -56,16 +56,20 @@ class RetryPolicy:
         """
         if failures > self.max_retries or not error.is_retryable:
             return None
+        asked = error.retry_after
+        if asked is not None and asked > self.longest_retry_after:
+            return None
         delay = self._wanted_delay(failures, error)
-        if error.retry_after is not None and delay > self.longest_retry_after:
-            return None
-        if self.max_seconds is not None and elapsed + delay >= self.max_seconds:
-            return None
-        return delay
+        if self.max_seconds is None:
+            return delay
+        left = self.max_seconds - elapsed
+        least = delay if asked is None else asked
+        return None if least >= left else min(delay, left)
 
     def _wanted_delay(self, failures: int, error: DashScopeError) -> float:
         if error.retry_after is not None:
-            return error.retry_after
+            # Never sooner than asked; all who were throttled were told the same.
+            return error.retry_after * (1 + self.jitter * random.random())  # noqa: S311 - no secret
         rule = find_rule(error.code)
         if rule is not None and rule.waits == "minute":
             delay = self.minute_delay * failures

@@ -165,8 +165,9 @@ def test_a_window_of_a_minute_is_waited_out_longer_than_a_burst() -> None:
 
 
 def test_the_server_says_how_long() -> None:
-    assert RetryPolicy().delay(1, rate_limit(retry_after=3.5)) == 3.5
-    assert RetryPolicy().delay(1, rate_limit(retry_after=60)) == 60
+    policy = RetryPolicy(jitter=0)
+    assert policy.delay(1, rate_limit(retry_after=3.5)) == 3.5
+    assert policy.delay(1, rate_limit(retry_after=60)) == 60
     assert RetryPolicy().delay(1, rate_limit(retry_after=61)) is None
 
 
@@ -176,6 +177,15 @@ def test_no_retry_begins_after_the_time_that_a_user_allows() -> None:
     assert policy.delay(1, rate_limit(), elapsed=9.5) is None
     assert policy.delay(1, rate_limit(retry_after=9)) == 9
     assert policy.delay(1, rate_limit(retry_after=10)) is None
+
+
+def test_who_was_told_the_same_does_not_come_back_at_the_same_moment() -> None:
+    """Never sooner than asked, and never later than the call may take."""
+    delays = [RetryPolicy().delay(1, rate_limit(retry_after=4)) for _ in range(50)]
+    assert len(set(delays)) > 1
+    assert all(delay is not None and 4 <= delay <= 5 for delay in delays)
+    soon = [RetryPolicy(max_seconds=4.1).delay(1, rate_limit(retry_after=4)) for _ in range(50)]
+    assert all(delay is not None and 4 <= delay <= 4.1 for delay in soon)
 
 
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
