@@ -17,7 +17,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from langchain_dashscope_deepseek import MODELS, DashScopeError, DashScopeInputError
-from langchain_dashscope_deepseek._regions import LEGACY_HOSTS
+from langchain_dashscope_deepseek._dashscope.regions import LEGACY_HOSTS
 from langchain_dashscope_deepseek.capabilities import ModelCapabilities
 from langchain_dashscope_deepseek.errors import ADVICE, CODES, MESSAGES
 from tests.integration_tests.faults import FAULTS, FIELDS, VALUES, Answers, Fails, Field, Outcome

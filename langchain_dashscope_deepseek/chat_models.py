@@ -1,7 +1,8 @@
 """`ChatDashScopeDeepSeek`: the fields, and the four methods that LangChain calls.
 
-Settings and call-time overrides are put together here; what is sent is decided in `_request`, what
-comes back is read in `_wire`, and `_stream` makes messages of it.
+Settings and call-time overrides are put together here; what is sent is decided in
+`_dashscope.request`, what comes back is read in `_dashscope.wire`, and `_langchain.stream` makes
+messages of it.
 """
 
 from __future__ import annotations
@@ -43,8 +44,21 @@ from pydantic_core import (
 )
 from typing_extensions import Self
 
-from langchain_dashscope_deepseek import _citations
-from langchain_dashscope_deepseek._call import (
+from langchain_dashscope_deepseek._dashscope.client import AsyncClient, Client, Shown
+from langchain_dashscope_deepseek._dashscope.handed_in import check_bypass, check_proxy
+from langchain_dashscope_deepseek._dashscope.keys import KeySource
+from langchain_dashscope_deepseek._dashscope.names import unknown_names
+from langchain_dashscope_deepseek._dashscope.pool import ClientPool, Lent, Tenant
+from langchain_dashscope_deepseek._dashscope.regions import (
+    Where,
+    is_exposed,
+    mended_base_url,
+    resolved,
+)
+from langchain_dashscope_deepseek._dashscope.request import PARAMETERS, check_tool_use, check_values
+from langchain_dashscope_deepseek._dashscope.warnings import warn
+from langchain_dashscope_deepseek._langchain import citations
+from langchain_dashscope_deepseek._langchain.call import (
     ALIASES,
     LIMITS,
     SETTINGS,
@@ -55,24 +69,16 @@ from langchain_dashscope_deepseek._call import (
     check_timeout,
     named,
 )
-from langchain_dashscope_deepseek._client import AsyncClient, Client, Shown
-from langchain_dashscope_deepseek._events import Events
-from langchain_dashscope_deepseek._handed_in import check_bypass, check_proxy
-from langchain_dashscope_deepseek._keys import KeySource
-from langchain_dashscope_deepseek._messages import PROVIDER, countable
-from langchain_dashscope_deepseek._names import unknown_names
-from langchain_dashscope_deepseek._pool import ClientPool, Lent, Tenant
-from langchain_dashscope_deepseek._regions import Where, is_exposed, mended_base_url, resolved
-from langchain_dashscope_deepseek._request import PARAMETERS, check_tool_use, check_values
-from langchain_dashscope_deepseek._stream import Answer, Chunks, Whole
-from langchain_dashscope_deepseek._tokens import (
+from langchain_dashscope_deepseek._langchain.events import Events
+from langchain_dashscope_deepseek._langchain.messages import PROVIDER, countable
+from langchain_dashscope_deepseek._langchain.stream import Answer, Chunks, Whole
+from langchain_dashscope_deepseek._langchain.tokens import (
     TOKENS_PER_IMAGE,
     TOKENS_PER_MESSAGE,
     count_tokens,
 )
-from langchain_dashscope_deepseek._tools import wire_tool_choice, wire_tools
+from langchain_dashscope_deepseek._langchain.tools import wire_tool_choice, wire_tools
 from langchain_dashscope_deepseek._version import __version__
-from langchain_dashscope_deepseek._warnings import warn
 from langchain_dashscope_deepseek.capabilities import ModelCapabilities, find_capabilities
 from langchain_dashscope_deepseek.data._profiles import profile_of
 from langchain_dashscope_deepseek.data._texts import TEXTS
@@ -83,11 +89,11 @@ if TYPE_CHECKING:
     from pydantic.json_schema import JsonSchemaValue
     from pydantic_core import CoreSchema
 
-    from langchain_dashscope_deepseek._tools import AnyTool
+    from langchain_dashscope_deepseek._langchain.tools import AnyTool
 
 T = TypeVar("T")
 
-_citations.register(PROVIDER)
+citations.register(PROVIDER)
 
 
 def _from_env(*names: str) -> str | None:
@@ -709,7 +715,7 @@ class ChatDashScopeDeepSeek(_Base):
         forced then.
         """
         # Its parsers take a tenth of what importing this package adds to core.
-        from langchain_dashscope_deepseek._structured import structured_output  # noqa: PLC0415
+        from langchain_dashscope_deepseek._langchain.structured import structured_output  # noqa: PLC0415
 
         row = self._row_of(self.model)
         only_json = row is not None and row.tools == "never" and row.json_object

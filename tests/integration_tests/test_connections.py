@@ -84,7 +84,7 @@ async def test_requests_at_once_use_a_connection_each(
 async def test_a_request_gives_up_where_no_connection_becomes_free(
     hold: Hold, model: ChatDashScopeDeepSeek, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("langchain_dashscope_deepseek._pool.MOST", 2)
+    monkeypatch.setattr("langchain_dashscope_deepseek._dashscope.pool.MOST", 2)
     impatient = model.model_copy(update={"timeout": NO_PATIENCE, "max_retries": 0})
     with pytest.raises(DashScopeTimeoutError, match="Waiting for a free connection"):
         await hold(impatient, 3)
@@ -94,7 +94,7 @@ async def test_a_request_gives_up_where_no_connection_becomes_free(
 async def test_a_request_waits_for_a_connection(
     model: ChatDashScopeDeepSeek, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("langchain_dashscope_deepseek._pool.MOST", 2)
+    monkeypatch.setattr("langchain_dashscope_deepseek._dashscope.pool.MOST", 2)
     answers = await model.abatch(["one", "two", "three", "four", "five"])
     more = await asyncio.to_thread(model.batch, ["six", "seven", "eight", "nine", "ten"])
     words = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
@@ -105,7 +105,7 @@ async def test_a_request_waits_for_a_connection(
 async def test_a_request_that_is_cancelled_while_it_waits_takes_no_connection(
     model: ChatDashScopeDeepSeek, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("langchain_dashscope_deepseek._pool.MOST", 1)
+    monkeypatch.setattr("langchain_dashscope_deepseek._dashscope.pool.MOST", 1)
     stream: Any = model.astream("hi")
     async with aclosing(stream):
         await anext(stream)
@@ -125,7 +125,7 @@ async def test_a_connection_that_was_idle_for_long_is_closed_by_the_next_request
 ) -> None:
     await hold(model, 10)
     assert await asyncio.to_thread(has, 10)
-    monkeypatch.setattr("langchain_dashscope_deepseek._pool.IDLE_SECONDS", 0.2)
+    monkeypatch.setattr("langchain_dashscope_deepseek._dashscope.pool.IDLE_SECONDS", 0.2)
     await asyncio.sleep(0.3)
     await hold(model, 1)
     assert await asyncio.to_thread(has, 1)

@@ -17,7 +17,7 @@ from langchain_core import exceptions as core
 from langchain_core.messages import HumanMessage
 
 from langchain_dashscope_deepseek import errors
-from langchain_dashscope_deepseek._blotting import Blotter
+from langchain_dashscope_deepseek._dashscope.blotting import Blotter
 from langchain_dashscope_deepseek.errors import (
     DashScopeAuthenticationError,
     DashScopeConnectionError,

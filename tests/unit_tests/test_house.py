@@ -1,4 +1,4 @@
-"""The house: floors, where I/O may be, where LangChain may be, and what is complete."""
+"""The house: its two halves, which modules may know which, and what is complete."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import inspect
 import re
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -15,66 +16,11 @@ import langchain_dashscope_deepseek as package
 
 ROOT = Path(package.__file__).parent
 
-FLOORS = {
-    "__init__": 8,
-    "chat_models": 7,
-    "_call": 6,
-    "_client": 4,
-    "_call_log": 3,
-    "_events": 5,
-    "_stream": 4,
-    "_structured": 3,
-    "_history": 4,
-    "_messages": 3,
-    "_changes": 2,
-    "_images": 2,
-    "_request": 2,
-    "_routes": 2,
-    "_pool": 2,
-    "_network": 1,
-    "_retry": 1,
-    "_leftovers": 0,
-    "_keys": 1,
-    "_names": 0,
-    "_handed_in": 2,
-    "_blotting": 1,
-    "_sse": 1,
-    "_citations": 1,
-    "_tokens": 1,
-    "_tools": 1,
-    "_warnings": 1,
-    "_wire": 1,
-    "data._profiles": 1,
-    "data._texts": 0,
-    "data.__init__": 0,
-    "_regions": 0,
-    "_version": 0,
-    "capabilities": 0,
-    "errors": 0,
-}
-"""A module imports only from lower floors."""
+DASHSCOPE, LANGCHAIN = f"{package.__name__}._dashscope", f"{package.__name__}._langchain"
+"""The two halves: one speaks DashScope and knows no LangChain, the other speaks LangChain."""
 
-WITHOUT_LANGCHAIN = {
-    "_tokens",
-    "_client",
-    "_request",
-    "_images",
-    "_keys",
-    "_names",
-    "_call_log",
-    "_handed_in",
-    "_routes",
-    "_leftovers",
-    "_network",
-    "_blotting",
-    "_pool",
-    "_retry",
-    "_sse",
-    "_wire",
-    "_regions",
-    "capabilities",
-}
-WITH_HTTPX = {"_client", "_handed_in", "_pool", "_sse", "chat_models"}
+TABLES = ("capabilities", "errors")
+"""What both halves, and users, read."""
 
 
 def modules() -> dict[str, Path]:
@@ -97,27 +43,43 @@ def imports(path: Path) -> set[str]:
     return names
 
 
-def test_every_module_has_a_floor() -> None:
-    assert set(modules()) == set(FLOORS)
-
-
-@pytest.mark.parametrize("name", FLOORS)
-def test_a_module_imports_only_from_lower_floors(name: str) -> None:
+def own(name: str) -> set[str]:
+    """Give the modules of the package that a module imports."""
     prefix = f"{package.__name__}."
+    found = {other.removeprefix(prefix) for other in imports(modules()[name])}
+    return {other if other in modules() else f"{other}.__init__" for other in found} & set(
+        modules()
+    )
+
+
+@pytest.mark.parametrize("name", [name for name in modules() if name.startswith("_dashscope.")])
+def test_the_half_that_speaks_dashscope_knows_nothing_of_langchain(name: str) -> None:
     for imported in imports(modules()[name]):
-        other = imported.removeprefix(prefix)
-        if imported.startswith(prefix):
-            assert FLOORS[other] < FLOORS[name], f"{name} imports {other}"
+        assert not imported.startswith(("langchain_core", "langgraph", LANGCHAIN))
+        assert imported != f"{package.__name__}.chat_models"
 
 
-@pytest.mark.parametrize("name", FLOORS)
-def test_langchain_and_httpx_stay_in_their_rooms(name: str) -> None:
-    outside = {imported.partition(".")[0] for imported in imports(modules()[name])}
-    if name in WITHOUT_LANGCHAIN:
-        assert "langchain_core" not in outside
-    if name not in WITH_HTTPX:
-        assert "httpx" not in outside
-    assert "dashscope" not in outside
+@pytest.mark.parametrize("name", [name for name in modules() if name.startswith("_langchain.")])
+def test_the_half_that_speaks_langchain_asks_nobody(name: str) -> None:
+    """Only the other half knows HTTP."""
+    for imported in imports(modules()[name]):
+        assert imported.partition(".")[0] not in ("httpx", "httpcore", "httpx_sse", "anyio", "h11")
+        assert imported != f"{package.__name__}.chat_models"
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_the_tables_know_neither_half(name: str) -> None:
+    assert all(other in TABLES for other in own(name))
+
+
+@pytest.mark.parametrize("name", modules())
+def test_the_official_package_is_no_part_of_ours(name: str) -> None:
+    assert "dashscope" not in {imported.partition(".")[0] for imported in imports(modules()[name])}
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    order = TopologicalSorter({name: own(name) for name in modules()})
+    assert set(order.static_order()) == set(modules())
 
 
 def test_of_langchain_the_errors_know_the_exceptions_only() -> None:
@@ -137,7 +99,7 @@ def test_the_emulator_knows_nothing_but_the_capability_table() -> None:
                 assert own or imported == f"{package.__name__}.capabilities"
 
 
-@pytest.mark.parametrize("name", FLOORS)
+@pytest.mark.parametrize("name", modules())
 def test_a_module_opens_by_saying_what_lives_in_it(name: str) -> None:
     assert ast.get_docstring(ast.parse(modules()[name].read_text(encoding="utf-8")))
 

@@ -15,7 +15,7 @@ from langchain_dashscope_deepseek import (
     DashScopeWarning,
     ModelCapabilities,
 )
-from langchain_dashscope_deepseek._messages import countable
+from langchain_dashscope_deepseek._langchain.messages import countable
 from tests.unit_tests.conftest import Ask, Scripted, answer_of
 
 MODEL = "deepseek-v4.1-flash"

@@ -18,7 +18,7 @@ from langchain_core.messages import (
 )
 
 from langchain_dashscope_deepseek import DashScopeInputError, DashScopeUnsupportedError
-from langchain_dashscope_deepseek._messages import countable, reasoning_of
+from langchain_dashscope_deepseek._langchain.messages import countable, reasoning_of
 from tests.unit_tests.conftest import Ask, Scripted, answer_of
 
 USER = {"role": "user", "content": "hi"}

@@ -17,7 +17,7 @@ from langchain_dashscope_deepseek import (
     DashScopeWarning,
     ModelCapabilities,
 )
-from langchain_dashscope_deepseek._request import PARAMETERS
+from langchain_dashscope_deepseek._dashscope.request import PARAMETERS
 from tests.unit_tests.conftest import Ask, Scripted, answer_of
 
 TOOL = {
@@ -325,7 +325,7 @@ def test_python_filters_decide_how_often_a_warning_is_shown(
     action: Any, times: int, service: Scripted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also under LangChain, which makes Python forget what it has shown."""
-    monkeypatch.setattr("langchain_dashscope_deepseek._warnings._SHOWN", set())
+    monkeypatch.setattr("langchain_dashscope_deepseek._dashscope.warnings._SHOWN", set())
     service.answer(answer_of())
     model = service.model("deepseek-r1", temperature=0.5)
     with warnings.catch_warnings(record=True) as caught:

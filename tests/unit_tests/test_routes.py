@@ -17,9 +17,9 @@ from langchain_dashscope_deepseek import (
     DashScopeRouteError,
     DashScopeUnsupportedError,
     ModelCapabilities,
-    _routes,
 )
-from langchain_dashscope_deepseek._routes import learnt_route
+from langchain_dashscope_deepseek._dashscope import routes as _routes
+from langchain_dashscope_deepseek._dashscope.routes import learnt_route
 from tests.unit_tests.conftest import Ask, Scripted, answer_of, transcript
 
 NEW, PRO = "deepseek-v4.1-flash", "deepseek-v4-pro"

@@ -22,8 +22,8 @@ from langchain_dashscope_deepseek import (
     DashScopeWarning,
     __version__,
 )
-from langchain_dashscope_deepseek._network import Line
-from langchain_dashscope_deepseek._pool import Tenant
+from langchain_dashscope_deepseek._dashscope.network import Line
+from langchain_dashscope_deepseek._dashscope.pool import Tenant
 from tests.unit_tests.conftest import Ask, Scripted, answer_of
 
 BEIJING = "https://dashscope.aliyuncs.com/api/v1"

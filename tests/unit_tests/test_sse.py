@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from langchain_dashscope_deepseek._sse import Event, EventReader
+from langchain_dashscope_deepseek._dashscope.sse import Event, EventReader
 from tests.unit_tests.conftest import TRANSCRIPTS
 
 MARK = b"\xef\xbb\xbf"

@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field
 
 import langchain_dashscope_deepseek
 from langchain_dashscope_deepseek import ChatDashScopeDeepSeek
-from langchain_dashscope_deepseek._tokens import _exact, estimate_tokens
+from langchain_dashscope_deepseek._langchain.tokens import _exact, estimate_tokens
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = Path(langchain_dashscope_deepseek.__file__).parent
@@ -63,7 +63,7 @@ TEXTS = {
     "Chinese": CHINESE,
     "Chinese news": NEWS,
     "Chinese fiction": FICTION,
-    "code": (PACKAGE / "_wire.py").read_text(encoding="utf-8"),
+    "code": (PACKAGE / "_dashscope" / "wire.py").read_text(encoding="utf-8"),
     "other code": (ROOT / "docs" / "examples" / "demo.py").read_text(encoding="utf-8"),
     "tools": schemas(),
 }

@@ -20,7 +20,7 @@ from langchain_dashscope_deepseek import (
     DashScopeInputError,
     DashScopeWarning,
 )
-from langchain_dashscope_deepseek._names import ELSEWHERE
+from langchain_dashscope_deepseek._dashscope.names import ELSEWHERE
 from tests.unit_tests.conftest import STYLES, Ask, Scripted, answer_of
 
 # --- Who was asked ---

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from pydantic_core import from_json
 
 from langchain_dashscope_deepseek import DashScopeError
-from langchain_dashscope_deepseek._sse import EventReader
-from langchain_dashscope_deepseek._wire import (
+from langchain_dashscope_deepseek._dashscope.sse import EventReader
+from langchain_dashscope_deepseek._dashscope.wire import (
     Reply,
     ReplyReader,
     ToolCallDelta,

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
-from langchain_dashscope_deepseek._citations import citations
-from langchain_dashscope_deepseek._messages import PROVIDER
-from langchain_dashscope_deepseek._stream import Answer, Call, Showing
-from langchain_dashscope_deepseek._wire import Reply
+from langchain_dashscope_deepseek._dashscope.wire import Reply
+from langchain_dashscope_deepseek._langchain.citations import citations
+from langchain_dashscope_deepseek._langchain.messages import PROVIDER
+from langchain_dashscope_deepseek._langchain.stream import Answer, Call, Showing
 
 if TYPE_CHECKING:
     from langchain_protocol.protocol import MessagesData

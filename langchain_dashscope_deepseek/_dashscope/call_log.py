@@ -14,11 +14,11 @@ from typing import Protocol
 
 from typing_extensions import Self
 
-from langchain_dashscope_deepseek._request import PreparedRequest
+from langchain_dashscope_deepseek._dashscope.request import PreparedRequest
 from langchain_dashscope_deepseek.capabilities import Route
 from langchain_dashscope_deepseek.errors import DashScopeError
 
-logger = logging.getLogger(__package__)
+logger = logging.getLogger("langchain_dashscope_deepseek")
 
 
 class Facts(Protocol):

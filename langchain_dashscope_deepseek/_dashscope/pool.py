@@ -24,11 +24,11 @@ import httpx
 from pydantic import SecretStr
 from typing_extensions import Self
 
-from langchain_dashscope_deepseek._leftovers import is_spotless
+from langchain_dashscope_deepseek._dashscope.leftovers import is_spotless
 from langchain_dashscope_deepseek.errors import DashScopeInputError
 
 if TYPE_CHECKING:
-    from langchain_dashscope_deepseek._network import Line
+    from langchain_dashscope_deepseek._dashscope.network import Line
 
 
 class Tenant(NamedTuple):
@@ -312,7 +312,7 @@ class _Clients(Generic[OurClient]):
 
     def _new(self, tenant: Tenant) -> OurClient:
         # Not above: httpx, too, imports httpcore when it makes its first client.
-        from langchain_dashscope_deepseek._network import put_on_a_line  # noqa: PLC0415
+        from langchain_dashscope_deepseek._dashscope.network import put_on_a_line  # noqa: PLC0415
 
         proxy = None if tenant.proxy is None else tenant.proxy.get_secret_value()
         tls = _tls_context(tenant.verify)

@@ -1,7 +1,7 @@
 """One of LangChain's messages -> the wire's message, and the wire's usage -> LangChain's.
 
 Pure. Knows which role and which content block of any provider means what; knows no model, and no
-message but the one it is given: what holds between messages is in `_history`.
+message but the one it is given: what holds between messages is in `history`.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from langchain_core.messages import (
 )
 from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails, UsageMetadata
 
-from langchain_dashscope_deepseek._changes import Changes
-from langchain_dashscope_deepseek._images import image_part, is_image, name_of
-from langchain_dashscope_deepseek._wire import Usage, WireMessage
+from langchain_dashscope_deepseek._dashscope.images import image_part, is_image, name_of
+from langchain_dashscope_deepseek._dashscope.wire import Usage, WireMessage
+from langchain_dashscope_deepseek._langchain.changes import Changes
 from langchain_dashscope_deepseek.errors import (
     DashScopeError,
     DashScopeInputError,

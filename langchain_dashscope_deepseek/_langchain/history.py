@@ -2,7 +2,7 @@
 
 Pure. Each tool call is answered at once and each answer has its call, since the service refuses
 any other conversation for ever; the reasoning of a turn with tools goes back; images of tools go
-where the service reads them. What a single message means is in `_messages`.
+where the service reads them. What a single message means is in `messages`.
 """
 
 from __future__ import annotations
@@ -20,9 +20,14 @@ from langchain_core.messages import (
     ToolMessage,
 )
 
-from langchain_dashscope_deepseek._changes import Changes
-from langchain_dashscope_deepseek._messages import HUMAN_ROLES, Place, convert, reasoning_of
-from langchain_dashscope_deepseek._wire import WireMessage
+from langchain_dashscope_deepseek._dashscope.wire import WireMessage
+from langchain_dashscope_deepseek._langchain.changes import Changes
+from langchain_dashscope_deepseek._langchain.messages import (
+    HUMAN_ROLES,
+    Place,
+    convert,
+    reasoning_of,
+)
 from langchain_dashscope_deepseek.errors import DashScopeInputError
 
 _NOT_RUN = "This tool was not run: the conversation went on without it."

@@ -21,8 +21,8 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, NamedTuple
 
-from langchain_dashscope_deepseek._warnings import warn
-from langchain_dashscope_deepseek._wire import WireMessage
+from langchain_dashscope_deepseek._dashscope.warnings import warn
+from langchain_dashscope_deepseek._dashscope.wire import WireMessage
 from langchain_dashscope_deepseek.capabilities import (
     TEXT_FIRST,
     ModelCapabilities,

@@ -13,22 +13,22 @@ from typing import Any
 
 from langchain_core.messages import BaseMessage
 
-from langchain_dashscope_deepseek._client import Endpoint
-from langchain_dashscope_deepseek._history import to_wire
-from langchain_dashscope_deepseek._keys import authorization, is_of_a_plan
-from langchain_dashscope_deepseek._names import unknown_names
-from langchain_dashscope_deepseek._regions import host_of, region_of
-from langchain_dashscope_deepseek._request import (
+from langchain_dashscope_deepseek._dashscope.client import Endpoint
+from langchain_dashscope_deepseek._dashscope.keys import authorization, is_of_a_plan
+from langchain_dashscope_deepseek._dashscope.names import unknown_names
+from langchain_dashscope_deepseek._dashscope.regions import host_of, region_of
+from langchain_dashscope_deepseek._dashscope.request import (
     PARAMETERS,
     PLAN_ADVICE,
     PreparedRequest,
     choose_parameters,
     prepare,
 )
-from langchain_dashscope_deepseek._retry import RetryPolicy
-from langchain_dashscope_deepseek._stream import Answer
-from langchain_dashscope_deepseek._tools import wire_tool_choice, wire_tools
-from langchain_dashscope_deepseek._warnings import warn
+from langchain_dashscope_deepseek._dashscope.retry import RetryPolicy
+from langchain_dashscope_deepseek._dashscope.warnings import warn
+from langchain_dashscope_deepseek._langchain.history import to_wire
+from langchain_dashscope_deepseek._langchain.stream import Answer
+from langchain_dashscope_deepseek._langchain.tools import wire_tool_choice, wire_tools
 from langchain_dashscope_deepseek.capabilities import ModelCapabilities, models_that
 from langchain_dashscope_deepseek.errors import DashScopeInputError
 

@@ -19,9 +19,8 @@ from langchain_core.outputs import ChatGenerationChunk
 from pydantic import BaseModel
 from typing_extensions import Self
 
-from langchain_dashscope_deepseek._messages import PROVIDER, usage_metadata
-from langchain_dashscope_deepseek._warnings import warn
-from langchain_dashscope_deepseek._wire import (
+from langchain_dashscope_deepseek._dashscope.warnings import warn
+from langchain_dashscope_deepseek._dashscope.wire import (
     LARGE,
     Reply,
     ToolCallDelta,
@@ -29,6 +28,7 @@ from langchain_dashscope_deepseek._wire import (
     read_usage,
     too_large,
 )
+from langchain_dashscope_deepseek._langchain.messages import PROVIDER, usage_metadata
 from langchain_dashscope_deepseek.errors import DashScopeError
 
 _FIRST_TOOL_INDEX = 1_000

@@ -1,8 +1,8 @@
 """The only I/O: sends a prepared request and yields replies.
 
 Nothing here knows LangChain or a single model. `Client` and `AsyncClient` are the same line by
-line but for the awaiting; what they do besides reading bytes is in `_sse`, `_wire`, `_retry` and
-the helpers below.
+line but for the awaiting; what they do besides reading bytes is in `sse`, `wire`, `retry` and the
+helpers below.
 """
 
 from __future__ import annotations
@@ -43,20 +43,20 @@ import httpx
 from pydantic import SecretStr
 from typing_extensions import Self
 
-from langchain_dashscope_deepseek._blotting import Blotter
-from langchain_dashscope_deepseek._call_log import CallLog
-from langchain_dashscope_deepseek._keys import (
+from langchain_dashscope_deepseek._dashscope.blotting import Blotter
+from langchain_dashscope_deepseek._dashscope.call_log import CallLog
+from langchain_dashscope_deepseek._dashscope.keys import (
     KeySource,
     aauthorization_from,
     authorization_from,
 )
-from langchain_dashscope_deepseek._pool import NEVER, Lent, Tenant
-from langchain_dashscope_deepseek._request import PreparedRequest
-from langchain_dashscope_deepseek._retry import Attempt, Attempts, RetryPolicy
-from langchain_dashscope_deepseek._routes import PATHS, RouteAttempts
-from langchain_dashscope_deepseek._sse import Event, EventReader
+from langchain_dashscope_deepseek._dashscope.pool import NEVER, Lent, Tenant
+from langchain_dashscope_deepseek._dashscope.request import PreparedRequest
+from langchain_dashscope_deepseek._dashscope.retry import Attempt, Attempts, RetryPolicy
+from langchain_dashscope_deepseek._dashscope.routes import PATHS, RouteAttempts
+from langchain_dashscope_deepseek._dashscope.sse import Event, EventReader
+from langchain_dashscope_deepseek._dashscope.wire import Reply, ReplyReader
 from langchain_dashscope_deepseek._version import __version__
-from langchain_dashscope_deepseek._wire import Reply, ReplyReader
 from langchain_dashscope_deepseek.capabilities import Route
 from langchain_dashscope_deepseek.errors import (
     LONGEST_MESSAGE,

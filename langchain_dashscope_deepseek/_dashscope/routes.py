@@ -13,7 +13,7 @@ from types import TracebackType
 
 from typing_extensions import Self
 
-from langchain_dashscope_deepseek._retry import Attempt
+from langchain_dashscope_deepseek._dashscope.retry import Attempt
 from langchain_dashscope_deepseek.capabilities import Route
 from langchain_dashscope_deepseek.errors import DashScopeError, DashScopeRouteError
 

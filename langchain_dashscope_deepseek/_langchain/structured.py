@@ -27,7 +27,7 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from langchain_core.utils.pydantic import is_basemodel_subclass
 from pydantic import TypeAdapter
 
-from langchain_dashscope_deepseek._request import TOOL_NAME
+from langchain_dashscope_deepseek._dashscope.request import TOOL_NAME
 
 _NO_SCHEMA = (
     "with_structured_output(method='json_schema') goes out as function calling: DeepSeek has no "

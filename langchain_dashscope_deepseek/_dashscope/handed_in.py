@@ -11,7 +11,7 @@ from urllib.request import getproxies
 import httpx
 from pydantic import SecretStr
 
-from langchain_dashscope_deepseek._warnings import warn
+from langchain_dashscope_deepseek._dashscope.warnings import warn
 from langchain_dashscope_deepseek.errors import DashScopeInputError
 
 

@@ -1,0 +1,1 @@
+"""The half that speaks DashScope, and knows nothing of LangChain."""

@@ -1,0 +1,1 @@
+"""The half that speaks LangChain: its messages, chunks, tools and settings."""
