@@ -171,10 +171,17 @@ def errors() -> str:
 def codes() -> str:
     """Render the code table."""
     rows = (
-        (f"`{code}`", f"`{rule.error.__name__}`", rule.waits and "waits out the minute")
+        (
+            f"`{code}`",
+            rule.status,
+            rule.means,
+            f"`{rule.error.__name__}`",
+            "after a minute" if rule.waits else yes(rule.error.is_retryable),
+            rule.error.hint,
+        )
         for code, rule in CODES.items()
     )
-    return table(["code", "error", ""], rows)
+    return table(["code", "HTTP", "what it means", "error", "retried", "what to do"], rows)
 
 
 def messages() -> str:

@@ -239,6 +239,9 @@ class CodeRule(NamedTuple):
     """One line of the code table."""
 
     error: type[DashScopeError]
+    status: int
+    """The HTTP status that it comes with; within a stream it comes with none."""
+    means: str
     waits: Literal["", "minute"] = ""
     """`"minute"`: the limit is a window of one minute, so a retry waits longer."""
 
@@ -251,53 +254,87 @@ _BAD, _DENIED, _QUOTA = (
 _LIMIT, _SERVER, _MISSING = DashScopeRateLimitError, DashScopeServerError, DashScopeNotFoundError
 
 CODES: Mapping[str, CodeRule] = {
-    "InvalidParameter": CodeRule(_BAD),
-    "invalid_parameter_error": CodeRule(_BAD),
-    "BadRequest": CodeRule(_BAD),
-    "InvalidURL": CodeRule(_BAD),
-    "UnsupportedOperation": CodeRule(_BAD),
-    "InternalError.Algo.InvalidParameter": CodeRule(_BAD),
-    "DataInspectionFailed": CodeRule(DataInspectionFailed),
-    "InternalError.Algo.DataInspectionFailed": CodeRule(DataInspectionFailed),
-    "data_inspection_failed": CodeRule(DataInspectionFailed),
-    "CustomRoleBlocked": CodeRule(DataInspectionFailed),
-    "FaqRuleBlocked": CodeRule(DataInspectionFailed),
-    "IPInfringementSuspect": CodeRule(DataInspectionFailed),
-    "InvalidApiKey": CodeRule(DashScopeAuthenticationError),
-    "invalid_api_key": CodeRule(DashScopeAuthenticationError),
-    "NOT AUTHORIZED": CodeRule(DashScopeAuthenticationError),
-    "AccessDenied": CodeRule(_DENIED),
-    "access_denied": CodeRule(_DENIED),
-    "Model.AccessDenied": CodeRule(_DENIED),
-    "Workspace.AccessDenied": CodeRule(_DENIED),
-    "Arrearage": CodeRule(_QUOTA),
-    "AllocationQuota.FreeTierOnly": CodeRule(_QUOTA),
-    "CommodityNotPurchased": CodeRule(_QUOTA),
-    "PrepaidBillOverdue": CodeRule(_QUOTA),
-    "PostpaidBillOverdue": CodeRule(_QUOTA),
-    "BudgetLimitExceeded": CodeRule(_QUOTA),
-    "ModelNotFound": CodeRule(_MISSING),
-    "model_not_found": CodeRule(_MISSING),
-    "Model.NotExist": CodeRule(_MISSING),
-    "model_not_supported": CodeRule(_MISSING),
-    "WorkSpaceNotFound": CodeRule(_MISSING),
-    "Throttling": CodeRule(_LIMIT),
-    "Throttling.AllocationQuota": CodeRule(_LIMIT, waits="minute"),
-    "insufficient_quota": CodeRule(_LIMIT, waits="minute"),
-    "LimitRequests": CodeRule(_LIMIT),
-    "limit_requests": CodeRule(_LIMIT),
-    "rate_limit_exceeded": CodeRule(_LIMIT),
-    "InternalError": CodeRule(_SERVER),
-    "internal_error": CodeRule(_SERVER),
-    "SystemError": CodeRule(_SERVER),
-    "ModelServiceFailed": CodeRule(_SERVER),
-    "RequestTimeOut": CodeRule(DashScopeTimeoutError),
-    "ResponseTimeout": CodeRule(DashScopeTimeoutError),
-    "InternalError.Timeout": CodeRule(DashScopeTimeoutError),
-    "ModelServingError": CodeRule(_SERVER),
-    "ModelUnavailable": CodeRule(_SERVER),
-    "ServiceUnavailable": CodeRule(_SERVER),
-    "GatewayTimeout": CodeRule(DashScopeTimeoutError),
+    "InvalidParameter": CodeRule(
+        _BAD, 400, "A parameter or a message is not as the service takes it; the message says which"
+    ),
+    "invalid_parameter_error": CodeRule(_BAD, 400, "The same, of a model that a partner hosts"),
+    "BadRequest": CodeRule(
+        _BAD, 400, "The request is not as the service takes it; the message says what"
+    ),
+    "InvalidURL": CodeRule(_BAD, 400, "The URL of an image, or of the request, cannot be read"),
+    "UnsupportedOperation": CodeRule(_BAD, 400, "The model cannot do what was asked"),
+    "InternalError.Algo.InvalidParameter": CodeRule(
+        _BAD, 400, "A parameter is refused by the model, and not by the gateway"
+    ),
+    "DataInspectionFailed": CodeRule(
+        DataInspectionFailed, 400, "Content inspection refused the input or the output"
+    ),
+    "InternalError.Algo.DataInspectionFailed": CodeRule(
+        DataInspectionFailed, 400, "The same, found while the model answered"
+    ),
+    "data_inspection_failed": CodeRule(
+        DataInspectionFailed, 400, "The same, of a model that a partner hosts"
+    ),
+    "CustomRoleBlocked": CodeRule(
+        DataInspectionFailed, 400, "A rule of your own account blocks the text"
+    ),
+    "FaqRuleBlocked": CodeRule(
+        DataInspectionFailed, 400, "A rule for questions of your own account blocks the text"
+    ),
+    "IPInfringementSuspect": CodeRule(
+        DataInspectionFailed, 400, "The text may infringe a copyright or a trade mark"
+    ),
+    "InvalidApiKey": CodeRule(
+        DashScopeAuthenticationError, 401, "The key is wrong, or of another region"
+    ),
+    "invalid_api_key": CodeRule(
+        DashScopeAuthenticationError, 401, "The same, of a model that a partner hosts"
+    ),
+    "NOT AUTHORIZED": CodeRule(DashScopeAuthenticationError, 401, "The key is not accepted"),
+    "AccessDenied": CodeRule(_DENIED, 403, "The key may not do this"),
+    "access_denied": CodeRule(_DENIED, 403, "The same, of a model that a partner hosts"),
+    "Model.AccessDenied": CodeRule(_DENIED, 403, "The key's workspace may not use the model"),
+    "Workspace.AccessDenied": CodeRule(_DENIED, 403, "The key may not use the workspace"),
+    "Arrearage": CodeRule(_QUOTA, 400, "The account is in arrears"),
+    "AllocationQuota.FreeTierOnly": CodeRule(
+        _QUOTA, 403, "The free quota is used up, and the account is set to use no other"
+    ),
+    "CommodityNotPurchased": CodeRule(_QUOTA, 429, "The account has not bought what was asked"),
+    "PrepaidBillOverdue": CodeRule(_QUOTA, 429, "A prepaid bill is overdue"),
+    "PostpaidBillOverdue": CodeRule(_QUOTA, 429, "A bill is overdue"),
+    "BudgetLimitExceeded": CodeRule(
+        _QUOTA, 429, "The budget that was set in the console is used up"
+    ),
+    "ModelNotFound": CodeRule(_MISSING, 404, "There is no such model for this key and region"),
+    "model_not_found": CodeRule(_MISSING, 404, "The same, of a model that a partner hosts"),
+    "Model.NotExist": CodeRule(_MISSING, 404, "There is no such model"),
+    "model_not_supported": CodeRule(
+        _MISSING, 404, "The model is not served in this way or in this region"
+    ),
+    "WorkSpaceNotFound": CodeRule(_MISSING, 404, "There is no such workspace for this key"),
+    "Throttling": CodeRule(_LIMIT, 429, "Too many requests, or too many at once"),
+    "Throttling.AllocationQuota": CodeRule(
+        _LIMIT, 429, "The tokens of this minute are used up", waits="minute"
+    ),
+    "insufficient_quota": CodeRule(
+        _LIMIT, 429, "The tokens of this minute are used up", waits="minute"
+    ),
+    "LimitRequests": CodeRule(_LIMIT, 429, "Too many requests"),
+    "limit_requests": CodeRule(_LIMIT, 429, "Too many requests"),
+    "rate_limit_exceeded": CodeRule(_LIMIT, 429, "Too many requests or tokens"),
+    "InternalError": CodeRule(_SERVER, 500, "The service failed"),
+    "internal_error": CodeRule(_SERVER, 500, "The service failed"),
+    "SystemError": CodeRule(_SERVER, 500, "The service failed"),
+    "ModelServiceFailed": CodeRule(_SERVER, 500, "The model failed"),
+    "RequestTimeOut": CodeRule(DashScopeTimeoutError, 408, "The service took too long"),
+    "ResponseTimeout": CodeRule(DashScopeTimeoutError, 500, "The model took too long"),
+    "InternalError.Timeout": CodeRule(DashScopeTimeoutError, 500, "The model took too long"),
+    "ModelServingError": CodeRule(_SERVER, 503, "The model is overloaded or being restarted"),
+    "ModelUnavailable": CodeRule(_SERVER, 503, "The model is not available for the moment"),
+    "ServiceUnavailable": CodeRule(_SERVER, 503, "The service is not available for the moment"),
+    "GatewayTimeout": CodeRule(
+        DashScopeTimeoutError, 504, "The gateway waited too long for the model"
+    ),
 }
 """The code table: a code, or the part of it before a dot, and what it means.
 
