@@ -51,6 +51,7 @@ lint: $(VENV)/.dev ## Check style
 type: $(VENV)/.dev ## Check types
 	$(BIN)/mypy
 	$(BIN)/mypy --config-file= --strict docs/examples  # as a user would, without pydantic's plugin
+	$(BIN)/python -m docs.check_types
 
 format: $(VENV)/.dev ## Mend what can be mended
 	$(BIN)/ruff check --fix .

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import inspect
+import os
 import re
 import runpy
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pytest_examples import CodeExample, EvalExample, find_examples
 
+from docs.check_types import GOES_ON
 from langchain_dashscope_deepseek import ChatDashScopeDeepSeek
 from langchain_dashscope_deepseek.testing import DashScopeEmulator
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -34,14 +42,43 @@ def blocks_of(page: Path) -> list[CodeExample]:
 
 @pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")  # loads
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_the_code_of_a_page_runs_from_top_to_bottom(page: Path, eval_example: EvalExample) -> None:
-    """Each block sees what those before it have defined."""
-    names: dict[str, object] = {}
+def test_the_code_of_a_page_runs(page: Path, eval_example: EvalExample) -> None:
+    """A block runs alone, unless it says that it goes on from the one above."""
+    names: dict[str, Any] = {}
+    made: list[Any] = []
     for block in blocks_of(page):
+        if not block.source.startswith(GOES_ON):
+            names = {}
         names |= eval_example.run(block, module_globals=names)
-    for value in names.values():
+        made += names.values()
+    for value in made:
         if isinstance(value, ChatDashScopeDeepSeek):
             value.close()
+        if isinstance(value, DashScopeEmulator):
+            value.stop()
+
+
+def test_the_first_block_of_the_readme_runs_anywhere_without_a_key(tmp_path: Path) -> None:
+    block = blocks_of(ROOT / "README.md")[0].source
+    bare = {name: value for name, value in os.environ.items() if "DASHSCOPE" not in name}
+    done = subprocess.run(
+        [sys.executable, "-c", block], cwd=tmp_path, env=bare, capture_output=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"emulator" in done.stdout
+
+
+def test_a_readme_that_stands_alone_has_links_that_lead_somewhere() -> None:
+    """As PyPI shows it."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    hook = settings["tool"]["hatch"]["metadata"]["hooks"]["fancy-pypi-readme"]
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    for rule in hook["substitutions"]:
+        text = re.sub(rule["pattern"], rule["replacement"], text)
+    links = re.findall(r"\]\(([^)]+)\)", text)
+    assert all(link.startswith(("https://", "#")) for link in links)
+    assert "`docs/thinking.md`" in text
+    assert all(url.startswith("https://") for url in settings["project"]["urls"].values())
 
 
 def test_pages_hold_code() -> None:
