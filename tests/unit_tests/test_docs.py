@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from langchain.chat_models import init_chat_model
 from pytest_examples import CodeExample, EvalExample, find_examples
 
 from docs.check_types import GOES_ON
@@ -79,6 +80,13 @@ def test_a_readme_that_stands_alone_has_links_that_lead_somewhere() -> None:
     assert all(link.startswith(("https://", "#")) for link in links)
     assert "`docs/thinking.md`" in text
     assert all(url.startswith("https://") for url in settings["project"]["urls"].values())
+
+
+def test_langchain_takes_no_outside_providers_by_name() -> None:
+    """As docs/switching-models.md says; should this fail, the page can say something better."""
+    for name in ("dashscope", "dashscope_deepseek", "langchain_dashscope_deepseek"):
+        with pytest.raises(ValueError, match="provider"):
+            init_chat_model("deepseek-v4.1-flash", model_provider=name)
 
 
 def test_pages_hold_code() -> None:
