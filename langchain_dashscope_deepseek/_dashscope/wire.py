@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from pydantic_core import from_json
 
+from langchain_dashscope_deepseek._dashscope.usage import has_counts, read_usage
 from langchain_dashscope_deepseek.errors import (
     DashScopeAnswerTooLargeError,
     DashScopeError,
@@ -45,18 +46,6 @@ class ToolCallDelta(NamedTuple):
     id: str | None
     name: str | None
     arguments: str
-
-
-class Usage(NamedTuple):
-    """Token counts. `None`: not sent."""
-
-    input_tokens: int
-    output_tokens: int
-    total_tokens: int
-    reasoning_tokens: int | None = None
-    cached_tokens: int | None = None
-    cache_creation_tokens: int | None = None
-    image_tokens: int | None = None
 
 
 class Reply(NamedTuple):
@@ -346,7 +335,7 @@ class ReplyReader:
         if self.status_code >= _FIRST_ERROR:
             self._refuse("an error that holds no error")
         usage = document.get("usage")
-        if usage is not None and not _has_counts(usage):
+        if usage is not None and not has_counts(usage):
             usage = None
         search_results = _search_results(output)
         if choice is None and usage is None and not search_results:
@@ -560,63 +549,6 @@ def _arguments(arguments: Any) -> str:
         return json.dumps(arguments, ensure_ascii=False) if arguments or arguments == {} else ""
     except RecursionError:
         return "["
-
-
-_COUNTS: Mapping[str, tuple[tuple[str, ...], ...]] = {
-    "input_tokens": (("input_tokens",), ("prompt_tokens",)),
-    "output_tokens": (("output_tokens",), ("completion_tokens",)),
-    "total_tokens": (("total_tokens",),),
-    "reasoning_tokens": (
-        ("output_tokens_details", "reasoning_tokens"),
-        ("completion_tokens_details", "reasoning_tokens"),
-    ),
-    "cached_tokens": (
-        ("prompt_tokens_details", "cached_tokens"),
-        ("input_tokens_details", "cached_tokens"),
-        ("cached_tokens",),
-        ("prompt_cache_hit_tokens",),
-    ),
-    "cache_creation_tokens": (("prompt_tokens_details", "cache_creation_input_tokens"),),
-    "image_tokens": (("input_tokens_details", "image_tokens"), ("image_tokens",)),
-}
-"""Where in a packet's usage a count may stand, the service's own place first. The others are those
-of models that partners host, and of gateways that speak OpenAI's protocol."""
-
-_ANY_OF = ("output_tokens", "input_tokens", "total_tokens")
-
-
-def _has_counts(usage: Any) -> bool:
-    return any(_find_count(usage, name) is not None for name in _ANY_OF)
-
-
-def read_usage(usage: Mapping[str, Any]) -> Usage | None:
-    """Read the token counts of a packet; `None` where input or output is missing.
-
-    Half a bill would be added up as a whole one.
-    """
-    counts = {name: _find_count(usage, name) for name in _COUNTS}
-    sent, received, total = (
-        counts.pop(name) for name in ("input_tokens", "output_tokens", "total_tokens")
-    )
-    if sent is None or received is None:
-        return None
-    return Usage(sent, received, sent + received if total is None else total, **counts)
-
-
-def _find_count(usage: Any, name: str) -> int | None:
-    for *outer, key in _COUNTS[name]:
-        inner = usage
-        for step in outer:
-            inner = inner.get(step) if isinstance(inner, dict) else None
-        count = _count(inner, key)
-        if count is not None:
-            return count
-    return None
-
-
-def _count(counts: Any, key: str) -> int | None:
-    value = counts.get(key) if isinstance(counts, dict) else None
-    return value if type(value) is int and value >= 0 else None
 
 
 def _lone_text(content: list[Any]) -> Any:

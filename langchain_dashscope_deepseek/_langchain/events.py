@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, cast
 from langchain_dashscope_deepseek._dashscope.wire import Reply
 from langchain_dashscope_deepseek._langchain.citations import citations
 from langchain_dashscope_deepseek._langchain.messages import PROVIDER
-from langchain_dashscope_deepseek._langchain.stream import Answer, Call, Showing
+from langchain_dashscope_deepseek._langchain.stream import Answer, Showing
+from langchain_dashscope_deepseek._langchain.tool_calls import ToolCallAccumulator
 
 if TYPE_CHECKING:
     from langchain_protocol.protocol import MessagesData
@@ -94,7 +95,7 @@ class Events(Showing):
         return [_event("message-start", role="ai", id=self._message_id, metadata=metadata)]
 
 
-def _block(call: Call) -> dict[str, Any]:
+def _block(call: ToolCallAccumulator) -> dict[str, Any]:
     block = dict(call.parsed())
     if block["type"] == "invalid_tool_call":
         block["error"] = "Failed to parse tool call arguments as JSON"  # in core's words

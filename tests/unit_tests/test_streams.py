@@ -23,7 +23,8 @@ from langchain_dashscope_deepseek import (
 )
 from langchain_dashscope_deepseek._dashscope.wire import Reply, ToolCallDelta
 from langchain_dashscope_deepseek._langchain.messages import reasoning_of
-from langchain_dashscope_deepseek._langchain.stream import Answer, Chunks, unmatched_closing
+from langchain_dashscope_deepseek._langchain.stream import Answer, Chunks
+from langchain_dashscope_deepseek._langchain.tool_calls import unmatched_closing
 from tests.unit_tests.conftest import EVENTS, JSON, Ask, Scripted, answer_of, merged, transcript
 
 REQUEST_ID = "3f2c9d1e-0000-4000-8000-00000000000a"

@@ -13,12 +13,11 @@ from pydantic_core import from_json
 
 from langchain_dashscope_deepseek import DashScopeError
 from langchain_dashscope_deepseek._dashscope.sse import EventReader
+from langchain_dashscope_deepseek._dashscope.usage import Usage, read_usage
 from langchain_dashscope_deepseek._dashscope.wire import (
     Reply,
     ReplyReader,
     ToolCallDelta,
-    Usage,
-    read_usage,
     too_large,
 )
 from langchain_dashscope_deepseek.errors import (

@@ -1,0 +1,78 @@
+"""Token counts: where a packet may hold them, under which names.
+
+Pure. One table, which a newcomer extends by a line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+
+class Usage(NamedTuple):
+    """Token counts. `None`: not sent."""
+
+    input_tokens: int
+    output_tokens: int
+    total_tokens: int
+    reasoning_tokens: int | None = None
+    cached_tokens: int | None = None
+    cache_creation_tokens: int | None = None
+    image_tokens: int | None = None
+
+
+_COUNTS: Mapping[str, tuple[tuple[str, ...], ...]] = {
+    "input_tokens": (("input_tokens",), ("prompt_tokens",)),
+    "output_tokens": (("output_tokens",), ("completion_tokens",)),
+    "total_tokens": (("total_tokens",),),
+    "reasoning_tokens": (
+        ("output_tokens_details", "reasoning_tokens"),
+        ("completion_tokens_details", "reasoning_tokens"),
+    ),
+    "cached_tokens": (
+        ("prompt_tokens_details", "cached_tokens"),
+        ("input_tokens_details", "cached_tokens"),
+        ("cached_tokens",),
+        ("prompt_cache_hit_tokens",),
+    ),
+    "cache_creation_tokens": (("prompt_tokens_details", "cache_creation_input_tokens"),),
+    "image_tokens": (("input_tokens_details", "image_tokens"), ("image_tokens",)),
+}
+"""Where in a packet's usage a count may stand, the service's own place first. The others are those
+of models that partners host, and of gateways that speak OpenAI's protocol."""
+
+_ANY_OF = ("output_tokens", "input_tokens", "total_tokens")
+
+
+def has_counts(usage: Any) -> bool:
+    return any(_find_count(usage, name) is not None for name in _ANY_OF)
+
+
+def read_usage(usage: Mapping[str, Any]) -> Usage | None:
+    """Read the token counts of a packet; `None` where input or output is missing.
+
+    Half a bill would be added up as a whole one.
+    """
+    counts = {name: _find_count(usage, name) for name in _COUNTS}
+    sent, received, total = (
+        counts.pop(name) for name in ("input_tokens", "output_tokens", "total_tokens")
+    )
+    if sent is None or received is None:
+        return None
+    return Usage(sent, received, sent + received if total is None else total, **counts)
+
+
+def _find_count(usage: Any, name: str) -> int | None:
+    for *outer, key in _COUNTS[name]:
+        inner = usage
+        for step in outer:
+            inner = inner.get(step) if isinstance(inner, dict) else None
+        count = _count(inner, key)
+        if count is not None:
+            return count
+    return None
+
+
+def _count(counts: Any, key: str) -> int | None:
+    value = counts.get(key) if isinstance(counts, dict) else None
+    return value if type(value) is int and value >= 0 else None
