@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import subprocess
+import sys
 from typing import Any
 
 import httpx
@@ -22,6 +24,7 @@ from langchain_dashscope_deepseek import (
     DashScopeStreamCutError,
 )
 from langchain_dashscope_deepseek._dashscope.wire import Reply, ToolCallDelta
+from langchain_dashscope_deepseek._langchain import quick_chunks, stream
 from langchain_dashscope_deepseek._langchain.messages import reasoning_of
 from langchain_dashscope_deepseek._langchain.stream import Answer, Chunks
 from langchain_dashscope_deepseek._langchain.tool_calls import unmatched_closing
@@ -339,6 +342,32 @@ def test_a_chunk_is_what_validation_would_have_made(name: str, service: Scripted
         same_chunk = ChatGenerationChunk(**{**given, "message": same_message})
         assert message.__getstate__() == same_message.__getstate__()
         assert chunk.__getstate__() == same_chunk.__getstate__()
+
+
+def test_the_shortcut_fits_the_core_that_is_installed() -> None:
+    assert quick_chunks.IS_LIKE_CORES
+
+
+@pytest.mark.parametrize("name", MESSAGES)
+async def test_without_the_shortcut_a_stream_says_the_same(
+    name: str, ask_stream: Ask, service: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "make_chunk", stream.plain_chunk)
+    service.answer(transcript(name))
+    assert same(await ask_stream(service.model(), "hi")) == MESSAGES[name]
+
+
+def test_the_file_with_the_shortcut_may_be_deleted() -> None:
+    script = (
+        "import sys; sys.modules['langchain_dashscope_deepseek._langchain.quick_chunks'] = None\n"
+        "from langchain_dashscope_deepseek import ChatDashScopeDeepSeek\n"
+        "from langchain_dashscope_deepseek.testing import DashScopeEmulator\n"
+        "with DashScopeEmulator() as e:\n"
+        "    model = ChatDashScopeDeepSeek(model='m', base_url=e.base_url, api_key=e.api_key)\n"
+        "    e.reply('Hello.')\n"
+        "    assert ''.join(chunk.text for chunk in model.stream('hi')) == 'Hello.'\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
 
 
 @given(pieces=st.lists(st.text('{}[]":,\\a1 \n\t\u3000\ufeff', max_size=8), max_size=4))
