@@ -363,7 +363,8 @@ def test_the_file_with_the_shortcut_may_be_deleted() -> None:
         "from langchain_dashscope_deepseek import ChatDashScopeDeepSeek\n"
         "from langchain_dashscope_deepseek.testing import DashScopeEmulator\n"
         "with DashScopeEmulator() as e:\n"
-        "    model = ChatDashScopeDeepSeek(model='m', base_url=e.base_url, api_key=e.api_key)\n"
+        "    where = {'base_url': e.base_url, 'api_key': e.api_key}\n"
+        "    model = ChatDashScopeDeepSeek(model='deepseek-v3', **where)\n"
         "    e.reply('Hello.')\n"
         "    assert ''.join(chunk.text for chunk in model.stream('hi')) == 'Hello.'\n"
     )
