@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -150,6 +151,30 @@ async def test_the_proxy_of_a_client_handed_in_is_used(
 ) -> None:
     assert QUESTION in (await ask(chat(**clients(proxy=proxy.url)), QUESTION)).text
     assert proxy.count_connections_to(relay.port) == 1
+
+
+@needs_proxy
+async def test_the_proxy_and_the_certificates_of_a_model_serve_every_kind_of_call(
+    ask: Ask,
+    chat: Chat,
+    proxy: Proxy,
+    relay: TlsRelay,
+    ca_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They go over the environment's."""
+    monkeypatch.setenv("ALL_PROXY", f"http://127.0.0.1:{free_port()}")
+    context = ssl.create_default_context(cafile=str(ca_file))
+    assert QUESTION in (await ask(chat(proxy=proxy.url, verify=context), QUESTION)).text
+    assert proxy.count_connections_to(relay.port) == 1
+    with pytest.raises(DashScopeConnectionError):
+        await ask(chat(proxy=proxy.url), QUESTION)
+
+
+async def test_a_certificate_may_go_unchecked(ask: Ask, chat: Chat) -> None:
+    with pytest.raises(DashScopeConnectionError):
+        await ask(chat(), QUESTION)
+    assert QUESTION in (await ask(chat(verify=False), QUESTION)).text
 
 
 @pytest.mark.usefixtures("trusted")
