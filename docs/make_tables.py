@@ -15,8 +15,17 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime, timedelta, timezone
 from itertools import pairwise
 from pathlib import Path
+from types import FrameType
 
-from langchain_dashscope_deepseek import MODELS, DashScopeError, DashScopeInputError
+import httpx
+from langchain_core.messages import HumanMessage
+
+from langchain_dashscope_deepseek import (
+    MODELS,
+    ChatDashScopeDeepSeek,
+    DashScopeError,
+    DashScopeInputError,
+)
 from langchain_dashscope_deepseek._dashscope.regions import LEGACY_HOSTS
 from langchain_dashscope_deepseek.capabilities import ModelCapabilities
 from langchain_dashscope_deepseek.errors import ADVICE, CODES, MESSAGES
@@ -233,6 +242,48 @@ def _outcome_of_field(outcome: Outcome) -> str:
     return "an invalid call" if outcome.invalid_calls else "the answer"
 
 
+def rooms() -> str:
+    """Render a streamed call, room by room: a call is made, and who calls whom is written down."""
+    prefix = "langchain_dashscope_deepseek."
+    called: dict[tuple[str, str], list[str]] = {}
+
+    def room(frame: FrameType | None) -> str:
+        while frame is not None:
+            module = str(frame.f_globals.get("__name__", ""))
+            if module.startswith(prefix):
+                return module.removeprefix(prefix)
+            frame = frame.f_back
+        return "your code"
+
+    def note(frame: FrameType, event: str, _: object) -> None:
+        name = frame.f_code.co_name
+        if event != "call" or not str(frame.f_globals.get("__name__")).startswith(prefix):
+            return
+        pair = (room(frame.f_back), room(frame))
+        if pair[0] != pair[1] and not name.startswith("<"):
+            names = called.setdefault(pair, [])
+            names += [name] if name not in names else []
+
+    answer = Path(__file__).parents[1] / "tests/unit_tests/transcripts/thinking_then_text.sse"
+    head = {"content-type": "text/event-stream"}
+    transport = httpx.MockTransport(
+        lambda _: httpx.Response(200, content=answer.read_bytes(), headers=head)
+    )
+    model = ChatDashScopeDeepSeek(
+        model="deepseek-v4-pro", api_key="sk-x", http_client=httpx.Client(transport=transport)
+    )
+    sys.setprofile(note)
+    try:
+        list(model._stream([HumanMessage("Why is the sky blue?")]))  # noqa: SLF001 - without core
+    finally:
+        sys.setprofile(None)
+    rows = (
+        (f"`{caller}`", f"`{other}`", ", ".join(f"`{name}`" for name in names))
+        for (caller, other), names in called.items()
+    )
+    return table(["who", "calls", "there"], rows)
+
+
 TABLES: Mapping[str, Callable[[], str]] = {
     "models": models,
     "sources": sources,
@@ -244,6 +295,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "advice": advice,
     "faults": faults,
     "fields": fields,
+    "rooms": rooms,
 }
 
 
@@ -251,6 +303,8 @@ def filled(page: str) -> str:
     """Fill the tables of a page."""
     for name, render in TABLES.items():
         begin, end = f"<!-- {name}: made by docs/make_tables.py -->", f"<!-- end of {name} -->"
+        if begin not in page:
+            continue
         pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
         body = f"{begin}\n{render()}\n{end}"
         page = pattern.sub(lambda _, body=body: body, page)  # type: ignore[misc]
@@ -315,7 +369,7 @@ def main() -> int:
     """Write the tables, or check them."""
     texts = PACKAGE / "data" / "_texts.py"
     stale = [texts.name] if write(texts, texts_of_the_fields()) else []
-    pages = sorted(DOCS.glob("*.md"))
+    pages = [*sorted(DOCS.glob("*.md")), DOCS.parent / "CONTRIBUTING.md"]
     stale += [page.name for page in pages if write(page, filled(page.read_text(encoding="utf-8")))]
     for name in old_rows(datetime.now(tz=timezone.utc).date()):
         print(f"older than {LONGEST_DAYS} days: {name} (docs/models.md says what to read again)")
