@@ -80,6 +80,7 @@ def to_wire(
         at = Place(index, images_refused, None if index == newest else changes)
         converted = convert(message, at, _answered_after(messages, index))
         if converted is not None:
+            _mend_halves_of_characters(converted, at)
             conversation.append(Placed(index, message, converted))
     wire: list[WireMessage] = []
     turn, shown = _Turn(), _ToolImages()
@@ -100,6 +101,40 @@ def to_wire(
     turn.end()
     changes.say()
     return Wire(wire + shown.message(), changes.made)
+
+
+def _mend_halves_of_characters(message: WireMessage, at: Place) -> None:
+    """Replace what UTF-8 cannot carry, as file names that a tool lists may hold.
+
+    In the newest human message it stays, and is refused where the request is encoded.
+    """
+    content = message["content"]
+    texts = [content] if isinstance(content, str) else [part.get("text", "") for part in content]
+    if at.changes is None or all(text.isascii() or _is_utf8(text) for text in texts):
+        return
+    msg = (
+        f"Message {at.position} holds half of a surrogate pair, which UTF-8 cannot carry. Repair "
+        "it: text.encode('utf-16', 'surrogatepass').decode('utf-16', 'replace')"
+    )
+    at.leave_out("half of a character", DashScopeInputError(msg))
+    if isinstance(content, str):
+        message["content"] = _whole(content)
+        return
+    message["content"] = [
+        {**part, "text": _whole(part["text"])} if "text" in part else part for part in content
+    ]
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _whole(text: str) -> str:
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 class Placed(NamedTuple):

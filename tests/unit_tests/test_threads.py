@@ -285,6 +285,21 @@ async def test_what_a_text_model_cannot_read_does_not_kill_a_thread(
     assert change.startswith(f"message {2 if where == 'tool' else 0 if where == 'human' else 1}: a")
 
 
+async def test_half_of_a_character_in_a_tools_answer_does_not_kill_a_thread(
+    ask: Ask, service: Scripted
+) -> None:
+    """As in the names of files that are no UTF-8."""
+    service.answer(answer_of())
+    thread = [HI, CALLS, ToolMessage("caf\udce9.txt \ud83d\ude00", tool_call_id="a")]
+    with pytest.warns(DashScopeWarning, match="What cannot be sent was left out"):
+        message = await ask(service.model(enable_thinking=False), thread)
+    assert service.sent["input"]["messages"][2]["content"] == "caf\ufffd.txt 😀"
+    changes = message.response_metadata["request_changes"]["messages"]
+    assert changes == ["message 2: half of a character was left out"]
+    with pytest.raises(DashScopeInputError, match="half of a surrogate pair"):
+        await ask(service.model(), [HumanMessage("caf\udce9")])
+
+
 @pytest.mark.parametrize("model", ["deepseek-v4-pro", "deepseek-v4.1-flash"])
 async def test_an_image_in_the_newest_human_message_is_never_left_out(
     model: str, ask: Ask, service: Scripted
