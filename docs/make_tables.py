@@ -184,13 +184,13 @@ def codes() -> str:
             f"`{code}`",
             rule.status,
             rule.means,
+            rule.do or rule.error.hint,
+            "yes, slowly" if rule.waits else yes(rule.error.is_retryable),
             f"`{rule.error.__name__}`",
-            "after a minute" if rule.waits else yes(rule.error.is_retryable),
-            rule.error.hint,
         )
         for code, rule in CODES.items()
     )
-    return table(["code", "HTTP", "what it means", "error", "retried", "what to do"], rows)
+    return table(["code", "HTTP", "what it means", "what to do", "retried", "error"], rows)
 
 
 def messages() -> str:

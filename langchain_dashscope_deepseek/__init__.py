@@ -1,5 +1,7 @@
 """DeepSeek on Alibaba Cloud Model Studio (DashScope) as a LangChain chat model."""
 
+import langchain_core.language_models.chat_models  # noqa: F401 - else a tenth longer
+
 from langchain_dashscope_deepseek._version import __version__
 from langchain_dashscope_deepseek.capabilities import (
     MODELS,

@@ -432,8 +432,7 @@ class ChatDashScopeDeepSeek(_Base):
         check_headers(self.default_headers or {})
         if self.proxy is not None:
             check_proxy(self.proxy)
-        resolved(self._given, self._environment)
-        self._warn_of_exposure()
+        self._resolved()
         if vars(self).get("profile") == self._resolve_model_profile():  # by core, which keeps it
             vars(self)["profile"] = None
         self._forget()
@@ -458,8 +457,8 @@ class ChatDashScopeDeepSeek(_Base):
 
     @property
     def _given(self) -> Where:
-        settings = vars(self)
-        return Where(*(settings.get(name) or None for name in Where._fields))
+        get = vars(self).get
+        return Where(get("base_url") or None, get("region") or None, get("workspace_id") or None)
 
     @property
     def _where(self) -> Where:
@@ -469,12 +468,19 @@ class ChatDashScopeDeepSeek(_Base):
         except ValueError:
             return self._given  # the call refuses it
 
-    def _warn_of_exposure(self) -> None:
-        if is_exposed(self._where.base_url or ""):
+    def _resolved(self) -> Where:
+        """Find out where calls go, and warn where that is unencrypted.
+
+        Raises:
+            ValueError: Nowhere; says what to set.
+        """
+        where = resolved(self._given, self._environment)
+        if is_exposed(where.base_url or ""):
             warn(
                 "base_url begins with http://, so the API key and all prompts travel unencrypted: "
                 "use https://."
             )
+        return where
 
     def _resolve_model_profile(self) -> ModelProfile | None:
         row = self._row_of(self.model)
@@ -932,10 +938,9 @@ class ChatDashScopeDeepSeek(_Base):
     def _call(self, stop: list[str] | None, overrides: dict[str, Any]) -> Call:
         settings = vars(self)
         try:
-            where = resolved(self._given, self._environment)
+            where = self._resolved()
         except ValueError as error:
             raise DashScopeInputError(str(error)) from None
-        self._warn_of_exposure()
         return Call(
             settings={**{name: settings.get(name) for name in SETTINGS}, **where._asdict()},
             overrides=overrides if stop is None else {**overrides, "stop": stop},

@@ -244,6 +244,8 @@ class CodeRule(NamedTuple):
     means: str
     waits: Literal["", "minute"] = ""
     """`"minute"`: the limit is a window of one minute, so a retry waits longer."""
+    do: str = ""
+    """What to do, in the documentation; the error's hint where this is empty."""
 
 
 _BAD, _DENIED, _QUOTA = (
@@ -253,87 +255,135 @@ _BAD, _DENIED, _QUOTA = (
 )
 _LIMIT, _SERVER, _MISSING = DashScopeRateLimitError, DashScopeServerError, DashScopeNotFoundError
 
+_STREAM = "Ask again, and stream: a stream sends bytes while the model thinks."
+
 CODES: Mapping[str, CodeRule] = {
     "InvalidParameter": CodeRule(
         _BAD, 400, "A parameter or a message is not as the service takes it; the message says which"
     ),
-    "invalid_parameter_error": CodeRule(_BAD, 400, "The same, of a model that a partner hosts"),
+    "invalid_parameter_error": CodeRule(_BAD, 400, "InvalidParameter, spelt otherwise"),
     "BadRequest": CodeRule(
-        _BAD, 400, "The request is not as the service takes it; the message says what"
+        _BAD, 400, "Something is missing in the request or too large; the message says what"
     ),
-    "InvalidURL": CodeRule(_BAD, 400, "The URL of an image, or of the request, cannot be read"),
-    "UnsupportedOperation": CodeRule(_BAD, 400, "The model cannot do what was asked"),
+    "InvalidURL": CodeRule(
+        _BAD,
+        400,
+        "A URL in the request cannot be read, such as that of an image",
+        do="Send a URL that the service can reach, or the image itself, as base64.",
+    ),
+    "UnsupportedOperation": CodeRule(_BAD, 400, "What the request refers to cannot do this"),
     "InternalError.Algo.InvalidParameter": CodeRule(
-        _BAD, 400, "A parameter is refused by the model, and not by the gateway"
+        _BAD, 400, "InvalidParameter: no fault of the service, whatever the name says"
     ),
     "DataInspectionFailed": CodeRule(
         DataInspectionFailed, 400, "Content inspection refused the input or the output"
     ),
     "InternalError.Algo.DataInspectionFailed": CodeRule(
-        DataInspectionFailed, 400, "The same, found while the model answered"
+        DataInspectionFailed,
+        400,
+        "DataInspectionFailed: no fault of the service, whatever the name says",
     ),
     "data_inspection_failed": CodeRule(
-        DataInspectionFailed, 400, "The same, of a model that a partner hosts"
+        DataInspectionFailed, 400, "DataInspectionFailed, spelt otherwise"
     ),
     "CustomRoleBlocked": CodeRule(
-        DataInspectionFailed, 400, "A rule of your own account blocks the text"
+        DataInspectionFailed,
+        400,
+        "A rule of your own for contents refused the input or the output",
+        do="Rephrase the input, or change that rule in the console.",
     ),
     "FaqRuleBlocked": CodeRule(
-        DataInspectionFailed, 400, "A rule for questions of your own account blocks the text"
+        DataInspectionFailed, 400, "A rule for frequent questions refused the input or the output"
     ),
     "IPInfringementSuspect": CodeRule(
-        DataInspectionFailed, 400, "The text may infringe a copyright or a trade mark"
+        DataInspectionFailed, 400, "The input may infringe somebody's intellectual property"
     ),
     "InvalidApiKey": CodeRule(
-        DashScopeAuthenticationError, 401, "The key is wrong, or of another region"
+        DashScopeAuthenticationError, 401, "The key is wrong, deleted, or of another region"
     ),
     "invalid_api_key": CodeRule(
-        DashScopeAuthenticationError, 401, "The same, of a model that a partner hosts"
+        DashScopeAuthenticationError, 401, "InvalidApiKey, spelt otherwise"
     ),
-    "NOT AUTHORIZED": CodeRule(DashScopeAuthenticationError, 401, "The key is not accepted"),
-    "AccessDenied": CodeRule(_DENIED, 403, "The key may not do this"),
-    "access_denied": CodeRule(_DENIED, 403, "The same, of a model that a partner hosts"),
+    "NOT AUTHORIZED": CodeRule(
+        DashScopeAuthenticationError,
+        401,
+        "The workspace does not exist, the account is no member of it, or the host is another's",
+        do="Check workspace_id, region and base_url, and that the account is in the workspace.",
+    ),
+    "AccessDenied": CodeRule(
+        _DENIED, 403, "The model is not activated for the account, or was switched off"
+    ),
+    "access_denied": CodeRule(_DENIED, 403, "AccessDenied, spelt otherwise"),
     "Model.AccessDenied": CodeRule(_DENIED, 403, "The key's workspace may not use the model"),
     "Workspace.AccessDenied": CodeRule(_DENIED, 403, "The key may not use the workspace"),
-    "Arrearage": CodeRule(_QUOTA, 400, "The account is in arrears"),
-    "AllocationQuota.FreeTierOnly": CodeRule(
-        _QUOTA, 403, "The free quota is used up, and the account is set to use no other"
+    "Arrearage": CodeRule(
+        _QUOTA,
+        400,
+        "The account is in arrears",
+        do="Settle the bill in the console; it counts after some minutes.",
     ),
-    "CommodityNotPurchased": CodeRule(_QUOTA, 429, "The account has not bought what was asked"),
-    "PrepaidBillOverdue": CodeRule(_QUOTA, 429, "A prepaid bill is overdue"),
-    "PostpaidBillOverdue": CodeRule(_QUOTA, 429, "A bill is overdue"),
+    "AllocationQuota.FreeTierOnly": CodeRule(
+        _QUOTA,
+        403,
+        "The free quota is used up, and the account is set to use no other",
+        do="Switch off in the console that a model stops at the end of its free quota; a new account "
+        "is verified first.",
+    ),
+    "CommodityNotPurchased": CodeRule(
+        _QUOTA,
+        429,
+        "The workspace has not subscribed to the service",
+        do="Subscribe the workspace in the console.",
+    ),
+    "PrepaidBillOverdue": CodeRule(
+        _QUOTA, 429, "The workspace's prepaid bill is overdue", do="Settle the bill in the console."
+    ),
+    "PostpaidBillOverdue": CodeRule(
+        _QUOTA, 429, "The bill for calling models is overdue", do="Settle the bill in the console."
+    ),
     "BudgetLimitExceeded": CodeRule(
-        _QUOTA, 429, "The budget that was set in the console is used up"
+        _QUOTA, 429, "The budget that was set is used up", do="Raise the budget in the console."
     ),
     "ModelNotFound": CodeRule(_MISSING, 404, "There is no such model for this key and region"),
-    "model_not_found": CodeRule(_MISSING, 404, "The same, of a model that a partner hosts"),
+    "model_not_found": CodeRule(_MISSING, 404, "ModelNotFound, spelt otherwise"),
     "Model.NotExist": CodeRule(_MISSING, 404, "There is no such model"),
-    "model_not_supported": CodeRule(
-        _MISSING, 404, "The model is not served in this way or in this region"
+    "model_not_supported": CodeRule(_MISSING, 404, "The model is not served at this address"),
+    "WorkSpaceNotFound": CodeRule(
+        _MISSING, 404, "There is no such workspace", do="Check workspace_id."
     ),
-    "WorkSpaceNotFound": CodeRule(_MISSING, 404, "There is no such workspace for this key"),
-    "Throttling": CodeRule(_LIMIT, 429, "Too many requests, or too many at once"),
+    "Throttling": CodeRule(
+        _LIMIT,
+        429,
+        "Too many requests (Throttling.RateQuota), too suddenly (.BurstRate), or too many at once "
+        "(.Concurrency)",
+    ),
     "Throttling.AllocationQuota": CodeRule(
-        _LIMIT, 429, "The tokens of this minute are used up", waits="minute"
+        _LIMIT, 429, "Too many tokens within a minute", waits="minute"
     ),
     "insufficient_quota": CodeRule(
-        _LIMIT, 429, "The tokens of this minute are used up", waits="minute"
+        _LIMIT, 429, "Throttling.AllocationQuota, spelt otherwise", waits="minute"
     ),
-    "LimitRequests": CodeRule(_LIMIT, 429, "Too many requests"),
-    "limit_requests": CodeRule(_LIMIT, 429, "Too many requests"),
+    "LimitRequests": CodeRule(_LIMIT, 429, "Throttling.RateQuota, spelt otherwise"),
+    "limit_requests": CodeRule(_LIMIT, 429, "Throttling.RateQuota, spelt otherwise"),
     "rate_limit_exceeded": CodeRule(_LIMIT, 429, "Too many requests or tokens"),
-    "InternalError": CodeRule(_SERVER, 500, "The service failed"),
-    "internal_error": CodeRule(_SERVER, 500, "The service failed"),
+    "InternalError": CodeRule(_SERVER, 500, "The service or the model failed"),
+    "internal_error": CodeRule(_SERVER, 500, "InternalError, spelt otherwise"),
     "SystemError": CodeRule(_SERVER, 500, "The service failed"),
-    "ModelServiceFailed": CodeRule(_SERVER, 500, "The model failed"),
-    "RequestTimeOut": CodeRule(DashScopeTimeoutError, 408, "The service took too long"),
-    "ResponseTimeout": CodeRule(DashScopeTimeoutError, 500, "The model took too long"),
-    "InternalError.Timeout": CodeRule(DashScopeTimeoutError, 500, "The model took too long"),
-    "ModelServingError": CodeRule(_SERVER, 503, "The model is overloaded or being restarted"),
+    "ModelServiceFailed": CodeRule(_SERVER, 500, "The service could not ask the model"),
+    "RequestTimeOut": CodeRule(
+        DashScopeTimeoutError, 500, "The answer took longer than the service waits", do=_STREAM
+    ),
+    "ResponseTimeout": CodeRule(
+        DashScopeTimeoutError, 500, "The answer came to a halt within the service", do=_STREAM
+    ),
+    "InternalError.Timeout": CodeRule(
+        DashScopeTimeoutError, 500, "The answer took longer than the service waits", do=_STREAM
+    ),
+    "ModelServingError": CodeRule(_SERVER, 503, "The service is at the limit of what it can do"),
     "ModelUnavailable": CodeRule(_SERVER, 503, "The model is not available for the moment"),
     "ServiceUnavailable": CodeRule(_SERVER, 503, "The service is not available for the moment"),
     "GatewayTimeout": CodeRule(
-        DashScopeTimeoutError, 504, "The gateway waited too long for the model"
+        DashScopeTimeoutError, 504, "The gateway waited too long for the answer", do=_STREAM
     ),
 }
 """The code table: a code, or the part of it before a dot, and what it means.

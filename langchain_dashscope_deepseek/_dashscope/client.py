@@ -371,7 +371,8 @@ class _Exchange:
                 request_id=reader.header_id,
             )
         self._reader = reader
-        logger.debug("Response: HTTP %d, request_id %s", response.status_code, reader.header_id)
+        if logger.isEnabledFor(logging.DEBUG):
+            logger.debug("Response: HTTP %d, request_id %s", response.status_code, reader.header_id)
         encoding = response.headers.get("content-encoding", "identity").strip().lower()
         if encoding not in ("", "identity") and not response.is_stream_consumed:
             self._reader.refuse_encoding(encoding)

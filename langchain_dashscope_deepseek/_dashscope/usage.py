@@ -21,10 +21,10 @@ class Usage(NamedTuple):
     image_tokens: int | None = None
 
 
-_COUNTS: Mapping[str, tuple[tuple[str, ...], ...]] = {
-    "input_tokens": (("input_tokens",), ("prompt_tokens",)),
-    "output_tokens": (("output_tokens",), ("completion_tokens",)),
-    "total_tokens": (("total_tokens",),),
+_COUNTS: Mapping[str, tuple[tuple[str | None, str], ...]] = {
+    "input_tokens": ((None, "input_tokens"), (None, "prompt_tokens")),
+    "output_tokens": ((None, "output_tokens"), (None, "completion_tokens")),
+    "total_tokens": ((None, "total_tokens"),),
     "reasoning_tokens": (
         ("output_tokens_details", "reasoning_tokens"),
         ("completion_tokens_details", "reasoning_tokens"),
@@ -32,11 +32,11 @@ _COUNTS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "cached_tokens": (
         ("prompt_tokens_details", "cached_tokens"),
         ("input_tokens_details", "cached_tokens"),
-        ("cached_tokens",),
-        ("prompt_cache_hit_tokens",),
+        (None, "cached_tokens"),
+        (None, "prompt_cache_hit_tokens"),
     ),
     "cache_creation_tokens": (("prompt_tokens_details", "cache_creation_input_tokens"),),
-    "image_tokens": (("input_tokens_details", "image_tokens"), ("image_tokens",)),
+    "image_tokens": (("input_tokens_details", "image_tokens"), (None, "image_tokens")),
 }
 """Where in a packet's usage a count may stand, the service's own place first. The others are those
 of models that partners host, and of gateways that speak OpenAI's protocol."""
@@ -45,6 +45,7 @@ _ANY_OF = ("output_tokens", "input_tokens", "total_tokens")
 
 
 def has_counts(usage: Any) -> bool:
+    """Tell whether a packet's usage holds any count."""
     return any(_find_count(usage, name) is not None for name in _ANY_OF)
 
 
@@ -63,16 +64,9 @@ def read_usage(usage: Mapping[str, Any]) -> Usage | None:
 
 
 def _find_count(usage: Any, name: str) -> int | None:
-    for *outer, key in _COUNTS[name]:
-        inner = usage
-        for step in outer:
-            inner = inner.get(step) if isinstance(inner, dict) else None
-        count = _count(inner, key)
-        if count is not None:
-            return count
+    for within, key in _COUNTS[name]:
+        counts = usage if within is None else usage.get(within)
+        value = counts.get(key) if isinstance(counts, dict) else None
+        if type(value) is int and value >= 0:
+            return value
     return None
-
-
-def _count(counts: Any, key: str) -> int | None:
-    value = counts.get(key) if isinstance(counts, dict) else None
-    return value if type(value) is int and value >= 0 else None

@@ -203,7 +203,7 @@ def _readers_of_images() -> str:
     return models_that(lambda other: other.images is True)
 
 
-def named(settings: Mapping[str, Any]) -> dict[str, Any]:
+def named(settings: Mapping[str, Any]) -> Mapping[str, Any]:
     """Move parameters that have a name here out of `model_kwargs`, to what bears their name.
 
     Raises:
@@ -211,7 +211,7 @@ def named(settings: Mapping[str, Any]) -> dict[str, Any]:
     """
     extra = settings.get("model_kwargs")
     if not extra or not isinstance(extra, Mapping) or PARAMETERS.keys().isdisjoint(extra):
-        return dict(settings)
+        return settings
     found = {name: extra[name] for name in PARAMETERS if name in extra}
     twice = [name for name in found if settings.get(name) is not None]
     if twice:

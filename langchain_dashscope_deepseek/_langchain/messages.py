@@ -82,7 +82,7 @@ class Place(NamedTuple):
 
     def of(self, role: str) -> Place:
         """Give the place of a message of that role."""
-        return self._replace(role=role)
+        return Place(self.position, self.images_refused, self.changes, role)
 
     def leave_out(self, what: str, refusal: DashScopeError) -> None:
         """Note that something that cannot be sent is left out.

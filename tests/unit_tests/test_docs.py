@@ -18,6 +18,7 @@ from pytest_examples import CodeExample, EvalExample, find_examples
 
 from docs.check_types import GOES_ON
 from langchain_dashscope_deepseek import ChatDashScopeDeepSeek
+from langchain_dashscope_deepseek.errors import CODES
 from langchain_dashscope_deepseek.testing import DashScopeEmulator
 
 if sys.version_info >= (3, 11):
@@ -97,6 +98,22 @@ def test_the_tables_are_what_the_code_says() -> None:
     command = [sys.executable, "-m", "docs.make_tables", "--check"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_errors_page_begins_with_what_to_do_about_each_code() -> None:
+    page = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
+    head, _, rest = page.partition("<!-- codes: made by")
+    rows = [line.strip("| ").split(" | ") for line in rest.partition("<!-- end")[0].splitlines()]
+    header, _, *rows = [row for row in rows if len(row) > 1]
+    assert header == ["code", "HTTP", "what it means", "what to do", "retried", "error"]
+    assert [row[0].strip("`") for row in rows] == list(CODES)
+    assert all(len(row) == len(header) and all(row) for row in rows)
+    assert "<!-- errors: made by" in rest
+    for url in (
+        "https://help.aliyun.com/zh/model-studio/error-code",
+        "https://www.alibabacloud.com/help/en/model-studio/error-code",
+    ):
+        assert f"({url})" in head
 
 
 def test_every_promise_about_safety_names_tests_that_exist() -> None:
