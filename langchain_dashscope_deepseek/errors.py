@@ -326,8 +326,8 @@ CODES: Mapping[str, CodeRule] = {
         _QUOTA,
         403,
         "The free quota is used up, and the account is set to use no other",
-        do="Switch off in the console that a model stops at the end of its free quota; a new account "
-        "is verified first.",
+        do="Switch off in the console that a model stops at the end of its free quota; an account "
+        "that is new is verified first.",
     ),
     "CommodityNotPurchased": CodeRule(
         _QUOTA,
