@@ -16,7 +16,7 @@ import pytest
 from langchain.chat_models import init_chat_model
 from pytest_examples import CodeExample, EvalExample, find_examples
 
-from docs.check_types import GOES_ON
+from docs.check_types import GOES_ON, chains
 from langchain_dashscope_deepseek import ChatDashScopeDeepSeek
 from langchain_dashscope_deepseek.errors import CODES
 from langchain_dashscope_deepseek.testing import DashScopeEmulator
@@ -90,8 +90,25 @@ def test_langchain_takes_no_outside_providers_by_name() -> None:
             init_chat_model("deepseek-v4.1-flash", model_provider=name)
 
 
-def test_pages_hold_code() -> None:
+def test_the_type_checkers_read_every_block() -> None:
     assert sum(len(blocks_of(page)) for page in PAGES) > 15
+    for page in PAGES:
+        read = [block for chain in chains(page.read_text(encoding="utf-8")) for block in chain]
+        assert read == [block.source for block in blocks_of(page)]
+
+
+def test_a_block_stands_alone_unless_it_says_that_it_goes_on() -> None:
+    one, two, more = "one = 1\n", "two = 2\n", f"{GOES_ON}\nthree = one\n"
+    page = "\n".join(f"```python\n{block}```\n" for block in (one, more, two))
+    assert list(chains(page)) == [[one, more], [two]]
+
+
+def test_the_page_on_switching_models_shows_each_way() -> None:
+    text = (ROOT / "docs" / "switching-models.md").read_text(encoding="utf-8")
+    code = "\n".join(block for chain in chains(text) for block in chain)
+    for way in ("create_agent(", ".configurable_fields(", ".configurable_alternatives("):
+        assert way in code
+    assert "docs/switching-models.md" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_tables_are_what_the_code_says() -> None:
