@@ -838,7 +838,10 @@ class ChatDashScopeDeepSeek(_Base):
             return model
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Set a field; what is secret becomes a `SecretStr`, and what was computed is forgotten."""
+        """Set a field; what is secret becomes a `SecretStr`, and `None` counts as left out."""
+        field = type(self).model_fields.get(name)
+        if value is None and field is not None and not field.is_required():
+            value = field.get_default(call_default_factory=True)
         super().__setattr__(name, _hidden(name, value))
         self._forget()
 

@@ -329,6 +329,9 @@ def check_headers(headers: Mapping[str, str], setting: str = "default_headers") 
         msg = f"{setting}: one name stands there twice, in another case: keep one"
         raise DashScopeInputError(msg)
     for name, value in headers.items():
+        if name.lower() in _OF_THE_BODY:
+            msg = f"{setting}: {name} follows from the body, which is written here: leave it out"
+            raise DashScopeInputError(msg)
         if not _HEADER_NAME.fullmatch(name):
             msg = f"{setting}: a name holds what no name of a header can"
             raise DashScopeInputError(msg)
@@ -337,6 +340,7 @@ def check_headers(headers: Mapping[str, str], setting: str = "default_headers") 
             raise DashScopeInputError(msg)
 
 
+_OF_THE_BODY = frozenset({"content-length", "transfer-encoding", "content-encoding", "connection"})
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 
 

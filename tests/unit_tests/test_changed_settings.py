@@ -127,6 +127,16 @@ def test_a_setting_counts_whatever_way_it_is_set(
     assert wanted != asked(service, service.model(NEW))
 
 
+@pytest.mark.parametrize("name", [*sorted(VALUES.keys() - {"model"}), "max_retries", "verify"])
+@pytest.mark.parametrize("way", [copied, assigned, configured])
+def test_none_is_as_good_as_left_out_whatever_way_it_is_set(
+    name: str, way: Callable[..., Any], service: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DASHSCOPE_API_KEY", "sk-env")
+    wanted = asked(service, constructed(service, name, None))
+    assert asked(service, way(service, name, None)) == wanted
+
+
 @pytest.mark.parametrize("way", [copied, assigned])
 def test_what_is_computed_follows(way: Callable[..., Any], service: Scripted) -> None:
     model = way(service, "model", "deepseek-v4.1-flash")
@@ -487,6 +497,16 @@ async def test_a_secret_is_no_header_of_one_call(name: str, ask: Ask, service: S
     with pytest.raises(DashScopeInputError, match="extra_headers takes a dict of strings"):
         await ask(service.model(), "hi", extra_headers={"a": 1})
     assert service.requests == []
+
+
+@pytest.mark.parametrize("name", ["Content-Length", "transfer-encoding", "Connection"])
+async def test_headers_of_the_body_are_not_the_users(
+    name: str, ask: Ask, service: Scripted
+) -> None:
+    with pytest.raises(DashScopeInputError, match=f"extra_headers: {name} follows from the body"):
+        await ask(service.model(), "hi", extra_headers={name: "3"})
+    with pytest.raises(ValidationError, match=f"default_headers: {name} follows from the body"):
+        service.model(default_headers={name: "3"})
 
 
 async def test_a_key_is_nothing_for_one_call(ask: Ask, service: Scripted) -> None:
