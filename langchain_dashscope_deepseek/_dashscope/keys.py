@@ -48,6 +48,8 @@ def authorization_from(source: KeySource) -> str:
     """
     key = source()
     if not inspect.isawaitable(key):
+        # Hidden, since a traceback may show what stands in this frame.
+        key = SecretStr(key) if isinstance(key, str) else key
         return authorization(key)
     if inspect.iscoroutine(key):
         key.close()  # or Python complains that nobody awaited it
@@ -57,8 +59,10 @@ def authorization_from(source: KeySource) -> str:
 
 async def aauthorization_from(source: KeySource) -> str:
     """Ask for a key, awaiting it where it has to be, and give the value of the header."""
-    key = source()
-    return authorization(await key if inspect.isawaitable(key) else key)
+    key: Any = source()
+    key = await key if inspect.isawaitable(key) else key
+    key = SecretStr(key) if isinstance(key, str) else key
+    return authorization(key)
 
 
 def is_of_a_plan(key: Any) -> bool:

@@ -29,11 +29,13 @@ _IN_BETWEEN = frozenset(
 
 def warn(text: str) -> None:
     """Warn at the user's line, unless the text was shown and the filters want to see it once."""
-    if text in _SHOWN and _action(text) in _ONCE:
+    is_shown_once = _action(text) in _ONCE
+    if text in _SHOWN and is_shown_once:
         return
     if len(_SHOWN) >= _MOST_SHOWN:
         _SHOWN.clear()
-    _SHOWN.add(text)
+    if is_shown_once:  # what is ignored, or raised, was not shown
+        _SHOWN.add(text)
     warnings.warn(text, DashScopeWarning, stacklevel=_level_of_the_user())
 
 

@@ -269,7 +269,7 @@ class Answer:
             old = grown.get(call.chunk_index, {"id": None, "name": None, "args": ""})
             grown[call.chunk_index] = {
                 "id": old["id"] or new["id"],
-                "name": old["name"] or new["name"],
+                "name": f"{old['name'] or ''}{new['name'] or ''}" or None,
                 "args": old["args"] + new["args"],
             }
         return [tool_call_chunk(**pieces, index=index) for index, pieces in grown.items()]

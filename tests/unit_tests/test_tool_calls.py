@@ -135,6 +135,18 @@ async def test_a_call_without_arguments_was_cut_where_the_answer_was(
     assert [call["name"] for call in message.invalid_tool_calls] == ["now"]
 
 
+async def test_a_name_in_pieces_of_one_packet_is_one_name(ask: Ask, service: Scripted) -> None:
+    first = {"index": 0, "id": "a", "function": {"name": "get_", "arguments": ""}}
+    second = {"index": 0, "function": {"name": "weather", "arguments": "{}"}}
+    document = answer_of("", tool_calls=[first, second])
+    document["output"]["choices"][0]["finish_reason"] = "null"
+    last = answer_of("")
+    last["output"]["choices"][0]["finish_reason"] = "tool_calls"
+    service.answer("".join(f"data:{json.dumps(packet)}\n\n" for packet in (document, last)))
+    message = await ask(service.model(), "hi")
+    assert calls_of(message) == [("get_weather", {})]
+
+
 async def test_nothing_behind_a_text_is_no_call(ask: Ask, service: Scripted) -> None:
     last = answer_of("hi", tool_calls=[{"function": {}}])
     service.answer(f"data:{json.dumps(last)}\n\n")

@@ -152,6 +152,19 @@ def test_a_warning_points_at_the_line_of_the_user(how: str, style: str, service:
     assert all(file == __file__ and line in lines for file, line in found)
 
 
+def test_a_warning_that_was_ignored_is_shown_later() -> None:
+    def make() -> None:
+        ChatDashScopeDeepSeek(model="m", base_url="http://ignored-once.test/api/v1", seed=1)
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("ignore")
+        make()
+        warnings.simplefilter("default")
+        make()
+        make()
+    assert len(lines_of(caught)) == 1
+
+
 def test_a_warning_at_construction_points_at_its_line() -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
