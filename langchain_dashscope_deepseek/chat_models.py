@@ -287,7 +287,7 @@ class ChatDashScopeDeepSeek(_Base):
 
     workspace_id: str | None = None
     """The workspace: sent as `X-DashScope-WorkSpace`, and with `region` part of the host. Default:
-    `DASHSCOPE_WORKSPACE_ID` or `DASHSCOPE_WORKSPACE`."""
+    `DASHSCOPE_WORKSPACE_ID` or `DASHSCOPE_WORKSPACE`; `""` for none at all."""
 
     enable_thinking: bool | None = None
     """Think before answering, or do not. Default: as the model does."""
@@ -419,7 +419,7 @@ class ChatDashScopeDeepSeek(_Base):
         return {
             name: _hidden(name, value)
             for name, value in given.items()
-            if value is not None and not (name in where and not value)
+            if value is not None and not (name in where - {"workspace_id"} and not value)
         }
 
     @model_validator(mode="after")
@@ -458,7 +458,7 @@ class ChatDashScopeDeepSeek(_Base):
     @property
     def _given(self) -> Where:
         get = vars(self).get
-        return Where(get("base_url") or None, get("region") or None, get("workspace_id") or None)
+        return Where(get("base_url") or None, get("region") or None, get("workspace_id"))
 
     @property
     def _where(self) -> Where:
@@ -809,15 +809,15 @@ class ChatDashScopeDeepSeek(_Base):
         }
         update: dict[str, Any] = {k: value for k, value in given.items() if value is not None}
         check_headers(default_headers or {})
-        environment = self._environment
         if api_key is not None or region is not None:  # whose workspace is not this one
-            update["workspace_id"] = workspace_id
-            environment = environment._replace(workspace_id=None)
+            update["workspace_id"] = (
+                workspace_id or ""
+            )  # nor the environment's, however it is copied
         if region is not None:
             update["base_url"] = base_url
         tenant = self.model_copy(update=update)
-        tenant._clients, tenant._environment = ClientPool(), environment  # noqa: SLF001 - its own
-        resolved(tenant._given, environment)  # noqa: SLF001 - its own
+        tenant._clients = ClientPool()  # noqa: SLF001 - its own
+        resolved(tenant._given, tenant._environment)  # noqa: SLF001 - its own
         return tenant
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:

@@ -79,7 +79,10 @@ def resolved(given: Where, environment: Where) -> Where:
         ValueError: They cannot be right; says what to set.
     """
     region = given.region or environment.region
-    workspace_id = given.workspace_id or environment.workspace_id
+    workspace_id = given.workspace_id
+    if workspace_id is None:
+        workspace_id = environment.workspace_id
+    workspace_id = workspace_id or None  # "" is none at all
     if workspace_id is not None:
         check_workspace_id(workspace_id)
     if given.region is not None:

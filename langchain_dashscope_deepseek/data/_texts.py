@@ -28,7 +28,7 @@ TEXTS: Mapping[str, str] = {
     ),
     "workspace_id": (
         "The workspace: sent as `X-DashScope-WorkSpace`, and with `region` part of the host. "
-        "Default: `DASHSCOPE_WORKSPACE_ID` or `DASHSCOPE_WORKSPACE`."
+        'Default: `DASHSCOPE_WORKSPACE_ID` or `DASHSCOPE_WORKSPACE`; `""` for none at all.'
     ),
     "enable_thinking": "Think before answering, or do not. Default: as the model does.",
     "thinking_budget": "Longest reasoning, in tokens. Default: the service's.",

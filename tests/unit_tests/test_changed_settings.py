@@ -530,6 +530,12 @@ def test_a_model_for_a_tenant_asks_with_its_key_and_in_its_place(
     assert service.requests[-1].url.host == "ws-theirs.cn-beijing.maas.aliyuncs.com"
     model.invoke("hi")
     assert service.requests[-1].url.host == "ws-mine.cn-beijing.maas.aliyuncs.com"
+    field = ConfigurableField(id="it")
+    configured: Any = tenant.configurable_fields(seed=field).with_config(configurable={"it": 1})
+    configured.invoke("hi")
+    request = service.requests[-1]
+    assert request.url.host == "dashscope-intl.aliyuncs.com"
+    assert "x-dashscope-workspace" not in request.headers
 
 
 def test_a_model_for_a_tenant_shares_nothing_with_the_one_that_it_was_made_of() -> None:
