@@ -25,6 +25,7 @@ from langchain_dashscope_deepseek._langchain.changes import Changes
 from langchain_dashscope_deepseek._langchain.messages import (
     HUMAN_ROLES,
     Place,
+    calls_of,
     convert,
     reasoning_of,
 )
@@ -75,10 +76,11 @@ def to_wire(
         raise DashScopeInputError(msg)
     changes = Changes()
     newest = _newest_human(messages)
+    answered = _answered(messages)
     conversation = []
     for index, message in enumerate(messages):
         at = Place(index, images_refused, None if index == newest else changes)
-        converted = convert(message, at, _answered_after(messages, index))
+        converted = convert(message, at, answered[index])
         if converted is not None:
             _mend_halves_of_characters(converted, at)
             conversation.append(Placed(index, message, converted))
@@ -155,16 +157,22 @@ def _newest_human(messages: Sequence[BaseMessage]) -> int:
     return -1
 
 
-def _answered_after(messages: Sequence[BaseMessage], index: int) -> Collection[str]:
-    """Give the ids that the tool messages right behind an AI message answer."""
-    answered: set[str] = set()
-    if isinstance(messages[index], AIMessage):
-        for behind in range(index + 1, len(messages)):
-            message = messages[behind]
-            if not isinstance(message, ToolMessage):
-                break
-            answered.add(message.tool_call_id)
-    return answered
+def _answered(messages: Sequence[BaseMessage]) -> list[Collection[str]]:
+    """Give for each message the ids of its calls that a tool message behind it answers.
+
+    An answer is that of the last call before it that has its id.
+    """
+    found: list[Collection[str]] = [()] * len(messages)
+    behind: set[str] = set()
+    for index in range(len(messages) - 1, -1, -1):
+        message = messages[index]
+        if isinstance(message, ToolMessage):
+            behind.add(message.tool_call_id)
+        elif isinstance(message, AIMessage):
+            own = {call.get("id") for call in calls_of(message)}
+            found[index] = behind & own
+            behind -= own
+    return found
 
 
 class _Turn:
@@ -241,6 +249,7 @@ class _ToolLoop:
         self._open: dict[str, str] = {}
         self._nameless: set[str] = set()
         self._answers: dict[str, Any] = {}
+        self._not_run: set[str] = set()
         self._moved: set[int] = set()
         self._places: dict[str, list[int]] | None = None
         self._left_out: tuple[Placed, DashScopeInputError] | None = None
@@ -265,6 +274,10 @@ class _ToolLoop:
         Raises:
             DashScopeInputError: It ends with what the service does not answer.
         """
+        if len(self._conversation) - 1 in self._moved:
+            call_id = self._conversation[-1].wire["tool_call_id"]
+            text = f"The answer to the call {call_id} has come: it stands right behind the call."
+            return [{"role": "user", "content": text}]
         if self._left_out is None:
             msg = (
                 f"The conversation ends with {_an(last)}, and the service answers human and tool "
@@ -343,6 +356,7 @@ class _ToolLoop:
                 what = "was answered by a message that says it was not run"
                 wire = {"role": "tool", "content": _NOT_RUN, "tool_call_id": call_id}
                 answer = Placed(index, None, wire)
+                self._not_run.add(call_id)
             else:
                 what = "was answered by a tool message that came later"
                 answer = self._conversation[late]
@@ -357,7 +371,11 @@ class _ToolLoop:
         self._open = {}
 
     def _late_answer(self, call_id: str, place: int) -> int | None:
-        """Find the answer to a call behind a place, unless another call takes the id before it."""
+        """Find the answer to a call behind a place, unless another call takes the id before it.
+
+        Raises:
+            DashScopeInputError: It may as well be the answer to an earlier call.
+        """
         if self._places is None:
             self._places = defaultdict(list)
             for other, said in enumerate(self._conversation):
@@ -367,8 +385,15 @@ class _ToolLoop:
                         self._places[found].append(other)
         places = self._places[call_id]
         behind = places[bisect_right(places, place) :][:1]
-        is_answer = behind and self._conversation[behind[0]].wire["role"] == "tool"
-        return behind[0] if is_answer else None
+        if not behind or self._conversation[behind[0]].wire["role"] != "tool":
+            return None
+        if call_id in self._not_run:
+            msg = (
+                f"Message {self._conversation[behind[0]].position} answers the call {call_id!r}, "
+                "and two calls that nobody answered have that id: put it right behind its call"
+            )
+            raise DashScopeInputError(msg)
+        return behind[0]
 
     def _unanswered(self, call_id: str, name: str, index: int) -> DashScopeInputError:
         return DashScopeInputError(

@@ -116,7 +116,7 @@ def countable(messages: Sequence[BaseMessage]) -> Iterator[tuple[str, int]]:
             turns.append([])
         turns[-1].append(message)
     for turn in turns:
-        has_calls = any(_calls_of(message) for message in turn)
+        has_calls = any(calls_of(message) for message in turn)
         for message in turn:
             yield _countable(message, with_reasoning=has_calls)
 
@@ -130,7 +130,7 @@ def _countable(message: BaseMessage, *, with_reasoning: bool) -> tuple[str, int]
         with suppress(DashScopeInputError):  # would not be sent
             pieces += _pieces([block], Place(0, role=role))
     texts = [piece for piece in pieces if isinstance(piece, str)]
-    for call in _calls_of(message):
+    for call in calls_of(message):
         arguments = json.dumps(call["args"], ensure_ascii=False, default=str)
         texts.append(f"{call['name']}{arguments}")
     if with_reasoning and isinstance(message, AIMessage):
@@ -139,7 +139,8 @@ def _countable(message: BaseMessage, *, with_reasoning: bool) -> tuple[str, int]
     return text, len([piece for piece in pieces if not isinstance(piece, str)])
 
 
-def _calls_of(message: BaseMessage) -> list[Any]:
+def calls_of(message: BaseMessage) -> list[Any]:
+    """Give all tool calls of a message, the invalid ones as well."""
     return [*getattr(message, "tool_calls", ()), *getattr(message, "invalid_tool_calls", ())]
 
 
@@ -170,7 +171,7 @@ def convert(message: BaseMessage, at: Place, answered: Container[str]) -> WireMe
     Args:
         message: The message.
         at: Where it stands.
-        answered: The ids of calls that the tool messages right behind it answer.
+        answered: The ids of its calls that a tool message behind it answers.
 
     Raises:
         DashScopeInputError: It cannot be sent; says what to change.

@@ -99,6 +99,40 @@ MENDED: dict[str, tuple[list[BaseMessage], list[Said], str]] = {
         [U, A, T, U, U],
         mended("look", "by a tool message that came later"),
     ),
+    "the answer comes late, and last": (
+        [HI, CALLS, HI, AIMessage("Wait."), SAW],
+        [
+            U,
+            A,
+            T,
+            U,
+            ("assistant", "Wait."),
+            ("user", "The answer to the call a has come: it stands right behind the call."),
+        ],
+        mended("look", "by a tool message that came later"),
+    ),
+    "a system message stands before the answer": (
+        [HI, CALLS, SystemMessage("Note"), SAW],
+        [
+            U,
+            A,
+            T,
+            ("system", "Note"),
+            ("user", "The answer to the call a has come: it stands right behind the call."),
+        ],
+        mended("look", "by a tool message that came later"),
+    ),
+    "the answer to an invalid call comes late": (
+        [
+            HI,
+            AIMessage("", invalid_tool_calls=[{**NAMELESS, "name": "look"}]),
+            HI,
+            ToolMessage("?", tool_call_id="n"),
+            HI,
+        ],
+        [U, A, ("tool", "n: ?"), U, U],
+        mended("look", "by a tool message that came later"),
+    ),
     "the call was cut off": ([SAW, HI], [U], GONE),
     "the call was cut off at the end": (
         [HI, AIMessage("Yes."), HI, SAW],
@@ -205,6 +239,10 @@ REFUSED: dict[str, tuple[list[BaseMessage], str]] = {
         ORPHAN,
     ),
     "two calls of one id": ([HI, AIMessage("", tool_calls=[CALL, CALL]), SAW], "needs a name and"),
+    "a late answer that two calls may have": (
+        [HI, CALLS, HI, CALLS, HI, SAW, HI],
+        "Message 5 answers the call 'a', and two calls that nobody answered have that id",
+    ),
     "only an answer": ([SAW], ORPHAN),
     "an answer without a call behind an AI message": ([HI, AIMessage("Yes."), SAW], ORPHAN),
 }
