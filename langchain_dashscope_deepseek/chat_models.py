@@ -417,7 +417,7 @@ class ChatDashScopeDeepSeek(_Base):
             if isinstance(given.get(name), Mapping):
                 given[name] = httpx.Timeout(**given[name])
         return {
-            name: _hidden(name, value)
+            name: _taken(name, value)
             for name, value in given.items()
             if value is not None and not (name in where - {"workspace_id"} and not value)
         }
@@ -429,9 +429,6 @@ class ChatDashScopeDeepSeek(_Base):
         check_values({name: settings.get(name) for name in PARAMETERS})
         check_timeout(self.timeout)
         check_limits(**{name: getattr(self, name) for name in LIMITS})
-        check_headers(self.default_headers or {})
-        if self.proxy is not None:
-            check_proxy(self.proxy)
         self._resolved()
         if vars(self).get("profile") == self._resolve_model_profile():  # by core, which keeps it
             vars(self)["profile"] = None
@@ -832,8 +829,8 @@ class ChatDashScopeDeepSeek(_Base):
         @classmethod
         def model_construct(cls, _fields_set: set[str] | None = None, **values: Any) -> Self:
             """Make a model without validation; the key stays a secret."""
-            hidden = {name: _hidden(name, value) for name, value in values.items()}
-            model = super().model_construct(_fields_set, **hidden)
+            taken = {name: _taken(name, value) for name, value in values.items()}
+            model = super().model_construct(_fields_set, **taken)
             model._forget()  # noqa: SLF001 - its own
             return model
 
@@ -842,7 +839,7 @@ class ChatDashScopeDeepSeek(_Base):
         field = type(self).model_fields.get(name)
         if value is None and field is not None and not field.is_required():
             value = field.get_default(call_default_factory=True)
-        super().__setattr__(name, _hidden(name, value))
+        super().__setattr__(name, _taken(name, value))
         self._forget()
 
     def _forget(self) -> None:
@@ -1000,13 +997,23 @@ _FIELD_OF = {
 }
 
 
-def _hidden(name: str, value: Any) -> Any:
-    """Hide a secret, whatever way it comes in, and refuse a base URL that would show one."""
+def _taken(name: str, value: Any) -> Any:
+    """Take a value, whatever way it comes in: hide a secret, and refuse what would show one.
+
+    Raises:
+        ValueError: Nothing like that can be set; never quotes it.
+    """
     name = _FIELD_OF.get(name, name)
-    if name in ("api_key", "proxy") and isinstance(value, str):
-        return SecretStr(value)
     if name == "base_url" and isinstance(value, str):
         return mended_base_url(value)
+    if name == "default_headers" and value is not None:
+        check_headers(value)
+    if name == "capabilities" and not isinstance(value, Mapping):  # as `dumps` writes it
+        check_row(value)
+    if name in ("api_key", "proxy") and isinstance(value, (str, bytes)):
+        value = SecretStr(value if isinstance(value, str) else value.decode("latin-1"))
+    if name == "proxy" and isinstance(value, SecretStr):
+        check_proxy(value)
     return value
 
 

@@ -194,8 +194,8 @@ class ClientPool:
     of its parent's stays untouched. Needs no lock, which a fork could copy while it is held. A
     pickle or a deep copy of the pool starts empty.
 
-    A connection is used again by calls of the same key, headers and base URL only, and only if
-    nothing came in behind its last answer.
+    A connection is used again by calls of the same tenant only (key, headers, base URL, proxy and
+    certificates), and only if nothing came in behind its last answer.
 
     No two requests share a client, for two reasons. The garbage collector may end a stream that was
     dropped in the middle of any other request, and waits for ever where that one holds the lock of
@@ -314,9 +314,10 @@ class _Clients(Generic[OurClient]):
         # Not above: httpx, too, imports httpcore when it makes its first client.
         from langchain_dashscope_deepseek._dashscope.network import put_on_a_line  # noqa: PLC0415
 
-        proxy = None if tenant.proxy is None else tenant.proxy.get_secret_value()
-        tls = _tls_context(tenant.verify)
-        client = _made(lambda: self._kind(limits=LIMITS, verify=tls, proxy=proxy))
+        proxy, tls = tenant.proxy, _tls_context(tenant.verify)
+        client = _made(
+            lambda: self._kind(limits=LIMITS, verify=tls, proxy=proxy and proxy.get_secret_value())
+        )
         client.line = put_on_a_line(client, in_loop=self._in_loop)
         self._open.add(client)
         return client

@@ -221,7 +221,7 @@ def named(settings: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**settings, **found, "model_kwargs": rest}
 
 
-def _headers_of_a_call(headers: Any) -> Mapping[str, str]:
+def _headers_of_a_call(headers: Mapping[str, str] | None) -> Mapping[str, str]:
     """Check the headers of one call, which tracers record.
 
     Raises:
@@ -229,11 +229,6 @@ def _headers_of_a_call(headers: Any) -> Mapping[str, str]:
     """
     if headers is None:
         return {}
-    if not isinstance(headers, Mapping) or not all(
-        isinstance(text, str) for pair in headers.items() for text in pair
-    ):
-        msg = "extra_headers takes a dict of strings"
-        raise DashScopeInputError(msg)
     check_headers(headers, "extra_headers")
     secret = [name for name in headers if name.lower() in _SECRET_HEADERS]
     if secret:
@@ -315,7 +310,7 @@ def check_limits(*, max_retries: object, max_seconds: object, max_answer_size: o
         raise DashScopeInputError(msg)
 
 
-def check_headers(headers: Mapping[str, str], setting: str = "default_headers") -> None:
+def check_headers(headers: Any, setting: str = "default_headers") -> None:
     """Refuse headers that HTTP cannot carry; a value may be a secret, so none is quoted.
 
     Args:
@@ -325,6 +320,11 @@ def check_headers(headers: Mapping[str, str], setting: str = "default_headers") 
     Raises:
         DashScopeInputError: Names the header, if its name can be one.
     """
+    if not isinstance(headers, Mapping) or not all(
+        isinstance(text, str) for pair in headers.items() for text in pair
+    ):
+        msg = f"{setting} takes a dict of strings"
+        raise DashScopeInputError(msg)
     if len({name.lower() for name in headers}) < len(headers):
         msg = f"{setting}: one name stands there twice, in another case: keep one"
         raise DashScopeInputError(msg)

@@ -296,6 +296,27 @@ def test_what_langsmith_is_sent_holds_no_key(service: Scripted) -> None:
     assert "secret0" not in run.model_dump_json()
 
 
+@pytest.mark.parametrize("way", [constructed, copied, assigned])
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("proxy", "me:secret0@proxy.test:8080", "proxy is no URL of a proxy"),
+        ("proxy", b"me:secret0@proxy.test:8080", "proxy is no URL of a proxy"),
+        ("default_headers", {"A": 5}, "default_headers takes a dict of strings"),
+        ("default_headers", {5: "secret0"}, "default_headers takes a dict of strings"),
+        ("default_headers", {"a": "1", "A": "2"}, "one name stands there twice"),
+        ("default_headers", {"Content-Length": "3"}, "follows from the body"),
+        ("capabilities", "secret0", "capabilities takes a ModelCapabilities"),
+    ],
+)
+def test_what_construction_refuses_is_refused_whatever_way_it_is_set(
+    way: Callable[..., Any], name: str, value: Any, says: str, service: Scripted
+) -> None:
+    with pytest.raises(ValueError, match=says) as caught:
+        way(service, name, value)
+    assert "secret0" not in str(caught.value)
+
+
 @pytest.mark.parametrize("way", [copied, assigned])
 def test_a_base_url_with_a_secret_is_refused_at_once(
     way: Callable[..., Any], service: Scripted
