@@ -22,7 +22,7 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 from langchain_dashscope_deepseek._dashscope.warnings import warn
-from langchain_dashscope_deepseek._dashscope.wire import WireMessage
+from langchain_dashscope_deepseek._dashscope.wire import HALF_OF_A_PAIR, WireMessage
 from langchain_dashscope_deepseek.capabilities import (
     TEXT_FIRST,
     ModelCapabilities,
@@ -202,10 +202,7 @@ class PreparedRequest:
             text = json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
             return text.encode("utf-8")
         except UnicodeEncodeError:
-            msg = (
-                "A message or parameter holds half of a surrogate pair, which UTF-8 cannot carry. "
-                "Repair it: text.encode('utf-16', 'surrogatepass').decode('utf-16', 'replace')"
-            )
+            msg = f"A message or parameter {HALF_OF_A_PAIR}"
         except (TypeError, ValueError, RecursionError):
             msg = (
                 "A message or parameter holds a value that JSON cannot carry. Use strings, finite "

@@ -463,8 +463,7 @@ def _load(data: bytes | bytearray) -> Any:
     try:
         value = json.loads(text)
         if may_hold_half_a_pair(text):
-            whole = json.dumps(value, ensure_ascii=False).encode("utf-16", "surrogatepass")
-            value = json.loads(whole.decode("utf-16", "replace"))
+            value = json.loads(without_halves(json.dumps(value, ensure_ascii=False)))
     except (ValueError, RecursionError):
         return None
     return value
@@ -491,6 +490,18 @@ def _is_heavy(data: bytes | bytearray, allowed: int) -> bool:
             if values * _SIZE_OF_A_VALUE > allowed:
                 return True
     return allowed < 0
+
+
+HALF_OF_A_PAIR = (
+    "holds half of a surrogate pair, which UTF-8 cannot carry. Repair it: "
+    "text.encode('utf-16', 'surrogatepass').decode('utf-16', 'replace')"
+)
+"""What to say of a text that cannot be sent."""
+
+
+def without_halves(text: str) -> str:
+    """Join halves of surrogate pairs, and replace those that stand alone."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def may_hold_half_a_pair(text: str) -> bool:

@@ -20,7 +20,11 @@ from langchain_core.messages import (
     ToolMessage,
 )
 
-from langchain_dashscope_deepseek._dashscope.wire import WireMessage
+from langchain_dashscope_deepseek._dashscope.wire import (
+    HALF_OF_A_PAIR,
+    WireMessage,
+    without_halves,
+)
 from langchain_dashscope_deepseek._langchain.changes import Changes
 from langchain_dashscope_deepseek._langchain.messages import (
     HUMAN_ROLES,
@@ -114,16 +118,14 @@ def _mend_halves_of_characters(message: WireMessage, at: Place) -> None:
     texts = [content] if isinstance(content, str) else [part.get("text", "") for part in content]
     if at.changes is None or all(text.isascii() or _is_utf8(text) for text in texts):
         return
-    msg = (
-        f"Message {at.position} holds half of a surrogate pair, which UTF-8 cannot carry. Repair "
-        "it: text.encode('utf-16', 'surrogatepass').decode('utf-16', 'replace')"
-    )
+    msg = f"Message {at.position} {HALF_OF_A_PAIR}"
     at.leave_out("half of a character", DashScopeInputError(msg))
     if isinstance(content, str):
-        message["content"] = _whole(content)
+        message["content"] = without_halves(content)
         return
     message["content"] = [
-        {**part, "text": _whole(part["text"])} if "text" in part else part for part in content
+        {**part, "text": without_halves(part["text"])} if "text" in part else part
+        for part in content
     ]
 
 
@@ -133,10 +135,6 @@ def _is_utf8(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _whole(text: str) -> str:
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 class Placed(NamedTuple):
