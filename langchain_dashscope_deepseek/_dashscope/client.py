@@ -197,6 +197,8 @@ class Endpoint:
             **request.headers,
             **self.headers,
         }
+        if not self.own_headers:
+            return ours
         theirs = {name.lower() for name in self.own_headers}
         kept = {name: value for name, value in ours.items() if name.lower() not in theirs}
         return {**kept, **self.own_headers}

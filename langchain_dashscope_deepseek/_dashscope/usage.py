@@ -21,6 +21,7 @@ class Usage(NamedTuple):
     image_tokens: int | None = None
 
 
+# In the order of `Usage`.
 _COUNTS: Mapping[str, tuple[tuple[str | None, str], ...]] = {
     "input_tokens": ((None, "input_tokens"), (None, "prompt_tokens")),
     "output_tokens": ((None, "output_tokens"), (None, "completion_tokens")),
@@ -54,13 +55,10 @@ def read_usage(usage: Mapping[str, Any]) -> Usage | None:
 
     Half a bill would be added up as a whole one.
     """
-    counts = {name: _find_count(usage, name) for name in _COUNTS}
-    sent, received, total = (
-        counts.pop(name) for name in ("input_tokens", "output_tokens", "total_tokens")
-    )
+    sent, received, total, *details = (_find_count(usage, name) for name in _COUNTS)
     if sent is None or received is None:
         return None
-    return Usage(sent, received, sent + received if total is None else total, **counts)
+    return Usage(sent, received, sent + received if total is None else total, *details)
 
 
 def _find_count(usage: Any, name: str) -> int | None:
