@@ -10,10 +10,11 @@ from __future__ import annotations
 import json
 import os
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from functools import cache
 from operator import attrgetter, methodcaller
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar
 
 import httpx
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
@@ -31,6 +32,7 @@ from pydantic import (
     ModelWrapValidatorHandler,
     PrivateAttr,
     SecretStr,
+    TypeAdapter,
     ValidationError,
     field_serializer,
     model_validator,
@@ -46,7 +48,7 @@ from typing_extensions import Self
 
 from langchain_dashscope_deepseek._dashscope.client import AsyncClient, Client, Shown
 from langchain_dashscope_deepseek._dashscope.handed_in import check_bypass, check_proxy
-from langchain_dashscope_deepseek._dashscope.keys import KeySource
+from langchain_dashscope_deepseek._dashscope.hidden import SECRETS, KeySource, hidden
 from langchain_dashscope_deepseek._dashscope.names import unknown_names
 from langchain_dashscope_deepseek._dashscope.pool import ClientPool, Lent, Tenant
 from langchain_dashscope_deepseek._dashscope.regions import (
@@ -63,6 +65,7 @@ from langchain_dashscope_deepseek._langchain.call import (
     LIMITS,
     SETTINGS,
     Call,
+    check_for_another_account,
     check_headers,
     check_limits,
     check_row,
@@ -109,7 +112,7 @@ def _key_from_env() -> SecretStr | None:
 
 def _where_from_env() -> Where:
     return Where(
-        base_url=_from_env("DASHSCOPE_HTTP_BASE_URL", "DASHSCOPE_BASE_URL"),
+        base_url=hidden("base_url", _from_env("DASHSCOPE_HTTP_BASE_URL", "DASHSCOPE_BASE_URL")),
         region=_from_env("DASHSCOPE_REGION"),
         workspace_id=_from_env("DASHSCOPE_WORKSPACE_ID", "DASHSCOPE_WORKSPACE"),
     )
@@ -389,8 +392,11 @@ class ChatDashScopeDeepSeek(_Base):
     """What `model` can do, where the capability table does not know it, or is to be corrected.
     Default: its row of the table."""
 
+    environment: Where = Field(default_factory=_where_from_env, exclude=True, repr=False)
+    """What the environment says of the place, where nothing is given; copies keep it. Default: as
+    it is when the model is made."""
+
     _clients: ClientPool = PrivateAttr(default_factory=ClientPool)
-    _environment: Where = PrivateAttr(default_factory=_where_from_env)
 
     model_config: ClassVar[ConfigDict] = ConfigDict(
         arbitrary_types_allowed=True,
@@ -402,25 +408,21 @@ class ChatDashScopeDeepSeek(_Base):
 
     # --- Settings ---
 
+    if not TYPE_CHECKING:  # who calls it sees the fields
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            """Make a model of these settings."""
+            kwargs = self._hidden(kwargs)  # no frame keeps them as they came
+            super().__init__(*args, **kwargs)
+
     @model_validator(mode="before")
     @classmethod
     def _read_settings(cls, values: Any) -> Any:
         """Read what is as good as left out, and what `dumps` writes."""
         if not isinstance(values, Mapping):
             return values
-        where = {"dashscope_api_base", *Where._fields}
-        given: dict[str, Any] = {
-            name: value.strip() if name in where and isinstance(value, str) else value
-            for name, value in values.items()
-        }
-        for name in ("timeout", "request_timeout"):
-            if isinstance(given.get(name), Mapping):
-                given[name] = httpx.Timeout(**given[name])
-        return {
-            name: _taken(name, value)
-            for name, value in given.items()
-            if value is not None and not (name in where - {"workspace_id"} and not value)
-        }
+        taken = {name: cls._taken(name, value) for name, value in values.items()}
+        return {name: value for name, value in taken.items() if value is not None}
 
     @model_validator(mode="after")
     def _check_settings(self) -> Self:
@@ -430,6 +432,7 @@ class ChatDashScopeDeepSeek(_Base):
         check_timeout(self.timeout)
         check_limits(**{name: getattr(self, name) for name in LIMITS})
         self._resolved()
+        vars(self)["default_headers"] = hidden("default_headers", self.default_headers)
         if vars(self).get("profile") == self._resolve_model_profile():  # by core, which keeps it
             vars(self)["profile"] = None
         self._forget()
@@ -461,7 +464,7 @@ class ChatDashScopeDeepSeek(_Base):
     def _where(self) -> Where:
         """Where calls go; found out for each, since each setting can change."""
         try:
-            return resolved(self._given, self._environment)
+            return resolved(self._given, self.environment)
         except ValueError:
             return self._given  # the call refuses it
 
@@ -471,7 +474,7 @@ class ChatDashScopeDeepSeek(_Base):
         Raises:
             ValueError: Nowhere; says what to set.
         """
-        where = resolved(self._given, self._environment)
+        where = resolved(self._given, self.environment)
         if is_exposed(where.base_url or ""):
             warn(
                 "base_url begins with http://, so the API key and all prompts travel unencrypted: "
@@ -507,7 +510,7 @@ class ChatDashScopeDeepSeek(_Base):
 
         So a dump is asked in the same place, and LangChain's caches tell places apart.
         """
-        given, environment = self._given, self._environment
+        given, environment = self._given, self.environment
         if given.region is not None:
             environment = environment._replace(base_url=None)
         attributes: dict[str, Any] = {
@@ -797,31 +800,27 @@ class ChatDashScopeDeepSeek(_Base):
         Raises:
             ValueError: They cannot be right.
         """
-        given: dict[str, Any] = {
-            "api_key": api_key,
-            "region": region,
-            "workspace_id": workspace_id,
-            "base_url": base_url,
-            "default_headers": default_headers,
-        }
-        update: dict[str, Any] = {k: value for k, value in given.items() if value is not None}
-        check_headers(default_headers or {})
-        if api_key is not None or region is not None:  # whose workspace is not this one
-            update["workspace_id"] = (
-                workspace_id or ""
-            )  # nor the environment's, however it is copied
+        update = {"api_key": api_key, "default_headers": default_headers, "base_url": base_url}
+        update = self._hidden({k: value for k, value in update.items() if value is not None})
+        del api_key, default_headers, base_url  # a traceback may show what stands in this frame
+        is_another = "api_key" in update or region is not None
+        if "api_key" in update and "default_headers" not in update:
+            check_for_another_account(self.default_headers or {})
         if region is not None:
-            update["base_url"] = base_url
+            update = {"base_url": None, **update, "region": region}
+        if workspace_id is not None or is_another:  # "": nor the environment's, however copied
+            update["workspace_id"] = workspace_id or ""
         tenant = self.model_copy(update=update)
         tenant._clients = ClientPool()  # noqa: SLF001 - its own
-        resolved(tenant._given, tenant._environment)  # noqa: SLF001 - its own
+        resolved(tenant._given, tenant.environment)  # noqa: SLF001 - its own
         return tenant
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """Copy the model, with other settings if given; the copy shares its connections."""
+        update = self._hidden(update or {})
         copy = super().model_copy(deep=deep)
-        for name, value in (update or {}).items():
-            setattr(copy, _FIELD_OF.get(name, name), value)
+        for name, value in update.items():
+            setattr(copy, _fields_by_name(type(self)).get(name, name), value)
         return copy
 
     if not TYPE_CHECKING:  # mypy's plugin writes it as it must be
@@ -829,18 +828,53 @@ class ChatDashScopeDeepSeek(_Base):
         @classmethod
         def model_construct(cls, _fields_set: set[str] | None = None, **values: Any) -> Self:
             """Make a model without validation; the key stays a secret."""
-            taken = {name: _taken(name, value) for name, value in values.items()}
+            values = cls._hidden(values)
+            taken = {name: cls._taken(name, value) for name, value in values.items()}
             model = super().model_construct(_fields_set, **taken)
             model._forget()  # noqa: SLF001 - its own
             return model
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Set a field; what is secret becomes a `SecretStr`, and `None` counts as left out."""
+        """Set a field, as the constructor takes it; `None` counts as left out."""
+        value = hidden(name, value)
         field = type(self).model_fields.get(name)
-        if value is None and field is not None and not field.is_required():
-            value = field.get_default(call_default_factory=True)
-        super().__setattr__(name, _taken(name, value))
+        if field is not None:
+            value = _coerced(type(self), name, self._taken(name, value))
+            if value is None and not field.is_required():
+                value = field.get_default(call_default_factory=True)
+        super().__setattr__(name, value)
         self._forget()
+
+    @classmethod
+    def _hidden(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Hide what may be a secret, before anything else is done with it."""
+        fields = _fields_by_name(cls)
+        return {name: hidden(fields.get(name, name), value) for name, value in settings.items()}
+
+    @classmethod
+    def _taken(cls, name: str, value: Any) -> Any:
+        """Take a value, whatever way it comes in; `None`: it is as good as left out.
+
+        Raises:
+            ValueError: Nothing like that can be set; never quotes it.
+        """
+        name = _fields_by_name(cls).get(name, name)
+        value = hidden(name, value)
+        if name == "base_url" and isinstance(value, str):
+            return mended_base_url(value) if value.strip() else None
+        if name == "region" and isinstance(value, str):
+            return value.strip() or None
+        if name == "workspace_id" and isinstance(value, str):
+            return value.strip()
+        if name == "timeout" and isinstance(value, Mapping):  # as `dumps` writes it
+            return httpx.Timeout(**value)
+        if name == "default_headers" and value is not None:
+            check_headers(value)
+        if name == "capabilities" and not isinstance(value, Mapping):  # as `dumps` writes it
+            check_row(value)
+        if name == "proxy" and isinstance(value, SecretStr):
+            check_proxy(value)
+        return value
 
     def _forget(self) -> None:
         """Keep nothing that follows from the fields, since they can change."""
@@ -855,12 +889,6 @@ class ChatDashScopeDeepSeek(_Base):
         def __getattr__(self, name: str) -> Any:
             """Compute a field that was not given; pydantic keeps the private attributes here."""
             return _COMPUTED[name](self) if name in _COMPUTED else super().__getattr__(name)
-
-    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
-        """Show the settings; a function that gives keys may hold one."""
-        for name, value in super().__repr_args__():
-            is_function = name == "api_key" and not isinstance(value, (SecretStr, type(None)))
-            yield name, "(a function)" if is_function else value
 
     @field_serializer("api_key")
     def _serialize_key(self, key: SecretStr | KeySource | None) -> SecretStr | None:
@@ -884,11 +912,10 @@ class ChatDashScopeDeepSeek(_Base):
             )
             raise TypeError(msg)
         state = super().__getstate__()
-        secret = ("api_key", "default_headers", "proxy")
-        for name in secret[1:]:
-            if state["__dict__"].get(name):
+        for name in SECRETS:
+            if name != "api_key" and state["__dict__"].get(name):
                 warn(f"{name} was not pickled, since it may hold a secret: set it again there.")
-        return {**state, "__dict__": {**state["__dict__"], **dict.fromkeys(secret)}}
+        return {**state, "__dict__": {**state["__dict__"], **dict.fromkeys(SECRETS)}}
 
     def __setstate__(self, state: dict[Any, Any]) -> None:
         """Take the key from the environment, as a new object does."""
@@ -965,8 +992,7 @@ def _explained(cls: type[BaseChatModel], problem: ErrorDetails) -> InitErrorDeta
     """Give an error again without its input; one of an unknown name says what to write."""
     kind, context = problem["type"], problem.get("ctx", {})
     if kind == "extra_forbidden":
-        known = {name for field in cls.model_fields for name in _names_of(cls, field)}
-        text = unknown_names([str(problem["loc"][-1])], known)
+        text = unknown_names([str(problem["loc"][-1])], _fields_by_name(cls))
         kind, context = "value_error", {"error": ValueError(text)}
     details = InitErrorDetails(type=kind, loc=problem["loc"], ctx=context, input="(hidden)")
     try:
@@ -990,31 +1016,30 @@ ChatDashScopeDeepSeek.__doc__ = f"{ChatDashScopeDeepSeek.__doc__}\n    Args:\n" 
     f"        {name}: {text}\n" for name, text in TEXTS.items()
 )
 
-_FIELD_OF = {
-    name: field
-    for field in ChatDashScopeDeepSeek.model_fields
-    for name in _names_of(ChatDashScopeDeepSeek, field)
-}
+
+@cache
+def _fields_by_name(cls: type[BaseChatModel]) -> Mapping[str, str]:
+    """Give the field that each name leads to under which one can be set."""
+    return {name: field for field in cls.model_fields for name in _names_of(cls, field)}
 
 
-def _taken(name: str, value: Any) -> Any:
-    """Take a value, whatever way it comes in: hide a secret, and refuse what would show one.
+@cache
+def _adapter(cls: type[BaseChatModel], field: str) -> TypeAdapter[Any]:
+    info = cls.model_fields[field]
+    annotated: Any = info.annotation
+    if info.metadata:
+        annotated = Annotated[(annotated, *info.metadata)]
+    return TypeAdapter(annotated, config=ConfigDict(arbitrary_types_allowed=True))
 
-    Raises:
-        ValueError: Nothing like that can be set; never quotes it.
-    """
-    name = _FIELD_OF.get(name, name)
-    if name == "base_url" and isinstance(value, str):
-        return mended_base_url(value)
-    if name == "default_headers" and value is not None:
-        check_headers(value)
-    if name == "capabilities" and not isinstance(value, Mapping):  # as `dumps` writes it
-        check_row(value)
-    if name in ("api_key", "proxy") and isinstance(value, (str, bytes)):
-        value = SecretStr(value if isinstance(value, str) else value.decode("latin-1"))
-    if name == "proxy" and isinstance(value, SecretStr):
-        check_proxy(value)
-    return value
+
+def _coerced(cls: type[BaseChatModel], field: str, value: Any) -> Any:
+    """Make of a value what the constructor would, `"5"` a 5; what it refuses is for the call."""
+    if field in SECRETS:
+        return value
+    try:
+        return _adapter(cls, field).validate_python(value)
+    except ValidationError:
+        return value
 
 
 def _events_for(

@@ -365,6 +365,7 @@ CODES: Mapping[str, CodeRule] = {
     ),
     "LimitRequests": CodeRule(_LIMIT, 429, "Throttling.RateQuota, spelt otherwise"),
     "limit_requests": CodeRule(_LIMIT, 429, "Throttling.RateQuota, spelt otherwise"),
+    "limit_burst_rate": CodeRule(_LIMIT, 429, "Throttling.BurstRate, spelt otherwise"),
     "rate_limit_exceeded": CodeRule(_LIMIT, 429, "Too many requests or tokens"),
     "InternalError": CodeRule(_SERVER, 500, "The service or the model failed"),
     "internal_error": CodeRule(_SERVER, 500, "InternalError, spelt otherwise"),

@@ -45,11 +45,8 @@ from typing_extensions import Self
 
 from langchain_dashscope_deepseek._dashscope.blotting import Blotter
 from langchain_dashscope_deepseek._dashscope.call_log import CallLog
-from langchain_dashscope_deepseek._dashscope.keys import (
-    KeySource,
-    aauthorization_from,
-    authorization_from,
-)
+from langchain_dashscope_deepseek._dashscope.hidden import HiddenHeaders, KeyFunction
+from langchain_dashscope_deepseek._dashscope.keys import aauthorization_from, authorization_from
 from langchain_dashscope_deepseek._dashscope.pool import NEVER, Lent, Tenant
 from langchain_dashscope_deepseek._dashscope.request import PreparedRequest
 from langchain_dashscope_deepseek._dashscope.retry import Attempt, Attempts, RetryPolicy
@@ -135,11 +132,11 @@ class Endpoint:
     """
 
     base_url: str
-    headers: Mapping[str, str] = field(repr=False)
+    headers: HiddenHeaders = field(repr=False)
     max_answer_size: int
     timeout: httpx.Timeout | float | None = None
-    own_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    key_source: KeySource | None = field(default=None, repr=False)
+    own_headers: HiddenHeaders = field(default_factory=HiddenHeaders, repr=False)
+    key_source: KeyFunction | None = field(default=None, repr=False)
     proxy: SecretStr | None = None
     verify: ssl.SSLContext | bool = True
 
@@ -156,7 +153,7 @@ class Endpoint:
         return self._unlocked(await aauthorization_from(self.key_source))
 
     def _unlocked(self, authorization: str) -> Endpoint:
-        headers = {"Authorization": authorization, **self.headers}
+        headers = HiddenHeaders({"Authorization": authorization, **self.headers})
         return replace(self, headers=headers, key_source=None)
 
     def build(
@@ -185,23 +182,21 @@ class Endpoint:
         """What must stand in no error: the key, and the values of the user's headers."""
         return (self.headers.get("Authorization", ""), *self.own_headers.values())
 
-    def _all_headers(self, request: PreparedRequest) -> dict[str, str]:
+    def _all_headers(self, request: PreparedRequest) -> HiddenHeaders:
         """Put the headers together, one of a name: the user's over ours, whatever their case."""
-        ours = {
-            "User-Agent": f"langchain-dashscope-deepseek/{__version__}",
-            "Content-Type": "application/json",
-            "Accept": "text/event-stream" if request.streamed else "application/json",
-            # What is unpacked cannot be bounded by what was read, and an answer is small.
-            "Accept-Encoding": "identity",
-            **({"X-DashScope-SSE": "enable"} if request.streamed else {}),
-            **request.headers,
-            **self.headers,
-        }
-        if not self.own_headers:
-            return ours
-        theirs = {name.lower() for name in self.own_headers}
-        kept = {name: value for name, value in ours.items() if name.lower() not in theirs}
-        return {**kept, **self.own_headers}
+        ours = HiddenHeaders(
+            {
+                "User-Agent": f"langchain-dashscope-deepseek/{__version__}",
+                "Content-Type": "application/json",
+                "Accept": "text/event-stream" if request.streamed else "application/json",
+                # What is unpacked cannot be bounded by what was read, and an answer is small.
+                "Accept-Encoding": "identity",
+                **({"X-DashScope-SSE": "enable"} if request.streamed else {}),
+                **request.headers,
+                **self.headers,
+            }
+        )
+        return ours.under(self.own_headers) if self.own_headers else ours
 
     def routes(self, request: PreparedRequest, attempt: Attempt) -> RouteAttempts:
         """Give the routes of an attempt."""

@@ -6,15 +6,12 @@ Pure but for functions of the user's, which give keys that change.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 from pydantic import SecretStr
 
+from langchain_dashscope_deepseek._dashscope.hidden import KeyFunction, hidden
 from langchain_dashscope_deepseek.errors import DashScopeAuthenticationError, DashScopeInputError
-
-KeySource = Callable[[], str | SecretStr | Awaitable[str | SecretStr]]
-"""Gives a key, for those that change; it is asked before each attempt."""
 
 
 def authorization(key: Any) -> str:
@@ -39,7 +36,7 @@ def authorization(key: Any) -> str:
     raise DashScopeAuthenticationError(msg)
 
 
-def authorization_from(source: KeySource) -> str:
+def authorization_from(source: KeyFunction) -> str:
     """Ask for a key, and give the value of the header.
 
     Raises:
@@ -48,8 +45,6 @@ def authorization_from(source: KeySource) -> str:
     """
     key = source()
     if not inspect.isawaitable(key):
-        # Hidden, since a traceback may show what stands in this frame.
-        key = SecretStr(key) if isinstance(key, str) else key
         return authorization(key)
     if inspect.iscoroutine(key):
         key.close()  # or Python complains that nobody awaited it
@@ -57,11 +52,10 @@ def authorization_from(source: KeySource) -> str:
     raise DashScopeInputError(msg)
 
 
-async def aauthorization_from(source: KeySource) -> str:
+async def aauthorization_from(source: KeyFunction) -> str:
     """Ask for a key, awaiting it where it has to be, and give the value of the header."""
     key: Any = source()
-    key = await key if inspect.isawaitable(key) else key
-    key = SecretStr(key) if isinstance(key, str) else key
+    key = hidden("api_key", await key) if inspect.isawaitable(key) else key
     return authorization(key)
 
 

@@ -13,6 +13,8 @@ from ipaddress import ip_address
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from langchain_dashscope_deepseek._dashscope.hidden import HiddenText
+
 LEGACY_HOSTS: Mapping[str, str | None] = {
     "cn-beijing": "dashscope.aliyuncs.com",
     "ap-southeast-1": "dashscope-intl.aliyuncs.com",
@@ -116,6 +118,8 @@ def mended_base_url(base_url: str) -> str:
     Raises:
         ValueError: It is not obvious, or it holds what it must not; never quotes it.
     """
+    if isinstance(base_url, HiddenText):
+        check_base_url(base_url)  # before a part of it stands in this frame
     url = base_url.strip().rstrip("/")
     if url.partition("/")[0].endswith(".aliyuncs.com"):
         url = f"https://{url}"

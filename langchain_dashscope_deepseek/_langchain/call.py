@@ -14,6 +14,7 @@ from typing import Any
 from langchain_core.messages import BaseMessage
 
 from langchain_dashscope_deepseek._dashscope.client import Endpoint
+from langchain_dashscope_deepseek._dashscope.hidden import HiddenHeaders
 from langchain_dashscope_deepseek._dashscope.keys import authorization, is_of_a_plan
 from langchain_dashscope_deepseek._dashscope.names import unknown_names
 from langchain_dashscope_deepseek._dashscope.regions import host_of, region_of
@@ -117,19 +118,25 @@ class Call:
             DashScopeAuthenticationError: There is no key, or it cannot be one.
         """
         key, workspace_id = self._values["api_key"], self._values["workspace_id"]
-        headers = {} if callable(key) else {"Authorization": authorization(key)}
+        headers = HiddenHeaders()
+        if not callable(key):
+            headers["Authorization"] = authorization(key)
         if workspace_id:
             headers["X-DashScope-WorkSpace"] = workspace_id
         return Endpoint(
             base_url=self._values["base_url"],
             headers=headers,
             key_source=key if callable(key) else None,
-            own_headers=_merged(self._values["default_headers"] or {}, self._extra_headers),
+            own_headers=self._own_headers(),
             proxy=self._values["proxy"],
             verify=self._values["verify"],
             max_answer_size=self.max_answer_size,
             timeout=self._values["timeout"],
         )
+
+    def _own_headers(self) -> HiddenHeaders:
+        headers: HiddenHeaders = self._values["default_headers"] or HiddenHeaders()
+        return headers.under(self._extra_headers) if self._extra_headers else headers
 
     @property
     def policy(self) -> RetryPolicy:
@@ -246,12 +253,20 @@ _SECRET_HEADERS = frozenset(
 )
 
 
-def _merged(headers: Mapping[str, str], over: Mapping[str, str]) -> Mapping[str, str]:
-    """Put headers over others, one of a name, whatever its case."""
-    if not over:
-        return headers
-    names = {name.lower() for name in over}
-    return {**{k: v for k, v in headers.items() if k.lower() not in names}, **over}
+def check_for_another_account(headers: Mapping[str, str]) -> None:
+    """Refuse headers that say whose calls they are, where the key is to be another's.
+
+    Raises:
+        DashScopeInputError: Names the header.
+    """
+    of_account = {*_SECRET_HEADERS, "x-dashscope-workspace"}
+    found = [name for name in headers if name.lower() in of_account]
+    if found:
+        msg = (
+            f"default_headers holds {found[0]}, which is of this account and not of the tenant's: "
+            "hand in the tenant's default_headers as well ({} for none)"
+        )
+        raise DashScopeInputError(msg)
 
 
 def _check_names(given: Mapping[str, Any]) -> None:
@@ -328,16 +343,20 @@ def check_headers(headers: Any, setting: str = "default_headers") -> None:
     if len({name.lower() for name in headers}) < len(headers):
         msg = f"{setting}: one name stands there twice, in another case: keep one"
         raise DashScopeInputError(msg)
-    for name, value in headers.items():
+    for name in headers:
         if name.lower() in _OF_THE_BODY:
             msg = f"{setting}: {name} follows from the body, which is written here: leave it out"
             raise DashScopeInputError(msg)
         if not _HEADER_NAME.fullmatch(name):
             msg = f"{setting}: a name holds what no name of a header can"
             raise DashScopeInputError(msg)
-        if not (value.isascii() and value.isprintable()) or value != value.strip():
+        if not _can_be_sent(headers[name]):
             msg = f"{setting}: the header {name!r} holds what HTTP cannot carry"
             raise DashScopeInputError(msg)
+
+
+def _can_be_sent(value: str) -> bool:
+    return value.isascii() and value.isprintable() and value == value.strip()
 
 
 _OF_THE_BODY = frozenset({"content-length", "transfer-encoding", "content-encoding", "connection"})

@@ -110,4 +110,8 @@ TEXTS: Mapping[str, str] = {
         "What `model` can do, where the capability table does not know it, or is to be "
         "corrected. Default: its row of the table."
     ),
+    "environment": (
+        "What the environment says of the place, where nothing is given; copies keep it. "
+        "Default: as it is when the model is made."
+    ),
 }

@@ -8,9 +8,11 @@ import io
 import json
 import pickle
 import ssl
+import traceback
 import warnings
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -18,7 +20,7 @@ import pytest
 from langchain_core.load import dumpd, dumps, load, loads
 from langchain_core.runnables import ConfigurableField
 from langchain_core.tracers import BaseTracer
-from pydantic import SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from rich.console import Console
 from rich.traceback import Traceback
 
@@ -66,7 +68,7 @@ VALUES: dict[str, Any] = {
 }
 WITHOUT_A_TRACE = {
     *("max_retries", "max_seconds", "max_answer_size", "proxy", "verify"),
-    *("http_client", "http_async_client"),
+    *("http_client", "http_async_client", "environment"),
 }
 """What a request does not show; other tests hold these."""
 
@@ -125,6 +127,59 @@ def test_a_setting_counts_whatever_way_it_is_set(
     wanted = asked(service, constructed(service, name, VALUES[name]))
     assert asked(service, way(service, name, VALUES[name])) == wanted
     assert wanted != asked(service, service.model(NEW))
+
+
+AS_TEXT: dict[str, Any] = {
+    "max_tokens": "5",
+    "temperature": "0.5",
+    "enable_thinking": "true",
+    "seed": 7.0,
+    "timeout": {"connect": 1, "read": 2, "write": 3, "pool": 4},
+    "region": " ap-southeast-1 ",
+    "workspace_id": " ws-1\n",
+    "base_url": "  ",
+    "capabilities": {"thinking": "never"},
+    "stop": ("x", "y"),
+}
+"""What the constructor makes something else of."""
+
+
+@pytest.mark.parametrize("name", AS_TEXT)
+@pytest.mark.parametrize("way", [copied, assigned, configured])
+def test_what_the_constructor_mends_is_mended_whatever_way_it_is_set(
+    name: str, way: Callable[..., Any], service: Scripted
+) -> None:
+    wanted = asked(service, constructed(service, name, AS_TEXT[name]))
+    assert asked(service, way(service, name, AS_TEXT[name])) == wanted
+
+
+@pytest.mark.parametrize("way", [copied, assigned, configured])
+def test_a_model_stays_in_the_environment_that_it_was_made_in(
+    way: Callable[..., Any], service: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its key came from there as well, and must not go elsewhere."""
+    monkeypatch.setenv("DASHSCOPE_REGION", "us-east-1")
+    monkeypatch.setenv("DASHSCOPE_WORKSPACE_ID", "ws-1")
+    wanted = asked(service, constructed(service, "seed", 7))
+    make = service.model
+
+    def elsewhere(*args: Any, **settings: Any) -> Any:
+        model = make(*args, **settings)
+        monkeypatch.setenv("DASHSCOPE_REGION", "ap-southeast-1")
+        monkeypatch.setenv("DASHSCOPE_WORKSPACE_ID", "ws-2")
+        return model
+
+    monkeypatch.setattr(service, "model", elsewhere)
+    assert asked(service, way(service, "seed", 7)) == wanted
+
+
+def test_a_subclass_is_copied_by_its_own_names(service: Scripted) -> None:
+    class Own(ChatDashScopeDeepSeek):
+        budget: int = Field(default=1, validation_alias="my_budget")
+
+    model = Own(model="m", my_budget=2)
+    assert model.model_copy(update={"my_budget": "3"}).budget == 3
+    assert model.model_copy(update={"budget": 4}).budget == 4
 
 
 @pytest.mark.parametrize("name", [*sorted(VALUES.keys() - {"model"}), "max_retries", "verify"])
@@ -274,6 +329,101 @@ def test_a_traceback_with_local_variables_shows_no_key(
         Console(file=out, width=300).print(shown)
     assert "_generate" in out.getvalue()
     assert "secret0" not in out.getvalue()
+
+
+SECRET_HEADERS = {"X-Secret": KEY}
+
+
+def _fails(error: type[BaseException]) -> Callable[..., Any]:
+    def fail(*_: Any, **__: Any) -> Any:
+        raise error
+
+    return fail
+
+
+def _without_a_connection(model: ChatDashScopeDeepSeek) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(httpx.Request, "__init__", _fails(KeyboardInterrupt))
+        model.invoke("hi")
+
+
+def with_secrets(**settings: Any) -> ChatDashScopeDeepSeek:
+    secrets = {"api_key": KEY, "default_headers": SECRET_HEADERS, "proxy": f"http://a:{KEY}@p.test"}
+    return ChatDashScopeDeepSeek(**{"model": "deepseek-v4-pro", **secrets, **settings})
+
+
+REFUSED: dict[str, Callable[[], Any]] = {
+    "a value": lambda: with_secrets(temperature=9),
+    "a name": lambda: with_secrets(temprature=0.9),
+    "a header": lambda: with_secrets(default_headers={"X-Secret": f"{KEY}\n"}),
+    "headers": lambda: with_secrets(default_headers=KEY),
+    "a query": lambda: with_secrets(base_url=f"https://gateway.test?token={KEY}"),
+    "a password": lambda: with_secrets(base_url=f"https://a:{KEY}@gateway.test"),
+    "a proxy": lambda: with_secrets(proxy=f"foo://a:{KEY}@p.test"),
+    "without validation": lambda: ChatDashScopeDeepSeek.model_construct(
+        model="m", api_key=KEY, proxy=f"foo://a:{KEY}@p.test"
+    ),
+    "a copied name": lambda: with_secrets().model_copy(update={"api_key": KEY, "temprature": 1}),
+    "a copied header": lambda: with_secrets().model_copy(
+        update={"api_key": KEY, "default_headers": {"X-Secret": f"{KEY}\n"}}
+    ),
+    "a copied query": lambda: with_secrets().model_copy(
+        update={"base_url": f"https://gateway.test?token={KEY}"}
+    ),
+    "an assigned header": lambda: setattr(
+        with_secrets(), "default_headers", {"X-Secret": f"{KEY}\n"}
+    ),
+    "an assigned proxy": lambda: setattr(with_secrets(), "proxy", f"foo://a:{KEY}@p.test"),
+    "an assigned query": lambda: setattr(with_secrets(), "base_url", f"https://g.test?k={KEY}"),
+    "a tenant's header": lambda: with_secrets().for_tenant(
+        api_key=KEY, default_headers={"X-Secret": f"{KEY}\n"}
+    ),
+    "a tenant's region": lambda: with_secrets().for_tenant(api_key=KEY, region="mars"),
+    "a tenant's query": lambda: with_secrets().for_tenant(base_url=f"https://g.test?k={KEY}"),
+    "a setting of a call": lambda: with_secrets().invoke("hi", temprature=1),
+    "a value of a call": lambda: with_secrets().invoke("hi", temperature=9),
+    "tools": lambda: with_secrets(model="deepseek-r1-distill-llama-8b").bind_tools([print]),
+    "no key": lambda: with_secrets(api_key=lambda: "").invoke("hi"),
+    "a function": lambda: with_secrets(api_key=partial(_fails(OSError), KEY)).invoke("hi"),
+    "bytes of a function": lambda: with_secrets(api_key=f"{KEY} ".encode).invoke("hi"),
+    "an interrupt": lambda: _without_a_connection(with_secrets(proxy=None)),
+}
+
+
+@pytest.mark.parametrize("refused", REFUSED)
+def test_no_frame_of_ours_shows_a_secret(refused: str) -> None:
+    """Nor one of pydantic's or LangChain's, between what a user calls and what refuses it."""
+    with pytest.raises(BaseException) as caught:  # noqa: PT011 - each has its own
+        REFUSED[refused]()
+    error: BaseException | None = caught.value
+    assert "secret0" not in str(error)
+    shown = 0
+    while error is not None:
+        for frame, _ in traceback.walk_tb(error.__traceback__):
+            if frame.f_code.co_filename != __file__:
+                shown += 1
+                assert "secret0" not in f"{frame.f_locals}", frame.f_code.co_name
+        for mode in (str, repr):
+            assert "secret0" not in mode(error)
+        out = io.StringIO()
+        printed = Traceback.from_exception(
+            type(error), error, error.__traceback__, show_locals=True, suppress=[__file__]
+        )
+        Console(file=out, width=300).print(printed)
+        assert "secret0" not in out.getvalue().replace(Path(__file__).read_text(), "")
+        error = error.__cause__ or error.__context__
+    assert shown
+
+
+def test_what_hides_a_secret_works_as_what_it_hides() -> None:
+    def key() -> str:
+        return KEY
+
+    model = with_secrets(api_key=key)
+    assert model.default_headers == SECRET_HEADERS
+    assert model.api_key == key
+    assert len({model.api_key, key}) == 1
+    assert f"{model.default_headers}{model.api_key}{vars(model)}".count("secret0") == 0
 
 
 class Heard(BaseTracer):
@@ -557,6 +707,21 @@ def test_a_model_for_a_tenant_asks_with_its_key_and_in_its_place(
     request = service.requests[-1]
     assert request.url.host == "dashscope-intl.aliyuncs.com"
     assert "x-dashscope-workspace" not in request.headers
+
+
+@pytest.mark.parametrize("name", ["Authorization", "x-dashscope-workspace", "X-API-Key"])
+def test_no_header_of_an_account_goes_along_to_a_tenant(name: str, service: Scripted) -> None:
+    service.answer(answer_of())
+    model = service.model(default_headers={name: "mine", "X-Trace": "1"})
+    with pytest.raises(DashScopeInputError, match=f"default_headers holds {name}"):
+        model.for_tenant(api_key="sk-theirs")
+    model.for_tenant(api_key="sk-theirs", default_headers={}).invoke("hi")
+    sent = service.requests[-1].headers
+    assert sent["authorization"] == "Bearer sk-theirs"
+    assert "mine" not in sent.values()
+    other = service.model(default_headers={"X-Trace": "1"}).for_tenant(api_key="sk-theirs")
+    other.invoke("hi")
+    assert service.requests[-1].headers["x-trace"] == "1"
 
 
 def test_a_model_for_a_tenant_shares_nothing_with_the_one_that_it_was_made_of() -> None:

@@ -139,10 +139,7 @@ def test_every_setting_says_what_it_is_and_what_it_is_by_default() -> None:
 
 def test_what_editors_show_of_the_class_is_its_documentation() -> None:
     tree = ast.parse((ROOT / "chat_models.py").read_text(encoding="utf-8"))
-    (shown,) = (
-        ast.get_docstring(node)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.FunctionDef) and node.name == "__init__"
-    )
+    (base,) = (n for n in ast.walk(tree) if isinstance(n, ast.ClassDef) and n.name == "_Base")
+    (shown,) = (ast.get_docstring(n) for n in ast.walk(base) if isinstance(n, ast.FunctionDef))
     words = " ".join((inspect.getdoc(package.ChatDashScopeDeepSeek) or "").split())
     assert words.startswith(" ".join((shown or "").split()))
