@@ -46,7 +46,7 @@ from pydantic_core import (
 )
 from typing_extensions import Self
 
-from langchain_dashscope_deepseek._dashscope.client import AsyncClient, Client, Shown
+from langchain_dashscope_deepseek._dashscope.client import AsyncClient, Client
 from langchain_dashscope_deepseek._dashscope.handed_in import check_bypass, check_proxy
 from langchain_dashscope_deepseek._dashscope.hidden import SECRETS, KeySource, hidden
 from langchain_dashscope_deepseek._dashscope.names import unknown_names
@@ -60,6 +60,7 @@ from langchain_dashscope_deepseek._dashscope.regions import (
 from langchain_dashscope_deepseek._dashscope.request import PARAMETERS, check_tool_use, check_values
 from langchain_dashscope_deepseek._dashscope.warnings import warn
 from langchain_dashscope_deepseek._langchain import citations
+from langchain_dashscope_deepseek._langchain.asking import aask, ask
 from langchain_dashscope_deepseek._langchain.call import (
     ALIASES,
     LIMITS,
@@ -72,9 +73,14 @@ from langchain_dashscope_deepseek._langchain.call import (
     check_timeout,
     named,
 )
-from langchain_dashscope_deepseek._langchain.events import Events
+from langchain_dashscope_deepseek._langchain.events import EventEmitter
 from langchain_dashscope_deepseek._langchain.messages import PROVIDER, countable
-from langchain_dashscope_deepseek._langchain.stream import Answer, Chunks, Whole
+from langchain_dashscope_deepseek._langchain.stream import (
+    AnswerAccumulator,
+    ChunkEmitter,
+    Emitter,
+    MessageEmitter,
+)
 from langchain_dashscope_deepseek._langchain.tokens import (
     TOKENS_PER_IMAGE,
     TOKENS_PER_MESSAGE,
@@ -558,8 +564,8 @@ class ChatDashScopeDeepSeek(_Base):
     ) -> ChatResult:
         call = self._call(stop, kwargs)
         request = call.prepare(messages, stream=call.stream_underneath)
-        client = Client(self._http, call.endpoint, call.policy)
-        (message,) = client.ask(request, lambda: Whole(call.answer(request)))
+        client = Client(self._acquire, call.endpoint)
+        (message,) = ask(client, call, request, MessageEmitter)
         return _result(message)
 
     async def _agenerate(
@@ -571,8 +577,8 @@ class ChatDashScopeDeepSeek(_Base):
     ) -> ChatResult:
         call = self._call(stop, kwargs)
         request = call.prepare(messages, stream=call.stream_underneath)
-        client = AsyncClient(self._async_http, call.endpoint, call.policy)
-        (message,) = [m async for m in client.ask(request, lambda: Whole(call.answer(request)))]
+        client = AsyncClient(self._aacquire, call.endpoint)
+        (message,) = [m async for m in aask(client, call, request, MessageEmitter)]
         return _result(message)
 
     def _stream(
@@ -582,7 +588,7 @@ class ChatDashScopeDeepSeek(_Base):
         run_manager: CallbackManagerForLLMRun | None = None,  # noqa: ARG002 - core's signature
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        return self._streamed(messages, stop, kwargs, Chunks)
+        return self._streamed(messages, stop, kwargs, ChunkEmitter)
 
     def _astream(
         self,
@@ -591,7 +597,7 @@ class ChatDashScopeDeepSeek(_Base):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,  # noqa: ARG002 - core's signature
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        return self._astreamed(messages, stop, kwargs, Chunks)
+        return self._astreamed(messages, stop, kwargs, ChunkEmitter)
 
     def _stream_chat_model_events(
         self,
@@ -618,24 +624,22 @@ class ChatDashScopeDeepSeek(_Base):
         messages: list[BaseMessage],
         stop: list[str] | None,
         overrides: dict[str, Any],
-        shown_as: Callable[[Answer], Shown[T]],
+        emitter_of: Callable[[AnswerAccumulator], Emitter[T]],
     ) -> Iterator[T]:
         call = self._call(stop, overrides)
         request = call.prepare(messages, stream=True)
-        client = Client(self._http, call.endpoint, call.policy)
-        return client.ask(request, lambda: shown_as(call.answer(request)))
+        return ask(Client(self._acquire, call.endpoint), call, request, emitter_of)
 
     def _astreamed(
         self,
         messages: list[BaseMessage],
         stop: list[str] | None,
         overrides: dict[str, Any],
-        shown_as: Callable[[Answer], Shown[T]],
+        emitter_of: Callable[[AnswerAccumulator], Emitter[T]],
     ) -> AsyncIterator[T]:
         call = self._call(stop, overrides)
         request = call.prepare(messages, stream=True)
-        client = AsyncClient(self._async_http, call.endpoint, call.policy)
-        return client.ask(request, lambda: shown_as(call.answer(request)))
+        return aask(AsyncClient(self._aacquire, call.endpoint), call, request, emitter_of)
 
     # --- Tools ---
 
@@ -946,7 +950,7 @@ class ChatDashScopeDeepSeek(_Base):
         """Close the connections of the running event loop, and those for synchronous calls."""
         await self._clients.aclose()
 
-    def _http(
+    def _acquire(
         self, seconds: float | None, tenant: Tenant
     ) -> AbstractContextManager[Lent[httpx.Client]]:
         if self.http_client is None:
@@ -954,7 +958,7 @@ class ChatDashScopeDeepSeek(_Base):
             return self._clients.of_process().lend(seconds, tenant)
         return self._clients.share(self.http_client)
 
-    def _async_http(
+    def _aacquire(
         self, seconds: float | None, tenant: Tenant
     ) -> AbstractAsyncContextManager[Lent[httpx.AsyncClient]]:
         if self.http_async_client is None:
@@ -1044,9 +1048,9 @@ def _coerced(cls: type[BaseChatModel], field: str, value: Any) -> Any:
 
 def _events_for(
     run_manager: CallbackManagerForLLMRun | AsyncCallbackManagerForLLMRun | None,
-) -> Callable[[Answer], Events]:
+) -> Callable[[AnswerAccumulator], EventEmitter]:
     message_id = "" if run_manager is None else f"{LC_ID_PREFIX}-{run_manager.run_id}"
-    return lambda answer: Events(answer, message_id)
+    return lambda answer: EventEmitter(answer, message_id)
 
 
 def _result(message: AIMessage) -> ChatResult:

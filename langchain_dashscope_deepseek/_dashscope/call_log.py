@@ -15,6 +15,7 @@ from typing import Protocol
 from typing_extensions import Self
 
 from langchain_dashscope_deepseek._dashscope.request import PreparedRequest
+from langchain_dashscope_deepseek._dashscope.retry import Attempt
 from langchain_dashscope_deepseek.capabilities import Route
 from langchain_dashscope_deepseek.errors import DashScopeError
 
@@ -42,22 +43,13 @@ class CallLog:
         self._began = time.monotonic()
         self.first: float | None = None
         self._attempts = 0
-        self._route: Route | None = None
-        self._shown: Facts | None = None
+        self._attempt: Attempt | None = None
+        self._answer: Facts | None = None
 
-    def attempt(self, route: Route, shown: Facts) -> None:
-        """Note that the service is asked on a route."""
-        self._attempts += route == self._route or self._route is None
-        self._route, self._shown, self.first = route, shown, None
-        if logger.isEnabledFor(logging.DEBUG):
-            body = self._request.body
-            logger.debug(
-                "Request on the route %s: roles %s, parameters %s, streamed %s",
-                route,
-                ",".join(message["role"] for message in body["input"]["messages"]),
-                ",".join(sorted(body["parameters"])),
-                self._request.streamed,
-            )
+    def begin(self, attempt: Attempt, answer: Facts) -> None:
+        """Note that an attempt begins, and what accumulates its answer."""
+        self._attempts += 1
+        self._attempt, self._answer, self.first = attempt, answer, None
 
     def first_came(self) -> None:
         """Note the first packet of an answer."""
@@ -78,7 +70,7 @@ class CallLog:
             return
         now = time.monotonic()
         request_id, finish_reason, usage = (
-            (None, None, None) if self._shown is None else self._shown.facts
+            (None, None, None) if self._answer is None else self._answer.facts
         )
         if isinstance(error, DashScopeError):
             request_id = error.request_id or request_id
@@ -92,7 +84,7 @@ class CallLog:
             "%s on %s: %s, request_id %s, first packet %s s, all %.2f s, tokens %s in %s out, "
             "retries %d",
             self._request.model,
-            self._route,
+            None if self._attempt is None else self._attempt.route,
             end,
             request_id,
             "-" if self.first is None else f"{self.first - self._began:.2f}",
@@ -100,4 +92,16 @@ class CallLog:
             counts.get("input_tokens", "-"),
             counts.get("output_tokens", "-"),
             max(self._attempts - 1, 0),
+        )
+
+
+def log_request(request: PreparedRequest, route: Route) -> None:
+    """Say what is asked, without a word of it."""
+    if logger.isEnabledFor(logging.DEBUG):
+        logger.debug(
+            "Request on the route %s: roles %s, parameters %s, streamed %s",
+            route,
+            ",".join(message["role"] for message in request.body["input"]["messages"]),
+            ",".join(sorted(request.body["parameters"])),
+            request.streamed,
         )

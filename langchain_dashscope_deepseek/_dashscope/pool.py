@@ -137,10 +137,20 @@ class Lent(Generic[AnyClient]):
         self.response = response
         if self.line is not None:
             self.line.head_is_over()
-            if isinstance(response.stream, httpx.AsyncByteStream):
-                with suppress(AttributeError, ImportError):  # another version: as httpx reads
-                    response.stream = _Body(response.stream)
         return response
+
+    def pieces(self, response: httpx.Response) -> Iterator[bytes]:
+        """Read the body of an answer; a hook of the user's may have read it already."""
+        if self.line is not None and isinstance(response.stream, httpx.SyncByteStream):
+            return iter(response.stream)  # there is nothing to decode
+        return response.iter_bytes()
+
+    def apieces(self, response: httpx.Response) -> AsyncIterator[bytes]:
+        """Read the body of an answer; a hook of the user's may have read it already."""
+        if self.line is not None:
+            with suppress(AttributeError, ImportError):  # another version: as httpx reads
+                return _Body(response.stream)
+        return response.aiter_bytes()
 
     def end_within(self, seconds: float) -> bool:
         """Let no read wait longer than this, all in all; a client of the user's cannot do that."""
@@ -149,7 +159,7 @@ class Lent(Generic[AnyClient]):
         return self.line is not None
 
 
-class _Body(httpx.AsyncByteStream):
+class _Body:
     """The body of an answer of a client in a loop, read without an asynchronous generator.
 
     httpx and httpcore read it through four, which await something when they are dropped. Where no
@@ -160,7 +170,6 @@ class _Body(httpx.AsyncByteStream):
         from httpx._transports.default import map_httpcore_exceptions  # noqa: PLC0415
 
         self._mapped = map_httpcore_exceptions
-        self._stream: httpx.AsyncByteStream = stream
         of_connection = stream._stream._httpcore_stream._stream  # noqa: SLF001
         self._receive = of_connection._connection._receive_event  # noqa: SLF001
         self._timeout = of_connection._request.extensions["timeout"]["read"]  # noqa: SLF001
@@ -182,9 +191,6 @@ class _Body(httpx.AsyncByteStream):
             self._has_ended = True
             raise StopAsyncIteration
         return bytes(data)
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
 
 
 class ClientPool:

@@ -21,8 +21,9 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, NamedTuple
 
+from langchain_dashscope_deepseek._dashscope.json_text import HALF_OF_A_PAIR
 from langchain_dashscope_deepseek._dashscope.warnings import warn
-from langchain_dashscope_deepseek._dashscope.wire import HALF_OF_A_PAIR, WireMessage
+from langchain_dashscope_deepseek._dashscope.wire import WireMessage
 from langchain_dashscope_deepseek.capabilities import (
     TEXT_FIRST,
     ModelCapabilities,

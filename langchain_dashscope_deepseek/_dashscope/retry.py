@@ -84,6 +84,7 @@ class Attempt:
     Attributes:
         until: When the call must be over, by `time.monotonic`.
         committed: Whether a caller has seen something of the answer: nothing is retried then.
+        route: The route that is asked on, for the log.
         delay: Seconds to wait before the next attempt, once this one has failed.
     """
 
@@ -95,6 +96,7 @@ class Attempt:
         seconds = policy.max_seconds
         self.until = math.inf if seconds is None else began + seconds
         self.committed = False
+        self.route: str | None = None
         self.delay: float | None = None
 
     def __enter__(self) -> Self:

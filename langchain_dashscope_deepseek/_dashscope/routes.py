@@ -8,14 +8,15 @@ was learnt holds for the process. Sends nothing itself, and knows no LangChain.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from types import TracebackType
 
 from typing_extensions import Self
 
+from langchain_dashscope_deepseek._dashscope.request import PreparedRequest
 from langchain_dashscope_deepseek._dashscope.retry import Attempt
 from langchain_dashscope_deepseek.capabilities import Route
-from langchain_dashscope_deepseek.errors import DashScopeError, DashScopeRouteError
+from langchain_dashscope_deepseek.errors import DashScopeRouteError
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +50,7 @@ class RouteAttempt:
 
     def __init__(self, route: Route, attempts: RouteAttempts, *, is_last: bool) -> None:
         """Begin an attempt on a route."""
-        self.route = route
+        self.route = attempts.attempt.route = route
         self.is_wrong = False
         self._attempts = attempts
         self._is_last = is_last
@@ -76,28 +77,12 @@ class RouteAttempt:
 class RouteAttempts:
     """The routes of one attempt: `for on in RouteAttempts(...): with attempt, on: ...; return`."""
 
-    def __init__(
-        self,
-        attempt: Attempt,
-        *,
-        model: str,
-        base_url: str,
-        routes: Sequence[Route],
-        advise: Callable[[DashScopeError], None],
-    ) -> None:
-        """Ask on these routes, in the order of what was learnt.
-
-        Args:
-            attempt: The attempt that all of it belongs to.
-            model: The model's name.
-            base_url: The service that is asked.
-            routes: The routes that may serve the request, the likelier first.
-            advise: Adds to an error what helps in this case.
-        """
+    def __init__(self, attempt: Attempt, request: PreparedRequest, base_url: str) -> None:
+        """Ask on the routes of a request, in the order of what was learnt of a service."""
         self.attempt = attempt
-        self._key = (base_url, model)
-        self._routes = routes
-        self._advise = advise
+        self._key = (base_url, request.model)
+        self._routes = request.routes
+        self._advise = request.advise
 
     def __iter__(self) -> Iterator[RouteAttempt]:
         """Yield an attempt on the likelier route, and one on the other if that was the wrong one.

@@ -47,7 +47,10 @@ _ANY_OF = ("output_tokens", "input_tokens", "total_tokens")
 
 def has_counts(usage: Any) -> bool:
     """Tell whether a packet's usage holds any count."""
-    return any(_find_count(usage, name) is not None for name in _ANY_OF)
+    for name in _ANY_OF:  # noqa: SIM110 - a generator takes twice the time, for each token
+        if _find_count(usage, name) is not None:
+            return True
+    return False
 
 
 def read_usage(usage: Mapping[str, Any]) -> Usage | None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from langchain_core.messages import BaseMessage
 
-from langchain_dashscope_deepseek._dashscope.client import Endpoint
+from langchain_dashscope_deepseek._dashscope.endpoint import Endpoint
 from langchain_dashscope_deepseek._dashscope.hidden import HiddenHeaders
 from langchain_dashscope_deepseek._dashscope.keys import authorization, is_of_a_plan
 from langchain_dashscope_deepseek._dashscope.names import unknown_names
@@ -28,7 +28,7 @@ from langchain_dashscope_deepseek._dashscope.request import (
 from langchain_dashscope_deepseek._dashscope.retry import RetryPolicy
 from langchain_dashscope_deepseek._dashscope.warnings import warn
 from langchain_dashscope_deepseek._langchain.history import to_wire
-from langchain_dashscope_deepseek._langchain.stream import Answer
+from langchain_dashscope_deepseek._langchain.stream import AnswerAccumulator
 from langchain_dashscope_deepseek._langchain.tools import wire_tool_choice, wire_tools
 from langchain_dashscope_deepseek.capabilities import ModelCapabilities, models_that
 from langchain_dashscope_deepseek.errors import DashScopeInputError
@@ -152,10 +152,10 @@ class Call:
         size: int = self._values["max_answer_size"]
         return size
 
-    def answer(self, request: PreparedRequest) -> Answer:
+    def answer(self, request: PreparedRequest) -> AnswerAccumulator:
         """Begin the answer to a request of this call."""
         parameters = request.body["parameters"]
-        return Answer(request.model, request.changes, self.max_answer_size, parameters)
+        return AnswerAccumulator(request.model, request.changes, self.max_answer_size, parameters)
 
     def prepare(self, messages: Sequence[BaseMessage], *, stream: bool | None) -> PreparedRequest:
         """Turn the call into a request.

@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any, cast
 from langchain_dashscope_deepseek._dashscope.wire import Reply
 from langchain_dashscope_deepseek._langchain.citations import citations
 from langchain_dashscope_deepseek._langchain.messages import PROVIDER
-from langchain_dashscope_deepseek._langchain.stream import Answer, Showing
+from langchain_dashscope_deepseek._langchain.stream import AnswerAccumulator, Emitter
 from langchain_dashscope_deepseek._langchain.tool_calls import ToolCallAccumulator
 
 if TYPE_CHECKING:
     from langchain_protocol.protocol import MessagesData
 
 
-class Events(Showing):
+class EventEmitter(Emitter["MessagesData"]):
     """The answer as events."""
 
-    def __init__(self, answer: Answer, message_id: str) -> None:
+    def __init__(self, answer: AnswerAccumulator, message_id: str) -> None:
         """Begin.
 
         Args:
@@ -34,7 +34,7 @@ class Events(Showing):
         self._indexes: dict[str | int, int] = {}
         self._started = False
 
-    def of(self, reply: Reply) -> list[MessagesData]:
+    def add(self, reply: Reply) -> list[MessagesData]:
         """Take a reply and give its events."""
         calls = self._answer.add(reply)
         events: list[MessagesData] = []
@@ -49,7 +49,7 @@ class Events(Showing):
             events.append(self._delta("text", {"type": "text-delta", "text": reply.text}))
         return events + self._grow_calls(calls) if calls else events
 
-    def last(self) -> Iterator[MessagesData]:
+    def end(self) -> Iterator[MessagesData]:
         """Yield what ends the stream: every block as a whole, usage and metadata."""
         answer = self._answer
         yield from self._grow_calls(self._end_calls())
@@ -102,7 +102,7 @@ def _block(call: ToolCallAccumulator) -> dict[str, Any]:
     return block
 
 
-def _finish_data(answer: Answer) -> dict[str, Any]:
+def _finish_data(answer: AnswerAccumulator) -> dict[str, Any]:
     usage = answer.usage_metadata
     kwargs = {"additional_kwargs": answer.additional_kwargs} if answer.reasoning else {}
     return {

@@ -20,11 +20,8 @@ from langchain_core.messages import (
     ToolMessage,
 )
 
-from langchain_dashscope_deepseek._dashscope.wire import (
-    HALF_OF_A_PAIR,
-    WireMessage,
-    without_halves,
-)
+from langchain_dashscope_deepseek._dashscope.json_text import HALF_OF_A_PAIR, without_halves
+from langchain_dashscope_deepseek._dashscope.wire import WireMessage
 from langchain_dashscope_deepseek._langchain.changes import Changes
 from langchain_dashscope_deepseek._langchain.messages import (
     HUMAN_ROLES,

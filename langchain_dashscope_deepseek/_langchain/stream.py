@@ -1,15 +1,16 @@
 """Replies become chunks, and chunks and whole messages come from the same state.
 
-Pure. `Answer` is the only place that builds LangChain's messages, so that `_generate` and the
-merged `_stream` of one answer are equal.
+Pure. `AnswerAccumulator` alone builds LangChain's messages, so that `_generate` and the merged
+`_stream` of one answer are equal.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.messages.ai import UsageMetadata
@@ -17,14 +18,11 @@ from langchain_core.messages.tool import invalid_tool_call, tool_call, tool_call
 from langchain_core.outputs import ChatGenerationChunk
 from typing_extensions import Self
 
+from langchain_dashscope_deepseek._dashscope.answers import too_large
+from langchain_dashscope_deepseek._dashscope.json_text import LARGE
 from langchain_dashscope_deepseek._dashscope.usage import read_usage
 from langchain_dashscope_deepseek._dashscope.warnings import warn
-from langchain_dashscope_deepseek._dashscope.wire import (
-    LARGE,
-    Reply,
-    ToolCallDelta,
-    too_large,
-)
+from langchain_dashscope_deepseek._dashscope.wire import Reply, ToolCallDelta
 from langchain_dashscope_deepseek._langchain.messages import PROVIDER, usage_metadata
 from langchain_dashscope_deepseek._langchain.tool_calls import Text, ToolCallAccumulator
 from langchain_dashscope_deepseek.errors import DashScopeError
@@ -33,6 +31,8 @@ try:
     from langchain_dashscope_deepseek._langchain import quick_chunks
 except ImportError:  # the file may be deleted: all works without it
     quick_chunks = None  # type: ignore[assignment]
+
+T_co = TypeVar("T_co", covariant=True)
 
 _SIZE_OF_A_CALL, _SIZE_OF_A_DELTA = 1_000, 20
 """What a tool call and a piece of one count beside their text, so that empty ones are not endless.
@@ -56,7 +56,7 @@ _LONGEST_PARSED = 500
 """Characters of arguments up to which core may look for whole calls in a single chunk."""
 
 
-class Answer:
+class AnswerAccumulator:
     """One answer as it comes in.
 
     Attributes:
@@ -299,12 +299,20 @@ class Answer:
         return call
 
 
-class Showing:
+class Emitter(ABC, Generic[T_co]):
     """A way to show an answer; an error that leaves its block is handed what has arrived."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: AnswerAccumulator) -> None:
         """Begin; the answer takes the replies."""
         self._answer = answer
+
+    @abstractmethod
+    def add(self, reply: Reply) -> Iterable[T_co]:
+        """Take a reply and give what it shows, if anything."""
+
+    @abstractmethod
+    def end(self) -> Iterable[T_co]:
+        """Give what ends the answer."""
 
     def __enter__(self) -> Self:
         """Begin."""
@@ -320,40 +328,35 @@ class Showing:
         if isinstance(error, DashScopeError):
             self._answer.keep_in(error)
 
-    @property
-    def facts(self) -> tuple[str | None, str | None, UsageMetadata | None]:
-        """What the log says of the answer."""
-        return self._answer.facts
-
     def _end_calls(self) -> list[Any]:
         self._answer.warn()
         return self._answer.end_calls()
 
 
-class Whole(Showing):
+class MessageEmitter(Emitter[AIMessage]):
     """The answer as one message, at its end."""
 
-    def of(self, reply: Reply) -> tuple[()]:
+    def add(self, reply: Reply) -> tuple[()]:
         """Take a reply, of which nothing shows yet."""
         self._answer.add(reply)
         return ()
 
-    def last(self) -> Iterator[AIMessage]:
+    def end(self) -> Iterator[AIMessage]:
         """Yield the message."""
         self._answer.warn()
         yield self._answer.message()
 
 
-class Chunks(Showing):
+class ChunkEmitter(Emitter[ChatGenerationChunk]):
     """The answer as chunks."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: AnswerAccumulator) -> None:
         """Begin; the answer takes the replies."""
         super().__init__(answer)
         self._started = self._named_request = False
         self._names = set(AIMessageChunk.model_fields)
 
-    def of(self, reply: Reply) -> list[ChatGenerationChunk]:
+    def add(self, reply: Reply) -> list[ChatGenerationChunk]:
         """Take a reply and give its chunks.
 
         Reasoning, text and tool calls of one packet get a chunk each: core opens a second text
@@ -372,7 +375,7 @@ class Chunks(Showing):
             )
         return chunks
 
-    def last(self) -> Iterator[ChatGenerationChunk]:
+    def end(self) -> Iterator[ChatGenerationChunk]:
         """Yield what ends the stream: the last chunk is empty and carries usage and metadata."""
         endings = self._end_calls()
         if endings:

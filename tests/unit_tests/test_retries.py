@@ -18,8 +18,8 @@ from langchain_dashscope_deepseek import (
     DashScopeRateLimitError,
     DashScopeStreamCutError,
 )
+from langchain_dashscope_deepseek._dashscope.answers import retry_after
 from langchain_dashscope_deepseek._dashscope.retry import Attempts, RetryPolicy
-from langchain_dashscope_deepseek._dashscope.wire import retry_after
 from langchain_dashscope_deepseek.errors import error_from_service
 from tests.unit_tests.conftest import STYLES, Ask, Scripted, answer_of, transcript
 

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from langchain_dashscope_deepseek._dashscope.sse import Event, EventReader
+from langchain_dashscope_deepseek._dashscope.sse import EventSplitter, data_of, name_of
 from tests.unit_tests.conftest import TRANSCRIPTS
 
 MARK = b"\xef\xbb\xbf"
@@ -55,31 +55,20 @@ def by_the_standard(stream: bytes) -> list[tuple[str, str]]:
     return [event for event in events if event[1]]
 
 
+def read(events: list[bytes]) -> list[tuple[str, bytes]]:
+    return [(name_of(event), data_of(event)) for event in events if data_of(event)]
+
+
 def events_of(pieces: Sequence[bytes]) -> list[tuple[str, str]]:
-    """Read pieces as `_client.py` does."""
-    reader = EventReader()
-    events: list[Event] = []
-    for piece in pieces:
-        alone = reader.lone(piece)
-        events += reader.feed(piece) if alone is None else [(b"result", alone)]
-    events += reader.end()
-    return [
-        (name.decode("utf-8", "replace"), data.decode("utf-8", "replace"))
-        for name, data in events
-        if data
-    ]
+    splitter = EventSplitter()
+    lines = [event for piece in pieces for event in splitter.feed(piece)]
+    events = read([*lines, *splitter.end()])
+    return [(name, data.decode("utf-8", "replace")) for name, data in events]
 
 
 def cut(stream: bytes, cuts: list[int]) -> list[bytes]:
     edges = sorted({0, len(stream), *(cut % (len(stream) + 1) for cut in cuts)})
     return [stream[start:end] for start, end in pairwise(edges)]
-
-
-def begun() -> EventReader:
-    """Give a reader behind the beginning of a stream, where a mark may be."""
-    reader = EventReader()
-    assert list(reader.feed(b": hello\n\n")) == []
-    return reader
 
 
 @settings(max_examples=2_000, deadline=None)
@@ -100,34 +89,31 @@ def test_every_transcript_is_read_as_the_standard_says(path: Path, line_end: byt
         assert events_of(pieces) == by_the_standard(stream)
 
 
-def test_a_piece_as_the_service_sends_it_is_one_event() -> None:
-    assert begun().lone(AS_SENT) == b'{"a": 1}'
-
-
-def test_the_first_piece_is_not_read_alone() -> None:
-    """Else a mark in the next one would be taken for one at the beginning."""
-    assert EventReader().lone(AS_SENT) is None
-
-
 def test_a_space_before_the_data_is_none_of_it() -> None:
-    spaced = AS_SENT.replace(b"data:", b"data: ")
-    assert begun().lone(spaced) is None
-    assert list(begun().feed(spaced)) == [(b"result", b'{"a": 1}')]
+    for before in (b"data:", b"data: "):
+        assert data_of(AS_SENT.replace(b"data:", before)) == b'{"a": 1}'
 
 
-@pytest.mark.parametrize("piece", [b"data:{}\n", b"data:{}", b"\n", b"", b"data:{}\r\n\r\n"])
-def test_a_piece_that_is_no_event_or_part_of_one_is_not_read_alone(piece: bytes) -> None:
-    assert begun().lone(piece) is None
-
-
-def test_a_piece_behind_a_part_of_an_event_is_not_read_alone() -> None:
-    reader = begun()
-    reader.feed(b"data:[")
-    assert reader.lone(AS_SENT) is None
+@pytest.mark.parametrize(
+    ("event", "data"),
+    [
+        (b"data:{}", b"{}"),
+        (b"id:data:1\ndata:{}", b"{}"),
+        (b":data:x\nevent:data:y\ndata:{}", b"{}"),
+        (b"data:[\ndata:]", b"[\n]"),
+        (b"data\ndata:[]", b"\n[]"),
+        (b"data:{}\nid:1", b"{}"),
+        (b"datas:{}", b""),
+        (b":a comment", b""),
+        (b"", b""),
+    ],
+)
+def test_data_is_found_wherever_it_stands(event: bytes, data: bytes) -> None:
+    assert data_of(event) == data
 
 
 def test_bytes_that_are_no_utf_8_stay_what_they_are() -> None:
-    assert list(EventReader().feed(b"data:\xff\xfe!\n\n")) == [(b"message", b"\xff\xfe!")]
+    assert data_of(b"data:\xff\xfe!") == b"\xff\xfe!"
 
 
 @pytest.mark.parametrize("pieces", [[MARK], [MARK[:1], MARK[1:]], [MARK[:2], MARK[2:]], []])
@@ -146,10 +132,11 @@ def test_a_byte_order_mark_anywhere_else_is_text(before: bytes) -> None:
 
 
 def test_an_event_comes_with_its_blank_line_and_not_later() -> None:
-    reader = EventReader()
-    assert list(reader.feed(b"data:{}\n")) == []
-    assert list(reader.feed(b"\ndata:")) == [(b"message", b"{}")]
-    assert list(reader.end()) == [(b"message", b"")]
+    splitter = EventSplitter()
+    assert read(splitter.feed(b"data:{}\n")) == []
+    assert read(splitter.feed(b"\ndata:[")) == [("message", b"{}")]
+    assert read(splitter.feed(b"]\n\n")) == [("message", b"[]")]
+    assert read(splitter.end()) == []
 
 
 def test_an_event_without_a_name_is_a_message() -> None:

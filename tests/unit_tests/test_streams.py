@@ -26,7 +26,7 @@ from langchain_dashscope_deepseek import (
 from langchain_dashscope_deepseek._dashscope.wire import Reply, ToolCallDelta
 from langchain_dashscope_deepseek._langchain import quick_chunks, stream
 from langchain_dashscope_deepseek._langchain.messages import reasoning_of
-from langchain_dashscope_deepseek._langchain.stream import Answer, Chunks
+from langchain_dashscope_deepseek._langchain.stream import AnswerAccumulator, ChunkEmitter
 from langchain_dashscope_deepseek._langchain.tool_calls import unmatched_closing
 from tests.unit_tests.conftest import EVENTS, JSON, Ask, Scripted, answer_of, merged, transcript
 
@@ -375,8 +375,8 @@ def test_the_file_with_the_shortcut_may_be_deleted() -> None:
 def test_pieces_of_calls_are_read_as_core_reads_them(pieces: list[str]) -> None:
     """Core tries to mend each of them, which takes long."""
     deltas = tuple(ToolCallDelta(i, f"c{i}", "f", piece) for i, piece in enumerate(pieces))
-    answer = Answer("deepseek-v3", {}, 10_000, {})
-    for chunk in Chunks(answer).of(Reply(tool_calls=deltas)):
+    answer = AnswerAccumulator("deepseek-v3", {}, 10_000, {})
+    for chunk in ChunkEmitter(answer).add(Reply(tool_calls=deltas)):
         message = chunk.message
         assert isinstance(message, AIMessageChunk)
         read_by_core = AIMessageChunk(content="", tool_call_chunks=message.tool_call_chunks)

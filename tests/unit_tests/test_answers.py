@@ -12,14 +12,9 @@ from hypothesis import strategies as st
 from pydantic_core import from_json
 
 from langchain_dashscope_deepseek import DashScopeError
-from langchain_dashscope_deepseek._dashscope.sse import EventReader
+from langchain_dashscope_deepseek._dashscope.answers import AnswerReader, too_large
 from langchain_dashscope_deepseek._dashscope.usage import Usage, read_usage
-from langchain_dashscope_deepseek._dashscope.wire import (
-    Reply,
-    ReplyReader,
-    ToolCallDelta,
-    too_large,
-)
+from langchain_dashscope_deepseek._dashscope.wire import Reply, ToolCallDelta
 from langchain_dashscope_deepseek.errors import (
     DashScopeAnswerTooLargeError,
     DashScopeInvalidRequestError,
@@ -27,7 +22,7 @@ from langchain_dashscope_deepseek.errors import (
     DashScopeServerError,
     DashScopeStreamCutError,
 )
-from tests.unit_tests.conftest import answer_of, transcript
+from tests.unit_tests.conftest import answer_of
 
 ID = "request-7"
 HEADERS = {
@@ -38,24 +33,36 @@ HEADERS = {
 }
 
 
+STREAM = {**HEADERS, "content-type": "text/event-stream"}
+
+
 def reader(
-    raw: bytes = b"", *, status: int = 200, headers: Mapping[str, str] = HEADERS, size: int = 1000
-) -> ReplyReader:
-    made = ReplyReader(status, headers, size)
-    made.watch(raw)
-    return made
+    *, status: int = 200, headers: Mapping[str, str] = STREAM, size: int = 1000
+) -> AnswerReader:
+    return AnswerReader(status, headers, size)
 
 
-def event(document: Any, name: str = "result") -> Callable[[ReplyReader], Any]:
+def piece(raw: bytes) -> Callable[[AnswerReader], Any]:
+    return lambda reader: list(reader.feed(raw))
+
+
+def event(
+    document: Any, name: str = "result", before: bytes = b""
+) -> Callable[[AnswerReader], Any]:
     data = document if isinstance(document, str) else json.dumps(document)
-    return lambda reader: list(reader.event(name.encode(), data.encode()))
+    lines = "".join(f"data:{line}\n" for line in data.split("\n"))
+    return piece(b"event:%b\n%b%b\n" % (name.encode(), before, lines.encode()))
 
 
-def end(reader: ReplyReader) -> list[Reply]:
+def end(reader: AnswerReader) -> list[Reply]:
     return list(reader.end())
 
 
-def refusal(read: Callable[[ReplyReader], Any], of: ReplyReader) -> DashScopeError:
+def body(raw: bytes) -> Callable[[AnswerReader], Any]:
+    return lambda reader: [*reader.feed(raw), *reader.end()]
+
+
+def refusal(read: Callable[[AnswerReader], Any], of: AnswerReader) -> DashScopeError:
     with pytest.raises(DashScopeError) as caught:
         read(of)
     return caught.value
@@ -71,17 +78,17 @@ def message(**fields: Any) -> Any:
 
 # --- Refused ---
 
-REFUSED: list[tuple[str, bytes, Callable[[ReplyReader], Any]]] = [
-    ("a body that is no answer (text/html, 5 bytes)", b"hello", ReplyReader.body),
-    ("an answer without choices", b"{}", ReplyReader.body),
+REFUSED: list[tuple[str, Mapping[str, str], Callable[[AnswerReader], Any]]] = [
+    ("a body that is no answer (text/html, 5 bytes)", HEADERS, body(b"hello")),
+    ("an answer without choices", HEADERS, body(b"{}")),
     (
         "an answer without choices",
-        b'{"output": {}, "usage": {"total_tokens": 1}}',
-        ReplyReader.body,
+        HEADERS,
+        body(b'{"output": {}, "usage": {"total_tokens": 1}}'),
     ),
-    ("an answer without choices", b"{}", end),
+    ("an answer without choices", STREAM, body(b"{}")),
     *(
-        (f"an answer whose {part} is of the wrong type ({kind})", b"", event(document))
+        (f"an answer whose {part} is of the wrong type ({kind})", STREAM, event(document))
         for part, kind, document in [
             ("message", "str", {"output": {"choices": [{"message": "x"}]}}),
             ("content", "int", message(content=7)),
@@ -92,11 +99,11 @@ REFUSED: list[tuple[str, bytes, Callable[[ReplyReader], Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("what", "raw", "read"), REFUSED)
+@pytest.mark.parametrize(("what", "headers", "read"), REFUSED)
 def test_what_is_no_answer_is_named_with_all_that_is_known(
-    what: str, raw: bytes, read: Callable[[ReplyReader], Any]
+    what: str, headers: Mapping[str, str], read: Callable[[AnswerReader], Any]
 ) -> None:
-    error = refusal(read, reader(raw))
+    error = refusal(read, reader(headers=headers))
     assert type(error) is DashScopeServerError
     assert str(error) == (
         f"DashScope, or a proxy before it, sent {what}. [HTTP 200, request_id {ID}] "
@@ -109,21 +116,16 @@ def test_what_is_no_answer_is_named_with_all_that_is_known(
     ("status", "kind"), [(400, DashScopeInvalidRequestError), (503, DashScopeServerError)]
 )
 @pytest.mark.parametrize(
-    ("what", "raw", "read"),
+    ("what", "read"),
     [
-        ("a body that is no answer (text/html, 5 bytes)", b"hello", ReplyReader.body),
-        ("a body that is no answer", b"hello", end),
-        ("an error that holds no error", b"", event(answer_of())),
+        ("a body that is no answer (text/html, 5 bytes)", body(b"hello")),
+        ("an error that holds no error", body(b"data:%b\n\n" % json.dumps(answer_of()).encode())),
     ],
 )
 def test_an_error_that_cannot_be_read_is_named_with_all_that_is_known(
-    what: str,
-    raw: bytes,
-    read: Callable[[ReplyReader], Any],
-    status: int,
-    kind: type[DashScopeError],
+    what: str, read: Callable[[AnswerReader], Any], status: int, kind: type[DashScopeError]
 ) -> None:
-    error = refusal(read, reader(raw, status=status))
+    error = refusal(read, reader(status=status, headers=HEADERS))
     assert type(error) is kind
     assert str(error) == (
         f"DashScope: the server, or a proxy before it, sent {what}. "
@@ -133,7 +135,7 @@ def test_an_error_that_cannot_be_read_is_named_with_all_that_is_known(
 
 
 def test_an_error_that_was_cut_is_named_with_all_that_is_known() -> None:
-    error = reader(b'{"co', status=503).cut_error()
+    error = reader(status=503).cut_error()
     assert type(error) is DashScopeServerError
     assert str(error) == (
         "DashScope: the server, or a proxy before it, sent an error whose text was cut off. "
@@ -143,7 +145,7 @@ def test_an_error_that_was_cut_is_named_with_all_that_is_known() -> None:
 
 
 def test_a_body_without_a_content_type_says_so() -> None:
-    error = refusal(ReplyReader.body, reader(b"hello", headers={}))
+    error = refusal(body(b"hello"), reader(headers={}))
     assert "(no content type, 5 bytes)" in str(error)
 
 
@@ -161,14 +163,14 @@ def test_a_body_without_a_content_type_says_so() -> None:
         ),
     ],
 )
-def test_a_stream_that_is_cut_says_so(says: str, read: Callable[[ReplyReader], Any]) -> None:
+def test_a_stream_that_is_cut_says_so(says: str, read: Callable[[AnswerReader], Any]) -> None:
     error = refusal(read, reader())
     assert type(error) is DashScopeStreamCutError
     assert str(error) == f"{says}. [request_id {ID}] {DashScopeStreamCutError.hint}"
     assert facts(error) == (None, None, ID, None, True)
 
 
-@pytest.mark.parametrize("name", ["ping", "Result", ""])
+@pytest.mark.parametrize("name", ["ping", "Result"])
 def test_an_event_of_another_name_may_hold_anything(
     name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -179,7 +181,7 @@ def test_an_event_of_another_name_may_hold_anything(
 
 
 def test_a_body_that_is_too_large_says_so() -> None:
-    error = refusal(ReplyReader.body, reader(b"a" * 1001))
+    error = refusal(body(b"a" * 1001), reader(headers=HEADERS))
     assert type(error) is DashScopeAnswerTooLargeError
     assert (
         str(error)
@@ -193,19 +195,22 @@ def test_a_body_that_is_too_large_says_so() -> None:
 
 
 def test_what_shows_nothing_may_be_as_large_as_allowed_and_no_larger() -> None:
-    watched = reader(b"a" * 1000)
-    watched.watch(b"a")
-    error = refusal(lambda reader: reader.watch(b""), watched)
+    fed = reader()
+    assert piece(b"a" * 1000)(fed) == []
+    assert piece(b"a")(fed) == []
+    error = refusal(piece(b""), fed)
     assert (type(error), error.request_id) == (DashScopeAnswerTooLargeError, ID)
 
 
 def test_what_shows_something_counts_from_there() -> None:
-    watched = reader(b"a" * 1000)
-    event(answer_of())(watched)
-    watched.watch(b"a" * 1000)
-    watched.watch(b"a")
-    event({"output": {}, "usage": {"total_tokens": 1}})(watched)
-    assert refusal(lambda reader: reader.watch(b""), watched)
+    fed = reader()
+    unfinished = answer_of()
+    unfinished["output"]["choices"][0]["finish_reason"] = "null"
+    piece(b"a" * 900)(fed)
+    piece(b"\n\n")(fed)
+    assert [reply.text for reply in event(unfinished)(fed)] == ["hi"]
+    piece(b"a" * 1001)(fed)
+    assert type(refusal(piece(b""), fed)) is DashScopeAnswerTooLargeError
 
 
 # --- Errors of the service ---
@@ -229,9 +234,10 @@ def test_what_shows_something_counts_from_there() -> None:
 def test_an_error_is_read_from_each_of_its_shapes(
     document: dict[str, Any], code: str | None, says: str, request_id: str, *, whole: bool
 ) -> None:
-    body = json.dumps(document).encode()
     of, read = (
-        (reader(body, status=400), ReplyReader.body) if whole else (reader(), event(document))
+        (reader(status=400, headers=HEADERS), body(json.dumps(document).encode()))
+        if whole
+        else (reader(), event(document))
     )
     error = refusal(read, of)
     assert str(error).startswith(f"{says}. [")
@@ -239,7 +245,7 @@ def test_an_error_is_read_from_each_of_its_shapes(
 
 
 def test_an_error_without_a_code_is_read_where_the_status_tells_that_it_is_one() -> None:
-    error = refusal(ReplyReader.body, reader(b'{"message": "no"}', status=400))
+    error = refusal(body(b'{"message": "no"}'), reader(status=400, headers=HEADERS))
     assert str(error).startswith("DashScope: no. [HTTP 400")
 
 
@@ -255,28 +261,22 @@ def test_an_error_without_a_code_is_read_where_the_status_tells_that_it_is_one()
         (b"", None),
     ],
 )
+@pytest.mark.parametrize("apart", [True, False], ids=["an event before", "the same event"])
 def test_the_status_of_an_error_within_a_stream_is_the_last_one_in_a_comment(
-    comments: bytes, status: int | None
+    comments: bytes, status: int | None, *, apart: bool
 ) -> None:
-    error = refusal(event({"code": "X", "message": "no"}), reader(comments))
+    fed = reader()
+    if apart:
+        piece(comments + b"\n")(fed)
+    before = b"" if apart else comments
+    error = refusal(event({"code": "X", "message": "no"}, "error", before), fed)
     assert error.status_code == status
 
 
-def test_a_status_in_a_comment_is_found_after_a_long_answer() -> None:
-    """What was shown is forgotten; the end of the raw bytes is not."""
-    watched = reader(b":HTTP_STATUS/429\n", size=100_000)
-    unfinished = answer_of()
-    unfinished["output"]["choices"][0]["finish_reason"] = "null"
-    event(unfinished)(watched)
-    watched.watch(b"a" * 8_192 + b":HTTP_STATUS/503\n" + b"a" * (4_096 - 17))
-    assert refusal(event({"code": "X"}), watched).status_code == 503
-    watched.watch(b"a" * 4_097)
-    assert refusal(event({"code": "X"}), watched).status_code is None
-
-
 def test_the_status_of_the_answer_counts_before_one_in_a_comment() -> None:
-    throttled = reader(b":HTTP_STATUS/503\n", status=429)
-    error = refusal(event({"code": "New", "message": "no"}), throttled)
+    throttled = reader(status=429, headers=HEADERS)
+    raw = b':HTTP_STATUS/503\ndata:{"code": "New", "message": "no"}\n\n'
+    error = refusal(body(raw), throttled)
     assert (type(error), error.status_code) == (DashScopeRateLimitError, 429)
 
 
@@ -352,74 +352,6 @@ def test_a_packet_is_read(document: Any, reply: Reply | None) -> None:
     assert event(document)(reader()) == ([] if reply is None else [reply])
 
 
-@given(data=st.data())
-def test_the_short_way_reads_what_the_long_way_reads(data: st.DataObject) -> None:
-    """Packets with just the usual keys and types take it; any field may be unusual."""
-
-    def some(usual: Any, *unusual: Any) -> Any:
-        return data.draw(st.sampled_from([usual, usual, usual, usual, *unusual]))
-
-    def without(fields: dict[str, Any]) -> dict[str, Any]:
-        missing = some(None, *fields)
-        return {key: value for key, value in fields.items() if key != missing}
-
-    message = {
-        "content": some("a", "", None, 7, ["x"]),
-        "reasoning_content": some("", "b", None, 7),
-    }
-    call = {"index": 0, "id": "c", "function": {"name": "f", "arguments": "{"}}
-    message |= some(
-        {"role": "assistant"}, {}, {"role": 1, "tool_calls": []}, {"tool_calls": [call]}
-    )
-    message |= some({}, {"tool_calls": some([{}], [None], ["x"], "x", {"x": 1}, 7)})
-    choice = {
-        "message": some(without(message), "x", []),
-        "finish_reason": some("null", None, "stop"),
-    }
-    choice |= some({}, {"index": 1}, {"index": 0})
-    output = {"choices": some([without(choice)], [], [choice, choice], {"x": 1}, "x", None)}
-    output |= some({}, {"search_info": {"search_results": [{"url": "u"}]}}, {"text": "t"})
-    usage = some(
-        {"output_tokens": some(1, -1, True, "1", 1.0), "x": {}}, {"input_tokens": 1}, [], "x"
-    )
-    document = {
-        "output": some(without(output), "x", [], None),
-        "usage": usage,
-        "request_id": some("r", "", None, 7),
-        **some({}, {"code": "X"}),
-    }
-    document, status = without(document), some(200, 400)
-    short = outcome(lambda: reader(status=status).usual(json.dumps(document).encode()))
-    if short is not None:
-        assert short == outcome(lambda: reader(status=status)._reply(document))
-
-
-def outcome(read: Callable[[], Reply | None]) -> Reply | tuple[type, str] | None:
-    try:
-        return read()
-    except DashScopeError as error:
-        return type(error), str(error)
-
-
-def test_a_token_as_the_service_sends_it_takes_the_short_way() -> None:
-    said = {"content": "", "reasoning_content": "Okay", "role": "assistant"}
-    usage = {"total_tokens": 8, "input_tokens": 5, "output_tokens": 3}
-    choices = [{"message": said, "finish_reason": "null"}]
-    token = {"output": {"choices": choices}, "usage": usage, "request_id": ID}
-    short = reader().usual(json.dumps(token).encode())
-    assert short == Reply(reasoning="Okay", usage=usage, request_id=ID)
-
-
-@pytest.mark.parametrize(
-    ("name", "unusual"),
-    [("thinking_then_text", 1), ("thinking_then_tool_call", 1), ("plain_text", 1)],
-)
-def test_the_packets_of_a_stream_take_the_short_way(name: str, unusual: int) -> None:
-    """All but the last one, which says why the answer ends."""
-    packets = [data for _, data in EventReader().feed(transcript(name)) if data]
-    assert [reader().usual(data) for data in packets].count(None) == unusual
-
-
 @pytest.mark.parametrize(
     ("call", "delta"),
     [
@@ -444,22 +376,19 @@ def test_what_is_no_call_at_all_is_none() -> None:
     assert [r.tool_calls for r in event(message(tool_calls=[None, "", 0]))(reader())] == [()]
 
 
-@pytest.mark.parametrize("read", [lambda reader: [reader.body()], end], ids=["body", "end"])
-def test_calls_of_a_whole_message_are_told_apart_by_their_place(
-    read: Callable[[ReplyReader], Any],
-) -> None:
+@pytest.mark.parametrize("headers", [HEADERS, STREAM], ids=["html", "stream"])
+def test_calls_of_a_whole_message_are_told_apart_by_their_place(headers: Mapping[str, str]) -> None:
     document = json.dumps(answer_of("", tool_calls=[CALL, CALL])).encode()
-    (reply,) = read(reader(document))
+    (reply,) = body(document)(reader(headers=headers))
     assert [call.wire_index for call in reply.tool_calls] == [0, 1]
 
 
-@pytest.mark.parametrize("read", [lambda reader: [reader.body()], end], ids=["body", "end"])
+@pytest.mark.parametrize("headers", [HEADERS, STREAM], ids=["html", "stream"])
 def test_bytes_that_are_no_text_cost_a_character_and_not_the_answer(
-    read: Callable[[ReplyReader], Any],
+    headers: Mapping[str, str],
 ) -> None:
-    (reply,) = read(
-        reader(b"\xef\xbb\xbf" + json.dumps(answer_of("?")).encode().replace(b"?", b"\xff"))
-    )
+    document = b"\xef\xbb\xbf" + json.dumps(answer_of("?")).encode().replace(b"?", b"\xff")
+    (reply,) = body(document)(reader(headers=headers))
     assert reply.text == "\ufffd"
 
 
@@ -508,22 +437,35 @@ def test_both_parsers_read_the_same(
     assert json.dumps(quickly) == json.dumps(json.loads(data))
 
 
-def test_a_body_of_events_is_given_back() -> None:
-    assert reader(b"data:{}\n\n").body() == b"data:{}\n\n"
+def test_events_are_read_whatever_the_body_is_called() -> None:
+    raw = b"data:%b\n\n" % json.dumps(answer_of()).encode()
+    assert [reply.text for reply in body(raw)(reader(headers=HEADERS))] == ["hi"]
 
 
 def test_a_stream_is_whole_from_its_first_finish_reason_on() -> None:
     whole = reader()
     event(answer_of())(whole)
     event({"output": {"choices": [{"message": {"content": "x"}}]}})(whole)
-    assert whole.finished
+    assert whole.is_whole
+    assert whole.held_more
     assert end(whole) == []
 
 
 def test_what_followed_events_is_no_body() -> None:
-    cut = reader(json.dumps(answer_of()).encode())
+    cut = reader()
     event({"usage": {"total_tokens": 1}})(cut)
+    piece(json.dumps(answer_of()).encode())(cut)
     assert type(refusal(end, cut)) is DashScopeStreamCutError
+
+
+def test_what_came_before_an_error_is_given_before_it() -> None:
+    first = answer_of()
+    first["output"]["choices"][0]["finish_reason"] = "null"
+    raw = b"data:%b\n\ndata:{\n\n" % json.dumps(first).encode()
+    replies = iter(reader().feed(raw))
+    assert next(replies).text == "hi"
+    with pytest.raises(DashScopeStreamCutError):
+        next(replies)
 
 
 def test_a_document_may_stand_on_many_lines() -> None:
@@ -531,9 +473,9 @@ def test_a_document_may_stand_on_many_lines() -> None:
 
 
 def test_empty_data_is_no_event() -> None:
-    whole = reader(json.dumps(answer_of("hi")).encode())
+    whole = reader()
     assert event("")(whole) == []
-    assert [reply.text for reply in end(whole)] == ["hi"]
+    assert [reply.text for reply in event(answer_of("hi"))(whole)] == ["hi"]
 
 
 NO_TOKENS = {"input_tokens": 0, "output_tokens": 0}

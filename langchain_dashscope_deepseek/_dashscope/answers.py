@@ -1,0 +1,338 @@
+"""One HTTP answer: bytes become replies, or one of our errors, and never a raw exception.
+
+Pure: no I/O, no LangChain. A stream of events and a body in one piece are fed the same way; what an
+event or a document says is read in `wire`.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from email.utils import parsedate_to_datetime
+from functools import cached_property
+from itertools import chain
+from typing import Any, NoReturn
+
+from langchain_dashscope_deepseek._dashscope.json_text import LARGE, is_heavy, load
+from langchain_dashscope_deepseek._dashscope.sse import EventSplitter, data_of, name_of
+from langchain_dashscope_deepseek._dashscope.usage import read_usage
+from langchain_dashscope_deepseek._dashscope.wire import (
+    Reply,
+    UnreadableError,
+    first_choice,
+    is_silent,
+    read_packet,
+)
+from langchain_dashscope_deepseek.errors import (
+    DashScopeAnswerTooLargeError,
+    DashScopeError,
+    DashScopeServerError,
+    DashScopeStreamCutError,
+    error_from_service,
+    without_keys,
+)
+
+logger = logging.getLogger(__name__)
+
+_FIRST_ERROR = 400
+_STATUS_COMMENT = re.compile(rb":HTTP_STATUS/(\d{3})")
+_LONGEST_ID = 100
+_ENCODING = r"[a-z0-9, *_-]{1,40}"
+_PIECE = 64 * 1024
+_EVENT_NAMES = ("result", "error", "message")
+"""The names of events that hold a packet; those of others may hold anything."""
+
+_OPENAIS_END = b"[DONE]"
+"""What gateways that speak OpenAI's protocol, too, send last."""
+
+
+class AnswerReader:
+    """Reads what one HTTP answer holds, piece by piece, and knows whether it was all of it.
+
+    Attributes:
+        status_code: The HTTP status.
+        is_whole: Whether the answer has come to its end, whatever may follow.
+        held_more: Whether something was dropped that came behind the end.
+    """
+
+    def __init__(
+        self,
+        status_code: int,
+        headers: Mapping[str, str],
+        max_size: int,
+        blot: Callable[[str], str] = str,
+    ) -> None:
+        """Begin an answer of which the head has come.
+
+        Args:
+            status_code: The HTTP status.
+            headers: The headers of the answer, their names in any case.
+            max_size: Bytes of one event, or of a body in one piece.
+            blot: Takes out of a foreign text what was sent.
+        """
+        self._blot = blot
+        self.status_code = status_code
+        self._headers = headers
+        self._max_size = max_size
+        # Of an event a quarter: it is held several times over while it is found.
+        self._longest_event = max(max_size // 4, min(max_size, LARGE))
+        self._events = EventSplitter()
+        self._has_packets = False
+        self._comments = b""
+        # All, until a packet was read: it may be no stream after all, whatever it is called.
+        self._raw = bytearray()
+        self._since_shown = 0
+        self.is_whole = False
+        self.held_more = False
+        kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+        self._is_stream = status_code in range(200, 300) and kind == "text/event-stream"
+
+    @cached_property
+    def header_id(self) -> str | None:
+        """The request's id as the headers have it."""
+        request_id = self._headers.get("x-request-id")
+        return request_id and self._blot(request_id)[:_LONGEST_ID]
+
+    def feed(self, piece: bytes) -> Iterable[Reply]:
+        """Take a piece of the body, and give what it says.
+
+        Raises:
+            DashScopeError: It holds an error of the service, is no JSON, or is too large. It comes
+                after the replies that came before it, whoever reads them one by one.
+        """
+        if not self._has_packets:
+            self._raw += piece
+        if not self._is_stream:
+            if len(self._raw) > self._max_size:
+                raise too_large(self._max_size, self.header_id)
+            return ()
+        # Before the piece is counted: it may end the event, or hold many.
+        if self._since_shown > self._longest_event:
+            raise too_large(self._max_size, self.header_id)
+        self._since_shown += len(piece)
+        events = self._events.feed(piece)
+        if len(events) == 1:
+            return self._read(events[0])
+        return chain.from_iterable(map(self._read, events))
+
+    def end(self) -> Iterator[Reply]:
+        """Say that the body has ended, and yield what is left; an answer in one piece comes now.
+
+        Raises:
+            DashScopeError: The answer is an error, nothing that we know, or not whole.
+        """
+        if not self._is_stream:
+            document = self._document()
+            if document is not None:
+                yield self._whole(document)
+                return
+            yield from self._as_events()
+        yield from chain.from_iterable(map(self._read, self._events.end()))
+        if self.is_whole:
+            return
+        document = None if self._has_packets else self._document()
+        if document is not None:
+            yield self._whole(document)
+            return
+        if self.status_code >= _FIRST_ERROR:
+            self._refuse("a body that is no answer")
+        msg = "The stream ended without a finish_reason: the answer was cut off"
+        raise DashScopeStreamCutError(msg, request_id=self.header_id)
+
+    def refuse_encoding(self, encoding: str) -> NoReturn:
+        """Refuse a compressed body: none was asked for, and what it unpacks to has no bound."""
+        shown = encoding if re.fullmatch(_ENCODING, encoding) else "an unreadable one"
+        self._refuse(
+            f"a compressed answer (content-encoding {shown}), though none was asked for: switch "
+            "compression off in the proxy or gateway"
+        )
+
+    def cut_error(self) -> DashScopeError:
+        """Give the error for a body of an error that could not be read to its end."""
+        return self._error("the server, or a proxy before it, sent an error whose text was cut off")
+
+    # --- Events ---
+
+    def _read(self, event: bytes) -> Iterable[Reply]:
+        data = data_of(event)
+        if not data:
+            self._comments = event  # the status of an error may stand before it
+            return ()
+        if self.is_whole:
+            return self._behind_the_end(data)
+        self._weigh(data)
+        if not self._has_packets:
+            self._has_packets, self._raw = True, bytearray()
+        document = load(data)
+        if type(document) is dict:
+            reply = self._packet(document, event)
+            return () if reply is None else (reply,)
+        return self._documents(event, data)
+
+    def _documents(self, event: bytes, data: bytes) -> Iterator[Reply]:
+        """Read several documents, one a line, where the blank line between events was left out."""
+        for document in map(load, data.split(b"\n")):
+            if isinstance(document, dict):
+                reply = self._packet(document, event)
+                if reply is not None:
+                    yield reply
+            elif name_of(event) in _EVENT_NAMES:
+                msg = "The stream was cut off or garbled: an event is not a JSON object"
+                raise DashScopeStreamCutError(msg, request_id=self.header_id)
+            else:
+                logger.debug("Skipped an event of unknown kind")
+
+    def _packet(self, document: Mapping[str, Any], event: bytes = b"") -> Reply | None:
+        if "code" in document or "error" in document:
+            self._check_for_error(document, event)
+        if self.status_code >= _FIRST_ERROR:
+            self._refuse("an error that holds no error")
+        try:
+            reply = read_packet(document)
+        except UnreadableError as error:
+            self._refuse(str(error))
+        if reply is None:
+            return None
+        if reply.finish_reason:
+            self.is_whole = True
+        if reply.text or reply.reasoning or reply.tool_calls or reply.finish_reason:
+            self._since_shown = 0
+        return reply if reply.request_id else reply._replace(request_id=self.header_id)
+
+    def _behind_the_end(self, data: bytes) -> Iterable[Reply]:
+        """Take usage from a packet that says nothing else; whatever follows another one is dropped.
+
+        The answer is whole, and must not be lost, nor grow, for what a server sends behind it.
+        """
+        if self.held_more or data == _OPENAIS_END:
+            return ()
+        document = load(data)
+        usage = document.get("usage") if isinstance(document, dict) else None
+        is_bill = isinstance(usage, dict) and read_usage(usage) is not None
+        if not is_bill or "code" in document or not is_silent(document):
+            self.held_more = True
+            logger.info("Dropped what came behind the end of an answer")
+            return ()
+        return (Reply(usage=usage),)
+
+    # --- A body in one piece ---
+
+    def _document(self) -> Mapping[str, Any] | None:
+        """Parse all that came, and let go of a large document's bytes."""
+        self._weigh(self._raw)
+        document = load(self._raw)
+        if not isinstance(document, dict):
+            return None
+        if len(self._raw) > LARGE:
+            self._raw = bytearray()
+        return document
+
+    def _as_events(self) -> Iterator[Reply]:
+        """Read the events of a body that is called something else."""
+        if b"data:" not in self._raw:
+            kind = self._headers.get("content-type", "no content type").partition(";")[0]
+            kind = without_keys(self._blot(kind))[:_LONGEST_ID]
+            self._refuse(f"a body that is no answer ({kind}, {len(self._raw)} bytes)")
+        raw, self._raw, self._is_stream = bytes(self._raw), bytearray(), True
+        for start in range(0, len(raw), _PIECE):
+            yield from self.feed(raw[start : start + _PIECE])
+
+    def _whole(self, document: Mapping[str, Any]) -> Reply:
+        if self.status_code >= _FIRST_ERROR:
+            self._raise_error(document)
+        reply = self._packet(document)
+        if reply is None or not first_choice(document.get("output")):
+            self._refuse("an answer without choices")
+        # In a whole message each element is a call, whatever its index says, and none is a piece.
+        calls = tuple(
+            c._replace(wire_index=i, name=c.name or "") for i, c in enumerate(reply.tool_calls)
+        )
+        return reply._replace(tool_calls=calls)
+
+    def _weigh(self, data: bytes | bytearray) -> None:
+        """Refuse a large document that would take many times its size when it is parsed.
+
+        Raises:
+            DashScopeAnswerTooLargeError: With it, an answer would take more than four times
+                `max_answer_size`, and 32 MiB.
+        """
+        if len(data) > LARGE and is_heavy(data, 3 * self._max_size + 20 * LARGE):
+            raise too_large(self._max_size, self.header_id)
+
+    # --- Errors ---
+
+    def _check_for_error(self, document: Mapping[str, Any], event: bytes) -> None:
+        if first_choice(document.get("output")) is None and (
+            document.get("code") or document.get("error")
+        ):
+            self._raise_error(document, event)
+
+    def _raise_error(self, document: Mapping[str, Any], event: bytes = b"") -> NoReturn:
+        inner = document.get("error")
+        facts = inner if isinstance(inner, dict) else document
+        code = facts.get("code") or facts.get("type")
+        raise self._error(
+            _text(facts.get("message")) or _text(inner),
+            code=None if code is None else str(code),
+            status_code=self._error_status(event),
+            request_id=_text(document.get("request_id")) or self.header_id,
+        )
+
+    def _error_status(self, event: bytes) -> int | None:
+        """Find the status of an error: the answer's own, or the last one in a comment before it."""
+        if self.status_code >= _FIRST_ERROR:
+            return self.status_code
+        statuses = map(int, _STATUS_COMMENT.findall(self._comments + event))
+        return next((s for s in reversed([*statuses]) if s >= _FIRST_ERROR), None)
+
+    def _refuse(self, what: str) -> NoReturn:
+        if self.status_code < _FIRST_ERROR:
+            msg = f"DashScope, or a proxy before it, sent {what}"
+            raise DashScopeServerError(msg, status_code=self.status_code, request_id=self.header_id)
+        raise self._error(f"the server, or a proxy before it, sent {what}")
+
+    def _error(self, text: str, **facts: Any) -> DashScopeError:
+        return error_from_service(
+            text,
+            headers=self._headers,
+            retry_after=retry_after(self._headers),
+            blot=self._blot,
+            **{"status_code": self.status_code, "request_id": self.header_id, **facts},
+        )
+
+
+def too_large(max_size: int, request_id: str | None) -> DashScopeError:
+    """Give the error for an answer that is larger than a user allows."""
+    return DashScopeAnswerTooLargeError(
+        f"The answer is larger than max_answer_size ({max_size:,}), and was not read to its end",
+        request_id=request_id,
+    )
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Read how many seconds the server asks to wait, from `retry-after-ms` or `retry-after`."""
+    milliseconds = _number(headers.get("retry-after-ms"))
+    if milliseconds is not None:
+        return milliseconds / 1000
+    value = headers.get("retry-after")
+    seconds = _number(value)
+    if seconds is not None or not value:
+        return seconds
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+    except (ValueError, OverflowError):
+        return None
+
+
+def _number(value: str | None) -> float | None:
+    try:
+        number = float(value or "")
+    except ValueError:
+        return None
+    return number if 0 <= number < float("inf") else None
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""

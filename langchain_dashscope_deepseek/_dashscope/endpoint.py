@@ -1,0 +1,125 @@
+"""Where requests go, and what every one of them carries. Sends nothing."""
+
+from __future__ import annotations
+
+import ssl
+import time
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from hashlib import blake2b
+
+import httpx
+from pydantic import SecretStr
+
+from langchain_dashscope_deepseek._dashscope.hidden import HiddenHeaders, KeyFunction
+from langchain_dashscope_deepseek._dashscope.keys import aauthorization_from, authorization_from
+from langchain_dashscope_deepseek._dashscope.pool import NEVER, Lent, Tenant
+from langchain_dashscope_deepseek._dashscope.request import PreparedRequest
+from langchain_dashscope_deepseek._dashscope.routes import PATHS
+from langchain_dashscope_deepseek._version import __version__
+from langchain_dashscope_deepseek.capabilities import Route
+
+STREAM_TIMEOUT = httpx.Timeout(connect=10, read=300, write=60, pool=60)
+"""Seconds, for streams. While a model thinks, events come every few seconds at most; five minutes
+of silence is what the official client waits, and leaves room for a queue before the first byte."""
+
+WHOLE_TIMEOUT = httpx.Timeout(connect=10, read=1800, write=60, pool=60)
+"""Seconds, for answers in one piece, which send nothing until they are whole: the service holds
+such a connection open for at least 1,800 seconds (its `x-dashscope-timeout`)."""
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where requests go and what every one of them carries.
+
+    Attributes:
+        base_url: Ends in `/api/v1`.
+        headers: Headers of every request, with the key. Kept out of the repr.
+        key_source: Gives the key of each attempt, where it changes; then no header has it.
+        own_headers: The user's, which take the place of ours. Kept out of the repr.
+        proxy: The proxy to go through, if it is not left to the environment.
+        verify: Whether, or by what, the server's certificate is checked.
+        max_answer_size: Bytes of one event, or of a body in one piece, that are still read.
+        timeout: Seconds for each phase, or `None` for the defaults above.
+    """
+
+    base_url: str
+    headers: HiddenHeaders = field(repr=False)
+    max_answer_size: int
+    timeout: httpx.Timeout | float | None = None
+    own_headers: HiddenHeaders = field(default_factory=HiddenHeaders, repr=False)
+    key_source: KeyFunction | None = field(default=None, repr=False)
+    proxy: SecretStr | None = None
+    verify: ssl.SSLContext | bool = True
+
+    def with_key(self) -> Endpoint:
+        """Give the endpoint with the key of an attempt."""
+        if self.key_source is None:
+            return self
+        return self._unlocked(authorization_from(self.key_source))
+
+    async def awith_key(self) -> Endpoint:
+        """Give the endpoint with the key of an attempt, which may have to be awaited."""
+        if self.key_source is None:
+            return self
+        return self._unlocked(await aauthorization_from(self.key_source))
+
+    def _unlocked(self, authorization: str) -> Endpoint:
+        headers = HiddenHeaders({"Authorization": authorization, **self.headers})
+        return replace(self, headers=headers, key_source=None)
+
+    def build(
+        self,
+        lent: Lent[httpx.Client] | Lent[httpx.AsyncClient],
+        request: PreparedRequest,
+        route: Route,
+        timeout: httpx.Timeout,
+    ) -> httpx.Request:
+        """Build the HTTP request for a route. A client handed in needs no settings of its own."""
+        return lent.build(
+            _url(self.base_url.rstrip("/") + PATHS[route]),
+            content=request.content(route),
+            headers=self._all_headers(request),
+            timeout=timeout,
+        )
+
+    @property
+    def tenant(self) -> Tenant:
+        """Whose connections may be used."""
+        secrets = "\0".join((*self.headers.values(), *self.own_headers.values()))
+        return Tenant(self.base_url, blake2b(secrets.encode()).digest(), self.proxy, self.verify)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must stand in no error: the key, and the values of the user's headers."""
+        return (self.headers.get("Authorization", ""), *self.own_headers.values())
+
+    def _all_headers(self, request: PreparedRequest) -> HiddenHeaders:
+        """Put the headers together, one of a name: the user's over ours, whatever their case."""
+        ours = HiddenHeaders(
+            {
+                "User-Agent": f"langchain-dashscope-deepseek/{__version__}",
+                "Content-Type": "application/json",
+                "Accept": "text/event-stream" if request.streamed else "application/json",
+                # What is unpacked cannot be bounded by what was read, and an answer is small.
+                "Accept-Encoding": "identity",
+                **({"X-DashScope-SSE": "enable"} if request.streamed else {}),
+                **request.headers,
+                **self.headers,
+            }
+        )
+        return ours.under(self.own_headers) if self.own_headers else ours
+
+    def timeout_of(self, request: PreparedRequest, until: float) -> httpx.Timeout:
+        """Tell how long to wait in each phase, if the call is over at a time."""
+        by_default = STREAM_TIMEOUT if request.streamed else WHOLE_TIMEOUT
+        timeout = by_default if self.timeout is None else httpx.Timeout(self.timeout)
+        if until == NEVER:
+            return timeout
+        left = max(until - time.monotonic(), 0.001)
+        phases = timeout.as_dict().items()
+        return httpx.Timeout(**{name: left if s is None else min(s, left) for name, s in phases})
+
+
+_url = lru_cache(httpx.URL)
+"""Parses a URL once, and not for each request."""

@@ -1,0 +1,67 @@
+"""Asks until there is an answer, and yields what shows of it: attempts, replies, and the log.
+
+What is sent and read is the client's; here a failed attempt starts anew, with nothing of its answer
+left, as long as nothing of it was shown. The two functions are the same but for the awaiting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import aclosing, closing
+from typing import TypeVar
+
+from langchain_dashscope_deepseek._dashscope.call_log import CallLog
+from langchain_dashscope_deepseek._dashscope.client import AsyncClient, Client
+from langchain_dashscope_deepseek._dashscope.request import PreparedRequest
+from langchain_dashscope_deepseek._dashscope.retry import Attempts
+from langchain_dashscope_deepseek._langchain.call import Call
+from langchain_dashscope_deepseek._langchain.stream import AnswerAccumulator, Emitter
+
+T = TypeVar("T")
+
+
+def ask(
+    client: Client,
+    call: Call,
+    request: PreparedRequest,
+    emitter_of: Callable[[AnswerAccumulator], Emitter[T]],
+) -> Generator[T]:
+    """Yield what an emitter shows of the answer to a request of a call."""
+    with CallLog(request) as log:
+        for attempt in Attempts(call.policy):
+            answer = call.answer(request)
+            with attempt, emitter_of(answer) as emitter:
+                log.begin(attempt, answer)
+                with closing(client.replies(request, attempt)) as replies:
+                    for reply in replies:
+                        if log.first is None:
+                            log.first_came()
+                        for part in emitter.add(reply):
+                            attempt.committed = True
+                            yield part
+                yield from emitter.end()
+                return
+
+
+async def aask(
+    client: AsyncClient,
+    call: Call,
+    request: PreparedRequest,
+    emitter_of: Callable[[AnswerAccumulator], Emitter[T]],
+) -> AsyncGenerator[T]:
+    """Yield what an emitter shows of the answer to a request of a call."""
+    with CallLog(request) as log:
+        async for attempt in Attempts(call.policy):
+            answer = call.answer(request)
+            with attempt, emitter_of(answer) as emitter:
+                log.begin(attempt, answer)
+                async with aclosing(client.replies(request, attempt)) as replies:
+                    async for reply in replies:
+                        if log.first is None:
+                            log.first_came()
+                        for part in emitter.add(reply):
+                            attempt.committed = True
+                            yield part
+                for part in emitter.end():
+                    yield part
+                return
