@@ -57,22 +57,22 @@ from langchain_dashscope_deepseek._dashscope.regions import (
     mended_base_url,
     resolved,
 )
-from langchain_dashscope_deepseek._dashscope.request import PARAMETERS, check_tool_use, check_values
+from langchain_dashscope_deepseek._dashscope.request import PreparedRequest, check_tool_use
+from langchain_dashscope_deepseek._dashscope.settings import (
+    ALIASES,
+    PARAMETERS,
+    SETTINGS,
+    check_for_another_account,
+    check_headers,
+    check_row,
+    check_settings,
+    check_values,
+    named,
+)
 from langchain_dashscope_deepseek._dashscope.warnings import warn
 from langchain_dashscope_deepseek._langchain import citations
 from langchain_dashscope_deepseek._langchain.asking import aask, ask
-from langchain_dashscope_deepseek._langchain.call import (
-    ALIASES,
-    LIMITS,
-    SETTINGS,
-    Call,
-    check_for_another_account,
-    check_headers,
-    check_limits,
-    check_row,
-    check_timeout,
-    named,
-)
+from langchain_dashscope_deepseek._langchain.call import prepare_call
 from langchain_dashscope_deepseek._langchain.events import EventEmitter
 from langchain_dashscope_deepseek._langchain.messages import PROVIDER, countable
 from langchain_dashscope_deepseek._langchain.stream import (
@@ -434,9 +434,8 @@ class ChatDashScopeDeepSeek(_Base):
     def _check_settings(self) -> Self:
         """Refuse what no model takes, find the base URL, and record the version for traces."""
         settings = named(vars(self))
-        check_values({name: settings.get(name) for name in PARAMETERS})
-        check_timeout(self.timeout)
-        check_limits(**{name: getattr(self, name) for name in LIMITS})
+        check_values(settings)
+        check_settings(settings)
         self._resolved()
         vars(self)["default_headers"] = hidden("default_headers", self.default_headers)
         if vars(self).get("profile") == self._resolve_model_profile():  # by core, which keeps it
@@ -562,10 +561,8 @@ class ChatDashScopeDeepSeek(_Base):
         run_manager: CallbackManagerForLLMRun | None = None,  # noqa: ARG002 - core's signature
         **kwargs: Any,
     ) -> ChatResult:
-        call = self._call(stop, kwargs)
-        request = call.prepare(messages, stream=call.stream_underneath)
-        client = Client(self._acquire, call.endpoint)
-        (message,) = ask(client, call, request, MessageEmitter)
+        request = self._prepared(messages, stop, kwargs, shows=False)
+        (message,) = ask(Client(self._acquire), request, MessageEmitter)
         return _result(message)
 
     async def _agenerate(
@@ -575,10 +572,9 @@ class ChatDashScopeDeepSeek(_Base):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,  # noqa: ARG002 - core's signature
         **kwargs: Any,
     ) -> ChatResult:
-        call = self._call(stop, kwargs)
-        request = call.prepare(messages, stream=call.stream_underneath)
-        client = AsyncClient(self._aacquire, call.endpoint)
-        (message,) = [m async for m in aask(client, call, request, MessageEmitter)]
+        request = self._prepared(messages, stop, kwargs, shows=False)
+        client = AsyncClient(self._aacquire)
+        (message,) = [m async for m in aask(client, request, MessageEmitter)]
         return _result(message)
 
     def _stream(
@@ -626,9 +622,8 @@ class ChatDashScopeDeepSeek(_Base):
         overrides: dict[str, Any],
         emitter_of: Callable[[AnswerAccumulator], Emitter[T]],
     ) -> Iterator[T]:
-        call = self._call(stop, overrides)
-        request = call.prepare(messages, stream=True)
-        return ask(Client(self._acquire, call.endpoint), call, request, emitter_of)
+        request = self._prepared(messages, stop, overrides, shows=True)
+        return ask(Client(self._acquire), request, emitter_of)
 
     def _astreamed(
         self,
@@ -637,9 +632,8 @@ class ChatDashScopeDeepSeek(_Base):
         overrides: dict[str, Any],
         emitter_of: Callable[[AnswerAccumulator], Emitter[T]],
     ) -> AsyncIterator[T]:
-        call = self._call(stop, overrides)
-        request = call.prepare(messages, stream=True)
-        return aask(AsyncClient(self._aacquire, call.endpoint), call, request, emitter_of)
+        request = self._prepared(messages, stop, overrides, shows=True)
+        return aask(AsyncClient(self._aacquire), request, emitter_of)
 
     # --- Tools ---
 
@@ -966,16 +960,25 @@ class ChatDashScopeDeepSeek(_Base):
             return self._clients.of_running_loop().lend(seconds, tenant)
         return self._clients.ashare(self.http_async_client)
 
-    def _call(self, stop: list[str] | None, overrides: dict[str, Any]) -> Call:
+    def _prepared(
+        self,
+        messages: Sequence[BaseMessage],
+        stop: list[str] | None,
+        overrides: dict[str, Any],
+        *,
+        shows: bool,
+    ) -> PreparedRequest:
         settings = vars(self)
         try:
             where = self._resolved()
         except ValueError as error:
             raise DashScopeInputError(str(error)) from None
-        return Call(
-            settings={**{name: settings.get(name) for name in SETTINGS}, **where._asdict()},
-            overrides=overrides if stop is None else {**overrides, "stop": stop},
-            row_of=self._row_of,
+        return prepare_call(
+            messages,
+            {**{name: settings.get(name) for name in SETTINGS}, **where._asdict()},
+            overrides if stop is None else {**overrides, "stop": stop},
+            self._row_of,
+            shows=shows,
         )
 
     def _row_of(self, model: str) -> ModelCapabilities | None:

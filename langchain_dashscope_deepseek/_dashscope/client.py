@@ -13,13 +13,12 @@ from itertools import chain
 import httpx
 
 from langchain_dashscope_deepseek._dashscope.call_log import log_request
-from langchain_dashscope_deepseek._dashscope.endpoint import Endpoint
 from langchain_dashscope_deepseek._dashscope.foreign_errors import Exchange
 from langchain_dashscope_deepseek._dashscope.pool import Lent, Tenant
 from langchain_dashscope_deepseek._dashscope.request import PreparedRequest
 from langchain_dashscope_deepseek._dashscope.rest import aread_rest, read_rest
 from langchain_dashscope_deepseek._dashscope.retry import Attempt
-from langchain_dashscope_deepseek._dashscope.routes import RouteAttempts
+from langchain_dashscope_deepseek._dashscope.routes import PATHS, RouteAttempts
 from langchain_dashscope_deepseek._dashscope.wire import Reply
 
 Acquire = Callable[[float | None, Tenant], AbstractContextManager[Lent[httpx.Client]]]
@@ -34,10 +33,9 @@ AsyncAcquire = Callable[
 class Client:
     """Asks synchronously."""
 
-    def __init__(self, acquire: Acquire, endpoint: Endpoint) -> None:
-        """Ask an endpoint by HTTP clients that are acquired for each request."""
+    def __init__(self, acquire: Acquire) -> None:
+        """Ask by HTTP clients that are acquired for each request."""
         self._acquire = acquire
-        self._endpoint = endpoint
 
     def replies(self, request: PreparedRequest, attempt: Attempt) -> Generator[Reply]:
         """Ask once, and yield the replies as they come; on the other route if one is wrong.
@@ -45,16 +43,18 @@ class Client:
         Raises:
             DashScopeError: There is no answer, or it is not whole.
         """
-        for on in RouteAttempts(attempt, request, self._endpoint.base_url):
-            endpoint = self._endpoint.with_key()
-            timeout = endpoint.timeout_of(request, attempt.until)
+        for on in RouteAttempts(attempt, request):
+            endpoint = request.endpoint.with_key()
+            timeout = endpoint.timeout_of(attempt.until, streamed=request.streamed)
             with (
                 on,
                 Exchange(request, endpoint, attempt.until) as exchange,
                 self._acquire(timeout.pool, endpoint.tenant) as lent,
             ):
                 log_request(request, on.route)
-                built = endpoint.build(lent.begin(attempt.until), request, on.route, timeout)
+                lent.begin(attempt.until)
+                content = request.content(on.route)
+                built = endpoint.build(lent, PATHS[on.route], content, request.headers, timeout)
                 response = lent.http.send(built, stream=True, follow_redirects=False)
                 answer = exchange.begin(lent.answered(response))
                 pieces = lent.pieces(response)
@@ -76,10 +76,9 @@ class Client:
 class AsyncClient:
     """Asks asynchronously."""
 
-    def __init__(self, acquire: AsyncAcquire, endpoint: Endpoint) -> None:
-        """Ask an endpoint by HTTP clients that are acquired for each request."""
+    def __init__(self, acquire: AsyncAcquire) -> None:
+        """Ask by HTTP clients that are acquired for each request."""
         self._acquire = acquire
-        self._endpoint = endpoint
 
     async def replies(self, request: PreparedRequest, attempt: Attempt) -> AsyncGenerator[Reply]:
         """Ask once, and yield the replies as they come; on the other route if one is wrong.
@@ -87,13 +86,15 @@ class AsyncClient:
         Raises:
             DashScopeError: There is no answer, or it is not whole.
         """
-        for on in RouteAttempts(attempt, request, self._endpoint.base_url):
-            endpoint = await self._endpoint.awith_key()
-            timeout = endpoint.timeout_of(request, attempt.until)
+        for on in RouteAttempts(attempt, request):
+            endpoint = await request.endpoint.awith_key()
+            timeout = endpoint.timeout_of(attempt.until, streamed=request.streamed)
             with on, Exchange(request, endpoint, attempt.until) as exchange:
                 async with self._acquire(timeout.pool, endpoint.tenant) as lent:
                     log_request(request, on.route)
-                    built = endpoint.build(lent.begin(attempt.until), request, on.route, timeout)
+                    lent.begin(attempt.until)
+                    content = request.content(on.route)
+                    built = endpoint.build(lent, PATHS[on.route], content, request.headers, timeout)
                     response = await lent.http.send(built, stream=True, follow_redirects=False)
                     answer = exchange.begin(lent.answered(response))
                     pieces = lent.apieces(response)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from hashlib import blake2b
@@ -14,10 +15,7 @@ from pydantic import SecretStr
 from langchain_dashscope_deepseek._dashscope.hidden import HiddenHeaders, KeyFunction
 from langchain_dashscope_deepseek._dashscope.keys import aauthorization_from, authorization_from
 from langchain_dashscope_deepseek._dashscope.pool import NEVER, Lent, Tenant
-from langchain_dashscope_deepseek._dashscope.request import PreparedRequest
-from langchain_dashscope_deepseek._dashscope.routes import PATHS
 from langchain_dashscope_deepseek._version import __version__
-from langchain_dashscope_deepseek.capabilities import Route
 
 STREAM_TIMEOUT = httpx.Timeout(connect=10, read=300, write=60, pool=60)
 """Seconds, for streams. While a model thinks, events come every few seconds at most; five minutes
@@ -71,15 +69,24 @@ class Endpoint:
     def build(
         self,
         lent: Lent[httpx.Client] | Lent[httpx.AsyncClient],
-        request: PreparedRequest,
-        route: Route,
+        path: str,
+        content: bytes,
+        headers: Mapping[str, str],
         timeout: httpx.Timeout,
     ) -> httpx.Request:
-        """Build the HTTP request for a route. A client handed in needs no settings of its own."""
+        """Build the HTTP request. A client handed in needs no settings of its own.
+
+        Args:
+            lent: The client that will send it.
+            path: The path below the base URL.
+            content: The body.
+            headers: What this request needs beside the headers of every request.
+            timeout: Seconds for each phase.
+        """
         return lent.build(
-            _url(self.base_url.rstrip("/") + PATHS[route]),
-            content=request.content(route),
-            headers=self._all_headers(request),
+            _url(self.base_url.rstrip("/") + path),
+            content=content,
+            headers=self._all_headers(headers),
             timeout=timeout,
         )
 
@@ -94,25 +101,23 @@ class Endpoint:
         """What must stand in no error: the key, and the values of the user's headers."""
         return (self.headers.get("Authorization", ""), *self.own_headers.values())
 
-    def _all_headers(self, request: PreparedRequest) -> HiddenHeaders:
+    def _all_headers(self, of_request: Mapping[str, str]) -> HiddenHeaders:
         """Put the headers together, one of a name: the user's over ours, whatever their case."""
         ours = HiddenHeaders(
             {
                 "User-Agent": f"langchain-dashscope-deepseek/{__version__}",
                 "Content-Type": "application/json",
-                "Accept": "text/event-stream" if request.streamed else "application/json",
                 # What is unpacked cannot be bounded by what was read, and an answer is small.
                 "Accept-Encoding": "identity",
-                **({"X-DashScope-SSE": "enable"} if request.streamed else {}),
-                **request.headers,
+                **of_request,
                 **self.headers,
             }
         )
         return ours.under(self.own_headers) if self.own_headers else ours
 
-    def timeout_of(self, request: PreparedRequest, until: float) -> httpx.Timeout:
+    def timeout_of(self, until: float, *, streamed: bool) -> httpx.Timeout:
         """Tell how long to wait in each phase, if the call is over at a time."""
-        by_default = STREAM_TIMEOUT if request.streamed else WHOLE_TIMEOUT
+        by_default = STREAM_TIMEOUT if streamed else WHOLE_TIMEOUT
         timeout = by_default if self.timeout is None else httpx.Timeout(self.timeout)
         if until == NEVER:
             return timeout

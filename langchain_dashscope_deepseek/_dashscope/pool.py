@@ -108,7 +108,7 @@ class Lent(Generic[AnyClient]):
         self.response: httpx.Response | None = None
         self.is_clean = False
 
-    def begin(self, until: float) -> Self:
+    def begin(self, until: float) -> None:
         """Begin a request, to which the call may wait until a time.
 
         Raises:
@@ -119,7 +119,6 @@ class Lent(Generic[AnyClient]):
         elif self.http.is_closed:
             msg = "The HTTP client that was handed in is closed: hand in an open one"
             raise DashScopeInputError(msg)
-        return self
 
     def build(
         self, url: httpx.URL, *, content: bytes, headers: Mapping[str, str], timeout: httpx.Timeout

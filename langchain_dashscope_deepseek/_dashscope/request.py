@@ -19,9 +19,15 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any
 
+from langchain_dashscope_deepseek._dashscope.endpoint import Endpoint
+from langchain_dashscope_deepseek._dashscope.hidden import HiddenHeaders
 from langchain_dashscope_deepseek._dashscope.json_text import HALF_OF_A_PAIR
+from langchain_dashscope_deepseek._dashscope.keys import authorization, is_of_a_plan
+from langchain_dashscope_deepseek._dashscope.regions import host_of, region_of
+from langchain_dashscope_deepseek._dashscope.retry import RetryPolicy
+from langchain_dashscope_deepseek._dashscope.settings import PARAMETERS, check_values
 from langchain_dashscope_deepseek._dashscope.warnings import warn
 from langchain_dashscope_deepseek._dashscope.wire import WireMessage
 from langchain_dashscope_deepseek.capabilities import (
@@ -46,98 +52,6 @@ from langchain_dashscope_deepseek.errors import (
 logger = logging.getLogger(__name__)
 
 
-class ParameterRule(NamedTuple):
-    """What any model takes for a parameter of the wire."""
-
-    expects: str
-    fits: Callable[[Any], bool]
-
-
-def _number(low: float, high: float, *, low_open: bool = False, high_open: bool = False) -> Any:
-    def fits(value: Any) -> bool:
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            return False
-        above = value > low if low_open else value >= low
-        return above and (value < high if high_open else value <= high)
-
-    return fits
-
-
-def _integer(low: int) -> Callable[[Any], bool]:
-    return lambda value: type(value) is int and value >= low
-
-
-def _is_effort_number(value: Any) -> bool:
-    return type(value) is int and 1 <= value <= 100  # noqa: PLR2004 - the only range on any page
-
-
-def _is_stop(value: Any) -> bool:
-    """A string, or a list of one kind: strings, token ids, or lists of token ids."""
-    if isinstance(value, (list, tuple)):
-        return (
-            all(isinstance(item, str) for item in value)
-            or all(type(item) is int for item in value)
-            or all(
-                isinstance(item, (list, tuple)) and all(type(i) is int for i in item)
-                for item in value
-            )
-        )
-    return isinstance(value, str)
-
-
-def _is_bool(value: Any) -> bool:
-    return isinstance(value, bool)
-
-
-def _is_mapping(value: Any) -> bool:
-    return isinstance(value, Mapping)
-
-
-_INFINITY = float("inf")
-
-PARAMETERS: Mapping[str, ParameterRule] = {
-    "enable_thinking": ParameterRule("True or False", _is_bool),
-    "thinking_budget": ParameterRule("a whole number of tokens, at least 1", _integer(1)),
-    "reasoning_effort": ParameterRule(
-        'a string such as "high", or a whole number from 1 to 100',
-        lambda value: isinstance(value, str) or _is_effort_number(value),
-    ),
-    "temperature": ParameterRule("a number from 0 to below 2", _number(0, 2, high_open=True)),
-    "top_p": ParameterRule("a number above 0 up to 1", _number(0, 1, low_open=True)),
-    "max_tokens": ParameterRule("a whole number of tokens, at least 1", _integer(1)),
-    "max_completion_tokens": ParameterRule("a whole number of tokens, at least 1", _integer(1)),
-    "seed": ParameterRule("a whole number, at least 0", _integer(0)),
-    "stop": ParameterRule("a string or a list of strings (or of token ids)", _is_stop),
-    "repetition_penalty": ParameterRule(
-        "a number above 0", _number(0, _INFINITY, low_open=True, high_open=True)
-    ),
-    "presence_penalty": ParameterRule("a number from -2 to 2", _number(-2, 2)),
-    "response_format": ParameterRule('a dict such as {"type": "json_object"}', _is_mapping),
-    "enable_search": ParameterRule("True or False", _is_bool),
-    "search_options": ParameterRule("a dict", _is_mapping),
-    "tools": ParameterRule("a list of tools", lambda value: isinstance(value, (list, tuple))),
-    "tool_choice": ParameterRule(
-        '"auto", "none", "required" or {"type": "function", "function": {"name": ...}}',
-        lambda value: value in ("auto", "none", "required") or _is_mapping(value),
-    ),
-    "parallel_tool_calls": ParameterRule("True or False", _is_bool),
-}
-"""Every parameter of the wire that has a name of its own here, and the values that it takes.
-
-Source: the reference of the text-generation API.
-"""
-
-_KNOBS = (
-    "thinking_budget",
-    "temperature",
-    "top_p",
-    "max_tokens",
-    "max_completion_tokens",
-    "seed",
-    "stop",
-    "repetition_penalty",
-    "presence_penalty",
-)
 TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _OURS = ("result_format", "incremental_output")
 
@@ -154,6 +68,8 @@ class PreparedRequest:
         model: The model's name.
         body: The JSON body as the text route takes it. Kept out of the repr: it holds the prompt.
         streamed: Whether the answer is asked for as a stream.
+        endpoint: Where it goes, and with which key and headers.
+        policy: How often to try, and for how long.
         routes: The routes that may serve it, the likelier first.
         advice: Sentences for the case that the service answers with an error of such a class.
         changes: What was sent otherwise than it was asked for: by parameter, as
@@ -163,6 +79,8 @@ class PreparedRequest:
     model: str
     body: Mapping[str, Any] = field(repr=False)
     streamed: bool
+    endpoint: Endpoint
+    policy: RetryPolicy
     routes: tuple[Route, ...] = TEXT_FIRST
     advice: tuple[Advice, ...] = ()
     changes: Mapping[str, Any] = field(default_factory=dict)
@@ -172,7 +90,11 @@ class PreparedRequest:
         """The headers that this request needs beside those of every request."""
         held = (part.get("image", "") for part in _parts(self.body["input"]["messages"]))
         oss = any(image[:6].lower() == "oss://" for image in held)
-        return {"X-DashScope-OssResourceResolve": "enable"} if oss else {}
+        return {
+            "Accept": "text/event-stream" if self.streamed else "application/json",
+            **({"X-DashScope-SSE": "enable"} if self.streamed else {}),
+            **({"X-DashScope-OssResourceResolve": "enable"} if oss else {}),
+        }
 
     def said(self) -> Iterator[str]:
         """Yield the texts of the prompt, which no error may quote."""
@@ -237,15 +159,12 @@ def _with_list(message: WireMessage) -> WireMessage:
     return {**message, "content": [] if has_none else [{"text": content}]}
 
 
-def choose_parameters(
-    model: str, row: ModelCapabilities | None, parameters: Mapping[str, Any]
-) -> dict[str, Any]:
+def choose_parameters(row: ModelCapabilities | None, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Choose what is sent of the parameters that were asked for.
 
     Args:
-        model: The model's name.
-        row: What it can do; `None` if nobody knows.
-        parameters: Parameters of `PARAMETERS`; those that are `None` are left out.
+        row: What the model can do; `None` if nobody knows.
+        settings: The settings of the call; parameters that are `None` are left out.
 
     Returns:
         The parameters to send.
@@ -254,8 +173,9 @@ def choose_parameters(
         DashScopeInputError: A parameter has a value that no model takes.
         DashScopeUnsupportedError: The row forbids a feature.
     """
-    wanted = {name: value for name, value in parameters.items() if value is not None}
-    check_values(wanted)
+    check_values(settings)
+    model = settings["model"]
+    wanted = {name: settings[name] for name in PARAMETERS if settings[name] is not None}
     if not wanted.get("stop", True):
         del wanted["stop"]
     sent = wanted if row is None else _without_knobs(model, row, wanted)
@@ -267,40 +187,36 @@ def choose_parameters(
 
 
 def prepare(
-    *,
-    model: str,
+    settings: Mapping[str, Any],
     row: ModelCapabilities | None,
-    messages: Sequence[WireMessage],
-    asked: Mapping[str, Any],
     parameters: Mapping[str, Any],
-    extra: Mapping[str, Any],
+    messages: Sequence[WireMessage],
+    *,
     stream: bool | None,
-    host: str = "",
-    region: str | None = None,
     changes: Sequence[str] = (),
+    extra_headers: Mapping[str, str] | None = None,
 ) -> PreparedRequest:
     """Prepare a request.
 
     Args:
-        model: The model's name.
-        row: What it can do; `None` if nobody knows.
+        settings: The settings of the call.
+        row: What the model can do; `None` if nobody knows.
+        parameters: What `choose_parameters` chose of the settings.
         messages: The messages as the wire has them.
-        asked: The parameters that were asked for.
-        parameters: What `choose_parameters` chose of them.
-        extra: Further parameters of the wire, forwarded untouched.
         stream: Whether to ask for a stream; `None` leaves that to the row: an answer that
             is thought about is streamed, because proxies cut connections that are silent for
             minutes.
-        host: The host that is asked.
-        region: The region that is asked, if the host tells.
         changes: What in the messages is otherwise than it was given.
+        extra_headers: Headers of this call.
 
     Returns:
         The request.
 
     Raises:
         DashScopeInputError: The messages or the extra parameters do not fit the others.
+        DashScopeAuthenticationError: There is no key, or it cannot be one.
     """
+    extra = settings["model_kwargs"] or {}
     for name in _OURS:
         if name in extra:
             msg = f"model_kwargs must not hold {name!r}: this package sets it to read the answer"
@@ -310,6 +226,7 @@ def prepare(
     must_stream = row is not None and row.thinking_needs_stream and may_think
     streamed = must_stream or (may_think if stream is None else stream)
     ours = {"result_format": "message", **({"incremental_output": True} if streamed else {})}
+    model = settings["model"]
     return PreparedRequest(
         model=model,
         body={
@@ -318,35 +235,42 @@ def prepare(
             "parameters": {**ours, **parameters, **extra},
         },
         streamed=streamed,
+        endpoint=_endpoint(settings, extra_headers),
+        policy=RetryPolicy(settings["max_retries"], max_seconds=settings["max_seconds"]),
         routes=_routes(row, messages),
-        advice=tuple(_advice(model, row, parameters, host, region)),
+        advice=tuple(_advice(row, settings, parameters)),
         changes={
-            **_changes(model, asked, parameters),
+            **_changes(model, settings, parameters),
             **({"messages": list(changes)} if changes else {}),
         },
     )
 
 
-def check_values(parameters: Mapping[str, Any]) -> None:
-    """Refuse values that no model takes.
-
-    Raises:
-        DashScopeInputError: Names the parameter, the value and what it takes.
-    """
-    for name, value in parameters.items():
-        rule = PARAMETERS[name]
-        if value is not None and not rule.fits(value):
-            # A wrong type may be a prompt in the wrong place: only numbers are quoted.
-            shown = repr(value) if isinstance(value, (int, float)) else type(value).__name__
-            msg = f"{name} takes {rule.expects}, not {shown}"
-            raise DashScopeInputError(msg)
+def _endpoint(settings: Mapping[str, Any], extra_headers: Mapping[str, str] | None) -> Endpoint:
+    key, workspace_id = settings["api_key"], settings["workspace_id"]
+    headers = HiddenHeaders()
+    if not callable(key):
+        headers["Authorization"] = authorization(key)
+    if workspace_id:
+        headers["X-DashScope-WorkSpace"] = workspace_id
+    own: HiddenHeaders = settings["default_headers"] or HiddenHeaders()
+    return Endpoint(
+        base_url=settings["base_url"],
+        headers=headers,
+        key_source=key if callable(key) else None,
+        own_headers=own.under(extra_headers) if extra_headers else own,
+        proxy=settings["proxy"],
+        verify=settings["verify"],
+        max_answer_size=settings["max_answer_size"],
+        timeout=settings["timeout"],
+    )
 
 
 def _without_knobs(model: str, row: ModelCapabilities, wanted: Mapping[str, Any]) -> dict[str, Any]:
     """Leave out what the row says cannot be set or does nothing, with a warning each."""
     sent = dict(wanted)
-    for name in _KNOBS:
-        if name in sent and not row.can_set(name):
+    for name, rule in PARAMETERS.items():
+        if rule.is_knob and name in sent and not row.can_set(name):
             _leave_out(sent, name, model, "cannot be set on this model")
     thinking = sent.get("enable_thinking")
     if thinking is not None and row.thinking == "never":
@@ -548,14 +472,14 @@ _OF_THE_PLACE: tuple[type[DashScopeError], ...] = (
 
 
 def _advice(
-    model: str,
-    row: ModelCapabilities | None,
-    parameters: Mapping[str, Any],
-    host: str,
-    region: str | None,
+    row: ModelCapabilities | None, settings: Mapping[str, Any], parameters: Mapping[str, Any]
 ) -> Iterator[Advice]:
     """Yield what may have been the reason, should the service refuse."""
-    asked = f"Asked was {model} at {host}" + (f", in {region}." if region else ".")
+    if is_of_a_plan(settings["api_key"]):
+        yield _PLAN_ADVICE
+    model, base_url = settings["model"], settings["base_url"]
+    region = region_of(base_url)
+    asked = f"Asked was {model} at {host_of(base_url)}" + (f", in {region}." if region else ".")
     for kind in _OF_THE_PLACE:
         yield kind, asked
     if row is None:
@@ -579,7 +503,7 @@ def _advice(
         yield DashScopeInvalidRequestError, missing.format("Structured output", model, region)
 
 
-PLAN_ADVICE: Advice = (
+_PLAN_ADVICE: Advice = (
     DashScopeAuthenticationError,
     (
         "A key that begins with sk-sp- belongs to a plan (Token Plan, Coding Plan): it works only "

@@ -77,10 +77,10 @@ class RouteAttempt:
 class RouteAttempts:
     """The routes of one attempt: `for on in RouteAttempts(...): with attempt, on: ...; return`."""
 
-    def __init__(self, attempt: Attempt, request: PreparedRequest, base_url: str) -> None:
-        """Ask on the routes of a request, in the order of what was learnt of a service."""
+    def __init__(self, attempt: Attempt, request: PreparedRequest) -> None:
+        """Ask on the routes of a request, in the order of what was learnt of its model."""
         self.attempt = attempt
-        self._key = (base_url, request.model)
+        self._key = (request.endpoint.base_url, request.model)
         self._routes = request.routes
         self._advise = request.advise
 

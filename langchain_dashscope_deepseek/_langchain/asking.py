@@ -14,7 +14,6 @@ from langchain_dashscope_deepseek._dashscope.call_log import CallLog
 from langchain_dashscope_deepseek._dashscope.client import AsyncClient, Client
 from langchain_dashscope_deepseek._dashscope.request import PreparedRequest
 from langchain_dashscope_deepseek._dashscope.retry import Attempts
-from langchain_dashscope_deepseek._langchain.call import Call
 from langchain_dashscope_deepseek._langchain.stream import AnswerAccumulator, Emitter
 
 T = TypeVar("T")
@@ -22,14 +21,13 @@ T = TypeVar("T")
 
 def ask(
     client: Client,
-    call: Call,
     request: PreparedRequest,
     emitter_of: Callable[[AnswerAccumulator], Emitter[T]],
 ) -> Generator[T]:
-    """Yield what an emitter shows of the answer to a request of a call."""
+    """Yield what an emitter shows of the answer to a request."""
     with CallLog(request) as log:
-        for attempt in Attempts(call.policy):
-            answer = call.answer(request)
+        for attempt in Attempts(request.policy):
+            answer = AnswerAccumulator(request)
             with attempt, emitter_of(answer) as emitter:
                 log.begin(attempt, answer)
                 with closing(client.replies(request, attempt)) as replies:
@@ -45,14 +43,13 @@ def ask(
 
 async def aask(
     client: AsyncClient,
-    call: Call,
     request: PreparedRequest,
     emitter_of: Callable[[AnswerAccumulator], Emitter[T]],
 ) -> AsyncGenerator[T]:
-    """Yield what an emitter shows of the answer to a request of a call."""
+    """Yield what an emitter shows of the answer to a request."""
     with CallLog(request) as log:
-        async for attempt in Attempts(call.policy):
-            answer = call.answer(request)
+        async for attempt in Attempts(request.policy):
+            answer = AnswerAccumulator(request)
             with attempt, emitter_of(answer) as emitter:
                 log.begin(attempt, answer)
                 async with aclosing(client.replies(request, attempt)) as replies:

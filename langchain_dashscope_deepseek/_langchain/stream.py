@@ -20,6 +20,7 @@ from typing_extensions import Self
 
 from langchain_dashscope_deepseek._dashscope.answers import too_large
 from langchain_dashscope_deepseek._dashscope.json_text import LARGE
+from langchain_dashscope_deepseek._dashscope.request import PreparedRequest
 from langchain_dashscope_deepseek._dashscope.usage import read_usage
 from langchain_dashscope_deepseek._dashscope.warnings import warn
 from langchain_dashscope_deepseek._dashscope.wire import Reply, ToolCallDelta
@@ -65,29 +66,16 @@ class AnswerAccumulator:
         search_results: The sources of a web search, as the service has them.
     """
 
-    def __init__(
-        self,
-        model: str,
-        changes: Mapping[str, Any],
-        max_size: int,
-        parameters: Mapping[str, Any],
-    ) -> None:
-        """Begin an answer.
-
-        Args:
-            model: The model that answers.
-            changes: What was sent otherwise than asked for; stands in `response_metadata`.
-            max_size: Bytes of all text, reasoning and arguments together, in UTF-8.
-            parameters: The parameters of the request.
-        """
-        self.model = model
+    def __init__(self, request: PreparedRequest) -> None:
+        """Begin the answer to a request."""
+        self.model = request.model
         self.calls: list[ToolCallAccumulator] = []
         self.search_results: list[dict[str, Any]] = []
-        self._max_size = max_size
+        self._max_size = max_size = request.endpoint.max_answer_size
         self._longest_wide = max(max_size // 3, min(max_size, LARGE))
         self._size = 0
-        self._changes = dict(changes)
-        self._parameters = parameters
+        self._changes = dict(request.changes)
+        self._parameters = request.body["parameters"]
         self._text = Text()
         self._reasoning = Text()
         self._finish_reason: str | None = None

@@ -23,6 +23,10 @@ from langchain_dashscope_deepseek import (
     DashScopeServerError,
     DashScopeStreamCutError,
 )
+from langchain_dashscope_deepseek._dashscope.endpoint import Endpoint
+from langchain_dashscope_deepseek._dashscope.hidden import HiddenHeaders
+from langchain_dashscope_deepseek._dashscope.request import PreparedRequest
+from langchain_dashscope_deepseek._dashscope.retry import RetryPolicy
 from langchain_dashscope_deepseek._dashscope.wire import Reply, ToolCallDelta
 from langchain_dashscope_deepseek._langchain import quick_chunks, stream
 from langchain_dashscope_deepseek._langchain.messages import reasoning_of
@@ -375,7 +379,10 @@ def test_the_file_with_the_shortcut_may_be_deleted() -> None:
 def test_pieces_of_calls_are_read_as_core_reads_them(pieces: list[str]) -> None:
     """Core tries to mend each of them, which takes long."""
     deltas = tuple(ToolCallDelta(i, f"c{i}", "f", piece) for i, piece in enumerate(pieces))
-    answer = AnswerAccumulator("deepseek-v3", {}, 10_000, {})
+    endpoint = Endpoint("https://a.test/api/v1", HiddenHeaders(), max_answer_size=10_000)
+    body: dict[str, Any] = {"parameters": {}}
+    request = PreparedRequest("deepseek-v3", body, True, endpoint, RetryPolicy())
+    answer = AnswerAccumulator(request)
     for chunk in ChunkEmitter(answer).add(Reply(tool_calls=deltas)):
         message = chunk.message
         assert isinstance(message, AIMessageChunk)
