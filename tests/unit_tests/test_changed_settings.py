@@ -32,6 +32,7 @@ from langchain_dashscope_deepseek import (
     DashScopeWarning,
     ModelCapabilities,
 )
+from langchain_dashscope_deepseek._model_settings import ModelSettings
 from tests.unit_tests.conftest import Ask, Scripted, answer_of
 
 KEY = "sk-ws-H.secret0.secret1"
@@ -106,7 +107,7 @@ def asked(service: Scripted, model: Any) -> Any:
 
 
 def test_every_setting_is_tried() -> None:
-    own = ChatDashScopeDeepSeek.__annotations__.keys() - {"model_config", "_clients"}
+    own = ModelSettings.__annotations__.keys() - {"model_config", "_clients"}
     own = {name for name in own if not name.startswith("_")}
     assert own == VALUES.keys() | WITHOUT_A_TRACE
 
