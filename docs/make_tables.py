@@ -26,7 +26,7 @@ from langchain_dashscope_deepseek import (
     DashScopeError,
     DashScopeInputError,
 )
-from langchain_dashscope_deepseek._dashscope.regions import LEGACY_HOSTS
+from langchain_dashscope_deepseek._dashscope.regions import REGIONS
 from langchain_dashscope_deepseek.capabilities import ModelCapabilities
 from langchain_dashscope_deepseek.errors import ADVICE, CODES, MESSAGES
 from tests.integration_tests.faults import FAULTS, FIELDS, VALUES, Answers, Fails, Field, Outcome
@@ -149,9 +149,7 @@ def _efforts(can: ModelCapabilities) -> str:
 
 def regions() -> str:
     """Render the regions and their hosts."""
-    hosts = (
-        (f"`{r}`", f"`{h}`" if h else "through a workspace only") for r, h in LEGACY_HOSTS.items()
-    )
+    hosts = ((f"`{r}`", f"`{h}`" if h else "through a workspace only") for r, h in REGIONS.items())
     return table(["region", "host without a workspace"], hosts)
 
 

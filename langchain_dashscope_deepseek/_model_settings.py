@@ -410,7 +410,7 @@ class ModelSettings(_Base):
         base_url: str | None = None,
         default_headers: dict[str, str] | None = None,
     ) -> Self:
-        """Give the same model for another account, in microseconds.
+        """Make the same model for another account, in microseconds.
 
         It shares nothing with this one but the process: it has connections of its own, so keep it
         for the next call of the same tenant. What is left out stays as it is, but a workspace
@@ -437,7 +437,7 @@ class ModelSettings(_Base):
         if workspace_id is not None or is_another:  # "": nor the environment's, however copied
             update["workspace_id"] = workspace_id or ""
         tenant = self.model_copy(update=update)
-        tenant._clients = ClientPool()  # noqa: SLF001 - its own
+        tenant._clients = self._clients.empty_copy()  # noqa: SLF001 - its own
         resolved(tenant._given, tenant.environment)  # noqa: SLF001 - its own
         return tenant
 
@@ -550,7 +550,7 @@ class ModelSettings(_Base):
 
 
 def _names_of(cls: type[BaseChatModel], name: str) -> list[str]:
-    """Give the names under which a field can be set."""
+    """Return the names under which a field can be set."""
     field = cls.model_fields[name]
     alias = field.validation_alias or field.alias
     choices = alias.choices if isinstance(alias, AliasChoices) else [alias]
@@ -558,7 +558,7 @@ def _names_of(cls: type[BaseChatModel], name: str) -> list[str]:
 
 
 def _explained(cls: type[BaseChatModel], problem: ErrorDetails) -> InitErrorDetails:
-    """Give an error again without its input; one of an unknown name says what to write."""
+    """Repeat an error without its input; one of an unknown name says what to write."""
     kind, context = problem["type"], problem.get("ctx", {})
     if kind == "extra_forbidden":
         text = unknown_names([str(problem["loc"][-1])], _fields_by_name(cls))
@@ -585,7 +585,7 @@ for _name, _text in TEXTS.items():
 
 @cache
 def _fields_by_name(cls: type[BaseChatModel]) -> Mapping[str, str]:
-    """Give the field that each name leads to under which one can be set."""
+    """Return the field that each name leads to under which one can be set."""
     return {name: field for field in cls.model_fields for name in _names_of(cls, field)}
 
 

@@ -22,8 +22,8 @@ from pydantic import ConfigDict
 from typing_extensions import Self
 
 from langchain_dashscope_deepseek._dashscope.client import AsyncClient, Client
+from langchain_dashscope_deepseek._dashscope.connection import Connection, Tenant
 from langchain_dashscope_deepseek._dashscope.handed_in import check_bypass
-from langchain_dashscope_deepseek._dashscope.pool import Lent, Tenant
 from langchain_dashscope_deepseek._dashscope.request import PreparedRequest, check_tool_use
 from langchain_dashscope_deepseek._dashscope.settings import (
     ALIASES,
@@ -440,18 +440,18 @@ class ChatDashScopeDeepSeek(ModelSettings):
 
     def _acquire(
         self, seconds: float | None, tenant: Tenant
-    ) -> AbstractContextManager[Lent[httpx.Client]]:
+    ) -> AbstractContextManager[Connection[httpx.Client]]:
         if self.http_client is None:
             check_bypass(self.http_async_client, "http_async_client", "synchronous", self.proxy)
-            return self._clients.of_process().lend(seconds, tenant)
+            return self._clients.of_process().acquire(seconds, tenant)
         return self._clients.share(self.http_client)
 
     def _aacquire(
         self, seconds: float | None, tenant: Tenant
-    ) -> AbstractAsyncContextManager[Lent[httpx.AsyncClient]]:
+    ) -> AbstractAsyncContextManager[Connection[httpx.AsyncClient]]:
         if self.http_async_client is None:
             check_bypass(self.http_client, "http_client", "asynchronous", self.proxy)
-            return self._clients.of_running_loop().lend(seconds, tenant)
+            return self._clients.of_running_loop().acquire(seconds, tenant)
         return self._clients.ashare(self.http_async_client)
 
     def _prepared(

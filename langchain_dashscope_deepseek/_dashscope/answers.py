@@ -150,7 +150,7 @@ class AnswerReader:
         )
 
     def cut_error(self) -> DashScopeError:
-        """Give the error for a body of an error that could not be read to its end."""
+        """Return the error for a body of an error that could not be read to its end."""
         return self._error("the server, or a proxy before it, sent an error whose text was cut off")
 
     # --- Events ---
@@ -304,7 +304,7 @@ class AnswerReader:
 
 
 def too_large(max_size: int, request_id: str | None) -> DashScopeError:
-    """Give the error for an answer that is larger than a user allows."""
+    """Return the error for an answer that is larger than a user allows."""
     return DashScopeAnswerTooLargeError(
         f"The answer is larger than max_answer_size ({max_size:,}), and was not read to its end",
         request_id=request_id,

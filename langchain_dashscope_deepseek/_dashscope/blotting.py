@@ -36,7 +36,7 @@ class Blotter:
         self._said = said
 
     def __call__(self, text: str) -> str:
-        """Give a foreign text without what was sent."""
+        """Return a foreign text without what was sent."""
         text = text[:_LOOKED_AT]
         for secret in sorted(_parts_of(self._secrets), key=len, reverse=True):
             text = text.replace(secret, "***")

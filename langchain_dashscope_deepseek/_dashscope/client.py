@@ -13,19 +13,19 @@ from itertools import chain
 import httpx
 
 from langchain_dashscope_deepseek._dashscope.call_log import log_request
+from langchain_dashscope_deepseek._dashscope.connection import Connection, Tenant
 from langchain_dashscope_deepseek._dashscope.foreign_errors import Exchange
-from langchain_dashscope_deepseek._dashscope.pool import Lent, Tenant
 from langchain_dashscope_deepseek._dashscope.request import PreparedRequest
 from langchain_dashscope_deepseek._dashscope.rest import aread_rest, read_rest
 from langchain_dashscope_deepseek._dashscope.retry import Attempt
 from langchain_dashscope_deepseek._dashscope.routes import PATHS, RouteAttempts
 from langchain_dashscope_deepseek._dashscope.wire import Reply
 
-Acquire = Callable[[float | None, Tenant], AbstractContextManager[Lent[httpx.Client]]]
+Acquire = Callable[[float | None, Tenant], AbstractContextManager[Connection[httpx.Client]]]
 """Acquires an HTTP client for a tenant's request; waits so many seconds for one."""
 
 AsyncAcquire = Callable[
-    [float | None, Tenant], AbstractAsyncContextManager[Lent[httpx.AsyncClient]]
+    [float | None, Tenant], AbstractAsyncContextManager[Connection[httpx.AsyncClient]]
 ]
 """Acquires an HTTP client for a tenant's request; waits so many seconds for one."""
 
@@ -49,26 +49,31 @@ class Client:
             with (
                 on,
                 Exchange(request, endpoint, attempt.until) as exchange,
-                self._acquire(timeout.pool, endpoint.tenant) as lent,
+                self._acquire(timeout.pool, endpoint.tenant) as connection,
             ):
                 log_request(request, on.route)
-                lent.begin(attempt.until)
-                content = request.content(on.route)
-                built = endpoint.build(lent, PATHS[on.route], content, request.headers, timeout)
-                response = lent.http.send(built, stream=True, follow_redirects=False)
-                answer = exchange.begin(lent.answered(response))
-                pieces = lent.pieces(response)
+                connection.begin(attempt.until)
+                built = connection.build(
+                    endpoint.url(PATHS[on.route]),
+                    content=request.content(on.route),
+                    headers=endpoint.all_headers(request.headers),
+                    timeout=timeout,
+                )
+                http = connection.http
+                response = http.send(built, stream=True, follow_redirects=False)
+                answer = exchange.begin(connection.answered(response))
+                pieces = connection.pieces(response)
                 is_read = True
                 for piece in pieces:
                     exchange.check_time()
                     yield from answer.feed(piece)
                     if answer.is_whole:
-                        rest, is_read = read_rest(pieces, lent)
+                        rest, is_read = read_rest(pieces, connection)
                         yield from chain(answer.feed(rest), answer.end())
                         break
                 if is_read and not answer.held_more:
                     response.close()
-                    lent.is_clean = True
+                    connection.is_clean = True
                 yield from answer.end()
                 return
 
@@ -90,27 +95,32 @@ class AsyncClient:
             endpoint = await request.endpoint.awith_key()
             timeout = endpoint.timeout_of(attempt.until, streamed=request.streamed)
             with on, Exchange(request, endpoint, attempt.until) as exchange:
-                async with self._acquire(timeout.pool, endpoint.tenant) as lent:
+                async with self._acquire(timeout.pool, endpoint.tenant) as connection:
                     log_request(request, on.route)
-                    lent.begin(attempt.until)
-                    content = request.content(on.route)
-                    built = endpoint.build(lent, PATHS[on.route], content, request.headers, timeout)
-                    response = await lent.http.send(built, stream=True, follow_redirects=False)
-                    answer = exchange.begin(lent.answered(response))
-                    pieces = lent.apieces(response)
+                    connection.begin(attempt.until)
+                    built = connection.build(
+                        endpoint.url(PATHS[on.route]),
+                        content=request.content(on.route),
+                        headers=endpoint.all_headers(request.headers),
+                        timeout=timeout,
+                    )
+                    http = connection.http
+                    response = await http.send(built, stream=True, follow_redirects=False)
+                    answer = exchange.begin(connection.answered(response))
+                    pieces = connection.apieces(response)
                     is_read = True
                     async for piece in pieces:
                         exchange.check_time()
                         for reply in answer.feed(piece):
                             yield reply
                         if answer.is_whole:
-                            rest, is_read = await aread_rest(pieces, lent)
+                            rest, is_read = await aread_rest(pieces, connection)
                             for reply in chain(answer.feed(rest), answer.end()):
                                 yield reply
                             break
                     if is_read and not answer.held_more:
                         await response.aclose()
-                        lent.is_clean = True
+                        connection.is_clean = True
                     for reply in answer.end():
                         yield reply
                     return

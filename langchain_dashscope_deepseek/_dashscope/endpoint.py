@@ -12,9 +12,9 @@ from hashlib import blake2b
 import httpx
 from pydantic import SecretStr
 
+from langchain_dashscope_deepseek._dashscope.connection import NEVER, Tenant
 from langchain_dashscope_deepseek._dashscope.hidden import HiddenHeaders, KeyFunction
 from langchain_dashscope_deepseek._dashscope.keys import aauthorization_from, authorization_from
-from langchain_dashscope_deepseek._dashscope.pool import NEVER, Lent, Tenant
 from langchain_dashscope_deepseek._version import __version__
 
 STREAM_TIMEOUT = httpx.Timeout(connect=10, read=300, write=60, pool=60)
@@ -51,13 +51,13 @@ class Endpoint:
     verify: ssl.SSLContext | bool = True
 
     def with_key(self) -> Endpoint:
-        """Give the endpoint with the key of an attempt."""
+        """Return the endpoint with the key of an attempt."""
         if self.key_source is None:
             return self
         return self._unlocked(authorization_from(self.key_source))
 
     async def awith_key(self) -> Endpoint:
-        """Give the endpoint with the key of an attempt, which may have to be awaited."""
+        """Return the endpoint with the key of an attempt, which may have to be awaited."""
         if self.key_source is None:
             return self
         return self._unlocked(await aauthorization_from(self.key_source))
@@ -66,29 +66,9 @@ class Endpoint:
         headers = HiddenHeaders({"Authorization": authorization, **self.headers})
         return replace(self, headers=headers, key_source=None)
 
-    def build(
-        self,
-        lent: Lent[httpx.Client] | Lent[httpx.AsyncClient],
-        path: str,
-        content: bytes,
-        headers: Mapping[str, str],
-        timeout: httpx.Timeout,
-    ) -> httpx.Request:
-        """Build the HTTP request. A client handed in needs no settings of its own.
-
-        Args:
-            lent: The client that will send it.
-            path: The path below the base URL.
-            content: The body.
-            headers: What this request needs beside the headers of every request.
-            timeout: Seconds for each phase.
-        """
-        return lent.build(
-            _url(self.base_url.rstrip("/") + path),
-            content=content,
-            headers=self._all_headers(headers),
-            timeout=timeout,
-        )
+    def url(self, path: str) -> httpx.URL:
+        """Return the URL of a path below the base URL."""
+        return _url(self.base_url.rstrip("/") + path)
 
     @property
     def tenant(self) -> Tenant:
@@ -101,7 +81,7 @@ class Endpoint:
         """What must stand in no error: the key, and the values of the user's headers."""
         return (self.headers.get("Authorization", ""), *self.own_headers.values())
 
-    def _all_headers(self, of_request: Mapping[str, str]) -> HiddenHeaders:
+    def all_headers(self, of_request: Mapping[str, str]) -> HiddenHeaders:
         """Put the headers together, one of a name: the user's over ours, whatever their case."""
         ours = HiddenHeaders(
             {

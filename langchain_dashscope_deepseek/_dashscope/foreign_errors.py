@@ -15,8 +15,8 @@ from typing_extensions import Self
 
 from langchain_dashscope_deepseek._dashscope.answers import AnswerReader
 from langchain_dashscope_deepseek._dashscope.blotting import Blotter
+from langchain_dashscope_deepseek._dashscope.connection import NEVER
 from langchain_dashscope_deepseek._dashscope.endpoint import Endpoint
-from langchain_dashscope_deepseek._dashscope.pool import NEVER
 from langchain_dashscope_deepseek._dashscope.request import PreparedRequest
 from langchain_dashscope_deepseek.errors import (
     LONGEST_MESSAGE,

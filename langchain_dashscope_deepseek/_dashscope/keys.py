@@ -15,7 +15,7 @@ from langchain_dashscope_deepseek.errors import DashScopeAuthenticationError, Da
 
 
 def authorization(key: Any) -> str:
-    """Give the value of the header for a key, without the line end that files bring along.
+    """Return the value of the header for a key, without the line end that files bring along.
 
     Raises:
         DashScopeAuthenticationError: There is no key, or it cannot be one.

@@ -255,7 +255,7 @@ class _AsyncBackend(httpcore.AnyIOBackend):
 
 
 def put_on_a_line(client: Any, *, in_loop: bool) -> Line:
-    """Give a new client of httpx a line: all its connections are opened on it.
+    """Put a new client of httpx on a line: all its connections are opened on it.
 
     httpx has no setting for that. Where it is not built as expected, nothing is bounded, and the
     tests say so.
@@ -267,6 +267,6 @@ def put_on_a_line(client: Any, *, in_loop: bool) -> Line:
             if transport is not None:
                 transport._pool._network_backend = backend  # noqa: SLF001
                 if not in_loop:
-                    # A client is lent to one call at a time, and closed by its line.
+                    # A client serves one call at a time, and closed by its line.
                     transport._pool._optional_thread_lock = nullcontext()  # noqa: SLF001
     return line

@@ -13,17 +13,21 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import lru_cache, partial
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import anyio
 import httpx
-from pydantic import SecretStr
-from typing_extensions import Self
 
+from langchain_dashscope_deepseek._dashscope.connection import (
+    NEVER,
+    AnyClient,
+    Connection,
+    Tenant,
+)
 from langchain_dashscope_deepseek._dashscope.leftovers import is_spotless
 from langchain_dashscope_deepseek.errors import DashScopeInputError
 
@@ -31,37 +35,14 @@ if TYPE_CHECKING:
     from langchain_dashscope_deepseek._dashscope.network import Line
 
 
-class Tenant(NamedTuple):
-    """Whose connection it is: what must be equal for a call to be lent it.
-
-    Attributes:
-        base_url: The service.
-        who: A digest of the key and the other headers; a tenant stands in frames that a traceback
-            may show.
-        proxy: The proxy, if it is not left to the environment.
-        verify: Whether, or by what, the server's certificate is checked.
-    """
-
-    base_url: str
-    who: bytes
-    proxy: SecretStr | None = None
-    verify: ssl.SSLContext | bool = True
-
-
-AnyClient = TypeVar("AnyClient", httpx.Client, httpx.AsyncClient)
 Made = TypeVar("Made")
 
-MOST = 1_000
+MAX_CONNECTIONS = 1_000
 """Requests of a process, or of an event loop, at once; further ones wait. Streams hold their
 connection for minutes: with httpx's 100, a busy server waits for itself."""
 
-NEVER = float("inf")
-
-IDLE_SECONDS = 5.0
-"""How long an idle connection is kept for the next request, as httpx does."""
-
-LIMITS = httpx.Limits(max_keepalive_connections=1, keepalive_expiry=IDLE_SECONDS)
-"""Who is lent a client has it alone, so it never needs more than one connection."""
+KEEP_ALIVE = 5.0
+"""Seconds that an idle connection is kept for the next request, as httpx does."""
 
 
 class _NoCookies(httpx.Cookies):
@@ -91,109 +72,8 @@ class _AsyncClient(httpx.AsyncClient):
 OurClient = TypeVar("OurClient", _Client, _AsyncClient)
 
 
-class Lent(Generic[AnyClient]):
-    """A client for one request, and what became of it.
-
-    Attributes:
-        http: The client.
-        line: Its network. `None` for a client of the user's, whose network is the user's.
-        response: What was answered; who lends closes it where the client is the user's.
-        is_clean: Whether the answer was read to its end and closed, so that the next may come.
-    """
-
-    def __init__(self, http: AnyClient, line: Line | None = None) -> None:
-        """Lend a client."""
-        self.http: AnyClient = http
-        self.line = line
-        self.response: httpx.Response | None = None
-        self.is_clean = False
-
-    def begin(self, until: float) -> None:
-        """Begin a request, to which the call may wait until a time.
-
-        Raises:
-            DashScopeInputError: A client of the user's is closed.
-        """
-        if self.line is not None:
-            self.line.until = until
-        elif self.http.is_closed:
-            msg = "The HTTP client that was handed in is closed: hand in an open one"
-            raise DashScopeInputError(msg)
-
-    def build(
-        self, url: httpx.URL, *, content: bytes, headers: Mapping[str, str], timeout: httpx.Timeout
-    ) -> httpx.Request:
-        """Build the request; a client of the user's adds its own headers, cookies and the like."""
-        if self.line is not None:
-            times = {"timeout": timeout.as_dict()}
-            return httpx.Request("POST", url, content=content, headers=headers, extensions=times)
-        return self.http.build_request(
-            "POST", url, content=content, headers=headers, timeout=timeout
-        )
-
-    def answered(self, response: httpx.Response) -> httpx.Response:
-        """Note that the head of an answer has come."""
-        self.response = response
-        if self.line is not None:
-            self.line.head_is_over()
-        return response
-
-    def pieces(self, response: httpx.Response) -> Iterator[bytes]:
-        """Read the body of an answer; a hook of the user's may have read it already."""
-        if self.line is not None and isinstance(response.stream, httpx.SyncByteStream):
-            return iter(response.stream)  # there is nothing to decode
-        return response.iter_bytes()
-
-    def apieces(self, response: httpx.Response) -> AsyncIterator[bytes]:
-        """Read the body of an answer; a hook of the user's may have read it already."""
-        if self.line is not None:
-            with suppress(AttributeError, ImportError):  # another version: as httpx reads
-                return _Body(response.stream)
-        return response.aiter_bytes()
-
-    def end_within(self, seconds: float) -> bool:
-        """Let no read wait longer than this, all in all; a client of the user's cannot do that."""
-        if self.line is not None:
-            self.line.until = min(self.line.until, time.monotonic() + seconds)
-        return self.line is not None
-
-
-class _Body:
-    """The body of an answer of a client in a loop, read without an asynchronous generator.
-
-    httpx and httpcore read it through four, which await something when they are dropped. Where no
-    loop waits for that, Python prints it: under `nest_asyncio`, and where a loop has ended.
-    """
-
-    def __init__(self, stream: Any) -> None:
-        from httpx._transports.default import map_httpcore_exceptions  # noqa: PLC0415
-
-        self._mapped = map_httpcore_exceptions
-        of_connection = stream._stream._httpcore_stream._stream  # noqa: SLF001
-        self._receive = of_connection._connection._receive_event  # noqa: SLF001
-        self._timeout = of_connection._request.extensions["timeout"]["read"]  # noqa: SLF001
-        self._has_ended = False
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> bytes:
-        if self._has_ended:
-            raise StopAsyncIteration
-        try:
-            event = await self._receive(timeout=self._timeout)
-        except Exception:
-            with self._mapped():
-                raise
-        data: bytes | bytearray | None = getattr(event, "data", None)
-        if data is None:
-            self._has_ended = True
-            raise StopAsyncIteration
-        return bytes(data)
-
-
 class ClientPool:
-    """The httpx clients of one model: made on first use, lent for one request at a time.
+    """The httpx clients of one model: made on first use, acquired for one request at a time.
 
     A connection belongs to the process and to the loop that opened it: what a child process finds
     of its parent's stays untouched. Needs no lock, which a fork could copy while it is held. A
@@ -208,8 +88,16 @@ class ClientPool:
     connections, and asks the system about each that is idle: with 50 of them, that takes 10 ms.
     """
 
-    def __init__(self) -> None:
-        """Start empty."""
+    def __init__(
+        self, *, max_connections: int = MAX_CONNECTIONS, keep_alive: float = KEEP_ALIVE
+    ) -> None:
+        """Start empty.
+
+        Args:
+            max_connections: Requests of a process, or of an event loop, at once.
+            keep_alive: Seconds that an idle connection is kept.
+        """
+        self._limits = (max_connections, keep_alive)
         self._sync: dict[int, _OfProcess] = {}
         self._async: dict[tuple[int, asyncio.AbstractEventLoop], _OfLoop] = {}
         self._handed_in_to: int | None = None
@@ -218,7 +106,7 @@ class ClientPool:
         weakref.finalize(self, _close_sync, self._sync)
 
     def _handed_in(self, client: AnyClient) -> AnyClient:
-        """Give a client of the user's, unless it was used before a fork.
+        """Return a client of the user's, unless it was used before a fork.
 
         Raises:
             DashScopeInputError: Two processes on one connection would get each other's answers.
@@ -233,20 +121,20 @@ class ClientPool:
         return client
 
     def of_process(self) -> _OfProcess:
-        """Give the clients for synchronous calls."""
+        """Return the clients for synchronous calls."""
         pid = os.getpid()
         if pid not in self._sync:
-            self._sync.setdefault(pid, _OfProcess())  # another thread may be faster
+            self._sync.setdefault(pid, _OfProcess(*self._limits))  # another thread may be faster
         return self._sync[pid]
 
     def of_running_loop(self) -> _OfLoop:
-        """Give the clients of the event loop that is running."""
+        """Return the clients of the event loop that is running."""
         key = (os.getpid(), asyncio.get_running_loop())
         if key not in self._async:
             # A client keeps its loop alive, so no weak reference would ever let go of either.
             for other in [other for other in list(self._async) if other[1].is_closed()]:
                 self._async.pop(other, None)
-            self._async[key] = _OfLoop()
+            self._async[key] = _OfLoop(*self._limits)
         return self._async[key]
 
     def close(self) -> None:
@@ -264,32 +152,42 @@ class ClientPool:
             await kept.end.aclose()
 
     @contextmanager
-    def share(self, client: httpx.Client) -> Iterator[Lent[httpx.Client]]:
-        """Lend a client of the user's, which others may use at the same time."""
-        lent = Lent(self._handed_in(client))
+    def share(self, client: httpx.Client) -> Iterator[Connection[httpx.Client]]:
+        """Share a client of the user's, which others may use at the same time."""
+        connection = Connection(self._handed_in(client))
         try:
-            yield lent
+            yield connection
         finally:
-            if lent.response is not None:
-                lent.response.close()
+            if connection.response is not None:
+                connection.response.close()
 
     @asynccontextmanager
-    async def ashare(self, client: httpx.AsyncClient) -> AsyncIterator[Lent[httpx.AsyncClient]]:
-        """Lend a client of the user's, which others may use at the same time."""
-        lent = Lent(self._handed_in(client))
+    async def ashare(
+        self, client: httpx.AsyncClient
+    ) -> AsyncIterator[Connection[httpx.AsyncClient]]:
+        """Share a client of the user's, which others may use at the same time."""
+        connection = Connection(self._handed_in(client))
         try:
-            yield lent
+            yield connection
         finally:
-            if lent.response is not None:
-                await lent.response.aclose()
+            if connection.response is not None:
+                await connection.response.aclose()
 
-    def __reduce__(self) -> tuple[type[ClientPool], tuple[()]]:
+    def empty_copy(self) -> ClientPool:
+        """Make a pool with the same limits, which shares nothing with this one."""
+        return _pool_of(*self._limits)
+
+    def __reduce__(self) -> tuple[Callable[..., ClientPool], tuple[int, float]]:
         """Pickle and copy as an empty pool."""
-        return ClientPool, ()
+        return _pool_of, self._limits
+
+
+def _pool_of(max_connections: int, keep_alive: float) -> ClientPool:
+    return ClientPool(max_connections=max_connections, keep_alive=keep_alive)
 
 
 class _Clients(Generic[OurClient]):
-    """The clients of a process or of a loop: those that are lent, and those that wait to be.
+    """The clients of a process or of a loop: those that are in use, and those that wait to be.
 
     Other threads, an interrupt, and a collector that ends streams may come in between any two steps
     here. So each step leaves all in order, and who has taken a client has it alone. A client that
@@ -297,14 +195,17 @@ class _Clients(Generic[OurClient]):
     with it.
     """
 
-    def __init__(self, kind: Callable[..., OurClient], *, in_loop: bool) -> None:
+    def __init__(self, kind: Callable[..., OurClient], *, keep_alive: float, in_loop: bool) -> None:
         self._kind: Callable[..., OurClient] = kind
+        self._keep_alive = keep_alive
+        # Who acquires a client has it alone, so it never needs more than one connection.
+        self._limits = httpx.Limits(max_keepalive_connections=1, keepalive_expiry=keep_alive)
         self._in_loop = in_loop
         self._open: set[OurClient] = set()
         self._idle: dict[Tenant, deque[tuple[float, OurClient]]] = {}
         self.is_closed = False
 
-    def take(self, tenant: Tenant) -> OurClient:
+    def acquire(self, tenant: Tenant) -> OurClient:
         """Take the client that waits the shortest, so that few requests keep few connections."""
         waiting = self._idle.get(tenant, ())
         while waiting:
@@ -321,13 +222,15 @@ class _Clients(Generic[OurClient]):
 
         proxy, tls = tenant.proxy, _tls_context(tenant.verify)
         client = _made(
-            lambda: self._kind(limits=LIMITS, verify=tls, proxy=proxy and proxy.get_secret_value())
+            lambda: self._kind(
+                limits=self._limits, verify=tls, proxy=proxy and proxy.get_secret_value()
+            )
         )
         client.line = put_on_a_line(client, in_loop=self._in_loop)
         self._open.add(client)
         return client
 
-    def take_back(self, client: OurClient, tenant: Tenant, *, is_clean: bool) -> None:
+    def release(self, client: OurClient, tenant: Tenant, *, is_clean: bool) -> None:
         """Let a client wait for the next request, if its answer ended and left nothing behind."""
         if is_clean and not self.is_closed and is_spotless(client):
             self._wait(time.monotonic(), client, tenant)
@@ -352,7 +255,7 @@ class _Clients(Generic[OurClient]):
 
     def _sweep(self) -> None:
         """Hang up on those that wait for too long."""
-        oldest = NEVER if self.is_closed else time.monotonic() - IDLE_SECONDS
+        oldest = NEVER if self.is_closed else time.monotonic() - self._keep_alive
         for tenant, waiting in list(self._idle.items()):
             with suppress(IndexError):
                 while waiting[0][0] < oldest:
@@ -362,7 +265,7 @@ class _Clients(Generic[OurClient]):
                 self._rescue(waiting, tenant)  # given back in between
 
     def end(self) -> None:
-        """Keep none from now on: hang up on those that wait, and shut those that are lent."""
+        """Keep none from now on: hang up on those that wait, and shut those that are in use."""
         self.is_closed = True
         self._sweep()
         for client in list(self._open):
@@ -372,33 +275,33 @@ class _Clients(Generic[OurClient]):
 class _OfProcess:
     """The clients for synchronous calls."""
 
-    def __init__(self) -> None:
-        self._clients = _Clients(_Client, in_loop=False)
+    def __init__(self, max_connections: int, keep_alive: float) -> None:
+        self._clients = _Clients(_Client, keep_alive=keep_alive, in_loop=False)
         # Of all that can be waited for, the one that the collector may come to at any time.
-        self._places: SimpleQueue[None] = SimpleQueue()
-        for _ in range(MOST):
-            self._places.put(None)
+        self._free: SimpleQueue[None] = SimpleQueue()
+        for _ in range(max_connections):
+            self._free.put(None)
 
     @contextmanager
-    def lend(self, seconds: float | None, tenant: Tenant) -> Iterator[Lent[httpx.Client]]:
-        """Lend a client for one request.
+    def acquire(self, seconds: float | None, tenant: Tenant) -> Iterator[Connection[httpx.Client]]:
+        """Acquire a client for one request.
 
         Raises:
             httpx.PoolTimeout: None was free for so many seconds.
         """
         try:
-            self._places.get(timeout=seconds)
+            self._free.get(timeout=seconds)
         except Empty:
-            raise httpx.PoolTimeout(_ALL_LENT) from None
+            raise httpx.PoolTimeout(_NONE_FREE) from None
         try:
-            client = self._clients.take(tenant)
-            lent: Lent[httpx.Client] = Lent(client, client.line)
+            client = self._clients.acquire(tenant)
+            connection: Connection[httpx.Client] = Connection(client, client.line)
             try:
-                yield lent
+                yield connection
             finally:
-                self._clients.take_back(client, tenant, is_clean=lent.is_clean)
+                self._clients.release(client, tenant, is_clean=connection.is_clean)
         finally:
-            self._places.put(None)
+            self._free.put(None)
 
     def close(self) -> None:
         self._clients.end()
@@ -411,9 +314,9 @@ class _OfLoop:
     So one that waits for that is the one place where a loop's connections can still be closed.
     """
 
-    def __init__(self) -> None:
-        self._clients = _Clients(_AsyncClient, in_loop=True)
-        self._places = anyio.Semaphore(MOST)
+    def __init__(self, max_connections: int, keep_alive: float) -> None:
+        self._clients = _Clients(_AsyncClient, keep_alive=keep_alive, in_loop=True)
+        self._free = anyio.Semaphore(max_connections)
         self.end = self._close_at_the_end(self._clients)
         _begin(self.end)
         # As in ClientPool.
@@ -421,34 +324,34 @@ class _OfLoop:
         weakref.finalize(self, _let_go, self._clients, loop, os.getpid())
 
     @asynccontextmanager
-    async def lend(
+    async def acquire(
         self, seconds: float | None, tenant: Tenant
-    ) -> AsyncIterator[Lent[httpx.AsyncClient]]:
-        """Lend a client for one request.
+    ) -> AsyncIterator[Connection[httpx.AsyncClient]]:
+        """Acquire a client for one request.
 
         Raises:
             httpx.PoolTimeout: None was free for so many seconds.
         """
         try:
-            self._places.acquire_nowait()
+            self._free.acquire_nowait()
         except anyio.WouldBlock:
             await self._wait(seconds)
         try:
-            client = self._clients.take(tenant)
-            lent: Lent[httpx.AsyncClient] = Lent(client, client.line)
+            client = self._clients.acquire(tenant)
+            connection: Connection[httpx.AsyncClient] = Connection(client, client.line)
             try:
-                yield lent
+                yield connection
             finally:
-                self._clients.take_back(client, tenant, is_clean=lent.is_clean)
+                self._clients.release(client, tenant, is_clean=connection.is_clean)
         finally:
-            self._places.release()
+            self._free.release()
 
     async def _wait(self, seconds: float | None) -> None:
         try:
             with anyio.fail_after(seconds):
-                await self._places.acquire()
+                await self._free.acquire()
         except TimeoutError:
-            raise httpx.PoolTimeout(_ALL_LENT) from None
+            raise httpx.PoolTimeout(_NONE_FREE) from None
 
     @staticmethod
     async def _close_at_the_end(clients: _Clients[_AsyncClient]) -> AsyncGenerator[None]:
@@ -460,7 +363,7 @@ class _OfLoop:
 
 
 def _tls_context(verify: ssl.SSLContext | bool) -> ssl.SSLContext:
-    """Give the settings of TLS; to read the certificates takes longer than all else of a call."""
+    """Return the settings of TLS; to read the certificates takes longer than all else of a call."""
     if isinstance(verify, ssl.SSLContext):
         return verify
     variables = tuple(os.environ.get(name) for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"))
@@ -472,7 +375,7 @@ def _usual_tls(verify: bool, *_: str | None) -> ssl.SSLContext:
     return _made(lambda: httpx.create_ssl_context(verify=verify))
 
 
-_ALL_LENT = "No connection became free"
+_NONE_FREE = "No connection became free"
 
 
 def _begin(end: AsyncGenerator[None]) -> None:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from langchain_dashscope_deepseek._dashscope.hidden import HiddenText
 
-LEGACY_HOSTS: Mapping[str, str | None] = {
+REGIONS: Mapping[str, str | None] = {
     "cn-beijing": "dashscope.aliyuncs.com",
     "ap-southeast-1": "dashscope-intl.aliyuncs.com",
     "us-east-1": "dashscope-us.aliyuncs.com",
@@ -36,8 +36,8 @@ def check_region(region: str) -> None:
     Raises:
         ValueError: Lists the regions.
     """
-    if region not in LEGACY_HOSTS:
-        msg = f"Unknown region {region!r}. Regions: {', '.join(LEGACY_HOSTS)}"
+    if region not in REGIONS:
+        msg = f"Unknown region {region!r}. Regions: {', '.join(REGIONS)}"
         raise ValueError(msg)
 
 
@@ -50,7 +50,7 @@ def check_workspace_id(workspace_id: str) -> None:
     if not _WORKSPACE_ID.fullmatch(workspace_id):
         msg = (
             f"{workspace_id!r} is no workspace id: 1 to 64 letters, digits, '_' and '-', the first "
-            f"a letter or digit. It stands in the console. Regions: {', '.join(LEGACY_HOSTS)}"
+            f"a letter or digit. It stands in the console. Regions: {', '.join(REGIONS)}"
         )
         raise ValueError(msg)
 
@@ -175,7 +175,7 @@ def base_url_of(region: str | None, workspace_id: str | None) -> str:
     check_region(region or DEFAULT_REGION)
     if region and workspace_id:
         return f"https://{workspace_id}.{region}.maas.aliyuncs.com/api/v1"
-    host = LEGACY_HOSTS[region or DEFAULT_REGION]
+    host = REGIONS[region or DEFAULT_REGION]
     if host is None:
         msg = f"Region {region!r} is reached through a workspace only: set workspace_id as well"
         raise ValueError(msg)
@@ -195,7 +195,7 @@ def host_of(base_url: str) -> str:
 def region_of(base_url: str) -> str | None:
     """Tell which region a base URL leads to; `None` for a host that is not the service's own."""
     host = host_of(base_url).partition(":")[0].lower()
-    for region, legacy_host in LEGACY_HOSTS.items():
+    for region, legacy_host in REGIONS.items():
         if host == legacy_host or host.endswith(f".{region}.maas.aliyuncs.com"):
             return region
     return None

@@ -21,11 +21,11 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
+from langchain_dashscope_deepseek._dashscope.advice import Advice, advice_on
 from langchain_dashscope_deepseek._dashscope.endpoint import Endpoint
 from langchain_dashscope_deepseek._dashscope.hidden import HiddenHeaders
 from langchain_dashscope_deepseek._dashscope.json_text import HALF_OF_A_PAIR
-from langchain_dashscope_deepseek._dashscope.keys import authorization, is_of_a_plan
-from langchain_dashscope_deepseek._dashscope.regions import host_of, region_of
+from langchain_dashscope_deepseek._dashscope.keys import authorization
 from langchain_dashscope_deepseek._dashscope.retry import RetryPolicy
 from langchain_dashscope_deepseek._dashscope.settings import PARAMETERS, check_values
 from langchain_dashscope_deepseek._dashscope.warnings import warn
@@ -36,16 +36,10 @@ from langchain_dashscope_deepseek.capabilities import (
     Route,
     models_that,
     nearest_model,
-    what_it_may_be,
 )
 from langchain_dashscope_deepseek.errors import (
-    DashScopeAuthenticationError,
     DashScopeError,
     DashScopeInputError,
-    DashScopeInvalidRequestError,
-    DashScopeNotFoundError,
-    DashScopePermissionDeniedError,
-    DashScopeRouteError,
     DashScopeUnsupportedError,
 )
 
@@ -54,10 +48,6 @@ logger = logging.getLogger(__name__)
 
 TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _OURS = ("result_format", "incremental_output")
-
-
-Advice = tuple[type[DashScopeError], str]
-"""A class of errors, and a sentence that helps where exactly such a one comes."""
 
 
 @dataclass(frozen=True)
@@ -238,7 +228,7 @@ def prepare(
         endpoint=_endpoint(settings, extra_headers),
         policy=RetryPolicy(settings["max_retries"], max_seconds=settings["max_seconds"]),
         routes=_routes(row, messages),
-        advice=tuple(_advice(row, settings, parameters)),
+        advice=tuple(advice_on(row, settings, parameters)),
         changes={
             **_changes(model, settings, parameters),
             **({"messages": list(changes)} if changes else {}),
@@ -288,7 +278,7 @@ def _without_knobs(model: str, row: ModelCapabilities, wanted: Mapping[str, Any]
 def _unknown_effort(
     model: str, row: ModelCapabilities, effort: str | int
 ) -> DashScopeUnsupportedError:
-    """Give the error for a value that no page documents; it is quoted if it is short."""
+    """Return the error for a value that no page documents; it is quoted if it is short."""
     shown = repr(effort)[:20]
     instead = f"Documented: {row.efforts}. " if row.efforts else ""
     off = "To switch thinking off, set enable_thinking=False" if row.is_hybrid else ""
@@ -355,7 +345,7 @@ def _check_tools(model: str, row: ModelCapabilities | None, sent: dict[str, Any]
 
 
 def _distinct_tools(tools: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Give the tools without repetitions, and refuse names that the service refuses."""
+    """Return the tools without repetitions, and refuse names that the service refuses."""
     by_name: dict[str, Mapping[str, Any]] = {}
     for tool in tools:
         name = _name_of(tool)
@@ -458,58 +448,7 @@ def _changes(
 
 
 def _routes(row: ModelCapabilities | None, messages: Sequence[WireMessage]) -> tuple[Route, ...]:
-    """Give the routes that may serve a request; the text route would lose its images."""
+    """Return the routes that may serve a request; the text route would lose its images."""
     if next(_parts(messages), None) is not None:
         return ("multimodal-generation",)
     return TEXT_FIRST if row is None else row.routes
-
-
-_OF_THE_PLACE: tuple[type[DashScopeError], ...] = (
-    DashScopeAuthenticationError,
-    DashScopePermissionDeniedError,
-    DashScopeNotFoundError,
-)
-
-
-def _advice(
-    row: ModelCapabilities | None, settings: Mapping[str, Any], parameters: Mapping[str, Any]
-) -> Iterator[Advice]:
-    """Yield what may have been the reason, should the service refuse."""
-    if is_of_a_plan(settings["api_key"]):
-        yield _PLAN_ADVICE
-    model, base_url = settings["model"], settings["base_url"]
-    region = region_of(base_url)
-    asked = f"Asked was {model} at {host_of(base_url)}" + (f", in {region}." if region else ".")
-    for kind in _OF_THE_PLACE:
-        yield kind, asked
-    if row is None:
-        yield DashScopeNotFoundError, what_it_may_be(model)
-        return
-    if row.status == "retired":
-        day = f" since {row.retired_on}" if row.retired_on else ""
-        instead = f": use {row.replacement} instead" if row.replacement else ""
-        yield DashScopeNotFoundError, f"{model} is switched off{day}{instead}."
-    if not row.documented_natively:
-        text = (
-            f"{model} is documented over the OpenAI-compatible route only, which this package does "
-            "not speak: use langchain-openai for it, or a model that Alibaba hosts itself."
-        )
-        for kind in (DashScopeNotFoundError, DashScopeInvalidRequestError, DashScopeRouteError):
-            yield kind, text
-    missing = "{} is not documented for {} in {}: leave it out, or use another region."
-    if parameters.get("enable_search") and region in row.search_missing_in:
-        yield DashScopeInvalidRequestError, missing.format("Web search", model, region)
-    if parameters.get("response_format") and region in row.json_missing_in:
-        yield DashScopeInvalidRequestError, missing.format("Structured output", model, region)
-
-
-_PLAN_ADVICE: Advice = (
-    DashScopeAuthenticationError,
-    (
-        "A key that begins with sk-sp- belongs to a plan (Token Plan, Coding Plan): it works only "
-        "on the base URL that the plan's page shows, which speaks OpenAI's and Anthropic's "
-        "protocol and not this one. Use a pay-as-you-go key here, or langchain-openai with the "
-        "plan's URL."
-    ),
-)
-"""For keys of a plan, which are refused here."""

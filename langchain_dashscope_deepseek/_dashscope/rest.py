@@ -17,7 +17,7 @@ from queue import Empty, SimpleQueue
 import anyio
 import httpx
 
-from langchain_dashscope_deepseek._dashscope.pool import Lent
+from langchain_dashscope_deepseek._dashscope.connection import Connection
 
 LONGEST_SECONDS = 1.0
 """Seconds to wait for the end of a body whose answer is whole."""
@@ -26,14 +26,14 @@ LONGEST_REST = 64 * 1024
 """Bytes behind a whole answer that are still looked at."""
 
 
-def read_rest(pieces: Iterator[bytes], lent: Lent[httpx.Client]) -> tuple[bytes, bool]:
+def read_rest(pieces: Iterator[bytes], connection: Connection[httpx.Client]) -> tuple[bytes, bool]:
     """Read what comes behind a whole answer.
 
     Returns:
         What came, and whether that was all.
     """
     rest = b""
-    with suppress(httpx.TransportError), _for_a_moment(pieces, lent) as soon:
+    with suppress(httpx.TransportError), _for_a_moment(pieces, connection) as soon:
         for piece in soon:
             rest += piece
             if len(rest) > LONGEST_REST:
@@ -43,11 +43,11 @@ def read_rest(pieces: Iterator[bytes], lent: Lent[httpx.Client]) -> tuple[bytes,
 
 
 async def aread_rest(
-    pieces: AsyncIterator[bytes], lent: Lent[httpx.AsyncClient]
+    pieces: AsyncIterator[bytes], connection: Connection[httpx.AsyncClient]
 ) -> tuple[bytes, bool]:
     """Read what comes behind a whole answer."""
     rest = b""
-    is_bounded = lent.end_within(LONGEST_SECONDS)
+    is_bounded = connection.end_within(LONGEST_SECONDS)
     # Not asyncio.wait_for: before Python 3.12 it may swallow a cancelling.
     soon = nullcontext() if is_bounded else anyio.move_on_after(LONGEST_SECONDS)
     with suppress(httpx.TransportError), soon:
@@ -60,9 +60,11 @@ async def aread_rest(
 
 
 @contextmanager
-def _for_a_moment(pieces: Iterator[bytes], lent: Lent[httpx.Client]) -> Iterator[Iterator[bytes]]:
-    response = lent.response
-    if lent.end_within(LONGEST_SECONDS) or response is None:
+def _for_a_moment(
+    pieces: Iterator[bytes], connection: Connection[httpx.Client]
+) -> Iterator[Iterator[bytes]]:
+    response = connection.response
+    if connection.end_within(LONGEST_SECONDS) or response is None:
         yield pieces
     elif response.http_version == "HTTP/2":
         yield _aside(pieces)  # its connection is others' as well

@@ -101,7 +101,7 @@ class RouteAttempts:
             yield RouteAttempt(other, self, is_last=True)
 
     def refused(self, error: DashScopeRouteError) -> DashScopeRouteError:
-        """Give the error for a model that is on none of the routes."""
+        """Return the error for a model that is on none of the routes."""
         base_url, model = self._key
         if len(self._routes) > 1:
             _learnt.pop(self._key, None)

@@ -35,7 +35,7 @@ class EventSplitter:
         return events
 
     def end(self) -> list[bytes]:
-        """Give an event that no blank line ends: older gateways send none after the last one."""
+        """Return an event that no blank line ends: older gateways send none after the last one."""
         return self.feed(b"\n\n\n" if self._rest.endswith(b"\r") else b"\n\n")
 
     def _joined(self, piece: bytes) -> bytes:
@@ -57,7 +57,7 @@ class EventSplitter:
 
 
 def data_of(event: bytes) -> bytes:
-    """Give the data of an event, `b""` if it has none, as it came and not decoded."""
+    """Return the data of an event, `b""` if it has none, as it came and not decoded."""
     before, found, data = event.partition(b"\ndata:")
     if not found:
         before, found, data = (b"\n" + event).partition(b"\ndata:")
@@ -68,7 +68,7 @@ def data_of(event: bytes) -> bytes:
 
 
 def name_of(event: bytes) -> str:
-    """Give the name of an event; `message` where it has none."""
+    """Return the name of an event; `message` where it has none."""
     read = _by_the_book(event)
     return "message" if read is None else read.event
 

@@ -146,7 +146,7 @@ def _tool_call(call: Mapping[str, Any]) -> ToolCallDelta:
 
 
 def _arguments(arguments: Any) -> str:
-    """Give arguments as text; what is neither text nor an object is found to be none later."""
+    """Return arguments as text; what is neither text nor an object is found to be none later."""
     if isinstance(arguments, str):
         return arguments
     try:

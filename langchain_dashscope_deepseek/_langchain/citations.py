@@ -20,7 +20,7 @@ def register(provider: str) -> None:
 
 
 def content_blocks(message: AIMessage) -> list[blocks.ContentBlock]:
-    """Give a message's blocks with its sources as citations.
+    """Return a message's blocks with its sources as citations.
 
     Raises:
         NotImplementedError: It has no sources; core then reads it by itself.
@@ -41,7 +41,7 @@ def content_blocks(message: AIMessage) -> list[blocks.ContentBlock]:
 
 
 def citations(results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Give the results of a search as LangChain's citations."""
+    """Return the results of a search as LangChain's citations."""
     return [_citation(result) for result in results]
 
 

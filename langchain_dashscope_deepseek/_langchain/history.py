@@ -153,7 +153,7 @@ def _newest_human(messages: Sequence[BaseMessage]) -> int:
 
 
 def _answered(messages: Sequence[BaseMessage]) -> list[Collection[str]]:
-    """Give for each message the ids of its calls that a tool message behind it answers.
+    """List for each message the ids of its calls that a tool message behind it answers.
 
     An answer is that of the last call before it that has its id.
     """
@@ -224,7 +224,7 @@ class _ToolImages:
         message["content"] = "\n".join(texts)
 
     def message(self) -> list[WireMessage]:
-        """Give the message with the images since the last one, if there are any."""
+        """Return the message with the images since the last one, if there are any."""
         parts, self._parts, self._count = self._parts, [], 0
         return [{"role": "user", "content": parts}] if parts else []
 
@@ -264,7 +264,7 @@ class _ToolLoop:
             raise self._unanswered(call_id, name, self._conversation[-1].position + 1)
 
     def answer_at_the_end(self, last: BaseMessage) -> list[WireMessage]:
-        """Give what ends a conversation whose last answers were left out.
+        """Return what ends a conversation whose last answers were left out.
 
         Raises:
             DashScopeInputError: It ends with what the service does not answer.

@@ -81,7 +81,7 @@ class Place(NamedTuple):
     role: str = "user"
 
     def of(self, role: str) -> Place:
-        """Give the place of a message of that role."""
+        """Return the place of a message of that role."""
         return Place(self.position, self.images_refused, self.changes, role)
 
     def leave_out(self, what: str, refusal: DashScopeError) -> None:
@@ -100,13 +100,13 @@ class Place(NamedTuple):
         )
 
     def instead(self, what: str, block: Mapping[str, Any], refusal: DashScopeError) -> str:
-        """Give the text that stands in the place of a block that cannot be sent."""
+        """Return the text that stands in the place of a block that cannot be sent."""
         self.leave_out(what, refusal)
         return f"[{what}{name_of(block)} was left out here: you cannot read it]"
 
 
 def countable(messages: Sequence[BaseMessage]) -> Iterator[tuple[str, int]]:
-    """Give what the model reads of each message, for counting tokens: its text and its images.
+    """Return what the model reads of each message, for counting tokens: its text and its images.
 
     Refuses nothing. Reasoning counts in turns in which tools were called, where it goes back.
     """
@@ -140,7 +140,7 @@ def _countable(message: BaseMessage, *, with_reasoning: bool) -> tuple[str, int]
 
 
 def calls_of(message: BaseMessage) -> list[Any]:
-    """Give all tool calls of a message, the invalid ones as well."""
+    """Return all tool calls of a message, the invalid ones as well."""
     return [*getattr(message, "tool_calls", ()), *getattr(message, "invalid_tool_calls", ())]
 
 
@@ -222,7 +222,7 @@ def _assistant(message: BaseMessage, at: Place, answered: Container[str]) -> Wir
 
 
 def _tool_calls(message: BaseMessage, answered: Container[str]) -> Iterator[WireMessage]:
-    """Give the calls of `tool_calls`, which core fills from `additional_kwargs`; else of blocks.
+    """Return the calls of `tool_calls`, which core fills from `additional_kwargs`; else of blocks.
 
     An invalid call goes back where a tool message answers it, and then as valid JSON, since the
     service parses it; one that nobody answered is left out.

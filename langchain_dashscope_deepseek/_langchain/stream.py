@@ -111,7 +111,11 @@ class AnswerAccumulator:
         return new
 
     def end_calls(self) -> list[Any]:
-        """Give calls without an id one, and spoil those that are not whole; give what is new."""
+        """End the calls: an id for those without one, and no valid JSON where one is not whole.
+
+        Returns:
+            What is new of them, as core's `ToolCallChunk`s.
+        """
         endings = []
         is_whole = self._finish_reason in _ENDS_OF_CALLS
         # Arguments that belong to no call may be those of one that has none.
@@ -120,9 +124,11 @@ class AnswerAccumulator:
             new_id = None if call.id else f"call_{self._request_id or 'unknown'}_{call.position}"
             call.id = call.id or new_id
             may_be_empty = are_placed and (is_whole or call is not self.calls[-1])
-            spoiler = "" if call.is_whole(may_be_empty=may_be_empty) else call.spoil()
-            if spoiler or new_id:
-                endings.append(tool_call_chunk(id=new_id, args=spoiler, index=call.chunk_index))
+            invalidating = "" if call.is_whole(may_be_empty=may_be_empty) else call.invalidate()
+            if invalidating or new_id:
+                endings.append(
+                    tool_call_chunk(id=new_id, args=invalidating, index=call.chunk_index)
+                )
         return endings
 
     def warn(self) -> None:
@@ -145,7 +151,7 @@ class AnswerAccumulator:
             )
 
     def message(self) -> AIMessage:
-        """Give the whole message."""
+        """Return the whole message."""
         self.end_calls()
         calls = [call.parsed() for call in self.calls]
         return AIMessage(
@@ -181,7 +187,7 @@ class AnswerAccumulator:
 
     @property
     def additional_kwargs(self) -> dict[str, Any]:
-        """Give the reasoning where LangChain looks for it."""
+        """Return the reasoning where LangChain looks for it."""
         reasoning = self.reasoning
         return {"reasoning_content": reasoning} if reasoning else {}
 
@@ -300,7 +306,7 @@ class Emitter(ABC, Generic[T_co]):
 
     @abstractmethod
     def end(self) -> Iterable[T_co]:
-        """Give what ends the answer."""
+        """Return what ends the answer."""
 
     def __enter__(self) -> Self:
         """Begin."""
@@ -392,7 +398,7 @@ class ChunkEmitter(Emitter[ChatGenerationChunk]):
         return make_chunk(content, additional_kwargs, metadata, calls or {}, self._names)
 
     def _start(self) -> dict[str, Any]:
-        """Give the metadata of the next chunk: the first one says who answers."""
+        """Return the metadata of the next chunk: the first one says who answers."""
         if self._started:
             return {}
         self._started = True
@@ -425,7 +431,7 @@ make_chunk = (
 
 
 def _read_calls(calls: list[Any]) -> dict[str, list[Any]] | None:
-    """Give the fields that core reads out of a chunk's pieces of calls; `None`: let core do it.
+    """Return the fields that core reads out of a chunk's pieces of calls; `None`: let core do it.
 
     Core looks for whole or cut objects in each piece and mends them. That takes 80 µs for a piece
     that is no JSON, as most are, a second for 5 KB and minutes for 50 KB: what does not begin as

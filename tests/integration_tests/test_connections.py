@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from langchain_dashscope_deepseek import ChatDashScopeDeepSeek, DashScopeTimeoutError
+from langchain_dashscope_deepseek._dashscope.pool import ClientPool
 from langchain_dashscope_deepseek.testing import DashScopeEmulator
 from tests.leaks import open_descriptors
 from tests.unit_tests.conftest import STYLES, Ask
@@ -82,19 +83,17 @@ async def test_requests_at_once_use_a_connection_each(
 
 
 async def test_a_request_gives_up_where_no_connection_becomes_free(
-    hold: Hold, model: ChatDashScopeDeepSeek, monkeypatch: pytest.MonkeyPatch
+    hold: Hold, model: ChatDashScopeDeepSeek
 ) -> None:
-    monkeypatch.setattr("langchain_dashscope_deepseek._dashscope.pool.MOST", 2)
+    model._clients = ClientPool(max_connections=2)
     impatient = model.model_copy(update={"timeout": NO_PATIENCE, "max_retries": 0})
     with pytest.raises(DashScopeTimeoutError, match="Waiting for a free connection"):
         await hold(impatient, 3)
     await hold(impatient, 2)
 
 
-async def test_a_request_waits_for_a_connection(
-    model: ChatDashScopeDeepSeek, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("langchain_dashscope_deepseek._dashscope.pool.MOST", 2)
+async def test_a_request_waits_for_a_connection(model: ChatDashScopeDeepSeek) -> None:
+    model._clients = ClientPool(max_connections=2)
     answers = await model.abatch(["one", "two", "three", "four", "five"])
     more = await asyncio.to_thread(model.batch, ["six", "seven", "eight", "nine", "ten"])
     words = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
@@ -103,9 +102,9 @@ async def test_a_request_waits_for_a_connection(
 
 
 async def test_a_request_that_is_cancelled_while_it_waits_takes_no_connection(
-    model: ChatDashScopeDeepSeek, monkeypatch: pytest.MonkeyPatch
+    model: ChatDashScopeDeepSeek,
 ) -> None:
-    monkeypatch.setattr("langchain_dashscope_deepseek._dashscope.pool.MOST", 1)
+    model._clients = ClientPool(max_connections=1)
     stream: Any = model.astream("hi")
     async with aclosing(stream):
         await anext(stream)
@@ -121,11 +120,10 @@ async def test_a_connection_that_was_idle_for_long_is_closed_by_the_next_request
     hold: Hold,
     model: ChatDashScopeDeepSeek,
     has: Callable[[int], bool],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    model._clients = ClientPool(keep_alive=0.2)
     await hold(model, 10)
     assert await asyncio.to_thread(has, 10)
-    monkeypatch.setattr("langchain_dashscope_deepseek._dashscope.pool.IDLE_SECONDS", 0.2)
     await asyncio.sleep(0.3)
     await hold(model, 1)
     assert await asyncio.to_thread(has, 1)

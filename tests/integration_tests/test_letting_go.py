@@ -23,7 +23,7 @@ from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 
 from langchain_dashscope_deepseek import ChatDashScopeDeepSeek, DashScopeStreamCutError
-from langchain_dashscope_deepseek._dashscope.pool import Tenant
+from langchain_dashscope_deepseek._dashscope.connection import Tenant
 from langchain_dashscope_deepseek.testing import DashScopeEmulator
 from tests.leaks import open_descriptors
 from tests.waiting import PATIENCE_SECONDS, eventually
@@ -326,7 +326,7 @@ def test_a_model_that_nobody_closed_closes_its_connections(
     for _ in range(5):  # the collector's order is not quite ours
         model = ChatDashScopeDeepSeek(model="deepseek-v4-pro")
         model.invoke("hi")
-        with model._clients.of_process().lend(1, Tenant("https://a.test", b"me")) as lent:
+        with model._clients.of_process().acquire(1, Tenant("https://a.test", b"me")) as lent:
             lent.is_clean = True
             cycle = before_it_in_a_cycle(lent.http, model)
         del model, lent
@@ -343,7 +343,7 @@ async def test_a_model_that_nobody_closed_closes_its_connections_in_an_event_loo
     for _ in range(5):
         model = ChatDashScopeDeepSeek(model="deepseek-v4-pro")
         await model.ainvoke("hi")
-        async with model._clients.of_running_loop().lend(
+        async with model._clients.of_running_loop().acquire(
             1, Tenant("https://a.test", b"me")
         ) as lent:
             lent.is_clean = True

@@ -22,8 +22,8 @@ from langchain_dashscope_deepseek import (
     DashScopeWarning,
     __version__,
 )
+from langchain_dashscope_deepseek._dashscope.connection import Tenant
 from langchain_dashscope_deepseek._dashscope.network import Line
-from langchain_dashscope_deepseek._dashscope.pool import Tenant
 from tests.unit_tests.conftest import Ask, Scripted, answer_of
 
 BEIJING = "https://dashscope.aliyuncs.com/api/v1"
@@ -395,14 +395,14 @@ async def test_an_environment_that_makes_no_client_is_named(
 
 def lent(model: ChatDashScopeDeepSeek) -> Line:
     """Lend a client, as a request does that ends cleanly; gives its line."""
-    with model._clients.of_process().lend(1, Tenant("https://a.test", b"me")) as lent:
+    with model._clients.of_process().acquire(1, Tenant("https://a.test", b"me")) as lent:
         lent.is_clean = True
         assert lent.line is not None
         return lent.line
 
 
 async def alent(model: ChatDashScopeDeepSeek) -> Line:
-    async with model._clients.of_running_loop().lend(1, Tenant("https://a.test", b"me")) as lent:
+    async with model._clients.of_running_loop().acquire(1, Tenant("https://a.test", b"me")) as lent:
         lent.is_clean = True
         assert lent.line is not None
         return lent.line
