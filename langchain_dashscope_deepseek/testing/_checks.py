@@ -16,6 +16,12 @@ from langchain_dashscope_deepseek.capabilities import ModelCapabilities
 from langchain_dashscope_deepseek.testing._contents import ContentRules
 from langchain_dashscope_deepseek.testing._errors import ServiceError, refuse
 from langchain_dashscope_deepseek.testing._history import check_messages, check_replay
+from langchain_dashscope_deepseek.testing._model_rules import (
+    calls_tools,
+    can_set,
+    knows_effort,
+    thinks,
+)
 from langchain_dashscope_deepseek.testing._render import (
     IMAGE_TOKENS,
     Json,
@@ -98,7 +104,7 @@ def check_body(
     messages = check_messages(entered.get("messages"), rules)
     _check_parameters(parameters, row)
     switch = parameters.get("enable_thinking")
-    thinking = row.thinks(switch)
+    thinking = thinks(row, switch)
     # Where no page says whether a model thinks by itself, only what it was told counts against it.
     must_think = thinking and (row.thinking != "unknown" or switch is True)
     _check_thinking(parameters, row, thinking=must_think, stream=stream)
@@ -156,7 +162,7 @@ def _check_parameters(parameters: Json, row: ModelCapabilities) -> None:
             refuse(f"parameter.{name} must be a boolean.")
         if name in _FEATURES or name in _IGNORED:
             continue
-        if not row.can_set(name):
+        if not can_set(row, name):
             refuse(f"The parameter {name} is not supported by this model.")
         is_valid, text = _RANGES.get(name, (None, ""))
         if is_valid is not None and not is_valid(value):
@@ -178,7 +184,7 @@ def _check_effort(effort: object, row: ModelCapabilities) -> None:
     if (
         isinstance(effort, bool)
         or not isinstance(effort, (str, int))
-        or not row.knows_effort(effort)
+        or not knows_effort(row, effort)
     ):
         refuse(f"reasoning_effort must be one of {row.efforts or 'none'}.")
 
@@ -272,7 +278,7 @@ def _check_tools(parameters: Json, row: ModelCapabilities, *, thinking: bool) ->
     names = []
     if tools is not None:
         # Where no page says whether a model calls tools, they are let through.
-        if row.tools != "unknown" and not row.calls_tools(thinking=thinking):
+        if row.tools != "unknown" and not calls_tools(row, thinking=thinking):
             refuse("The tool call is not supported.")
         if not isinstance(tools, list) or not tools:
             refuse("tools must be a list that is not empty.")

@@ -19,7 +19,9 @@ from langchain_dashscope_deepseek import (
     ModelCapabilities,
     find_capabilities,
 )
+from langchain_dashscope_deepseek._dashscope.settings import PARAMETERS
 from langchain_dashscope_deepseek.data._profiles import _PROFILES
+from langchain_dashscope_deepseek.testing import _model_rules
 from tests.unit_tests.conftest import Ask, Scripted, answer_of
 
 
@@ -324,3 +326,22 @@ async def test_a_row_corrects_the_table(ask: Ask, service: Scripted) -> None:
     assert service.parameters == wanted
     with pytest.raises(DashScopeInputError):
         await ask(service.model("deepseek-v3.2"), "json", **wanted)
+
+
+# --- The emulator's own reading ---
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_client_and_emulator_read_a_row_alike(name: str) -> None:
+    """Each by rules of its own, so that a mistake in one of them shows."""
+    row = MODELS[name]
+    for switch in (None, True, False):
+        assert _model_rules.thinks(row, switch) == row.thinks(switch)
+    for thinking in (True, False):
+        assert _model_rules.calls_tools(row, thinking=thinking) == row.calls_tools(
+            thinking=thinking
+        )
+    for parameter in (*PARAMETERS, "top_k"):
+        assert _model_rules.can_set(row, parameter) == row.can_set(parameter)
+    for effort in (*("low", "medium", "high", "max", "xhigh", "none", "minimal"), *range(-1, 102)):
+        assert _model_rules.knows_effort(row, effort) == row.knows_effort(effort)
