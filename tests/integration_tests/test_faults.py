@@ -21,20 +21,15 @@ from langchain_dashscope_deepseek import ChatDashScopeDeepSeek, DashScopeError
 from tests.integration_tests.faults import (
     FAULTS,
     FIELDS,
-    FLOODS,
-    ID,
-    MEGABYTE,
     VALUES,
     Answers,
     Fails,
     Fault,
     Field,
     Outcome,
-    body,
-    event,
-    head,
-    with_value,
 )
+from tests.integration_tests.faults.fields import with_value
+from tests.integration_tests.faults.floods import FLOODS, ID, MEGABYTE, body, event, head
 from tests.integration_tests.stage import KEY, PROMPT, Certificates, Stage, flood, read_request
 
 pytestmark = [

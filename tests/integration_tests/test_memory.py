@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration_tests.faults import EVENTS, JSON, MEGABYTE, body, event, head
+from tests.integration_tests.faults.what import EVENTS, JSON, MEGABYTE, body, event, head
 from tests.integration_tests.stage import KEY, RawServer, Step, flood, read_request
 
 pytestmark = [
