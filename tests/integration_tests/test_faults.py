@@ -1,4 +1,4 @@
-"""Every fault of `faults.py` in every call style has the one right outcome, and leaves nothing."""
+"""Every fault of the fault table in every call style has the one right outcome, and leaves nothing."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ from tests.integration_tests.faults import (
     Outcome,
 )
 from tests.integration_tests.faults.fields import with_value
-from tests.integration_tests.faults.floods import FLOODS, ID, MEGABYTE, body, event, head
+from tests.integration_tests.faults.floods import FLOODS
+from tests.integration_tests.faults.what import ID, MEGABYTE, body, event, head
 from tests.integration_tests.stage import KEY, PROMPT, Certificates, Stage, flood, read_request
 
 pytestmark = [

@@ -11,8 +11,8 @@ import pytest
 
 from langchain_dashscope_deepseek.capabilities import MODELS, ModelCapabilities, Route
 from langchain_dashscope_deepseek.testing import DashScopeEmulator
-from tests.unit_tests import test_emulator
-from tests.unit_tests.test_emulator import CALLED, HELLO, R1, RESULT, V4, V31, V32, WEATHER
+from tests.unit_tests.emulator import test_emulator
+from tests.unit_tests.emulator.test_emulator import CALLED, HELLO, R1, RESULT, V4, V31, V32, WEATHER
 
 TEXT: Route = "text-generation"
 MULTIMODAL: Route = "multimodal-generation"

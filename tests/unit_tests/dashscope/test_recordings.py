@@ -19,7 +19,7 @@ from langchain_dashscope_deepseek import (
 )
 from tests.unit_tests.conftest import Ask, Scripted
 
-FOLDER = Path(__file__).parents[3] / "shared" / "recordings"
+FOLDER = Path(__file__).parents[4] / "shared" / "recordings"
 NOT_OURS = {
     "cnblogs-single-generation-message-roleplay-nosse": "n > 1: several answers",
     "loongsuite-test_generation_call_streaming": "output.text, cumulative",

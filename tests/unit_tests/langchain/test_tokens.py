@@ -18,7 +18,7 @@ import langchain_dashscope_deepseek
 from langchain_dashscope_deepseek import ChatDashScopeDeepSeek
 from langchain_dashscope_deepseek._langchain.tokens import _exact, estimate_tokens
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PACKAGE = Path(langchain_dashscope_deepseek.__file__).parent
 
 CHINESE = """
