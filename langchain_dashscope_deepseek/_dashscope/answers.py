@@ -162,7 +162,8 @@ class AnswerReader:
             return ()
         if self.is_whole:
             return self._behind_the_end(data)
-        self._weigh(data)
+        if len(data) > LARGE:
+            self._weigh(data)
         if not self._has_packets:
             self._has_packets, self._raw = True, bytearray()
         document = load(data)

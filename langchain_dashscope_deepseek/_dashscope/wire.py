@@ -54,7 +54,7 @@ def read_packet(document: Mapping[str, Any]) -> Reply | None:
     Raises:
         UnreadableError: Names the part.
     """
-    output = document.get("output")
+    output: Any = document.get("output")
     choice = first_choice(output)
     usage = document.get("usage")
     if usage is not None and not has_counts(usage):
@@ -62,7 +62,7 @@ def read_packet(document: Mapping[str, Any]) -> Reply | None:
     request_id = document.get("request_id")
     if type(request_id) is not str or not request_id:
         request_id = None
-    found = _search_results(output)
+    found = _search_results(output) if choice is None or "search_info" in output else ()
     if choice is None:
         silent = Reply(usage=usage, request_id=request_id, search_results=found)
         return silent if usage is not None or found else None
@@ -114,9 +114,7 @@ def _unreadable(name: str, value: Any) -> UnreadableError:
 
 
 def _search_results(output: Any) -> tuple[Mapping[str, Any], ...]:
-    if type(output) is not dict or "search_info" not in output:
-        return ()
-    info = output["search_info"]
+    info = output.get("search_info") if type(output) is dict else None
     results = info.get("search_results") if type(info) is dict else None
     if type(results) is not list:
         return ()

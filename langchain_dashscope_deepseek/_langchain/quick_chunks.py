@@ -51,7 +51,8 @@ def quick_chunk(
     fields["tool_calls"] = []
     fields["invalid_tool_calls"] = []
     fields["tool_call_chunks"] = []
-    fields.update(calls)
+    if calls:
+        fields.update(calls)
     message = AIMessageChunk.__new__(AIMessageChunk)
     _set_fields(message, fields)
     _set_names(message, names)
