@@ -93,10 +93,6 @@ class AnswerAccumulator:
             self._size += self._text.add(text)
         if reasoning:
             self._size += self._reasoning.add(reasoning)
-        for delta in deltas:
-            texts = (delta.arguments, delta.id or "", delta.name or "")
-            self._size += sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
-            self._size += _SIZE_OF_A_DELTA
         new = self._add_calls(deltas) if deltas else []
         size = self._size + _SIZE_OF_A_CALL * len(self.calls)
         if size > self._max_size or (size > self._longest_wide and self._is_wide()):
@@ -256,6 +252,9 @@ class AnswerAccumulator:
         """Take the deltas of a packet; one chunk a call, since core joins none within a message."""
         grown: dict[int, Any] = {}
         for delta in deltas:
+            texts = (delta.arguments, delta.id or "", delta.name or "")
+            self._size += sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
+            self._size += _SIZE_OF_A_DELTA
             call = self._call_of(delta)
             if call is None:
                 continue
