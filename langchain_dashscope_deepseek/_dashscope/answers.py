@@ -197,8 +197,8 @@ class AnswerReader:
         if reply is None:
             return None
         if reply.finish_reason:
-            self.is_whole = True
-        if reply.text or reply.reasoning or reply.tool_calls or reply.finish_reason:
+            self.is_whole, self._since_shown = True, 0
+        elif reply.text or reply.reasoning or reply.tool_calls:
             self._since_shown = 0
         return reply if reply.request_id else reply._replace(request_id=self.header_id)
 

@@ -13,7 +13,7 @@ from itertools import chain
 import httpx
 
 from langchain_dashscope_deepseek._dashscope.call_log import log_request
-from langchain_dashscope_deepseek._dashscope.connection import Connection, Tenant
+from langchain_dashscope_deepseek._dashscope.connection import NEVER, Connection, Tenant
 from langchain_dashscope_deepseek._dashscope.foreign_errors import Exchange
 from langchain_dashscope_deepseek._dashscope.request import PreparedRequest
 from langchain_dashscope_deepseek._dashscope.rest import aread_rest, read_rest
@@ -65,7 +65,8 @@ class Client:
                 pieces = connection.pieces(response)
                 is_read = True
                 for piece in pieces:
-                    exchange.check_time()
+                    if attempt.until < NEVER:
+                        exchange.check_time()
                     yield from answer.feed(piece)
                     if answer.is_whole:
                         rest, is_read = read_rest(pieces, connection)
@@ -110,7 +111,8 @@ class AsyncClient:
                     pieces = connection.apieces(response)
                     is_read = True
                     async for piece in pieces:
-                        exchange.check_time()
+                        if attempt.until < NEVER:
+                            exchange.check_time()
                         for reply in answer.feed(piece):
                             yield reply
                         if answer.is_whole:

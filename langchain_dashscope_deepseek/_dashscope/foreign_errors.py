@@ -15,7 +15,6 @@ from typing_extensions import Self
 
 from langchain_dashscope_deepseek._dashscope.answers import AnswerReader
 from langchain_dashscope_deepseek._dashscope.blotting import Blotter
-from langchain_dashscope_deepseek._dashscope.connection import NEVER
 from langchain_dashscope_deepseek._dashscope.endpoint import Endpoint
 from langchain_dashscope_deepseek._dashscope.request import PreparedRequest
 from langchain_dashscope_deepseek.errors import (
@@ -102,7 +101,7 @@ class Exchange:
         Raises:
             DashScopeTimeoutError: It is over.
         """
-        if self._until < NEVER and self._is_over:
+        if self._is_over:
             raise self._took_too_long()
 
     def __enter__(self) -> Self:

@@ -358,13 +358,16 @@ class ChunkEmitter(Emitter[ChatGenerationChunk]):
         calls = self._answer.add(reply)
         chunks = []
         if reply.reasoning:
-            chunks.append(self._made("", {"reasoning_content": reply.reasoning}))
+            kwargs = {"reasoning_content": reply.reasoning}
+            chunks.append(make_chunk("", kwargs, self._start(), {}, self._names))
         if reply.text:
-            chunks.append(self._made(reply.text, {}))
+            chunks.append(make_chunk(reply.text, {}, self._start(), {}, self._names))
         if calls:
             read = _read_calls(calls)
             chunks.append(
-                self._chunk(tool_call_chunks=calls) if read is None else self._made("", {}, read)
+                self._chunk(tool_call_chunks=calls)
+                if read is None
+                else make_chunk("", {}, self._start(), read, self._names)
             )
         return chunks
 
@@ -386,15 +389,6 @@ class ChunkEmitter(Emitter[ChatGenerationChunk]):
         metadata = {**self._start(), **fields.pop("response_metadata", {})}
         message = AIMessageChunk(content="", response_metadata=metadata, **fields)
         return ChatGenerationChunk(message=message)
-
-    def _made(
-        self,
-        content: str,
-        additional_kwargs: dict[str, Any],
-        calls: dict[str, list[Any]] | None = None,
-    ) -> ChatGenerationChunk:
-        metadata = {} if self._started else self._start()
-        return make_chunk(content, additional_kwargs, metadata, calls or {}, self._names)
 
     def _start(self) -> dict[str, Any]:
         """Return the metadata of the next chunk: the first one says who answers."""
