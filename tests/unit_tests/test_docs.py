@@ -27,11 +27,12 @@ else:
     import tomli as tomllib
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
 
 
 @pytest.fixture(autouse=True)
-def emulator(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def emulator(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    monkeypatch.chdir(tmp_path)  # where a page that writes files may
     with DashScopeEmulator() as emulator:
         monkeypatch.setenv("DASHSCOPE_API_KEY", emulator.api_key)
         monkeypatch.setenv("DASHSCOPE_HTTP_BASE_URL", emulator.base_url)
