@@ -16,7 +16,7 @@ STREAMS ?= 50000
 quoted = '$(subst ','\'',$(value $(1)))'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo example test tests unit_tests integration_tests coverage lowest lint type format docs docs-serve package \
+.PHONY: help demo example test tests unit_tests integration_tests coverage lowest lint type format docs site docs-serve package \
   workflows pythons audit clean fuzz mutate soak bench bench_instructions
 
 help: ## Show this list
@@ -72,6 +72,9 @@ format: $(VENV)/.dev ## Mend what can be mended
 docs: $(VENV)/.package .venv-docs/.zensical ## Write the tables in the docs anew from the code, and build the site
 	$(BIN)/python -m docs.make_tables
 	.venv-docs/bin/zensical build --clean --strict
+
+site: docs ## Look at the built site in a browser: every page, link and anchor
+	.venv-docs/bin/python docs/check_site.py
 
 docs-serve: .venv-docs/.zensical ## Show the site, and build it anew with each change
 	.venv-docs/bin/zensical serve
