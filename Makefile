@@ -62,7 +62,7 @@ lint: $(VENV)/.dev ## Check style
 
 type: $(VENV)/.dev ## Check types
 	$(BIN)/mypy
-	$(BIN)/mypy --config-file= --strict docs/examples  # as a user would, without pydantic's plugin
+	$(BIN)/mypy --config-file= --strict --explicit-package-bases docs/examples  # as a user would, without pydantic's plugin
 	$(BIN)/python -m docs.check_types
 
 format: $(VENV)/.dev ## Mend what can be mended

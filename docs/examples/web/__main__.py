@@ -31,20 +31,15 @@ THOUGHT = (
 ANSWER = """Because air scatters **blue light** more than red light:
 
 1. Sunlight holds all colours.
-2. Molecules of air are much smaller than its waves. They scatter short waves most, which is
-   called *Rayleigh scattering*:
-   - violet and blue a lot,
-   - red hardly at all.
-3. So blue comes to you from all over the sky.
-
-How much more, in Python:
+2. Air scatters short waves most, which is called *Rayleigh scattering*:
+   - violet and blue a lot.
 
 ```python
 red, blue = 700, 450  # wavelengths in nanometres
 print((red / blue) ** 4)  # 5.86: blue is scattered almost six times as much
 ```
 
-*The emulator says this, whatever you ask. Set `DASHSCOPE_API_KEY` to ask DeepSeek.*"""
+*The emulator says this, whatever you ask.*"""
 
 
 class Turn(BaseModel):
@@ -63,17 +58,6 @@ class Conversation(BaseModel):
 def write_event(name: str, data: Any) -> str:
     """Write a server-sent event; JSON has no line breaks that could end it early."""
     return f"event: {name}\ndata: {json.dumps(data)}\n\n"
-
-
-def describe(error: DashScopeError) -> dict[str, Any]:
-    """Say what the page shows of an error."""
-    return {
-        "message": str(error),
-        "code": error.code,
-        "status_code": error.status_code,
-        "request_id": error.request_id,
-        "is_retryable": error.is_retryable,
-    }
 
 
 async def answer(model: ChatDashScopeDeepSeek, conversation: Conversation) -> AsyncIterator[str]:
@@ -96,10 +80,12 @@ async def answer(model: ChatDashScopeDeepSeek, conversation: Conversation) -> As
                 if chunk.usage_metadata:
                     yield write_event("usage", chunk.usage_metadata)
     except DashScopeError as error:
-        yield write_event("error", describe(error))
+        names = ("code", "status_code", "request_id", "is_retryable")
+        said = {name: getattr(error, name) for name in names}
+        yield write_event("error", {"message": str(error), **said})
     else:
-        names = ("model_name", "request_id", "finish_reason")
-        yield write_event("done", {name: facts.get(name) for name in names})
+        said = {name: facts.get(name) for name in ("model_name", "request_id", "finish_reason")}
+        yield write_event("done", said)
 
 
 def make_app(model: ChatDashScopeDeepSeek) -> FastAPI:
@@ -154,7 +140,6 @@ def main() -> None:
     parser.add_argument("--model", default="deepseek-v4.1-flash")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO)  # one line a call, "dropped" where the reader left
-
     with find_service() as settings:
         model = ChatDashScopeDeepSeek(model=arguments.model, **settings)
         uvicorn.run(make_app(model), port=arguments.port, timeout_graceful_shutdown=3)

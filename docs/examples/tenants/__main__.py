@@ -1,0 +1,131 @@
+"""One model for many tenants: each request has its tenant's key, and goes to its tenant's place."""
+
+import argparse
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+
+from pydantic import SecretStr
+
+from docs.examples.service import service
+from langchain_dashscope_deepseek import ChatDashScopeDeepSeek
+from langchain_dashscope_deepseek.testing import DashScopeEmulator
+
+NAMES = ("acme", "globex", "initech")
+KEPT = 100  # how many tenants' models are kept, each with its connections
+
+
+@dataclass(frozen=True)
+class Account:
+    """Where a tenant is billed."""
+
+    key: SecretStr
+    region: str = "cn-beijing"
+    workspace_id: str | None = None
+
+
+class Accounts:
+    """Your secret store, in place of which there is a dict here."""
+
+    def __init__(self, accounts: dict[str, Account]) -> None:
+        """Begin with these."""
+        self.of = accounts
+
+    def key_of(self, tenant: str) -> Callable[[], SecretStr]:
+        """Give a function that reads a key where it is kept, each time that it is needed."""
+        return lambda: self.of[tenant].key
+
+
+def find_models(
+    model: ChatDashScopeDeepSeek, accounts: Accounts, base_url: str | None
+) -> Callable[[str], ChatDashScopeDeepSeek]:
+    """Give a function that finds a tenant's model, and makes it where it is not kept.
+
+    Making one takes microseconds; it is kept for its connections, which are open at the tenant's
+    next call. One that falls out of the cache closes them when its last call has ended.
+
+    Args:
+        model: The settings that all tenants share.
+        accounts: Where the keys and the places are.
+        base_url: The emulator's, or `None`: the host follows from region and workspace.
+    """
+
+    @lru_cache(maxsize=KEPT)
+    def model_of(tenant: str) -> ChatDashScopeDeepSeek:
+        account = accounts.of[tenant]
+        return model.for_tenant(
+            api_key=accounts.key_of(tenant),
+            region=account.region,
+            workspace_id=account.workspace_id,
+            base_url=base_url,
+        )
+
+    return model_of
+
+
+def main() -> None:
+    """Ask for three tenants at once, change a key, and ask for that tenant again."""
+    parser = argparse.ArgumentParser(prog="tenants", description=__doc__)
+    parser.add_argument("--model", default="deepseek-v4.1-flash")
+    arguments = parser.parse_args()
+
+    emulators: list[DashScopeEmulator] = []
+    with service(emulators.append) as settings:
+        accounts = Accounts(made_up_accounts() if settings else accounts_of_environment())
+        model = ChatDashScopeDeepSeek(
+            model=arguments.model, enable_thinking=False, max_tokens=200, **settings
+        )
+        model_of = find_models(model, accounts, settings.get("base_url"))
+
+        def ask(tenant: str) -> str:
+            return model_of(tenant).invoke(f"Greet {tenant} in one sentence.").text
+
+        with ThreadPoolExecutor(len(NAMES)) as pool:
+            for tenant, text in zip(NAMES, pool.map(ask, NAMES), strict=True):
+                print(f"{tenant}: {text}")
+
+        before = model_of("acme")
+        if emulators:  # a key of the service is changed in its console
+            accounts.of["acme"] = Account(SecretStr("sk-acme-new"), workspace_id="ws-acme")
+        print(f"\nacme, with the key that is in the store now: {ask('acme')}")
+        print(f"The same model as before: {model_of('acme') is before}")
+
+        for emulator in emulators:
+            show_requests(emulator)
+        for tenant in NAMES:
+            model_of(tenant).close()
+
+
+def accounts_of_environment() -> dict[str, Account]:
+    """Read DASHSCOPE_API_KEY_ACME and the like; a tenant without one gets DASHSCOPE_API_KEY."""
+    ours = os.environ["DASHSCOPE_API_KEY"]
+    region = os.environ.get("DASHSCOPE_REGION", "cn-beijing")
+    return {
+        name: Account(
+            SecretStr(os.environ.get(f"DASHSCOPE_API_KEY_{name.upper()}", ours)),
+            os.environ.get(f"DASHSCOPE_REGION_{name.upper()}", region),
+            os.environ.get(f"DASHSCOPE_WORKSPACE_ID_{name.upper()}"),
+        )
+        for name in NAMES
+    }
+
+
+def made_up_accounts() -> dict[str, Account]:
+    """Make up an account for each tenant; the emulator takes any key that looks like one."""
+    return {name: Account(SecretStr(f"sk-{name}"), workspace_id=f"ws-{name}") for name in NAMES}
+
+
+def show_requests(emulator: DashScopeEmulator) -> None:
+    """Print whose key and place each request had, by what the emulator was sent."""
+    print("\nWhat the emulator was sent:")
+    for request in emulator.requests:
+        text = str(request.body["input"]["messages"])
+        tenant = next(name for name in NAMES if f"Greet {name}" in text)
+        key, place = request.headers["authorization"], request.headers["x-dashscope-workspace"]
+        print(f"  for {tenant}: {key}, workspace {place}")
+
+
+if __name__ == "__main__":
+    main()

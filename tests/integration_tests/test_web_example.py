@@ -1,0 +1,405 @@
+"""The chat page of docs/examples/web in a real browser: what its reader sees, and what is let go.
+
+The app is a process of its own and the browser is headless Chromium; the emulator is in here.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from axe_playwright_python.base import AXE_SCRIPT
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+
+from langchain_dashscope_deepseek.testing import DashScopeEmulator
+from tests.waiting import PATIENCE_SECONDS, eventually
+
+pytestmark = pytest.mark.emulator_only
+
+ROOT = Path(__file__).parents[2]
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+REQUEST_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+LONG = [f"word{n} " for n in range(2000)]
+
+
+@contextmanager
+def serving(log: Path, settings: dict[str, str]) -> Iterator[str]:
+    """Run the app on a free port, give its address, and end it as Ctrl-C does."""
+    ours = {k: v for k, v in os.environ.items() if not k.startswith("DASHSCOPE_")}
+    with log.open("wb") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-W", "error", "-u", "-m", "docs.examples.web", "--port", "0"],
+            cwd=ROOT,
+            env={**ours, **settings, "PYTHONIOENCODING": "utf-8"},
+            stdout=file,
+            stderr=subprocess.STDOUT,
+        )
+
+    def find_address() -> str | None:
+        found = re.search(r"running on (http://127\.0\.0\.1:\d+)", log.read_text(encoding="utf-8"))
+        return found and found[1]
+
+    try:
+        assert eventually(lambda: bool(find_address() or process.poll() is not None))
+        address = find_address()
+        assert address, log.read_text(encoding="utf-8")
+        yield address
+    finally:
+        process.terminate()
+        process.wait(PATIENCE_SECONDS)
+    assert "Traceback" not in log.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[DashScopeEmulator]:
+    with DashScopeEmulator() as emulator:
+        yield emulator
+
+
+@pytest.fixture(scope="module")
+def address(emulator: DashScopeEmulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    settings = {
+        "DASHSCOPE_API_KEY": emulator.api_key,
+        "DASHSCOPE_HTTP_BASE_URL": emulator.base_url,
+    }
+    with serving(tmp_path_factory.mktemp("web") / "log", settings) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
+        pytest.skip(f"no browser: none of {', '.join(BROWSERS)} is installed")
+    expect.set_options(timeout=PATIENCE_SECONDS * 1000)
+    with sync_playwright() as playwright:
+        # Chromium's sandbox needs rights that containers do not give.
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+class Tabs:
+    """Opens pages, and keeps what their consoles say."""
+
+    def __init__(self, browser: Browser, address: str) -> None:
+        self.context = browser.new_context()
+        self.complaints: list[str] = []
+        self._address = address
+
+    def open(self, viewport: tuple[int, int] = (1100, 800), *, dark: bool = False) -> Page:
+        page = self.context.new_page()
+        page.set_viewport_size({"width": viewport[0], "height": viewport[1]})
+        page.emulate_media(color_scheme="dark" if dark else "light")
+        page.on("console", lambda said: self.complaints.append(f"{said.type}: {said.text}"))
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.goto(self._address)
+        return page
+
+
+@pytest.fixture
+def tabs(browser: Browser, address: str, emulator: DashScopeEmulator) -> Iterator[Tabs]:
+    """Whatever a test does, nothing stands in the console and no stream stays open."""
+    tabs = Tabs(browser, address)
+    yield tabs
+    tabs.context.close()
+    assert tabs.complaints == []
+    assert eventually(lambda: emulator.open_streams == 0)
+    emulator.clear()
+
+
+def ask(page: Page, question: str) -> Locator:
+    """Send a question with Enter, and give what is shown of it."""
+    page.get_by_label("Your question").fill(question)
+    page.keyboard.press("Enter")
+    return page.locator("article").last
+
+
+def answer(turn: Locator) -> Locator:
+    return turn.locator(".answer")
+
+
+def assert_whole(turn: Locator) -> None:
+    expect(answer(turn)).to_have_attribute("aria-busy", "false")
+    expect(turn.locator(".facts")).to_contain_text("request")
+
+
+def overflow(page: Page) -> int:
+    """How far the page can be scrolled to the side, in pixels."""
+    width: int = page.evaluate(
+        "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    )
+    return width
+
+
+# --- An answer ---
+
+
+def test_reasoning_and_answer_are_shown(tabs: Tabs, emulator: DashScopeEmulator) -> None:
+    emulator.reply("Light **scatters**.", reasoning="Let me think.")
+    turn = ask(tabs.open(), "Why is the sky blue?")
+    assert_whole(turn)
+    expect(turn.locator("h2")).to_have_text("Why is the sky blue?")
+    expect(answer(turn)).to_have_text("Light scatters.")
+    expect(answer(turn).locator("strong")).to_have_text("scatters")
+    turn.locator("summary").click()
+    expect(turn.locator(".thought")).to_have_text("Let me think.")
+    expect(turn.locator(".thought")).to_be_visible()
+    expect(turn.locator(".facts")).to_have_text(
+        re.compile(
+            r"deepseek-v4\.1-flash · \d+ tokens in, \d+ out .*reasoning.* · request [\w-]{36}"
+        )
+    )
+
+
+def test_reasoning_is_open_while_the_model_thinks(tabs: Tabs, emulator: DashScopeEmulator) -> None:
+    emulator.reply("Done.", reasoning=" ".join(LONG), piece_delay=0.05)
+    page = tabs.open()
+    turn = ask(page, "Think.")
+    expect(turn.locator(".thought")).to_contain_text("word5")
+    expect(turn.locator(".thought")).to_be_visible()
+    expect(page.get_by_role("status")).to_have_text("Thinking…")
+
+
+def test_the_answer_is_read_as_markdown(tabs: Tabs, emulator: DashScopeEmulator) -> None:
+    emulator.reply(
+        "# Title\nOne `x` and\ntwo, [more](https://example.com/a).\n\n- a\n  continued\n  1. **b**\n\n- c\n\n"
+        "```python\nif 1 < 2:\n\n    print('**no**')\n```\n\n3. three\n\n*Last* and **open, 2 * 3 * 4"
+    )
+    turn = ask(tabs.open(), "Hello")
+    assert_whole(turn)
+    assert answer(turn).inner_html() == (
+        "<h3>Title</h3><p>One <code>x</code> and\ntwo, "
+        '<a href="https://example.com/a" target="_blank" rel="noopener noreferrer">more</a>.</p>'
+        '<ul><li>a continued<ol start="1"><li><strong>b</strong></li></ol></li><li>c</li></ul>'
+        "<pre tabindex=\"0\"><code>if 1 &lt; 2:\n\n    print('**no**')</code></pre>"
+        '<ol start="3"><li>three</li></ol><p><em>Last</em> and **open, 2 * 3 * 4</p>'
+    )
+
+
+def test_markup_in_an_answer_is_text(tabs: Tabs, emulator: DashScopeEmulator) -> None:
+    evil = "<img src=x onerror=alert(1)> [x](javascript:alert(1)) `<script>alert(1)</script>`"
+    emulator.reply(evil, reasoning=evil)
+    page = tabs.open()
+    page.on("dialog", lambda dialog: pytest.fail(f"{dialog.message!r} ran"))
+    turn = ask(page, evil)
+    assert_whole(turn)
+    expect(answer(turn)).to_have_text(evil.replace("`", ""))
+    assert turn.locator("img, script, a").count() == 0
+
+
+def test_the_next_question_brings_the_conversation(tabs: Tabs, emulator: DashScopeEmulator) -> None:
+    emulator.reply("First answer.")
+    page = tabs.open()
+    assert_whole(ask(page, "First"))
+    assert_whole(ask(page, "Second"))
+    sent = emulator.requests[-1].body["input"]["messages"]
+    assert [message["role"] for message in sent] == ["user", "assistant", "user"]
+    assert "First answer." in str(sent[1]["content"])
+
+
+def test_two_tabs_at_once_each_get_their_own_answer(
+    tabs: Tabs, emulator: DashScopeEmulator
+) -> None:
+    emulator.reply(pieces=[f"left{n} " for n in range(40)], piece_delay=0.05)
+    emulator.reply(pieces=[f"right{n} " for n in range(40)], piece_delay=0.05)
+    left, right = tabs.open(), tabs.open()
+    first = ask(left, "Left?")
+    expect(answer(first)).to_contain_text("left1")
+    second = ask(right, "Right?")
+    expect(answer(second)).to_contain_text("right1")
+    assert emulator.open_streams == 2
+    for turn, name in ((first, "left"), (second, "right")):
+        assert_whole(turn)
+        expect(answer(turn)).to_have_text(" ".join(f"{name}{n}" for n in range(40)))
+
+
+def test_shift_enter_and_an_input_method_do_not_send(
+    tabs: Tabs, emulator: DashScopeEmulator
+) -> None:
+    page = tabs.open()
+    box = page.get_by_label("Your question")
+    box.fill("one")
+    box.press("Shift+Enter")
+    box.dispatch_event("keydown", {"key": "Enter", "isComposing": True})
+    expect(box).to_have_value("one\n")
+    assert emulator.requests == []
+
+
+# --- Letting go ---
+
+
+def test_stop_drops_the_connection_to_the_service(tabs: Tabs, emulator: DashScopeEmulator) -> None:
+    before = emulator.disconnects
+    emulator.reply(pieces=LONG, piece_delay=0.05)
+    page = tabs.open()
+    turn = ask(page, "Talk.")
+    expect(answer(turn)).to_contain_text("word3")
+    page.get_by_role("button", name="Stop").click()
+    expect(turn).to_contain_text("Stopped.")
+    assert eventually(lambda: emulator.disconnects == before + 1)
+    assert eventually(lambda: emulator.open_streams == 0)
+    expect(answer(turn)).to_contain_text("word3")
+    assert_whole(ask(page, "And now?"))
+    assert "word3" in str(emulator.requests[-1].body["input"]["messages"][1])
+
+
+def test_stop_need_not_wait_for_the_next_word(tabs: Tabs, emulator: DashScopeEmulator) -> None:
+    before = emulator.disconnects
+    emulator.stall(3, 2 * PATIENCE_SECONDS)
+    page = tabs.open()
+    turn = ask(page, "Talk.")
+    expect(answer(turn)).to_contain_text("piece")
+    page.keyboard.press("Escape")
+    expect(turn).to_contain_text("Stopped.")
+    assert eventually(lambda: emulator.disconnects == before + 1)
+
+
+def test_a_stopped_answer_can_be_asked_for_again(tabs: Tabs, emulator: DashScopeEmulator) -> None:
+    emulator.reply("Never seen.", delay=2 * PATIENCE_SECONDS)
+    page = tabs.open()
+    turn = ask(page, "Talk.")
+    assert eventually(lambda: len(emulator.requests) == 1)
+    page.get_by_role("button", name="Stop").click()
+    turn.get_by_role("button", name="Try again").click()
+    assert_whole(turn)
+    expect(turn).not_to_contain_text("Stopped.")
+
+
+def test_a_reload_lets_go_and_leaves_an_empty_page_that_works(
+    tabs: Tabs, emulator: DashScopeEmulator
+) -> None:
+    before = emulator.disconnects
+    emulator.reply(pieces=LONG, piece_delay=0.05)
+    page = tabs.open()
+    expect(answer(ask(page, "Talk."))).to_contain_text("word3")
+    page.reload()
+    assert eventually(lambda: emulator.disconnects == before + 1)
+    assert page.locator("article").count() == 0
+    expect(page.get_by_label("Your question")).to_have_value("")
+    assert_whole(ask(page, "Hello again"))
+    assert len(emulator.requests[-1].body["input"]["messages"]) == 1
+
+
+# --- Errors ---
+
+
+def assert_shown(turn: Locator, *texts: str) -> None:
+    error = turn.get_by_role("alert")
+    for text in texts:
+        expect(error).to_contain_text(text)
+    expect(error.locator(".id")).to_have_text(REQUEST_ID)
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "advice"),
+    [
+        ("Throttling.RateQuota", 429, "Asking again may help."),
+        ("InvalidParameter", 400, "Asking the same again is not likely to help."),
+    ],
+)
+def test_a_refusal_is_shown_and_can_be_tried_again(
+    code: str, status: int, advice: str, tabs: Tabs, emulator: DashScopeEmulator
+) -> None:
+    attempts = 3 if status == 429 else 1
+    emulator.fail(code, "No.", status=status, headers={"retry-after": "0"}, times=attempts)
+    turn = ask(tabs.open(), "Hello")
+    assert_shown(turn, code, f"HTTP {status}", "No.", advice)
+    turn.get_by_role("button", name="Try again").click()
+    assert_whole(turn)
+    expect(turn.get_by_role("alert")).to_have_count(0)
+    assert len(emulator.requests) == attempts + 1
+
+
+@pytest.mark.parametrize("how", ["close", "clean"])
+def test_a_cut_answer_is_an_error_that_leaves_what_had_come(
+    how: Literal["close", "clean"], tabs: Tabs, emulator: DashScopeEmulator
+) -> None:
+    emulator.cut(3, how=how)
+    page = tabs.open()
+    turn = ask(page, "Hello")
+    assert_shown(turn, "No whole answer", "Asking again may help.")
+    expect(answer(turn)).to_have_text("piece 1 piece 2 piece 3")
+    turn.get_by_role("button", name="Try again").click()
+    assert_whole(turn)
+    expect(answer(turn)).to_contain_text("emulator")
+    assert len(emulator.requests[-1].body["input"]["messages"]) == 1
+
+
+def test_what_failed_is_not_part_of_the_conversation(
+    tabs: Tabs, emulator: DashScopeEmulator
+) -> None:
+    emulator.cut(3)
+    page = tabs.open()
+    assert_shown(ask(page, "Hello"), "No whole answer")
+    assert_whole(ask(page, "Something else"))
+    assert len(emulator.requests[-1].body["input"]["messages"]) == 1
+
+
+# --- Everybody can use it ---
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("viewport", [(1100, 800), (375, 667)], ids=["desktop", "phone"])
+def test_axe_finds_nothing_and_nothing_sticks_out(
+    viewport: tuple[int, int], dark: bool, tabs: Tabs, emulator: DashScopeEmulator
+) -> None:
+    emulator.reply(
+        f"# Title\n\n**{'wide' * 50}** and [link](https://example.com/)\n\n- `{'code' * 50}`\n\n"
+        f"```\n{'wide ' * 60}\n```",
+        reasoning="thought" * 50,
+    )
+    emulator.fail("InvalidParameter", "wrong" * 50)
+    emulator.cut(3)
+    page = tabs.open(viewport, dark=dark)
+    turn = ask(page, "question" * 30)
+    assert_whole(turn)
+    turn.locator("summary").click()
+    assert_shown(ask(page, "Refused?"), "InvalidParameter")
+    assert_shown(ask(page, "Cut?"), "No whole answer")
+
+    assert overflow(page) == 0
+    page.evaluate(AXE_SCRIPT)
+    found = page.evaluate("axe.run().then((found) => found.violations)")
+    assert [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in found] == []
+
+
+def test_everything_can_be_done_with_the_keyboard(tabs: Tabs, emulator: DashScopeEmulator) -> None:
+    emulator.fail("InvalidParameter")
+    emulator.reply("There.", reasoning="Hm.")
+    page = tabs.open()
+    page.keyboard.type("Hello")  # the box has the focus from the start
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")  # Send
+    turn = page.locator("article")
+    assert_shown(turn, "InvalidParameter")
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Enter")  # Try again
+    assert_whole(turn)
+    expect(page.get_by_label("Your question")).to_be_focused()
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Enter")  # the fold
+    expect(turn.locator(".thought")).to_be_visible()
+
+
+# --- Without a key ---
+
+
+def test_without_a_key_the_emulator_gives_a_slow_answer(browser: Browser, tmp_path: Path) -> None:
+    with serving(tmp_path / "log", {}) as address:
+        tabs = Tabs(browser, address)
+        turn = ask(tabs.open(), "Why is the sky blue?")
+        assert_whole(turn)
+        expect(answer(turn).locator("li")).to_have_count(5)
+        expect(answer(turn)).to_contain_text("The emulator says this")
+        tabs.context.close()
+        assert tabs.complaints == []
