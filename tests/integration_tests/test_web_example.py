@@ -399,7 +399,7 @@ def test_without_a_key_the_emulator_gives_a_slow_answer(browser: Browser, tmp_pa
         tabs = Tabs(browser, address)
         turn = ask(tabs.open(), "Why is the sky blue?")
         assert_whole(turn)
-        expect(answer(turn).locator("li")).to_have_count(5)
+        expect(answer(turn).locator("li")).to_have_count(3)
         expect(answer(turn)).to_contain_text("The emulator says this")
         tabs.context.close()
         assert tabs.complaints == []
