@@ -561,7 +561,12 @@ def _explained(cls: type[BaseChatModel], problem: ErrorDetails) -> InitErrorDeta
     """Repeat an error without its input; one of an unknown name says what to write."""
     kind, context = problem["type"], problem.get("ctx", {})
     if kind == "extra_forbidden":
-        text = unknown_names([str(problem["loc"][-1])], _fields_by_name(cls))
+        name, known = str(problem["loc"][-1]), _fields_by_name(cls)
+        text = (
+            f"{name} is another name of {known[name]}, which is given as well: keep one"
+            if name in known
+            else unknown_names([name], known)
+        )
         kind, context = "value_error", {"error": ValueError(text)}
     details = InitErrorDetails(type=kind, loc=problem["loc"], ctx=context, input="(hidden)")
     try:

@@ -174,6 +174,11 @@ def test_a_model_stays_in_the_environment_that_it_was_made_in(
     assert asked(service, way(service, "seed", 7)) == wanted
 
 
+def test_two_names_of_one_setting_are_refused() -> None:
+    with pytest.raises(ValidationError, match="model_name is another name of model"):
+        ChatDashScopeDeepSeek(model="m", model_name="n")
+
+
 def test_a_subclass_is_copied_by_its_own_names(service: Scripted) -> None:
     class Own(ChatDashScopeDeepSeek):
         budget: int = Field(default=1, validation_alias="my_budget")
