@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import ssl
 from collections.abc import Callable, Mapping
+from copy import copy
 from functools import cache
 from operator import attrgetter, methodcaller
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
@@ -414,7 +415,9 @@ class ModelSettings(_Base):
 
         It shares nothing with this one but the process: it has connections of its own, so keep it
         for the next call of the same tenant. What is left out stays as it is, but a workspace
-        never goes along with another key or region, nor a base URL with another region.
+        never goes along with another key or region, nor a base URL with another region, nor a
+        cache, which does not tell accounts apart: set `cache` of the tenant's model to one of its
+        own.
 
         Args:
             api_key: The account's key.
@@ -438,16 +441,22 @@ class ModelSettings(_Base):
             update["workspace_id"] = workspace_id or ""
         tenant = self.model_copy(update=update)
         tenant._clients = self._clients.empty_copy()  # noqa: SLF001 - its own
+        settings = vars(tenant)
+        for name, value in settings.items():
+            if isinstance(value, (dict, list)):
+                settings[name] = copy(value)  # who adds to it adds to this model alone
+        if is_another:
+            tenant.cache = False  # its keys do not tell accounts apart
         resolved(tenant._given, tenant.environment)  # noqa: SLF001 - its own
         return tenant
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """Copy the model, with other settings if given; the copy shares its connections."""
         update = self._hidden(update or {})
-        copy = super().model_copy(deep=deep)
+        copied = super().model_copy(deep=deep)
         for name, value in update.items():
-            setattr(copy, _fields_by_name(type(self)).get(name, name), value)
-        return copy
+            setattr(copied, _fields_by_name(type(self)).get(name, name), value)
+        return copied
 
     if not TYPE_CHECKING:  # mypy's plugin writes it as it must be
 

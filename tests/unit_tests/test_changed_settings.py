@@ -17,6 +17,7 @@ from typing import Any
 
 import httpx
 import pytest
+from langchain_core.caches import InMemoryCache
 from langchain_core.load import dumpd, dumps, load, loads
 from langchain_core.runnables import ConfigurableField
 from langchain_core.tracers import BaseTracer
@@ -728,6 +729,26 @@ def test_no_header_of_an_account_goes_along_to_a_tenant(name: str, service: Scri
     other = service.model(default_headers={"X-Trace": "1"}).for_tenant(api_key="sk-theirs")
     other.invoke("hi")
     assert service.requests[-1].headers["x-trace"] == "1"
+
+
+def test_no_tenant_gets_what_was_cached_for_another(service: Scripted) -> None:
+    model = service.model(cache=InMemoryCache(), streaming=False)
+    for key in ("sk-a", "sk-b"):
+        service.answers.clear()
+        service.answer(answer_of(f"for {key}"))
+        assert model.for_tenant(api_key=key).invoke("hi").text == f"for {key}"
+
+
+def test_what_is_added_to_a_tenants_settings_is_its_own(service: Scripted) -> None:
+    model = service.model(default_headers={"X-A": "1"}, model_kwargs={"a": 1}, stop=["x"])
+    tenant: Any = model.for_tenant(api_key="sk-theirs")
+    tenant.default_headers["X-User"] = "tenant"
+    tenant.model_kwargs["q"] = 2
+    tenant.stop.append("y")
+    assert (model.default_headers, model.model_kwargs, model.stop) == (
+        {"X-A": "1"}, {"a": 1}, ["x"],
+    )  # fmt: skip
+    assert "tenant" not in f"{tenant.default_headers}"
 
 
 def test_a_model_for_a_tenant_shares_nothing_with_the_one_that_it_was_made_of() -> None:
