@@ -40,7 +40,7 @@ from pydantic_core import (
 from typing_extensions import Self
 
 from langchain_dashscope_deepseek._dashscope.handed_in import check_proxy
-from langchain_dashscope_deepseek._dashscope.hidden import SECRETS, KeySource, hidden
+from langchain_dashscope_deepseek._dashscope.hidden import SECRETS, HiddenText, KeySource, hidden
 from langchain_dashscope_deepseek._dashscope.names import unknown_names
 from langchain_dashscope_deepseek._dashscope.pool import ClientPool
 from langchain_dashscope_deepseek._dashscope.regions import (
@@ -550,7 +550,10 @@ class ModelSettings(_Base):
         for name in SECRETS:
             if name != "api_key" and state["__dict__"].get(name):
                 warn(f"{name} was not pickled, since it may hold a secret: set it again there.")
-        return {**state, "__dict__": {**state["__dict__"], **dict.fromkeys(SECRETS)}}
+        settings = {**state["__dict__"], **dict.fromkeys(SECRETS)}
+        if isinstance(self.environment.base_url, HiddenText):  # refused where it is asked
+            settings["environment"] = self.environment._replace(base_url=None)
+        return {**state, "__dict__": settings}
 
     def __setstate__(self, state: dict[Any, Any]) -> None:
         """Take the key from the environment, as a new object does."""

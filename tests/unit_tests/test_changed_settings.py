@@ -293,6 +293,12 @@ def test_no_way_of_setting_a_key_shows_it(way: str, text: str, kind: str) -> Non
     assert b"secret0" not in shown
 
 
+def test_a_query_of_the_environment_is_in_no_pickle(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DASHSCOPE_HTTP_BASE_URL", f"https://gateway.test/api/v1?k={KEY}")
+    model = ChatDashScopeDeepSeek(model="m", api_key="sk-x", region="us-east-1")
+    assert b"secret0" not in pickle.dumps(model)
+
+
 def _boom(_: httpx.Request) -> httpx.Response:
     raise httpx.ConnectError("boom")
 
