@@ -37,7 +37,7 @@ def write_files(folder: Path, pages: Sequence[Path]) -> list[str]:
     names = []
     for page in pages:
         for number, chain in enumerate(chains(page.read_text(encoding="utf-8")), start=1):
-            name = f"{page.stem.replace('-', '_').lower()}_{number}.py"
+            name = f"{re.sub(r'[^a-z]', '_', page.stem.lower())}_{number}.py"
             (folder / name).write_text("\n\n".join(chain), encoding="utf-8")
             names.append(name)
     return names

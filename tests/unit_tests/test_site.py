@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
@@ -28,26 +29,45 @@ def test_a_page_for_newcomers_names_no_other_address(path: str) -> None:
     assert not re.findall(r"https://(?:github\.com|pypi\.org)\S*dashscope-deepseek", text)
 
 
-# --- The readme in three languages ---
+# --- What there is in three languages ---
 
-ENGLISH = (ROOT / "README.md").read_text(encoding="utf-8")
-LANGUAGES = ("README.md", "README.zh-CN.md", "README.ja.md")
+TRANSLATED = ("README.md", "docs/start.md")
+LANGUAGES = ("zh-CN", "ja")
 
 
-def parts(text: str) -> tuple[list[str], list[str], list[str]]:
-    """Tell what is the same in each language: the code, the levels of headings, the links."""
+def in_all_languages(path: str) -> dict[str, str]:
+    """Read a page in each of its languages, by the names of the files."""
+    english = ROOT / path
+    paths = [english, *(english.with_suffix(f".{language}.md") for language in LANGUAGES)]
+    return {path.name: path.read_text(encoding="utf-8") for path in paths}
+
+
+def parts(text: str, names: Collection[str]) -> tuple[list[str], list[str], list[str], int]:
+    """Tell what is the same in each language: code, levels of headings, links, points of lists."""
     code = re.findall(r"^```.*?^```$", text, re.MULTILINE | re.DOTALL)
     prose = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
     levels = re.findall(r"^(#+) ", prose, re.MULTILINE)
-    links = [link for link in re.findall(r"\]\(([^)]+)\)", prose) if link not in LANGUAGES]
-    return code, levels, links
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", prose) if link not in names]
+    return code, levels, links, len(re.findall(r"^- ", prose, re.MULTILINE))
 
 
-@pytest.mark.parametrize("name", LANGUAGES[1:])
-def test_a_readme_in_another_language_is_in_step(name: str) -> None:
-    text = (ROOT / name).read_text(encoding="utf-8")
-    assert parts(text) == parts(ENGLISH)
-    assert {other for other in LANGUAGES if f"]({other})" in text} == {*LANGUAGES} - {name}
-    assert len(re.findall(r"^- ", text, re.MULTILINE)) == len(
-        re.findall(r"^- ", ENGLISH, re.MULTILINE)
-    )
+@pytest.mark.parametrize("path", TRANSLATED)
+def test_a_page_says_the_same_in_each_language(path: str) -> None:
+    texts = in_all_languages(path)
+    english, *others = (parts(text, texts) for text in texts.values())
+    assert others == [english] * len(LANGUAGES)
+
+
+@pytest.mark.parametrize("path", TRANSLATED)
+def test_a_page_leads_to_its_other_languages_from_its_top(path: str) -> None:
+    texts = in_all_languages(path)
+    for name, text in texts.items():
+        top = "\n".join(text.splitlines()[:6])
+        assert {other for other in texts if f"]({other})" in top} == {*texts} - {name}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_page_of_the_site_says_its_language(language: str) -> None:
+    """Browsers choose the shapes of characters by it, and screen readers the voice."""
+    text = in_all_languages("docs/start.md")[f"start.{language}.md"]
+    assert text.count(f'<div lang="{language}" markdown>\n') == 1
