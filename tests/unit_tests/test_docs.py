@@ -20,6 +20,7 @@ from docs.check_types import GOES_ON, chains
 from langchain_dashscope_deepseek import ChatDashScopeDeepSeek
 from langchain_dashscope_deepseek.errors import CODES
 from langchain_dashscope_deepseek.testing import DashScopeEmulator
+from tests import shown
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -45,20 +46,73 @@ def blocks_of(page: Path) -> list[CodeExample]:
 
 @pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")  # loads
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_the_code_of_a_page_runs(page: Path, eval_example: EvalExample) -> None:
+def test_the_code_of_a_page_runs_and_prints_what_the_page_shows(
+    page: Path, eval_example: EvalExample, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A block runs alone, unless it says that it goes on from the one above."""
     names: dict[str, Any] = {}
     made: list[Any] = []
-    for block in blocks_of(page):
-        if not block.source.startswith(GOES_ON):
-            names = {}
-        names |= eval_example.run(block, module_globals=names)
-        made += names.values()
+    wrong: list[str] = []
+    under = shown.shown_under(page.read_text(encoding="utf-8"))
+    with shown.listening() as said:
+        for block, output in zip(blocks_of(page), under, strict=True):
+            if not block.source.startswith(GOES_ON):
+                names = {}
+            names["print"] = printer = shown.Printer()
+            names |= eval_example.run(block, module_globals=names)
+            made += names.values()
+            untruths = shown.untruths(
+                block.source, output, printer.printed, capsys.readouterr().out, said.texts
+            )
+            wrong += [f"{page.name}, block of line {block.start_line}: {it}" for it in untruths]
     for value in made:
         if isinstance(value, ChatDashScopeDeepSeek):
             value.close()
         if isinstance(value, DashScopeEmulator):
             value.stop()
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize(
+    ("source", "under", "wrong"),
+    [
+        ("print(1 + 1)  # 2", None, False),
+        ("print(1 + 1)  # 3", None, True),
+        ("print(1 + 1)", None, True),
+        ("print(1 + 1)", "2\n", False),
+        ("print(1 + 1)", "3\n", True),
+        ("print(1 + 1)  # the sum", "2\n", False),
+        ("print(1 + 1)  # the sum", None, True),
+        ("print(\n    1 + 1,\n    3,\n)  # 2 3", None, False),
+        ("print(\n    1 + 1,\n    3,\n)  # 2 4", None, True),
+        ("for i in range(2):\n    print(i)", "0\n1\n", False),
+        ("for i in range(2):\n    print(i)", "0\n", True),
+        ("if False:\n    print(1)  # 1", None, True),
+        ("if False:\n    print(1)", None, False),
+        ("import sys\n_ = sys.stdout.write('2')", None, True),
+        ("import sys\n_ = sys.stdout.write('2')", "2\n", False),
+        ("print('Said.')", None, False),
+        ("for word in ('Sa', 'id.'):\n    print(word, end='')", None, False),
+        ("print('Said.', 2)", None, True),
+        ("print('Said.', 2)  # ... 2", None, False),
+        ("print('Said.', 2)  # ... 3", None, True),
+        ("print('Said.', 2)  # ...", None, True),
+        (
+            "from uuid import uuid4\nprint(uuid4())  # 59222f41-63af-4590-aefa-d2194963b295",
+            None,
+            False,
+        ),
+        ("print(2)  # 59222f41-63af-4590-aefa-d2194963b295", None, True),
+    ],
+)
+def test_a_wrong_value_in_a_page_is_found(
+    source: str, under: str | None, wrong: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    printer = shown.Printer()
+    exec(compile(source, "page", "exec"), {"print": printer})
+    output = capsys.readouterr().out
+    untruths = list(shown.untruths(source, under, printer.printed, output, {"", "Said."}))
+    assert bool(untruths) == wrong, untruths
 
 
 def test_the_first_block_of_the_readme_runs_anywhere_without_a_key(tmp_path: Path) -> None:
