@@ -62,7 +62,8 @@ class DashScopeError(ModelError):
     Attributes:
         code: The service's error code, such as `"Throttling.RateQuota"`; `None` where the
             error was not the service's.
-        status_code: The HTTP status, or `None` where no answer came.
+        status_code: The HTTP status. Of an error within a stream, what a comment line of the
+            stream says. `None` where no line says it, or no answer came.
         request_id: The service's id of the request, for a support ticket.
         is_retryable: Whether the same request may succeed later. LangChain's
             `ModelRetryMiddleware` asks for it.
@@ -240,7 +241,7 @@ class CodeRule(NamedTuple):
 
     error: type[DashScopeError]
     status: int
-    """The HTTP status that it comes with; within a stream it comes with none."""
+    """The HTTP status that it comes with; within a stream a comment line may say it."""
     means: str
     waits: Literal["", "minute"] = ""
     """`"minute"`: the limit is a window of one minute, so a retry waits longer."""
