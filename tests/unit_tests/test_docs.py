@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 from langchain.chat_models import init_chat_model
+from langchain_core.language_models import FakeListChatModel
+from pydantic.errors import PydanticInvalidForJsonSchema
 from pytest_examples import CodeExample, EvalExample, find_examples
 
 from docs.check_types import GOES_ON, chains
@@ -237,6 +239,15 @@ def test_the_examples_of_the_class_docstring_run() -> None:
     import asyncio  # noqa: PLC0415
 
     asyncio.run(names["main"]())  # type: ignore[operator]
+
+
+def test_the_json_schema_is_that_of_serialization() -> None:
+    """As docs/reference/chat-model.md says; should the default work one day, the page need not."""
+    for model in (ChatDashScopeDeepSeek, FakeListChatModel):
+        with pytest.raises(PydanticInvalidForJsonSchema):
+            model.model_json_schema()
+    schema = ChatDashScopeDeepSeek.model_json_schema(mode="serialization")
+    assert schema["properties"]["thinking_budget"]["description"]
 
 
 def test_the_demo_has_no_side_effects_when_imported() -> None:
