@@ -2,7 +2,7 @@
 
 A ```text block right under a block of code is all that the block prints. Without one, a comment behind a
 `print` is what that `print` prints. Of ids only the form counts, and `...` stands for anything else that
-differs: an address, seconds, the words of a model. What shows nothing may print a model's own words alone.
+differs from run to run, or is long. What shows nothing may print a model's own words alone.
 """
 
 from __future__ import annotations
