@@ -22,7 +22,7 @@ class Account:
     """Where a tenant is billed."""
 
     key: SecretStr
-    region: str = "cn-beijing"
+    region: str | None = None  # None: where the model goes that all share
     workspace_id: str | None = None
 
 
@@ -49,7 +49,7 @@ def find_models(
     Args:
         model: The settings that all tenants share.
         accounts: Where the keys and the places are.
-        base_url: The emulator's, or `None`: the host follows from region and workspace.
+        base_url: The emulator's, or `None`: that of the environment, or the host of the region.
     """
 
     @lru_cache(maxsize=KEPT)
@@ -101,11 +101,10 @@ def main() -> None:
 def accounts_of_environment() -> dict[str, Account]:
     """Read DASHSCOPE_API_KEY_ACME and the like; a tenant without one gets DASHSCOPE_API_KEY."""
     ours = os.environ["DASHSCOPE_API_KEY"]
-    region = os.environ.get("DASHSCOPE_REGION", "cn-beijing")
     return {
         name: Account(
             SecretStr(os.environ.get(f"DASHSCOPE_API_KEY_{name.upper()}", ours)),
-            os.environ.get(f"DASHSCOPE_REGION_{name.upper()}", region),
+            os.environ.get(f"DASHSCOPE_REGION_{name.upper()}"),
             os.environ.get(f"DASHSCOPE_WORKSPACE_ID_{name.upper()}"),
         )
         for name in NAMES
