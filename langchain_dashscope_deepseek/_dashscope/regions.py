@@ -27,6 +27,7 @@ REGIONS: Mapping[str, str | None] = {
 
 DEFAULT_REGION = "cn-beijing"
 
+_IN_NO_URL = re.compile(r"[\s\\]")
 _WORKSPACE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
@@ -37,7 +38,7 @@ def check_region(region: str) -> None:
         ValueError: Lists the regions.
     """
     if region not in REGIONS:
-        msg = f"Unknown region {region!r}. Regions: {', '.join(REGIONS)}"
+        msg = f"Unknown region. Regions: {', '.join(REGIONS)}"  # not quoted: it may be a key
         raise ValueError(msg)
 
 
@@ -49,8 +50,8 @@ def check_workspace_id(workspace_id: str) -> None:
     """
     if not _WORKSPACE_ID.fullmatch(workspace_id):
         msg = (
-            f"{workspace_id!r} is no workspace id: 1 to 64 letters, digits, '_' and '-', the first "
-            f"a letter or digit. It stands in the console. Regions: {', '.join(REGIONS)}"
+            "workspace_id is no workspace id: 1 to 64 letters, digits, '_' and '-', the first a "
+            f"letter or digit. It stands in the console. Regions: {', '.join(REGIONS)}"
         )
         raise ValueError(msg)
 
@@ -108,8 +109,12 @@ _OTHER_SERVICES: Mapping[str, str] = {
         "Model Studio, or use langchain-deepseek"
     ),
     "//api.openai.com": "base_url is OpenAI's API, and this speaks DashScope's protocol",
+    "//openrouter.ai": "base_url is OpenRouter's API, and this speaks DashScope's protocol",
 }
 """What tells that a base URL is that of another service, and what to say."""
+
+_OF_AN_API = re.compile(r"/api/(?P<version>v\d+)(?P<rest>/.*)?$", re.IGNORECASE)
+_ENDPOINTS = "/services/aigc/"
 
 
 def mended_base_url(base_url: str) -> str:
@@ -124,12 +129,18 @@ def mended_base_url(base_url: str) -> str:
     if url.partition("/")[0].endswith(".aliyuncs.com"):
         url = f"https://{url}"
     check_base_url(url)
-    url = url.partition("/services/")[0]  # the rest is the endpoint's path
-    if url.endswith(_API):
-        return url
     for sign, msg in _OTHER_SERVICES.items():
         if sign in url:
             raise ValueError(msg)
+    api = _OF_AN_API.search(url)
+    if api is not None:
+        if api["version"].lower() != "v1":
+            msg = "base_url leads to another version of the API: this speaks /api/v1"
+            raise ValueError(msg)
+        if api["rest"] and not api["rest"].startswith(_ENDPOINTS):
+            msg = "base_url goes on behind /api/v1, where a base URL ends: leave the rest out"
+            raise ValueError(msg)
+        return url[: api.start()] + _API
     if url.endswith("/v1"):
         msg = "base_url ends as one of OpenAI's protocol does: one of DashScope's ends in /api/v1"
         raise ValueError(msg)
@@ -160,6 +171,21 @@ def check_base_url(base_url: str) -> None:
             "https://dashscope.aliyuncs.com/api/v1 does"
         )
         raise ValueError(msg)
+    if not _has_a_host(base_url):
+        msg = (
+            "base_url is no URL of a host: write https://host or https://host:port, with nothing "
+            "in it that a URL cannot hold"
+        )
+        raise ValueError(msg)
+
+
+def _has_a_host(base_url: str) -> bool:
+    try:
+        url = urlsplit(base_url.strip())
+        _ = url.port  # raises where it cannot be one
+    except ValueError:
+        return False
+    return bool(url.hostname) and not _IN_NO_URL.search(base_url.strip())
 
 
 def base_url_of(region: str | None, workspace_id: str | None) -> str:

@@ -238,7 +238,7 @@ def test_a_copy_knows_no_other_settings(service: Scripted) -> None:
 async def test_a_place_that_cannot_be_is_refused_at_the_call(ask: Ask, service: Scripted) -> None:
     model = service.model()
     model.region = "mars"
-    with pytest.raises(DashScopeInputError, match="Unknown region 'mars'"):
+    with pytest.raises(DashScopeInputError, match="Unknown region. Regions: cn-beijing"):
         await ask(model, "hi")
     assert service.requests == []
 
@@ -582,6 +582,9 @@ def test_an_ssl_context_is_shared_and_is_in_no_pickle() -> None:
         ("dashscope.aliyuncs.com/api/v1", BEIJING),
         (f"{BEIJING}/services/aigc/text-generation/generation", BEIJING),
         (f"{BEIJING}/services/aigc/multimodal-generation/generation/", BEIJING),
+        ("https://gateway.test/API/V1", "https://gateway.test/api/v1"),
+        ("https://g.test/services/dashscope/api/v1", "https://g.test/services/dashscope/api/v1"),
+        ("http://[::1]:8080", "http://[::1]:8080/api/v1"),
     ],
 )
 def test_a_base_url_is_mended_where_it_is_obvious(given: str, url: str) -> None:
@@ -600,6 +603,15 @@ def test_a_base_url_is_mended_where_it_is_obvious(given: str, url: str) -> None:
         ("https://gateway.test/v1", "one of DashScope's ends in /api/v1"),
         ("https://gateway.test/v1/chat/completions", "OpenAI's protocol"),
         ("https://gateway.test/anthropic", "Anthropic's protocol"),
+        ("https://openrouter.ai/api/v1", "OpenRouter's API"),
+        (f"{BEIJING}/models", "goes on behind /api/v1"),
+        (f"{BEIJING}/services", "goes on behind /api/v1"),
+        (f"{BEIJING}/apps/APP/completion", "goes on behind /api/v1"),
+        ("https://dashscope.aliyuncs.com/api/v2", "another version of the API"),
+        ("https:///api/v1", "no URL of a host"),
+        ("https://gateway.test:99999", "no URL of a host"),
+        ("https://a b/api/v1", "no URL of a host"),
+        ("https://[::1/api/v1", "no URL of a host"),
     ],
 )
 def test_a_base_url_of_something_else_is_refused(given: str, says: str) -> None:

@@ -369,7 +369,7 @@ def test_a_wrong_region_in_the_environment_does_not_matter_to_a_base_url(
 ) -> None:
     monkeypatch.setenv("DASHSCOPE_REGION", "mars")
     assert chat(base_url="https://proxy.test/api/v1").base_url == "https://proxy.test/api/v1"
-    with pytest.raises(ValidationError, match="Unknown region 'mars'"):
+    with pytest.raises(ValidationError, match="Unknown region"):
         chat()
 
 
