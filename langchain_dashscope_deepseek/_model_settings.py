@@ -40,7 +40,13 @@ from pydantic_core import (
 from typing_extensions import Self
 
 from langchain_dashscope_deepseek._dashscope.handed_in import check_proxy
-from langchain_dashscope_deepseek._dashscope.hidden import SECRETS, HiddenText, KeySource, hidden
+from langchain_dashscope_deepseek._dashscope.hidden import (
+    SECRETS,
+    HiddenText,
+    HiddenValue,
+    KeySource,
+    hidden,
+)
 from langchain_dashscope_deepseek._dashscope.names import unknown_names
 from langchain_dashscope_deepseek._dashscope.pool import ClientPool
 from langchain_dashscope_deepseek._dashscope.regions import (
@@ -286,7 +292,7 @@ class ModelSettings(_Base):
         if not isinstance(values, Mapping):
             return values
         taken = {name: cls._taken(name, value) for name, value in values.items()}
-        return {name: value for name, value in taken.items() if value is not None}
+        return {k: value for k, value in taken.items() if value is not None or cls._may_be_none(k)}
 
     @model_validator(mode="after")
     def _check_settings(self) -> Self:
@@ -455,7 +461,7 @@ class ModelSettings(_Base):
         update = self._hidden(update or {})
         copied = super().model_copy(deep=deep)
         for name, value in update.items():
-            setattr(copied, _fields_by_name(type(self)).get(name, name), value)
+            setattr(copied, name, value)
         return copied
 
     if not TYPE_CHECKING:  # mypy's plugin writes it as it must be
@@ -470,21 +476,46 @@ class ModelSettings(_Base):
             return model
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Set a field, as the constructor takes it; `None` counts as left out."""
-        value = hidden(name, value)
-        field = type(self).model_fields.get(name)
+        """Set a field, as the constructor takes it; `None` counts as left out.
+
+        Raises:
+            ValueError: There is no such setting, or nothing like that can be set.
+        """
+        cls = type(self)
+        value = cls._hidden({name: value})[name]
+        fields = _fields_by_name(cls)
+        if isinstance(value, HiddenValue) and name not in fields:
+            raise ValueError(unknown_names([name], fields))
+        name = fields.get(name, name)
+        field = cls.model_fields.get(name)
         if field is not None:
-            value = _coerced(type(self), name, self._taken(name, value))
+            value = self._taken(name, value)
             if value is None and not field.is_required():
                 value = field.get_default(call_default_factory=True)
+            else:
+                value = _coerced(cls, name, value)
         super().__setattr__(name, value)
         self._forget()
 
     @classmethod
+    def _may_be_none(cls, name: str) -> bool:
+        field = cls.model_fields.get(_fields_by_name(cls).get(name, name))
+        return field is not None and not field.is_required() and field.get_default() is None
+
+    @classmethod
     def _hidden(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
-        """Hide what may be a secret, before anything else is done with it."""
+        """Hide what may be a secret, before anything else is done with it.
+
+        Of a name that leads to nothing here the value is gone: it may be another class's key.
+        """
         fields = _fields_by_name(cls)
-        return {name: hidden(fields.get(name, name), value) for name, value in settings.items()}
+        forbids = cls.model_config.get("extra") == "forbid"
+        return {
+            name: HiddenValue()
+            if forbids and name not in fields and not hasattr(cls, name) and name[:1] != "_"
+            else hidden(fields.get(name, name), value)
+            for name, value in settings.items()
+        }
 
     @classmethod
     def _taken(cls, name: str, value: Any) -> Any:
@@ -505,6 +536,9 @@ class ModelSettings(_Base):
             return httpx.Timeout(**value)
         if name == "default_headers" and value is not None:
             check_headers(value)
+        if isinstance(value, HiddenValue) and name in SECRETS:
+            msg = f"{name} takes {_SECRETS_TAKE[name]}"
+            raise ValueError(msg)
         if name == "capabilities" and not isinstance(value, Mapping):  # as `dumps` writes it
             check_row(value)
         if name == "proxy" and isinstance(value, SecretStr):
@@ -561,12 +595,14 @@ class ModelSettings(_Base):
         self.api_key = _key_from_env()
 
 
-def _names_of(cls: type[BaseChatModel], name: str) -> list[str]:
-    """Return the names under which a field can be set."""
+def _names_taken(cls: type[BaseChatModel], name: str) -> list[str]:
+    """Return the names under which the constructor takes a field."""
     field = cls.model_fields[name]
-    alias = field.validation_alias or field.alias
+    alias = field.validation_alias or field.alias or name
     choices = alias.choices if isinstance(alias, AliasChoices) else [alias]
-    return list({name, *(choice for choice in choices if isinstance(choice, str))})
+    taken = [choice for choice in choices if isinstance(choice, str)]
+    by_name = cls.model_config.get("populate_by_name") or cls.model_config.get("validate_by_name")
+    return [*taken, name] if by_name else taken
 
 
 def _explained(cls: type[BaseChatModel], problem: ErrorDetails) -> InitErrorDetails:
@@ -574,19 +610,34 @@ def _explained(cls: type[BaseChatModel], problem: ErrorDetails) -> InitErrorDeta
     kind, context = problem["type"], problem.get("ctx", {})
     if kind == "extra_forbidden":
         name, known = str(problem["loc"][-1]), _fields_by_name(cls)
-        text = (
-            f"{name} is another name of {known[name]}, which is given as well: keep one"
-            if name in known
-            else unknown_names([name], known)
-        )
+        if name not in known:
+            text = unknown_names([name], known)
+        elif name in _names_taken(cls, known[name]):
+            text = f"{name} is another name of {known[name]}, which is given as well: keep one"
+        else:
+            text = f"{name} is set as {' or '.join(_names_taken(cls, name))}"
         kind, context = "value_error", {"error": ValueError(text)}
     details = InitErrorDetails(type=kind, loc=problem["loc"], ctx=context, input="(hidden)")
     try:
         PydanticKnownError(kind, context)  # type: ignore[arg-type]
     except KeyError:  # a validator's own, whose text is whole by now
-        details["type"] = PydanticCustomError("own", "{text}", {"text": problem["msg"]})
+        details["type"] = PydanticCustomError(kind, problem["msg"], context)
     return details
 
+
+_SECRETS_TAKE: Mapping[str, str] = {
+    "api_key": "a string, a SecretStr, or a function that gives one",
+    "proxy": "the URL of a proxy, as a string",
+}
+
+_UNSEEN: Mapping[str, str] = {
+    "http_client": "an httpx.Client",
+    "http_async_client": "an httpx.AsyncClient",
+    "verify": "True, False or an ssl.SSLContext (ssl.create_default_context(cafile=...))",
+    "streaming": "True, False or None",
+    "disable_streaming": 'True, False or "tool_calling"',
+}
+"""What the settings take that no call looks at."""
 
 _COMPUTED: Mapping[str, Callable[[Any], Any]] = {
     **{name: attrgetter(f"_where.{name}") for name in Where._fields},
@@ -603,7 +654,9 @@ for _name, _text in TEXTS.items():
 @cache
 def _fields_by_name(cls: type[BaseChatModel]) -> Mapping[str, str]:
     """Return the field that each name leads to under which one can be set."""
-    return {name: field for field in cls.model_fields for name in _names_of(cls, field)}
+    return {
+        name: field for field in cls.model_fields for name in {field, *_names_taken(cls, field)}
+    }
 
 
 @cache
@@ -616,10 +669,17 @@ def _adapter(cls: type[BaseChatModel], field: str) -> TypeAdapter[Any]:
 
 
 def _coerced(cls: type[BaseChatModel], field: str, value: Any) -> Any:
-    """Make of a value what the constructor would, `"5"` a 5; what it refuses is for the call."""
+    """Make of a value what the constructor would, `"5"` a 5; what it refuses is for the call.
+
+    Raises:
+        ValueError: No call would refuse it.
+    """
     if field in SECRETS:
         return value
     try:
         return _adapter(cls, field).validate_python(value)
     except ValidationError:
-        return value
+        if field not in _UNSEEN:
+            return value
+    msg = f"{field} takes {_UNSEEN[field]}, not {type(value).__name__}"
+    raise ValueError(msg)

@@ -428,8 +428,14 @@ def nearest_model(model: str) -> str:
     """Name the model of the table whose name is most like this one; the first choice if none is."""
     from difflib import get_close_matches  # noqa: PLC0415 - 2 ms, for a rare error
 
-    near = get_close_matches(model.lower(), MODELS, n=1, cutoff=0.5)
-    return near[0] if near else next(iter(MODELS))
+    known = [name for name, row in MODELS.items() if row.documented_natively]
+    near = get_close_matches(_bare(model), known, n=1, cutoff=0.5)
+    return near[0] if near else known[0]
+
+
+def _bare(model: str) -> str:
+    """Return a name without what stands before it on a hub, as in `deepseek-ai/DeepSeek-V3`."""
+    return model.lower().strip().rpartition("/")[2]
 
 
 _OWN_NAMES: Mapping[str, str] = {
@@ -449,5 +455,6 @@ def what_it_may_be(model: str) -> str:
     if name in _OWN_NAMES:
         return f"Model Studio has no {model!r}: here it is {_OWN_NAMES[name]}."
     if name != model and find_capabilities(name) is not None:
-        return f"Names are written in small letters here: {name!r}."
+        how = "in small letters" if name != model.strip() else "without spaces"
+        return f"Names are written {how} here: {name!r}."
     return f"The nearest name that is known here is {nearest_model(model)!r}."

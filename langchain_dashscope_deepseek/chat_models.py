@@ -23,7 +23,7 @@ from typing_extensions import Self
 
 from langchain_dashscope_deepseek._dashscope.client import AsyncClient, Client
 from langchain_dashscope_deepseek._dashscope.connection import Connection, Tenant
-from langchain_dashscope_deepseek._dashscope.handed_in import check_bypass
+from langchain_dashscope_deepseek._dashscope.handed_in import check_bypass, check_own_client
 from langchain_dashscope_deepseek._dashscope.request import PreparedRequest, check_tool_use
 from langchain_dashscope_deepseek._dashscope.settings import (
     ALIASES,
@@ -34,7 +34,7 @@ from langchain_dashscope_deepseek._dashscope.settings import (
 )
 from langchain_dashscope_deepseek._langchain import citations
 from langchain_dashscope_deepseek._langchain.asking import aask, ask
-from langchain_dashscope_deepseek._langchain.call import prepare_call
+from langchain_dashscope_deepseek._langchain.call import check_recorded, prepare_call
 from langchain_dashscope_deepseek._langchain.events import EventEmitter
 from langchain_dashscope_deepseek._langchain.messages import PROVIDER, countable
 from langchain_dashscope_deepseek._langchain.stream import (
@@ -200,9 +200,19 @@ class ChatDashScopeDeepSeek(ModelSettings):
         params = super()._get_ls_params(stop=stop, **kwargs)
         params["ls_provider"] = PROVIDER
         own_stop = [self.stop] if isinstance(self.stop, str) else self.stop
+        longest = kwargs.get("max_completion_tokens", self.max_completion_tokens)
+        if isinstance(longest, int):
+            params.setdefault("ls_max_tokens", longest)
         if not stop and own_stop and all(isinstance(item, str) for item in own_stop):
             params["ls_stop"] = [str(item) for item in own_stop]
         return params
+
+    def _get_invocation_params(
+        self, stop: list[str] | None = None, **kwargs: Any
+    ) -> dict[str, Any]:
+        """Refuse what must not be recorded: core asks for this before a tracer hears of a call."""
+        check_recorded(kwargs)
+        return super()._get_invocation_params(stop=stop, **kwargs)
 
     # --- Generate and stream ---
 
@@ -444,6 +454,8 @@ class ChatDashScopeDeepSeek(ModelSettings):
         if self.http_client is None:
             check_bypass(self.http_async_client, "http_async_client", "synchronous", self.proxy)
             return self._clients.of_process().acquire(seconds, tenant)
+        other, proxy, verify = self.http_async_client, self.proxy, self.verify
+        check_own_client(self.http_client, "http_client", other, proxy, verify)
         return self._clients.share(self.http_client)
 
     def _aacquire(
@@ -452,6 +464,8 @@ class ChatDashScopeDeepSeek(ModelSettings):
         if self.http_async_client is None:
             check_bypass(self.http_client, "http_client", "asynchronous", self.proxy)
             return self._clients.of_running_loop().acquire(seconds, tenant)
+        other, proxy, verify = self.http_client, self.proxy, self.verify
+        check_own_client(self.http_async_client, "http_async_client", other, proxy, verify)
         return self._clients.ashare(self.http_async_client)
 
     def _prepared(

@@ -16,6 +16,7 @@ DashScopeError
 ├── DashScopeServerError                the service failed: retried
 │   └── DashScopeAnswerTooLargeError    more than max_answer_size: not retried
 ├── DashScopeTimeoutError               no answer in time: retried
+│   └── DashScopeDeadlineError          the whole call took more than max_seconds: not retried
 └── DashScopeConnectionError            no connection: retried
     └── DashScopeStreamCutError         the stream ended without a finish_reason
 ```
@@ -219,6 +220,13 @@ class DashScopeTimeoutError(DashScopeError, ModelTimeoutError):
     """Connecting, sending, or the next byte of the answer took longer than `timeout`."""
 
     hint = "Raise timeout, or stream: a stream sends bytes while the model thinks."
+
+
+class DashScopeDeadlineError(DashScopeTimeoutError):
+    """The whole call, all its attempts together, took longer than `max_seconds`."""
+
+    hint = "Raise max_seconds, or ask for less."
+    is_retryable = False  # who asks again gives it more time
 
 
 class DashScopeConnectionError(DashScopeError, ModelConnectionError):

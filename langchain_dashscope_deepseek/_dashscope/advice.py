@@ -17,6 +17,7 @@ from langchain_dashscope_deepseek.errors import (
     DashScopeInvalidRequestError,
     DashScopeNotFoundError,
     DashScopePermissionDeniedError,
+    DashScopeQuotaExceededError,
     DashScopeRouteError,
 )
 
@@ -28,6 +29,7 @@ _OF_THE_PLACE: tuple[type[DashScopeError], ...] = (
     DashScopeAuthenticationError,
     DashScopePermissionDeniedError,
     DashScopeNotFoundError,
+    DashScopeQuotaExceededError,
 )
 
 

@@ -20,6 +20,7 @@ from langchain_dashscope_deepseek._dashscope.request import PreparedRequest
 from langchain_dashscope_deepseek.errors import (
     LONGEST_MESSAGE,
     DashScopeConnectionError,
+    DashScopeDeadlineError,
     DashScopeError,
     DashScopeInputError,
     DashScopeInvalidRequestError,
@@ -140,12 +141,10 @@ class Exchange:
     def _is_over(self) -> bool:
         return time.monotonic() >= self._until - _CLOCK
 
-    def _took_too_long(self) -> DashScopeTimeoutError:
+    def _took_too_long(self) -> DashScopeDeadlineError:
         request_id = None if self.answer is None else self.answer.header_id
         text = "The call took longer than max_seconds allows"
-        error = DashScopeTimeoutError(text, request_id=request_id)
-        error.is_retryable = False  # who asks again gives it more time
-        return error
+        return DashScopeDeadlineError(text, request_id=request_id)
 
     def _translate(self, error: Exception) -> DashScopeError:
         answer = self.answer

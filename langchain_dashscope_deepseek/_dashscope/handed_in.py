@@ -5,6 +5,8 @@ Asks nothing. A proxy that is gone around is a rule of somebody's network that i
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 from urllib.request import getproxies
 
@@ -61,11 +63,60 @@ def check_bypass(other: Any, name: str, kind: str, proxy: SecretStr | str | None
     )
 
 
+def check_own_client(client: Any, name: str, other: Any, proxy: Any, verify: Any) -> None:
+    """Refuse settings of the network that the client of a call, which was handed in, goes around.
+
+    Args:
+        client: The client of this call.
+        name: The setting that holds it.
+        other: The client of the other kind, if one was handed in.
+        proxy: The setting `proxy`, which serves calls of a kind that has no client of its own.
+        verify: The setting `verify`, likewise.
+
+    Raises:
+        DashScopeInputError: Nothing goes by one of them, or this call would go around the proxy.
+    """
+    if proxy is not None and (other is not None or not _has_own_network(client)):
+        msg = (
+            f"{name} was handed in, so calls by it go around proxy: make that client with proxy=, "
+            f"or leave {name} out"
+        )
+        raise DashScopeInputError(msg)
+    if verify is not True and other is not None:
+        msg = (
+            "verify has no effect where both clients were handed in: make them with verify=, and "
+            "leave it out here"
+        )
+        raise DashScopeInputError(msg)
+
+
+_Way = tuple[bytes, bytes, "int | None"] | None
+_OWN: _Way = (b"", b"", None)
+
+
 def _has_own_network(client: Any) -> bool:
     """Tell whether a client goes another way than one that was made with no arguments."""
     try:
-        usual = type(client._transport) in (httpx.HTTPTransport, httpx.AsyncHTTPTransport)  # noqa: SLF001
-        mounted = {p.pattern for p, transport in client._mounts.items() if transport}  # noqa: SLF001
+        way = _way_of(client._transport)  # noqa: SLF001
+        mounts = {(p.pattern, _way_of(t)) for p, t in client._mounts.items() if t}  # noqa: SLF001
     except AttributeError:  # of another version of httpx
         return False
-    return not usual or not mounted <= {f"{scheme}://" for scheme in getproxies()}
+    return way is not None or not mounts <= {*_ways_of_the_environment()}
+
+
+def _way_of(transport: Any) -> _Way:
+    """Tell the proxy of a transport of httpx; `None` without one, `_OWN` for a way of its own."""
+    if type(transport) not in (httpx.HTTPTransport, httpx.AsyncHTTPTransport):
+        return _OWN
+    pool: Any = transport._pool  # noqa: SLF001
+    if (pool._local_address, pool._uds) != (None, None):  # noqa: SLF001
+        return _OWN
+    proxy = getattr(pool, "_proxy_url", None)
+    return None if proxy is None else (proxy.scheme, proxy.host, proxy.port)
+
+
+def _ways_of_the_environment() -> Iterator[tuple[str, _Way]]:
+    for scheme, url in getproxies().items():
+        with suppress(ValueError, httpx.InvalidURL):
+            proxy = httpx.Proxy(url if "://" in url else f"http://{url}").url
+            yield f"{scheme}://", (proxy.raw_scheme, proxy.raw_host, proxy.port)

@@ -7,6 +7,7 @@ So what a user hands in is made one of these before anything else is done with i
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from inspect import isawaitable
 from typing import Any
 
 from pydantic import SecretStr
@@ -52,6 +53,12 @@ class HiddenText(_Hidden, str):
     __str__ = _Hidden.__repr__
 
 
+class HiddenValue(_Hidden):
+    """Stands for what is refused and may hold a secret; the value itself is gone."""
+
+    __slots__ = ()
+
+
 class KeyFunction(_Hidden):
     """A function that gives keys, and may hold one, as a `functools.partial` does."""
 
@@ -61,7 +68,8 @@ class KeyFunction(_Hidden):
 
     def __call__(self) -> str | SecretStr | Awaitable[str | SecretStr]:
         """Ask for a key, and hide it."""
-        return hidden("api_key", self._source())  # type: ignore[no-any-return]
+        key = self._source()
+        return key if isawaitable(key) else hidden("api_key", key)
 
     def __eq__(self, other: object) -> bool:
         """Tell whether it is the same function, hidden or not."""
@@ -74,17 +82,15 @@ class KeyFunction(_Hidden):
 
 def hidden(setting: str, value: Any) -> Any:
     """Hide the value of a setting if it may be a secret; raises nothing."""
-    is_text = isinstance(value, (str, bytes))
-    if isinstance(value, _Hidden):
+    if value is None or isinstance(value, (_Hidden, SecretStr)):
         return value
-    if setting in ("api_key", "proxy") and is_text:
-        value = SecretStr(value if isinstance(value, str) else value.decode("latin-1"))
-    elif setting == "api_key" and callable(value):
-        value = KeyFunction(value)
-    elif setting == "default_headers" and isinstance(value, Mapping):
-        value = HiddenHeaders(value)
-    elif is_text and (
-        setting == "default_headers" or (setting == "base_url" and not {*value}.isdisjoint("?#@"))
-    ):
-        value = HiddenText(value)
-    return value
+    if setting == "base_url":
+        text = str(value)  # of a URL object, too
+        return HiddenText(text) if not {*text}.isdisjoint("?#@") else text
+    if setting not in SECRETS:
+        return value
+    if setting == "default_headers":
+        return HiddenHeaders(value) if isinstance(value, Mapping) else HiddenValue()
+    if isinstance(value, (str, bytes)):
+        return SecretStr(value if isinstance(value, str) else value.decode("latin-1"))
+    return KeyFunction(value) if setting == "api_key" and callable(value) else HiddenValue()

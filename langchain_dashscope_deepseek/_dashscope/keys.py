@@ -23,7 +23,7 @@ def authorization(key: Any) -> str:
     text = _text_of(key)
     if text and text.isascii() and text.isprintable() and " " not in text:
         return f"Bearer {text}"
-    is_missing = not text
+    is_missing = key is None or (not text and isinstance(key, (str, SecretStr)))
     del key, text  # a traceback may show what stands in this frame
     if is_missing:
         msg = (
@@ -32,7 +32,7 @@ def authorization(key: Any) -> str:
             "langchain_dashscope_deepseek.testing"
         )
         raise DashScopeAuthenticationError(msg)
-    msg = "The API key holds characters that no key has, so nothing was sent"
+    msg = "The API key is no text, or holds characters that no key has, so nothing was sent"
     raise DashScopeAuthenticationError(msg)
 
 

@@ -33,7 +33,7 @@ ELSEWHERE: Mapping[str, str] = {
         ("top_k", "logprobs", "top_logprobs", "logit_bias", "preserve_thinking"),
         f"{_NOT_HERE}. model_kwargs sends it all the same",
     ),
-    "frequency_penalty": f"{_NOT_HERE}. Write presence_penalty or repetition_penalty",
+    "frequency_penalty": f"{_NOT_HERE}. Write repetition_penalty, on models that take it",
     "n": f"{_NOT_HERE}. Ask several times, by batch",
     **dict.fromkeys(("result_format", "incremental_output"), f"leave it out: {_OURS}"),
     **dict.fromkeys(
@@ -47,9 +47,27 @@ ELSEWHERE: Mapping[str, str] = {
     **dict.fromkeys(("max_retry_seconds", "max_time", "deadline"), "write max_seconds"),
     **dict.fromkeys(("retries", "num_retries"), "write max_retries"),
     **dict.fromkeys(("openai_proxy", "http_proxy", "proxies"), "write proxy"),
+    **dict.fromkeys(("ssl_verify", "verify_ssl"), "write verify"),
+    "cert": "write verify, an ssl.SSLContext that load_cert_chain was called on",
+    **dict.fromkeys(
+        ("organization", "openai_organization"),
+        "leave it out: a key belongs to an account, and workspace_id names a workspace of it",
+    ),
+    **dict.fromkeys(
+        ("use_responses_api", "store", "service_tier", "include"),
+        "leave it out: it belongs to OpenAI's API",
+    ),
     "web_search": "write enable_search=True, and search_options",
 }
 """What other chat models and the service's pages call a setting, and what to write here."""
+
+FOR_ONE_CALL: Mapping[str, str] = {
+    "extra_headers": "it is for one call; for all calls write default_headers",
+    **dict.fromkeys(
+        ("tools", "tool_choice", "parallel_tool_calls"), "write it in bind_tools, or at the call"
+    ),
+}
+"""What a call takes and a model does not, and what to write for the model."""
 
 
 def unknown_names(names: Collection[str], known: Collection[str]) -> str:
@@ -65,8 +83,9 @@ def unknown_names(names: Collection[str], known: Collection[str]) -> str:
 def _what_to_write(name: str, known: Collection[str]) -> str:
     from difflib import get_close_matches  # noqa: PLC0415 - 2 ms, for a mistake
 
-    if name in ELSEWHERE:
-        return f"Unknown setting {name}: {ELSEWHERE[name]}"
+    known_by = ELSEWHERE.get(name) or FOR_ONE_CALL.get(name)
+    if known_by:
+        return f"Unknown setting {name}: {known_by}"
     near = get_close_matches(name, known, n=1, cutoff=0.75)
     if near:
         return f"Unknown setting {name}: did you mean {near[0]}?"

@@ -7,7 +7,7 @@ in `request`.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
 from langchain_dashscope_deepseek._dashscope.names import unknown_names
@@ -127,6 +127,11 @@ SETTINGS = frozenset(
 )
 """The settings of a model that a call looks at."""
 
+_NOT_FOR_ONE_CALL = SETTINGS | {
+    *("dashscope_api_key", "dashscope_api_base", "http_client", "http_async_client"),
+    *("cache", "callbacks", "profile", "rate_limiter"),
+}
+
 ALIASES: Mapping[str, str] = {
     "model_name": "model",
     "stop_sequences": "stop",
@@ -177,14 +182,19 @@ def named(settings: Mapping[str, Any]) -> Mapping[str, Any]:
         DashScopeInputError: One is given in both places.
     """
     extra = settings.get("model_kwargs")
-    if not extra or not isinstance(extra, Mapping) or PARAMETERS.keys().isdisjoint(extra):
+    if not extra or not isinstance(extra, Mapping):
         return settings
-    found = {name: extra[name] for name in PARAMETERS if name in extra}
+    names = {name: ALIASES.get(name, name) for name in extra}
+    found = {names[name]: extra[name] for name in extra if names[name] in PARAMETERS}
+    if not found:
+        return settings
+    rest = {name: value for name, value in extra.items() if names[name] not in found}
     twice = [name for name in found if settings.get(name) is not None]
+    if len(found) + len(rest) < len(extra):
+        twice = twice or list(found)
     if twice:
         msg = f"{', '.join(twice)}: given by name and in model_kwargs. Keep one, by name"
         raise DashScopeInputError(msg)
-    rest = {name: value for name, value in extra.items() if name not in found}
     return {**settings, **found, "model_kwargs": rest}
 
 
@@ -199,7 +209,7 @@ def overridden(settings: Mapping[str, Any], overrides: Mapping[str, Any]) -> Map
     Raises:
         DashScopeInputError: Nothing of that name can be overridden, or not by that value.
     """
-    _check_names(overrides)
+    check_names(overrides)
     if overrides.get("model_kwargs") is not None:
         settings = {**settings, "model_kwargs": None}
     given = {k: v for k, v in named(overrides).items() if v is not None or k in PARAMETERS}
@@ -208,15 +218,20 @@ def overridden(settings: Mapping[str, Any], overrides: Mapping[str, Any]) -> Map
     return values
 
 
-def _check_names(overrides: Mapping[str, Any]) -> None:
-    unknown = sorted(overrides.keys() - OVERRIDABLE)
+def check_names(names: Collection[str]) -> None:
+    """Refuse names that no call can override.
+
+    Raises:
+        DashScopeInputError: Names them, and says what to write.
+    """
+    unknown = {*names} - OVERRIDABLE
     if not unknown:
         return
-    if SETTINGS.issuperset(unknown):
-        names = ", ".join(unknown)
-        msg = f"{names}: set for the model, not for one call. Make another model object"
+    of_the_model = ", ".join(sorted(unknown & _NOT_FOR_ONE_CALL))
+    if of_the_model:
+        msg = f"{of_the_model}: set for the model, not for one call. Make another model object"
     else:
-        msg = unknown_names(unknown, {*OVERRIDABLE, *ALIASES, "extra_headers"})
+        msg = unknown_names(unknown, {*_NOT_FOR_ONE_CALL, *ALIASES, "extra_headers"})
     raise DashScopeInputError(msg)
 
 
@@ -263,9 +278,12 @@ def check_timeout(timeout: object) -> None:
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _OF_THE_BODY = frozenset({"content-length", "transfer-encoding", "content-encoding", "connection"})
-_SECRET = frozenset(
-    {"authorization", "proxy-authorization", "cookie", "api-key", "x-api-key", "x-auth-token"}
+_SECRET = re.compile(
+    r"auth(?!ors?\b)|token|secret|cookie|passw|credential|signature"
+    r"|(api|access|subscription|functions)[-_]?key",
+    re.IGNORECASE,
 )
+"""What the names of headers have in them that hold a secret."""
 
 
 def check_headers(headers: Any, setting: str = "default_headers") -> None:
@@ -309,7 +327,7 @@ def check_extra_headers(headers: Any) -> None:
         DashScopeInputError: Names the header.
     """
     check_headers(headers, "extra_headers")
-    secret = [name for name in headers if name.lower() in _SECRET]
+    secret = [name for name in headers if _SECRET.search(name)]
     if secret:
         msg = (
             f"extra_headers must not hold {secret[0]}: LangChain's tracers record what is given to "
@@ -325,7 +343,7 @@ def check_for_another_account(headers: Mapping[str, str]) -> None:
     Raises:
         DashScopeInputError: Names the header.
     """
-    found = [name for name in headers if name.lower() in {*_SECRET, "x-dashscope-workspace"}]
+    found = [n for n in headers if _SECRET.search(n) or n.lower() == "x-dashscope-workspace"]
     if found:
         msg = (
             f"default_headers holds {found[0]}, which is of this account and not of the tenant's: "

@@ -8,7 +8,9 @@ others, so the line is looked for.
 from __future__ import annotations
 
 import sys
+import threading
 import warnings
+from types import FrameType
 
 from langchain_dashscope_deepseek.errors import DashScopeWarning
 
@@ -36,21 +38,32 @@ def warn(text: str) -> None:
         _SHOWN.clear()
     if is_shown_once:  # what is ignored, or raised, was not shown
         _SHOWN.add(text)
-    warnings.warn(text, DashScopeWarning, stacklevel=_level_of_the_user())
+    frame = _frame_of_the_user(sys._getframe(1)) or _frame_of_the_main_thread()  # noqa: SLF001
+    if frame is None:
+        warnings.warn(text, DashScopeWarning, stacklevel=2)
+        return
+    module, registry = frame.f_globals.get("__name__", ""), None
+    warnings.warn_explicit(
+        text, DashScopeWarning, frame.f_code.co_filename, frame.f_lineno, module, registry
+    )
 
 
-def _level_of_the_user() -> int:
-    """Count the frames up to the first one that is not of a library, from `warn` on.
+def _frame_of_the_user(frame: FrameType | None) -> FrameType | None:
+    """Find the first frame that is not of a library.
 
-    Not `skip_file_prefixes`, which Python has from 3.12 on. In a thread of LangChain's the user has
-    no frame; then Python names none.
+    Not `skip_file_prefixes`, which Python has from 3.12 on.
     """
-    frame, level = sys._getframe(1), 1  # noqa: SLF001 - inspect's own way
     while frame is not None:
         if frame.f_globals.get("__name__", "").partition(".")[0] not in _IN_BETWEEN:
-            return level
-        frame, level = frame.f_back, level + 1  # type: ignore[assignment]
-    return level
+            return frame
+        frame = frame.f_back
+    return None
+
+
+def _frame_of_the_main_thread() -> FrameType | None:
+    """Find the user's line that waits: in a thread of `batch` the user has none."""
+    ident = threading.main_thread().ident
+    return _frame_of_the_user(sys._current_frames().get(ident or 0))  # noqa: SLF001
 
 
 def _action(text: str) -> str:

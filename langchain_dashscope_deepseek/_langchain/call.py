@@ -19,6 +19,7 @@ from langchain_dashscope_deepseek._dashscope.request import (
 from langchain_dashscope_deepseek._dashscope.settings import (
     ALIASES,
     check_extra_headers,
+    check_names,
     check_row,
     overridden,
 )
@@ -26,6 +27,20 @@ from langchain_dashscope_deepseek._dashscope.warnings import warn
 from langchain_dashscope_deepseek._langchain.history import to_wire
 from langchain_dashscope_deepseek._langchain.tools import wire_tool_choice, wire_tools
 from langchain_dashscope_deepseek.capabilities import ModelCapabilities, models_that
+
+_OF_A_CALL = ("capabilities", "stream", "extra_headers", "structured_output_note")
+"""What a call takes besides the settings that it may override."""
+
+
+def check_recorded(overrides: Mapping[str, Any]) -> None:
+    """Refuse what no call takes, or what may be a secret, before a tracer records it.
+
+    Raises:
+        DashScopeInputError: Says what to write; quotes no value.
+    """
+    check_names({ALIASES.get(name, name) for name in overrides}.difference(_OF_A_CALL))
+    if overrides.get("extra_headers") is not None:
+        check_extra_headers(overrides["extra_headers"])
 
 
 def prepare_call(

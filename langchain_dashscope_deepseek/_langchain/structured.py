@@ -172,8 +172,12 @@ def _check_call(name: str, whole: AIMessage) -> None:
         )
     else:
         msg = (
-            f"The model answered without calling {name!r}. A call cannot be forced while the model "
-            "thinks: switch thinking off where that can be done, or say in the prompt that it must "
-            "call the function"
+            f"The model answered without calling {name!r}: ask again, or say in the prompt that it "
+            "must"
         )
+        if whole.additional_kwargs.get("reasoning_content"):
+            msg += (
+                ". A call cannot be forced while the model thinks: switch thinking off where that "
+                "can be done"
+            )
     raise OutputParserException(msg)

@@ -21,7 +21,8 @@ from langchain_core.caches import InMemoryCache
 from langchain_core.load import dumpd, dumps, load, loads
 from langchain_core.runnables import ConfigurableField
 from langchain_core.tracers import BaseTracer
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
 from rich.console import Console
 from rich.traceback import Traceback
 
@@ -180,6 +181,69 @@ def test_two_names_of_one_setting_are_refused() -> None:
         ChatDashScopeDeepSeek(model="m", model_name="n")
 
 
+def test_a_setting_is_assigned_by_its_other_names(service: Scripted) -> None:
+    model = service.model(NEW)
+    for name, field in (("request_timeout", "timeout"), ("model_name", "model")):
+        setattr(model, name, VALUES.get(field))
+        assert getattr(model, field) == VALUES[field]
+    model.dashscope_api_key = KEY
+    assert "secret0" not in f"{vars(model)}"
+    assert asked(service, model)[1]["authorization"] == f"Bearer {KEY}"
+
+
+@pytest.mark.parametrize("way", [constructed, copied, assigned])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("http_client", httpx.AsyncClient()),
+        ("http_async_client", httpx.Client()),
+        ("verify", []),
+        ("verify", "/no/such.pem"),
+        ("streaming", "maybe"),
+        ("disable_streaming", "x"),
+    ],
+)
+def test_what_no_call_would_refuse_is_refused_at_once(
+    way: Callable[..., Any], name: str, value: Any, service: Scripted
+) -> None:
+    with pytest.raises(ValueError, match=name):
+        way(service, name, value)
+
+
+def test_a_subclass_says_what_its_own_validators_say() -> None:
+    class Own(ChatDashScopeDeepSeek):
+        budget: int = Field(default=1, alias="my_budget")
+
+        @field_validator("budget")
+        @classmethod
+        def _check(cls, budget: int) -> int:
+            if budget > 5:
+                kind = "too_dear"
+                raise PydanticCustomError(kind, "{budget} is too dear", {"budget": budget})
+            return budget
+
+    with pytest.raises(ValidationError) as caught:
+        Own(model="m", my_budget=9)
+    (problem,) = caught.value.errors()
+    assert (problem["type"], problem["msg"]) == ("too_dear", "9 is too dear")
+    assert problem["ctx"] == {"budget": 9}
+    with pytest.raises(ValidationError, match="budget is set as my_budget"):
+        Own(model="m", budget=2)
+
+
+def test_a_subclass_may_validate_what_is_assigned() -> None:
+    """A frozen one cannot be made: core sets the metadata of each model."""
+
+    class Own(ChatDashScopeDeepSeek):
+        model_config = ConfigDict(validate_assignment=True)
+
+    model = Own(model="m")
+    model.region = "us-east-1"
+    assert model.base_url == "https://dashscope-us.aliyuncs.com/api/v1"
+    with pytest.raises(ValidationError, match="temperature takes"):
+        model.temperature = 9
+
+
 def test_a_subclass_is_copied_by_its_own_names(service: Scripted) -> None:
     class Own(ChatDashScopeDeepSeek):
         budget: int = Field(default=1, validation_alias="my_budget")
@@ -230,15 +294,18 @@ def test_a_profile_that_was_given_stays(service: Scripted) -> None:
 
 
 def test_a_copy_knows_no_other_settings(service: Scripted) -> None:
-    with pytest.raises(ValueError, match="temprature"):
-        service.model().model_copy(update={"temprature": 1})
+    for way in (copied, assigned):
+        with pytest.raises(ValueError, match="temprature: did you mean temperature"):
+            way(service, "temprature", 1)
+        with pytest.raises(ValueError, match="openai_api_key: write api_key"):
+            way(service, "openai_api_key", KEY)
     assert service.model().model_copy(update={"request_timeout": 3.0}).timeout == 3.0
 
 
 async def test_a_place_that_cannot_be_is_refused_at_the_call(ask: Ask, service: Scripted) -> None:
     model = service.model()
     model.region = "mars"
-    with pytest.raises(DashScopeInputError, match="Unknown region. Regions: cn-beijing"):
+    with pytest.raises(DashScopeInputError, match=r"Unknown region\. Regions: cn-beijing"):
         await ask(model, "hi")
     assert service.requests == []
 
@@ -399,6 +466,18 @@ REFUSED: dict[str, Callable[[], Any]] = {
     "no key": lambda: with_secrets(api_key=lambda: "").invoke("hi"),
     "a function": lambda: with_secrets(api_key=partial(_fails(OSError), KEY)).invoke("hi"),
     "bytes of a function": lambda: with_secrets(api_key=f"{KEY} ".encode).invoke("hi"),
+    "another class's key": lambda: ChatDashScopeDeepSeek(model="m", openai_api_key=KEY),
+    "another class's headers": lambda: with_secrets(headers=SECRET_HEADERS),
+    "another class's body": lambda: with_secrets(extra_body={"api_key": KEY}),
+    "a copied name of elsewhere": lambda: with_secrets().model_copy(update={"openai_api_key": KEY}),
+    "an assigned name of elsewhere": lambda: setattr(with_secrets(), "openai_api_key", KEY),
+    "an assigned alias": lambda: setattr(with_secrets(), "dashscope_api_base", f"https://g?{KEY}"),
+    "a list of keys": lambda: with_secrets(api_key=[KEY]),
+    "an assigned list of keys": lambda: setattr(with_secrets(), "api_key", [KEY]),
+    "proxies": lambda: with_secrets(proxy={"https://": f"http://a:{KEY}@p.test"}),
+    "pairs of headers": lambda: with_secrets(default_headers=[("X-Secret", KEY)]),
+    "a URL": lambda: with_secrets(base_url=httpx.URL(f"https://g.test?k={KEY}")),
+    "a dict of a function": lambda: with_secrets(api_key=lambda: {"key": KEY}).invoke("hi"),
     "an interrupt": lambda: _without_a_connection(with_secrets(proxy=None)),
 }
 
@@ -522,6 +601,13 @@ def test_a_model_comes_back_from_a_dump(monkeypatch: pytest.MonkeyPatch) -> None
     assert load(dumpd(back), **allowed).base_url == model.base_url
 
 
+@pytest.mark.parametrize("name", ["region", "workspace_id"])
+def test_a_key_in_the_wrong_place_is_not_quoted(name: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        ChatDashScopeDeepSeek(model="m", **{name: f"{KEY} x"})
+    assert "secret0" not in f"{caught.value}{caught.value.errors()}"
+
+
 # --- Clients and proxies ---
 
 
@@ -552,11 +638,67 @@ def test_a_client_of_the_other_kind_is_not_gone_around_in_silence(has_own: bool)
                 call()
 
 
-def test_an_own_proxy_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    client = httpx.Client(proxy="http://127.0.0.1:9")
-    model = ChatDashScopeDeepSeek(model="m", api_key="sk-x", http_client=client)
+PROXY = "http://127.0.0.1:9"
+OWN_WAYS: dict[str, Callable[[], httpx.Client]] = {
+    "a proxy": lambda: httpx.Client(proxy=PROXY),
+    "a transport's proxy": lambda: httpx.Client(transport=httpx.HTTPTransport(proxy=PROXY)),
+    "an address": lambda: httpx.Client(transport=httpx.HTTPTransport(local_address="127.0.0.1")),
+    "a socket": lambda: httpx.Client(transport=httpx.HTTPTransport(uds="/no/such")),
+    "mounts": lambda: httpx.Client(mounts={"https://": httpx.HTTPTransport(proxy=PROXY)}),
+}
+
+
+@pytest.mark.parametrize("way", OWN_WAYS)
+@pytest.mark.parametrize("of_the_environment", [None, "http://127.0.0.1:10"])
+def test_an_own_way_is_seen(
+    way: str, of_the_environment: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if of_the_environment:
+        monkeypatch.setenv("ALL_PROXY", of_the_environment)
+    model = ChatDashScopeDeepSeek(model="m", api_key="sk-x", http_client=OWN_WAYS[way]())
     with pytest.raises(DashScopeInputError, match="http_client has a proxy"):
         asyncio.run(model.ainvoke("hi"))
+
+
+def test_the_proxy_of_the_environment_is_no_own_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Our clients go by it as well."""
+    monkeypatch.setenv("ALL_PROXY", PROXY)
+    monkeypatch.setenv("HTTPS_PROXY", "127.0.0.1:9")
+    settings: dict[str, Any] = {"model": "m", "api_key": "sk-x", "max_retries": 0}
+    model = ChatDashScopeDeepSeek(**settings, http_client=httpx.Client())
+    with pytest.warns(DashScopeWarning, match="serves calls of the other kind"), \
+         pytest.raises(DashScopeError, match="No connection"):  # fmt: skip
+        asyncio.run(model.ainvoke("hi"))
+
+
+def _call(model: ChatDashScopeDeepSeek, name: str) -> None:
+    if name == "http_client":
+        model.invoke("hi")
+    else:
+        asyncio.run(model.ainvoke("hi"))
+
+
+@pytest.mark.parametrize("name", ["http_client", "http_async_client"])
+def test_no_client_goes_around_a_proxy_that_was_set(name: str, service: Scripted) -> None:
+    clients: dict[str, Any] = {
+        "http_client": httpx.Client(), "http_async_client": httpx.AsyncClient()
+    }  # fmt: skip
+    settings: dict[str, Any] = {"model": "m", "api_key": "sk-x", "proxy": PROXY}
+    model = ChatDashScopeDeepSeek(**settings, **{name: clients[name]})
+    with pytest.raises(
+        DashScopeInputError, match=f"{name} was handed in, so calls by it go around"
+    ):
+        _call(model, name)
+    service.answer(answer_of())
+    own = service.model(proxy=PROXY)  # its clients have a transport of their own
+    with pytest.raises(DashScopeInputError, match="go around proxy"):
+        _call(own, name)
+    for client in clients:
+        if client != name:
+            setattr(own, client, None)
+    _call(own, name)
+    with pytest.raises(DashScopeInputError, match="verify has no effect"):
+        _call(service.model(verify=False), name)
 
 
 def test_an_ssl_context_is_shared_and_is_in_no_pickle() -> None:
@@ -678,14 +820,27 @@ async def test_what_a_function_gives_must_be_a_key(ask: Ask, service: Scripted) 
 async def test_headers_may_be_given_for_one_call(ask: Ask, service: Scripted) -> None:
     service.answer(answer_of())
     model = service.model(default_headers={"X-Mine": "a", "X-Other": "b"})
-    await ask(model, "hi", extra_headers={"x-mine": "c", "X-Trace": "1"})
+    given = {"x-mine": "c", "X-Trace": "1", "Idempotency-Key": "7", "X-Author": "me"}
+    await ask(model, "hi", extra_headers=given)
     headers = service.requests[-1].headers
     assert [headers.get_list(name) for name in ("x-mine", "x-other", "x-trace")] == [
         ["c"], ["b"], ["1"],
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["Authorization", "cookie", "X-API-Key"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("Authorization", "Proxy-Authorization", "cookie", "X-API-Key", "api-key", "X-Auth"),
+        *(
+            "X-DashScope-ApiKey",
+            "X-Api-Token",
+            "X-Access-Token",
+            "X-Secret",
+            "Ocp-Apim-Subscription-Key",
+        ),
+    ],
+)
 async def test_a_secret_is_no_header_of_one_call(name: str, ask: Ask, service: Scripted) -> None:
     with pytest.raises(DashScopeInputError, match="tracers record") as caught:
         await ask(service.model(), "hi", extra_headers={name: KEY})
@@ -705,9 +860,31 @@ async def test_headers_of_the_body_are_not_the_users(
         service.model(default_headers={name: "3"})
 
 
-async def test_a_key_is_nothing_for_one_call(ask: Ask, service: Scripted) -> None:
-    with pytest.raises(DashScopeInputError, match="api_key: set for the model"):
-        await ask(service.model(), "hi", api_key=KEY)
+@pytest.mark.parametrize("name", ["api_key", "dashscope_api_key", "http_client"])
+async def test_a_key_is_nothing_for_one_call(name: str, ask: Ask, service: Scripted) -> None:
+    with pytest.raises(DashScopeInputError, match=f"{name}: set for the model"):
+        await ask(service.model(), "hi", **{name: KEY})
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"api_key": KEY},
+        {"openai_api_key": KEY},
+        {"extra_headers": {"X-DashScope-ApiKey": KEY}},
+        {"temperature": 0.5, "token": KEY},
+    ],
+)
+async def test_no_tracer_hears_of_a_secret_that_a_call_refuses(
+    given: dict[str, Any], ask: Ask, service: Scripted
+) -> None:
+    """Core would make the run first, with all that was given."""
+    heard = Heard()
+    model = service.model(callbacks=[heard])
+    for asks in (model, model.bind(**given)):
+        with pytest.raises(DashScopeInputError):
+            await ask(asks, "hi", **(given if asks is model else {}))
+    assert heard.runs == []
 
 
 def test_a_model_for_a_tenant_asks_with_its_key_and_in_its_place(

@@ -8,19 +8,24 @@ import json
 import logging
 import re
 import warnings
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import httpx
 import pytest
-from langchain_core.runnables import RunnableLambda
+from langchain_core.runnables import RunnableLambda, RunnableParallel
 from pydantic import ValidationError
 
 from langchain_dashscope_deepseek import (
     ChatDashScopeDeepSeek,
+    DashScopeDeadlineError,
     DashScopeError,
     DashScopeInputError,
+    DashScopeQuotaExceededError,
     DashScopeWarning,
 )
-from langchain_dashscope_deepseek._dashscope.names import ELSEWHERE
+from langchain_dashscope_deepseek._dashscope.names import ELSEWHERE, FOR_ONE_CALL
 from tests.unit_tests.conftest import STYLES, Ask, Scripted, answer_of
 
 # --- Who was asked ---
@@ -54,6 +59,12 @@ async def test_a_host_without_a_region_is_named_alone(ask: Ask, service: Scripte
         ("deepseek-chat", "here it is deepseek-v4.1-flash with enable_thinking=False"),
         ("deepseek-reasoner", "here it is deepseek-v4.1-flash, which thinks by default"),
         ("deepseek-flash", "here it is deepseek-v4.1-flash"),
+        ("deepseek-v4-pro ", "Names are written without spaces here: 'deepseek-v4-pro'"),
+        ("deepseek-ai/DeepSeek-V3", "The nearest name that is known here is 'deepseek-v3'"),
+        (
+            "deepseek-v3.1-terminus",
+            "The nearest name that is known here is 'siliconflow/deepseek-v3.1-terminus'",
+        ),
         ("deepseek-v4-prp", "The nearest name that is known here is 'deepseek-v4-pro'"),
     ],
 )
@@ -93,6 +104,64 @@ async def test_a_slip_of_the_pen_is_told_what_was_meant(ask: Ask, service: Scrip
         await ask(service.model(), "hi", max_token=1)
     with pytest.raises(DashScopeInputError, match=r"Unknown setting odd\. .*model_kwargs"):
         await ask(service.model(), "hi", odd=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("apikey", "did you mean api_key"),
+        ("base_urls", "did you mean base_url"),
+        ("streming", "did you mean streaming"),
+        ("ssl_verify", "write verify"),
+        ("cert", "write verify, an ssl.SSLContext"),
+        ("use_responses_api", "belongs to OpenAI's API"),
+    ],
+)
+async def test_a_slip_is_told_the_same_wherever_it_stands(
+    name: str, says: str, ask: Ask, service: Scripted
+) -> None:
+    with pytest.raises(ValidationError, match=says):
+        ChatDashScopeDeepSeek(**{"model": "m", name: 1})
+    with pytest.raises(ValueError, match=says):
+        service.model().model_copy(update={name: 1})
+    with pytest.raises(DashScopeInputError, match=says):
+        await ask(service.model(), "hi", **{name: 1})
+
+
+@pytest.mark.parametrize("name", FOR_ONE_CALL)
+def test_what_belongs_to_one_call_is_told_so(name: str, service: Scripted) -> None:
+    with pytest.raises(ValidationError, match=re.escape(FOR_ONE_CALL[name])):
+        ChatDashScopeDeepSeek(**{"model": "m", name: 1})
+
+
+async def test_another_name_in_model_kwargs_is_no_second_value(ask: Ask, service: Scripted) -> None:
+    service.answer(answer_of())
+    await ask(service.model(model_kwargs={"stop_sequences": ["x"]}), "hi")
+    assert json.loads(service.requests[-1].content)["parameters"]["stop"] == ["x"]
+    with pytest.raises(ValidationError, match="stop: given by name and in model_kwargs"):
+        service.model(stop="y", model_kwargs={"stop_sequences": ["x"]})
+    with pytest.raises(ValidationError, match="stop: given by name and in model_kwargs"):
+        service.model(model_kwargs={"stop": "y", "stop_sequences": ["x"]})
+
+
+async def test_a_deadline_says_what_to_raise(ask: Ask, service: Scripted) -> None:
+    service.fail(httpx.ReadTimeout("slow"))
+    with pytest.raises(DashScopeDeadlineError, match="Raise max_seconds, or ask") as caught:
+        await ask(service.model(max_seconds=1e-9), "hi")
+    assert caught.value.is_retryable is False
+
+
+async def test_an_error_of_the_quota_says_what_was_asked(ask: Ask, service: Scripted) -> None:
+    service.answer({"code": "AllocationQuota.FreeTierOnly", "message": "Used up."}, status=403)
+    with pytest.raises(DashScopeQuotaExceededError, match=r"Asked was deepseek-v4-pro at dashsc"):
+        await ask(service.model("deepseek-v4-pro"), "hi")
+
+
+def test_langsmith_hears_the_limit_of_answer_and_reasoning(service: Scripted) -> None:
+    model = service.model(max_completion_tokens=7)
+    assert model._get_ls_params()["ls_max_tokens"] == 7
+    assert model._get_ls_params(max_completion_tokens=8)["ls_max_tokens"] == 8
+    assert model._get_ls_params(max_tokens=9)["ls_max_tokens"] == 9
 
 
 # --- At which line a warning points ---
@@ -173,13 +242,24 @@ def test_a_warning_at_construction_points_at_its_line() -> None:
     assert lines_of(caught) == [(__file__, line)]
 
 
-def test_a_warning_in_a_thread_points_at_no_library(service: Scripted) -> None:
+IN_THREADS: dict[str, Callable[[Any], Any]] = {
+    "batch": lambda model: model.batch(["a", "b"]),
+    "batch_as_completed": lambda model: list(model.batch_as_completed(["a", "b"])),
+    "parallel": lambda model: RunnableParallel(a=model, b=model).invoke("hi"),
+    "executor": lambda model: ThreadPoolExecutor().submit(model.invoke, "hi").result(),
+}
+
+
+@pytest.mark.parametrize("how", IN_THREADS)
+def test_a_warning_in_a_thread_points_at_the_line_that_waits(how: str, service: Scripted) -> None:
     service.answer(answer_of())
     model = service.model("deepseek-v4-pro", presence_penalty=1)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        model.batch(["a", "b"])
-    assert not any("site-packages" in name or "deepseek/" in name for name, _ in lines_of(caught))
+        IN_THREADS[how](model)
+    found = lines_of(caught)
+    assert found
+    assert {name for name, _ in found} == {__file__}
 
 
 # --- What is known at the first chunk ---

@@ -13,6 +13,7 @@ from langchain_dashscope_deepseek import (
     DashScopeAnswerTooLargeError,
     DashScopeAuthenticationError,
     DashScopeConnectionError,
+    DashScopeDeadlineError,
     DashScopeError,
     DashScopeInvalidRequestError,
     DashScopeNotFoundError,
@@ -236,7 +237,7 @@ CUT_SHORT = replace(CUT, partial=FIRST)
 NO_ANSWER = Fails(DashScopeServerError, again=True, status=200)
 TOO_LARGE = Fails(DashScopeAnswerTooLargeError, again=False)
 SILENT = Fails(DashScopeTimeoutError, again=True)
-OVER = Fails(DashScopeTimeoutError, again=False, partial=FIRST)
+OVER = Fails(DashScopeDeadlineError, again=False, partial=FIRST)
 NOT_CONNECTED = Fails(DashScopeConnectionError, again=True, begun=False)
 BAD, LIMIT = DashScopeInvalidRequestError, DashScopeRateLimitError
 SERVER = DashScopeServerError

@@ -95,7 +95,7 @@ async def test_raw_and_parsed_come_together(get: Any, service: Scripted) -> None
 
 async def test_no_call_is_a_parser_error_that_says_why(get: Any, service: Scripted) -> None:
     """A call cannot be forced while the model thinks."""
-    service.answer(answer_of("Ann is 30, a secret."))
+    service.answer(answer_of("Ann is 30, a secret.", reasoning_content="Hm."))
     model = service.model(enable_thinking=True)
     with (
         pytest.warns(DashScopeWarning, match="'auto'"),
@@ -105,6 +105,16 @@ async def test_no_call_is_a_parser_error_that_says_why(get: Any, service: Script
     ):
         await get(model.with_structured_output(Person), "Ann is 30.")
     assert "secret" not in str(e.value)
+
+
+async def test_no_call_without_a_thought_is_not_blamed_on_thinking(
+    get: Any, service: Scripted
+) -> None:
+    service.answer(answer_of("Ann is 30."))
+    model = service.model(enable_thinking=False)
+    with pytest.raises(OutputParserException, match="without calling 'Person'") as caught:
+        await get(model.with_structured_output(Person), "Ann is 30.")
+    assert "think" not in str(caught.value)
 
 
 async def test_a_cut_call_is_a_parser_error_that_says_why(get: Any, service: Scripted) -> None:
