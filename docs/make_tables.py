@@ -36,7 +36,7 @@ PACKAGE = DOCS.parent / "langchain_dashscope_deepseek"
 TEXTS_HEAD = '''\
 """What stands below the fields of the model, for `help`, schemas and `model_fields`.
 
-Written by `make docs` from `_model_settings.py`, where the texts are changed.
+Written by `make docs` from `_model_fields.py`, where the texts are changed.
 """
 
 from __future__ import annotations
@@ -321,11 +321,9 @@ def old_rows(today: date) -> list[str]:
 
 def texts_of_the_fields() -> str:
     """Render the module with what stands below the fields of the model, for use at run time."""
-    tree = ast.parse((PACKAGE / "_model_settings.py").read_text(encoding="utf-8"))
+    tree = ast.parse((PACKAGE / "_model_fields.py").read_text(encoding="utf-8"))
     (model,) = (
-        node
-        for node in tree.body
-        if isinstance(node, ast.ClassDef) and node.name == "ModelSettings"
+        node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "ModelFields"
     )
     lines = []
     for field, below in pairwise(model.body):

@@ -24,7 +24,7 @@ from typing_extensions import Self
 from langchain_dashscope_deepseek._dashscope.client import AsyncClient, Client
 from langchain_dashscope_deepseek._dashscope.connection import Connection, Tenant
 from langchain_dashscope_deepseek._dashscope.handed_in import check_bypass, check_own_client
-from langchain_dashscope_deepseek._dashscope.request import PreparedRequest, check_tool_use
+from langchain_dashscope_deepseek._dashscope.request import PreparedRequest
 from langchain_dashscope_deepseek._dashscope.settings import (
     ALIASES,
     PARAMETERS,
@@ -32,6 +32,7 @@ from langchain_dashscope_deepseek._dashscope.settings import (
     check_row,
     named,
 )
+from langchain_dashscope_deepseek._dashscope.tool_use import check_tool_use
 from langchain_dashscope_deepseek._langchain import citations
 from langchain_dashscope_deepseek._langchain.asking import aask, ask
 from langchain_dashscope_deepseek._langchain.call import check_recorded, prepare_call

@@ -15,8 +15,7 @@ from __future__ import annotations
 
 import json
 import logging
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
@@ -28,14 +27,13 @@ from langchain_dashscope_deepseek._dashscope.json_text import HALF_OF_A_PAIR
 from langchain_dashscope_deepseek._dashscope.keys import authorization
 from langchain_dashscope_deepseek._dashscope.retry import RetryPolicy
 from langchain_dashscope_deepseek._dashscope.settings import PARAMETERS, check_values
+from langchain_dashscope_deepseek._dashscope.tool_use import check_tools, unsupported
 from langchain_dashscope_deepseek._dashscope.warnings import warn
 from langchain_dashscope_deepseek._dashscope.wire import WireMessage
 from langchain_dashscope_deepseek.capabilities import (
     TEXT_FIRST,
     ModelCapabilities,
     Route,
-    models_that,
-    nearest_model,
 )
 from langchain_dashscope_deepseek.errors import (
     DashScopeError,
@@ -46,7 +44,6 @@ from langchain_dashscope_deepseek.errors import (
 logger = logging.getLogger(__name__)
 
 
-TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _OURS = ("result_format", "incremental_output")
 
 
@@ -170,7 +167,7 @@ def choose_parameters(row: ModelCapabilities | None, settings: Mapping[str, Any]
         del wanted["stop"]
     sent = wanted if row is None else _without_knobs(model, row, wanted)
     _check_features(model, row, sent)
-    _check_tools(model, row, sent)
+    check_tools(model, row, sent)
     if row is not None:
         _settle_thinking(model, row, sent)
     return sent
@@ -299,9 +296,9 @@ def _check_features(model: str, row: ModelCapabilities | None, sent: Mapping[str
     is_json = kind == "json_object"
     if kind != "text" and not (is_json and row.json_object is not False):
         feature = f"response_format of type {kind!r}"
-        raise _unsupported(model, feature, lambda other: is_json and bool(other.json_object))
+        raise unsupported(model, feature, lambda other: is_json and bool(other.json_object))
     if sent.get("enable_search") and row.search is False:
-        raise _unsupported(model, "web search (enable_search)", lambda other: bool(other.search))
+        raise unsupported(model, "web search (enable_search)", lambda other: bool(other.search))
 
 
 def _check_json_is_named(
@@ -317,53 +314,6 @@ def _check_json_is_named(
             "refuses: say in the prompt that JSON is wanted"
         )
         raise DashScopeInputError(msg)
-
-
-def _check_tools(model: str, row: ModelCapabilities | None, sent: dict[str, Any]) -> None:
-    if not sent.get("tools"):
-        for name in ("tools", "tool_choice", "parallel_tool_calls"):
-            sent.pop(name, None)
-        return
-    sent["tools"] = _distinct_tools(sent["tools"])
-    chosen = sent.get("tool_choice")
-    if isinstance(chosen, Mapping):
-        name = _name_of(chosen)
-        if name not in map(_name_of, sent["tools"]):
-            msg = f"tool_choice names {name!r}, which is not among the tools of this call"
-            raise DashScopeInputError(msg)
-    if row is None:
-        near = nearest_model(model)
-        msg = (
-            f"Whether {model!r} can call tools is not known here, and a model without them answers "
-            f"wrongly. The nearest name that is known is {near!r}: use that, or say that this "
-            f"model can do the same, capabilities=find_capabilities({near!r}), or what it can do, "
-            'capabilities=ModelCapabilities(thinking="off", tools="always"), both imported from '
-            "langchain_dashscope_deepseek"
-        )
-        raise DashScopeUnsupportedError(msg)
-    check_tool_use(model, row, thinking=row.thinks(sent.get("enable_thinking")))
-
-
-def _distinct_tools(tools: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Return the tools without repetitions, and refuse names that the service refuses."""
-    by_name: dict[str, Mapping[str, Any]] = {}
-    for tool in tools:
-        name = _name_of(tool)
-        if not isinstance(name, str) or not TOOL_NAME.fullmatch(name) or name == "search":
-            msg = (
-                f"The service refuses a tool named {name!r}: use 1 to 64 of A-Z, a-z, 0-9, '_' and "
-                "'-', and not 'search'"
-            )
-            raise DashScopeInputError(msg)
-        if by_name.setdefault(name, tool) != tool:
-            msg = f"Two different tools are named {name!r}: rename one"
-            raise DashScopeInputError(msg)
-    return list(by_name.values())
-
-
-def _name_of(tool: Mapping[str, Any]) -> Any:
-    function = tool.get("function")
-    return function.get("name") if isinstance(function, Mapping) else None
 
 
 def _settle_thinking(model: str, row: ModelCapabilities, sent: dict[str, Any]) -> None:
@@ -397,39 +347,6 @@ def _settle_thinking(model: str, row: ModelCapabilities, sent: dict[str, Any]) -
             "enable_thinking=False for this call, or leave enable_thinking out"
         )
         raise DashScopeInputError(msg)
-
-
-def check_tool_use(model: str, row: ModelCapabilities, *, thinking: bool) -> None:
-    """Refuse tools where the row says that the model does not call functions in this mode.
-
-    Raises:
-        DashScopeUnsupportedError: Names the models that can, and the switch to flip.
-    """
-    if row.calls_tools(thinking=thinking):
-        return
-    if row.tools == "unknown":
-        msg = (
-            f"No page says whether {model} calls tools, and a model without them answers wrongly. "
-            "Declare it: capabilities=replace(find_capabilities(...), tools='always'), with "
-            "dataclasses.replace"
-        )
-        raise DashScopeUnsupportedError(msg)
-    if row.calls_tools(thinking=False) and row.is_hybrid:
-        others = models_that(lambda other: other.tools == "always")
-        msg = (
-            f"{model} calls tools only while it does not think: set enable_thinking=False. Models "
-            f"that call them in both modes: {others}"
-        )
-        raise DashScopeUnsupportedError(msg)
-    raise _unsupported(model, "tools", lambda other: other.tools == "always")
-
-
-def _unsupported(
-    model: str, feature: str, can: Callable[[ModelCapabilities], bool]
-) -> DashScopeUnsupportedError:
-    names = models_that(can)
-    others = f"Models that do: {names}" if names else "No DeepSeek model on DashScope does"
-    return DashScopeUnsupportedError(f"{model} does not support {feature}. {others}")
 
 
 def _changes(

@@ -67,20 +67,13 @@ def prepare_call(
         DashScopeUnsupportedError: The model cannot do what is asked.
         DashScopeAuthenticationError: There is no key, or it cannot be one.
     """
-    given = {ALIASES.get(name, name): value for name, value in overrides.items()}
-    row: ModelCapabilities | None = given.pop("capabilities", None)
+    given = _as_on_the_wire(overrides)
+    row, is_streamed, headers, note = (given.pop(name, None) for name in _OF_A_CALL)
     check_row(row)
-    is_streamed = given.pop("stream", None)
-    headers = given.pop("extra_headers", None)
     if headers is not None:
         check_extra_headers(headers)
-    note = given.pop("structured_output_note", None)
     if note:
         warn(note)
-    if isinstance(given.get("tools"), (list, tuple)):
-        given["tools"] = wire_tools(given["tools"])
-    if "tool_choice" in given:
-        given["tool_choice"] = wire_tool_choice(given["tool_choice"])
     values = overridden(settings, given)
     row = row or row_of(values["model"])
     parameters = choose_parameters(row, values)
@@ -104,6 +97,16 @@ def prepare_call(
         changes=wire.changes,
         extra_headers=headers,
     )
+
+
+def _as_on_the_wire(overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Give what was written for a call its own names, and tools and their choice their form."""
+    given = {ALIASES.get(name, name): value for name, value in overrides.items()}
+    if isinstance(given.get("tools"), (list, tuple)):
+        given["tools"] = wire_tools(given["tools"])
+    if "tool_choice" in given:
+        given["tool_choice"] = wire_tool_choice(given["tool_choice"])
+    return given
 
 
 def _images_refused(model: str, row: ModelCapabilities | None) -> str:

@@ -27,7 +27,7 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from langchain_core.utils.pydantic import is_basemodel_subclass
 from pydantic import TypeAdapter
 
-from langchain_dashscope_deepseek._dashscope.request import TOOL_NAME
+from langchain_dashscope_deepseek._dashscope.tool_use import TOOL_NAME
 
 _NO_SCHEMA = (
     "with_structured_output(method='json_schema') goes out as function calling: DeepSeek has no "
@@ -64,33 +64,16 @@ def structured_output(
     """
     about = {"kwargs": {"method": method, "strict": strict}, "schema": schema}
     llm: Runnable[LanguageModelInput, Any]
+    parser: Runnable[Any, Any]
+    bound = {"ls_structured_output_format": about, **kwargs}
     if method == "json_mode":
+        note = _NO_STRICT if strict is not None else None
         json_object = {"type": "json_object"}
-        llm = model.bind(
-            response_format=json_object,
-            structured_output_note=_NO_STRICT if strict is not None else None,
-            ls_structured_output_format=about,
-            **kwargs,
-        )
+        llm = model.bind(response_format=json_object, structured_output_note=note, **bound)
         parser = _insist(_check_json) | _json_parser(schema)
     elif method in ("function_calling", "json_schema"):
-        tool = convert_to_openai_tool(schema)
-        name = tool["function"]["name"]
-        is_renamed = not TOOL_NAME.fullmatch(name)
-        if is_renamed:  # a title in Chinese, which the service takes for no name
-            name = _OUR_NAME
-            tool = {**tool, "function": {**tool["function"], "name": name}}
-        llm = model.bind_tools(
-            [tool if is_renamed else schema],
-            tool_choice=name,
-            strict=strict,
-            structured_output_note=_NO_SCHEMA if method == "json_schema" else None,
-            ls_structured_output_format=about,
-            **kwargs,
-        )
-        parser = _insist(partial(_check_call, name)) | _tools_parser(
-            schema, name, is_renamed=is_renamed
-        )
+        note = _NO_SCHEMA if method == "json_schema" else None
+        llm, parser = _by_a_call(model, schema, strict=strict, structured_output_note=note, **bound)
     else:
         msg = f"method takes 'function_calling', 'json_mode' or 'json_schema', not {method!r}"
         raise ValueError(msg)
@@ -101,6 +84,22 @@ def structured_output(
         parsed=itemgetter("raw") | parser, parsing_error=lambda _: None
     )
     return RunnableMap(raw=llm) | parsed.with_fallbacks([none], exception_key="parsing_error")
+
+
+def _by_a_call(
+    model: BaseChatModel, schema: dict[str, Any] | type, *, strict: bool | None, **kwargs: Any
+) -> tuple[Runnable[LanguageModelInput, Any], Runnable[Any, Any]]:
+    """Return the model that must call a function of the schema, and the parser of the call."""
+    tool = convert_to_openai_tool(schema)
+    name = tool["function"]["name"]
+    is_renamed = not TOOL_NAME.fullmatch(name)
+    if is_renamed:  # a title in Chinese, which the service takes for no name
+        name = _OUR_NAME
+        tool = {**tool, "function": {**tool["function"], "name": name}}
+    sent = tool if is_renamed else schema
+    llm = model.bind_tools([sent], tool_choice=name, strict=strict, **kwargs)
+    parser = _tools_parser(schema, name, is_renamed=is_renamed)
+    return llm, _insist(partial(_check_call, name)) | parser
 
 
 def _json_parser(schema: dict[str, Any] | type) -> Runnable[Any, Any]:

@@ -1,6 +1,6 @@
 """What stands below the fields of the model, for `help`, schemas and `model_fields`.
 
-Written by `make docs` from `_model_settings.py`, where the texts are changed.
+Written by `make docs` from `_model_fields.py`, where the texts are changed.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ from langchain_dashscope_deepseek import (
     DashScopeWarning,
     ModelCapabilities,
 )
-from langchain_dashscope_deepseek._model_settings import ModelSettings
+from langchain_dashscope_deepseek._model_fields import ModelFields
 from tests.unit_tests.conftest import Ask, Scripted, answer_of
 
 KEY = "sk-ws-H.secret0.secret1"
@@ -109,7 +109,7 @@ def asked(service: Scripted, model: Any) -> Any:
 
 
 def test_every_setting_is_tried() -> None:
-    own = ModelSettings.__annotations__.keys() - {"model_config", "_clients"}
+    own = ModelFields.__annotations__.keys() - {"model_config", "_clients"}
     own = {name for name in own if not name.startswith("_")}
     assert own == VALUES.keys() | WITHOUT_A_TRACE
 

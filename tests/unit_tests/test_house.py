@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import langchain_dashscope_deepseek as package
-from langchain_dashscope_deepseek._model_settings import ModelSettings
+from langchain_dashscope_deepseek._model_fields import ModelFields
 
 ROOT = Path(package.__file__).parent
 
@@ -129,7 +129,7 @@ def test_importing_starts_nothing_and_needs_no_network() -> None:
 def test_every_setting_says_what_it_is_and_what_it_is_by_default() -> None:
     model = package.ChatDashScopeDeepSeek
     schema = model.model_json_schema(mode="serialization")["properties"]
-    for name in model.model_fields.keys() & ModelSettings.__annotations__.keys():
+    for name in model.model_fields.keys() & ModelFields.__annotations__.keys():
         text = model.model_fields[name].description
         assert text, name
         assert re.search(r"[Dd]efault", text), name
@@ -139,7 +139,7 @@ def test_every_setting_says_what_it_is_and_what_it_is_by_default() -> None:
 
 
 def test_what_editors_show_of_the_class_is_its_documentation() -> None:
-    tree = ast.parse((ROOT / "_model_settings.py").read_text(encoding="utf-8"))
+    tree = ast.parse((ROOT / "_model_fields.py").read_text(encoding="utf-8"))
     (base,) = (n for n in ast.walk(tree) if isinstance(n, ast.ClassDef) and n.name == "_Base")
     (shown,) = (ast.get_docstring(n) for n in ast.walk(base) if isinstance(n, ast.FunctionDef))
     words = " ".join((inspect.getdoc(package.ChatDashScopeDeepSeek) or "").split())

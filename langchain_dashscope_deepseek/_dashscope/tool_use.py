@@ -1,0 +1,106 @@
+"""Tools in a request: which names the service takes, and which models call them. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from langchain_dashscope_deepseek.capabilities import (
+    ModelCapabilities,
+    models_that,
+    nearest_model,
+)
+from langchain_dashscope_deepseek.errors import (
+    DashScopeInputError,
+    DashScopeUnsupportedError,
+)
+
+TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+def check_tools(model: str, row: ModelCapabilities | None, sent: dict[str, Any]) -> None:
+    """Refuse tools that the service or the model does not take; without any, their settings go.
+
+    Raises:
+        DashScopeInputError: A tool, or the choice of one, is none.
+        DashScopeUnsupportedError: The model does not call functions, or nobody knows.
+    """
+    if not sent.get("tools"):
+        for name in ("tools", "tool_choice", "parallel_tool_calls"):
+            sent.pop(name, None)
+        return
+    sent["tools"] = _distinct_tools(sent["tools"])
+    chosen = sent.get("tool_choice")
+    if isinstance(chosen, Mapping):
+        name = _name_of(chosen)
+        if name not in map(_name_of, sent["tools"]):
+            msg = f"tool_choice names {name!r}, which is not among the tools of this call"
+            raise DashScopeInputError(msg)
+    if row is None:
+        near = nearest_model(model)
+        msg = (
+            f"Whether {model!r} can call tools is not known here, and a model without them answers "
+            f"wrongly. The nearest name that is known is {near!r}: use that, or say that this "
+            f"model can do the same, capabilities=find_capabilities({near!r}), or what it can do, "
+            'capabilities=ModelCapabilities(thinking="off", tools="always"), both imported from '
+            "langchain_dashscope_deepseek"
+        )
+        raise DashScopeUnsupportedError(msg)
+    check_tool_use(model, row, thinking=row.thinks(sent.get("enable_thinking")))
+
+
+def _distinct_tools(tools: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the tools without repetitions, and refuse names that the service refuses."""
+    by_name: dict[str, Mapping[str, Any]] = {}
+    for tool in tools:
+        name = _name_of(tool)
+        if not isinstance(name, str) or not TOOL_NAME.fullmatch(name) or name == "search":
+            msg = (
+                f"The service refuses a tool named {name!r}: use 1 to 64 of A-Z, a-z, 0-9, '_' and "
+                "'-', and not 'search'"
+            )
+            raise DashScopeInputError(msg)
+        if by_name.setdefault(name, tool) != tool:
+            msg = f"Two different tools are named {name!r}: rename one"
+            raise DashScopeInputError(msg)
+    return list(by_name.values())
+
+
+def _name_of(tool: Mapping[str, Any]) -> Any:
+    function = tool.get("function")
+    return function.get("name") if isinstance(function, Mapping) else None
+
+
+def check_tool_use(model: str, row: ModelCapabilities, *, thinking: bool) -> None:
+    """Refuse tools where the row says that the model does not call functions in this mode.
+
+    Raises:
+        DashScopeUnsupportedError: Names the models that can, and the switch to flip.
+    """
+    if row.calls_tools(thinking=thinking):
+        return
+    if row.tools == "unknown":
+        msg = (
+            f"No page says whether {model} calls tools, and a model without them answers wrongly. "
+            "Declare it: capabilities=replace(find_capabilities(...), tools='always'), with "
+            "dataclasses.replace"
+        )
+        raise DashScopeUnsupportedError(msg)
+    if row.calls_tools(thinking=False) and row.is_hybrid:
+        others = models_that(lambda other: other.tools == "always")
+        msg = (
+            f"{model} calls tools only while it does not think: set enable_thinking=False. Models "
+            f"that call them in both modes: {others}"
+        )
+        raise DashScopeUnsupportedError(msg)
+    raise unsupported(model, "tools", lambda other: other.tools == "always")
+
+
+def unsupported(
+    model: str, feature: str, can: Callable[[ModelCapabilities], bool]
+) -> DashScopeUnsupportedError:
+    """Return the error for what a model does not do, which names those that do."""
+    names = models_that(can)
+    others = f"Models that do: {names}" if names else "No DeepSeek model on DashScope does"
+    return DashScopeUnsupportedError(f"{model} does not support {feature}. {others}")

@@ -1,0 +1,237 @@
+"""`ModelFields`: the settings of the chat model as fields, with the text of each.
+
+Nothing is asked here, and no value is looked at: how one is read stands in `_model_settings`.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import httpx
+from langchain_core.language_models.chat_models import BaseChatModel
+from pydantic import (
+    AliasChoices,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+)
+
+from langchain_dashscope_deepseek._dashscope.hidden import (
+    KeySource,
+    hidden,
+)
+from langchain_dashscope_deepseek._dashscope.pool import ClientPool
+from langchain_dashscope_deepseek._dashscope.regions import (
+    Where,
+)
+from langchain_dashscope_deepseek.capabilities import ModelCapabilities
+from langchain_dashscope_deepseek.data._texts import TEXTS
+
+
+def _from_env(*names: str) -> str | None:
+    """Read the first of these variables that is set and not empty."""
+    values = (os.environ.get(name, "").strip() for name in names)
+    return next(filter(None, values), None)
+
+
+def key_from_env() -> SecretStr | None:
+    key = _from_env("DASHSCOPE_API_KEY")
+    return SecretStr(key) if key else None
+
+
+def _where_from_env() -> Where:
+    return Where(
+        base_url=hidden("base_url", _from_env("DASHSCOPE_HTTP_BASE_URL", "DASHSCOPE_BASE_URL")),
+        region=_from_env("DASHSCOPE_REGION"),
+        workspace_id=_from_env("DASHSCOPE_WORKSPACE_ID", "DASHSCOPE_WORKSPACE"),
+    )
+
+
+if TYPE_CHECKING:
+
+    class _Base(BaseChatModel):
+        """What editors show of the class where it is called: the text of an `__init__` above it.
+
+        The signature itself they make of the fields.
+        """
+
+        def __init__(self, **settings: Any) -> None:
+            """DeepSeek on Alibaba Cloud Model Studio (DashScope), over its native protocol.
+
+            Setup:
+                Install the package and set the key, which belongs to a region:
+
+                ```bash
+                pip install langchain-dashscope-deepseek
+                export DASHSCOPE_API_KEY="sk-..."
+                ```
+
+            Key init args:
+                model: The model's name, such as `"deepseek-v4.1-flash"`.
+                enable_thinking: Switch thinking on or off, on models where it can be switched.
+                temperature, top_p, max_tokens, stop, seed: As everywhere in LangChain.
+                api_key, base_url, region, workspace_id: Which account, and where.
+                timeout, max_retries: How long to wait, and how often to ask again.
+
+                What is left out is not sent: the service decides. Each parameter can also be given
+                for one call, `model.invoke(..., temperature=0)`, or bound,
+                `model.bind(temperature=0)`.
+            """
+
+else:
+    _Base = BaseChatModel
+
+
+class ModelFields(_Base):
+    """The settings of a chat model, and what each of them does."""
+
+    model: str = Field(validation_alias=AliasChoices("model", "model_name"), min_length=1)
+    """The model's name on DashScope. A name that the capability table does not know is sent as
+    it is. There is no default."""
+
+    api_key: SecretStr | str | KeySource | None = Field(
+        default_factory=key_from_env,
+        validation_alias=AliasChoices("api_key", "dashscope_api_key"),
+    )
+    """The key, or a function that gives it, for keys that change; it may be asynchronous, and is
+    asked before each attempt. Default: `DASHSCOPE_API_KEY`. Without one, the first call fails."""
+
+    base_url: str | None = Field(
+        default=None, validation_alias=AliasChoices("base_url", "dashscope_api_base")
+    )
+    """Where the service is, up to `/api/v1`. Default: `DASHSCOPE_HTTP_BASE_URL` or
+    `DASHSCOPE_BASE_URL`, else what `region` and `workspace_id` lead to. Reads as the URL that
+    calls go to."""
+
+    region: str | None = None
+    """The region of the key, such as `"cn-beijing"` (the default) or `"ap-southeast-1"`. Default:
+    `DASHSCOPE_REGION`."""
+
+    workspace_id: str | None = None
+    """The workspace: sent as `X-DashScope-WorkSpace`, and with `region` part of the host. Default:
+    `DASHSCOPE_WORKSPACE_ID` or `DASHSCOPE_WORKSPACE`; `""` for none at all."""
+
+    enable_thinking: bool | None = None
+    """Think before answering, or do not. Default: as the model does."""
+
+    thinking_budget: int | None = None
+    """Longest reasoning, in tokens. Default: the service's."""
+
+    reasoning_effort: str | int | None = None
+    """How hard to think, on the v4 family: `"high"`, `"max"`, on most also `"low"`; on
+    deepseek-v4.1-flash a whole number from 1 to 100, too. What else a page documents for a model is
+    sent as it is, since the service maps it; what none does is refused. Default: the
+    service's."""
+
+    temperature: float | None = None
+    """Sampling temperature, from 0 to below 2. Default: the service's."""
+
+    top_p: float | None = None
+    """Nucleus sampling mass, above 0 up to 1. Default: the service's."""
+
+    max_tokens: int | None = None
+    """Longest answer, in tokens. On the v4 family the reasoning counts, too. Default: the
+    service's."""
+
+    max_completion_tokens: int | None = None
+    """Longest answer and reasoning together, in tokens. Default: the service's."""
+
+    seed: int | None = None
+    """Seed of the sampling, at least 0. Default: none."""
+
+    stop: str | list[str] | list[int] | list[list[int]] | None = Field(
+        default=None, validation_alias=AliasChoices("stop", "stop_sequences")
+    )
+    """Where to stop: a string, strings, token ids, or lists of token ids. Default: nowhere."""
+
+    repetition_penalty: float | None = None
+    """Penalty on repetition, above 0; 1 is none. Default: the service's."""
+
+    presence_penalty: float | None = None
+    """Penalty on tokens that already appeared, from -2 to 2. Default: the service's."""
+
+    response_format: dict[str, Any] | None = None
+    """`{"type": "json_object"}` for an answer that is JSON; the v4 family only. Default: text."""
+
+    enable_search: bool | None = None
+    """Let the service search the web. The sources are in `response_metadata["search_results"]`.
+    Default: it does not."""
+
+    search_options: dict[str, Any] | None = None
+    """How to search, as the service documents it. Default: the service's way."""
+
+    model_kwargs: dict[str, Any] = Field(default_factory=dict)
+    """Further parameters of the wire, forwarded untouched. Default: none."""
+
+    timeout: float | httpx.Timeout | None = Field(
+        default=None, validation_alias=AliasChoices("timeout", "request_timeout")
+    )
+    """Seconds for connecting, sending, and each silence within an answer; or an `httpx.Timeout`.
+    Default: 10 to connect, 60 to send, and silence of 300 in a stream or 1,800 before an answer
+    in one piece. It bounds silence, not the length of an answer."""
+
+    max_retries: int = Field(default=2, ge=0)
+    """How often a failed request is sent again, if that can help; 0 switches it off. Default: 2."""
+
+    max_seconds: float | None = None
+    """Seconds that a whole call may take: all attempts, the waits between them, and an answer that
+    still comes in, with the time that its reader takes. Default: as long as it takes."""
+
+    max_answer_size: int = 16 * 2**20
+    """The largest answer that is read: bytes of a body in one piece, and of all text, reasoning and
+    arguments together; some ten times what a model can say. No answer takes more memory than four
+    times as much and 32 MiB. Default: 16 MiB."""
+
+    streaming: bool | None = None
+    """`True`: `invoke` streams to callbacks as well. `False`: nothing is streamed that need not be.
+    Default: `stream` streams, and `invoke` asks for a stream while the model thinks, because
+    proxies cut connections that are silent for minutes."""
+
+    default_headers: dict[str, str] | None = Field(default=None, exclude=True, repr=False)
+    """Headers of every request, over our own. They may hold a secret, so they are in no dump.
+    Default: none."""
+
+    proxy: SecretStr | str | None = Field(default=None, exclude=True)
+    """The proxy of all calls, as `"http://user:password@host:port"`. Default: what the environment
+    says (`HTTPS_PROXY` and the like)."""
+
+    verify: bool | ssl.SSLContext = Field(default=True, exclude=True, repr=False)
+    """How the server's certificate is checked: an `ssl.SSLContext` with certificates of yours, or
+    `False` for not at all. Default: `True`, by the certificates of `certifi`."""
+
+    http_client: httpx.Client | None = Field(default=None, exclude=True, repr=False)
+    """A client of yours for synchronous calls. It needs no settings, and is never closed here.
+    Default: clients of this package."""
+
+    http_async_client: httpx.AsyncClient | None = Field(default=None, exclude=True, repr=False)
+    """A client of yours for asynchronous calls. It needs no settings, and is never closed here.
+    Default: clients of this package."""
+
+    capabilities: ModelCapabilities | None = None
+    """What `model` can do, where the capability table does not know it, or is to be corrected.
+    Default: its row of the table."""
+
+    environment: Where = Field(default_factory=_where_from_env, exclude=True, repr=False)
+    """What the environment says of the place, where nothing is given; copies keep it. Default: as
+    it is when the model is made."""
+
+    _clients: ClientPool = PrivateAttr(default_factory=ClientPool)
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        arbitrary_types_allowed=True,
+        # An error text must not hold the key.
+        hide_input_in_errors=True,
+        # Nothing is dropped silently.
+        extra="forbid",
+        # Nobody makes one; the chat model builds its own validators.
+        defer_build=True,
+    )
+
+
+# What `help`, the schema and `model_fields` say is what stands below the fields; pydantic itself
+# would read this file again for it, which takes longer than all else of the import.
+for _name, _text in TEXTS.items():
+    ModelFields.model_fields[_name].description = _text
