@@ -11,8 +11,8 @@ import pytest
 
 from langchain_dashscope_deepseek.capabilities import MODELS, ModelCapabilities, Route
 from langchain_dashscope_deepseek.testing import DashScopeEmulator
-from tests.unit_tests.emulator import test_emulator
-from tests.unit_tests.emulator.test_emulator import CALLED, HELLO, R1, RESULT, V4, V31, V32, WEATHER
+from tests.unit_tests.emulator import asking
+from tests.unit_tests.emulator.asking import CALLED, HELLO, R1, RESULT, V4, V31, V32, WEATHER
 
 TEXT: Route = "text-generation"
 MULTIMODAL: Route = "multimodal-generation"
@@ -29,7 +29,7 @@ URL = "https://example.com/cat.png"
 DATA_URI = f"data:image/png;base64,{b64encode(b'png').decode()}"
 
 
-class Asked(test_emulator.Asked):
+class Asked(asking.Asked):
     """What came back, on either route."""
 
     @property
