@@ -1,10 +1,10 @@
 """Replays the answers over HTTP, in a process of its own: `python -m benchmarks.server`.
 
 The path says what to answer: `/text1000/api/v1` is the base URL of a DashScope whose answers have
-1,000 events, `/text1000/v1` that of an OpenAI; `tools` calls a tool, and `held10` never gets past
-its tenth event. Bytes are rendered once. Each event is an HTTP chunk of its own, as the service
-sends them, but all of them are one write: the server must cost less than any client, and a client
-that waits for single packets would measure the kernel.
+1,000 events, `/text1000/v1` that of an OpenAI; `tools` calls a tool, `held10` never gets past its
+tenth event, and `late10` answers after 200 ms. Bytes are rendered once. Each event is an HTTP chunk
+of its own, as the service sends them, but all of them are one write: the server must cost less than
+any client, and a client that waits for single packets would measure the kernel.
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ import re
 from functools import lru_cache
 
 from benchmarks.answers import answer, native_body, native_events, openai_body, openai_events
+
+LATE = 0.2
+"""Seconds."""
 
 _PATH = re.compile(rb"POST /([a-z]+)(\d+)/")
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
@@ -47,12 +50,16 @@ class Replay(asyncio.Protocol):
         is_native = b"/api/v1/" in head.partition(b"\r\n")[0]
         streamed = _NATIVE_STREAM.search(head) if is_native else _OPENAI_STREAM.search(body)
         kind, events = path[1].decode(), int(path[2])
-        self._transport.write(_response(kind, events, is_native, streamed is not None))
+        response = _response(kind, events, is_native, streamed is not None)
+        if kind == "late":
+            asyncio.get_running_loop().call_later(LATE, self._transport.write, response)
+        else:
+            self._transport.write(response)
 
 
 @lru_cache(maxsize=32)
 def _response(kind: str, events: int, is_native: bool, is_streamed: bool) -> bytes:
-    said = answer("text" if kind == "held" else kind, events)
+    said = answer("text" if kind in ("held", "late") else kind, events)
     if not is_streamed:
         body = native_body(said) if is_native else openai_body(said)
         head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
