@@ -11,7 +11,7 @@ import json
 import re
 import sys
 import textwrap
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date, datetime, timedelta, timezone
 from itertools import pairwise
 from pathlib import Path
@@ -282,6 +282,39 @@ def rooms() -> str:
     return table(["who", "calls", "there"], rows)
 
 
+def settings() -> str:
+    """Render the settings with their types, as they are written, and their texts."""
+    lines = []
+    for field, name, text in _fields():
+        kind = ast.unparse(field.annotation).replace("|", "\\|")
+        others = _other_names(field)
+        shown = f"`{name}`" + "".join(f"<br>or `{other}`" for other in others)
+        lines.append([shown, f"`{kind}`", text])
+    return table(["setting", "takes", ""], lines)
+
+
+def _other_names(field: ast.AnnAssign) -> list[str]:
+    """Find the names beside its own under which a field can be given."""
+    found = [node for node in ast.walk(field) if isinstance(node, ast.Call)]
+    aliases = [node for node in found if ast.unparse(node.func) == "AliasChoices"]
+    return [str(ast.literal_eval(name)) for node in aliases for name in node.args[1:]]
+
+
+def _fields() -> Iterator[tuple[ast.AnnAssign, str, str]]:
+    """Yield the fields of the model, with their names and what stands below them."""
+    tree = ast.parse((PACKAGE / "_model_fields.py").read_text(encoding="utf-8"))
+    (model,) = (
+        node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "ModelFields"
+    )
+    for field, below in pairwise(model.body):
+        match field, below:
+            case (
+                ast.AnnAssign(target=ast.Name(id=name)),
+                ast.Expr(value=ast.Constant(value=str(text))),
+            ):
+                yield field, name, " ".join(text.split())
+
+
 TABLES: Mapping[str, Callable[[], str]] = {
     "models": models,
     "sources": sources,
@@ -294,6 +327,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "faults": faults,
     "fields": fields,
     "rooms": rooms,
+    "settings": settings,
 }
 
 
@@ -321,18 +355,7 @@ def old_rows(today: date) -> list[str]:
 
 def texts_of_the_fields() -> str:
     """Render the module with what stands below the fields of the model, for use at run time."""
-    tree = ast.parse((PACKAGE / "_model_fields.py").read_text(encoding="utf-8"))
-    (model,) = (
-        node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "ModelFields"
-    )
-    lines = []
-    for field, below in pairwise(model.body):
-        match field, below:
-            case (
-                ast.AnnAssign(target=ast.Name(id=name)),
-                ast.Expr(value=ast.Constant(value=str(text))),
-            ):
-                lines.append(_entry(name, " ".join(text.split())))
+    lines = [_entry(name, text) for _, name, text in _fields()]
     return f"{TEXTS_HEAD}{''.join(lines)}}}\n"
 
 
@@ -365,7 +388,11 @@ def main() -> int:
     """Write the tables, or check them."""
     texts = PACKAGE / "data" / "_texts.py"
     stale = [texts.name] if write(texts, texts_of_the_fields()) else []
-    pages = [*sorted(DOCS.glob("*.md")), DOCS.parent / "CONTRIBUTING.md"]
+    pages = [
+        *sorted(DOCS.glob("*.md")),
+        *sorted(DOCS.glob("reference/*.md")),
+        DOCS.parent / "CONTRIBUTING.md",
+    ]
     stale += [page.name for page in pages if write(page, filled(page.read_text(encoding="utf-8")))]
     for name in old_rows(datetime.now(tz=timezone.utc).date()):
         print(f"older than {LONGEST_DAYS} days: {name} (docs/models.md says what to read again)")

@@ -141,7 +141,7 @@ class AnswerAccumulator:
             given = ", ".join(f"{name}={value}" for name, value in limits.items() if value)
             warn(
                 f"The answer of {self.model} was cut off{spent}, and all of it is reasoning: there "
-                f"is no text. Raise max_tokens ({given or 'the model by default'}), shorten the "
+                f"is no text. Raise max_tokens ({given or 'not set'}), shorten the "
                 "reasoning by thinking_budget or reasoning_effort, or set enable_thinking=False. "
                 "It stands in response_metadata['only_reasoning']."
             )

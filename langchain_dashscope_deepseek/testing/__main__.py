@@ -24,8 +24,8 @@ def main() -> int:
     with DashScopeEmulator(port=arguments.port) as emulator:
         print(emulator.base_url)
         print(
-            f"Set DASHSCOPE_HTTP_BASE_URL={emulator.base_url} "
-            f"and DASHSCOPE_API_KEY={emulator.api_key}",
+            f"export DASHSCOPE_HTTP_BASE_URL={emulator.base_url} "
+            f"DASHSCOPE_API_KEY={emulator.api_key}",
             flush=True,
         )
         while not stopped.wait(1):  # in steps: a wait without end hides Ctrl-C on Windows

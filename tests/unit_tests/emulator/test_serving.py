@@ -36,7 +36,7 @@ def test_it_serves_from_the_command_line(
     served: tuple[subprocess.Popen[str], list[str]], http: httpx.Client
 ) -> None:
     process, (base_url, hint) = served
-    assert hint == f"Set DASHSCOPE_HTTP_BASE_URL={base_url} and DASHSCOPE_API_KEY=sk-emulator"
+    assert hint == f"export DASHSCOPE_HTTP_BASE_URL={base_url} DASHSCOPE_API_KEY=sk-emulator"
 
     response = http.post(base_url + ROUTE, headers={"Authorization": "Bearer sk-x"}, json={})
 
