@@ -31,6 +31,7 @@ from langchain_dashscope_deepseek.errors import (
     DashScopeWarning,
     DataInspectionFailed,
 )
+from langchain_dashscope_deepseek.rate_limiter import TokenRateLimiter
 
 __all__ = [
     "MODELS",
@@ -56,6 +57,7 @@ __all__ = [
     "DataInspectionFailed",
     "ModelCapabilities",
     "ParameterDefaults",
+    "TokenRateLimiter",
     "__version__",
     "find_capabilities",
 ]
