@@ -16,6 +16,7 @@ EXAMPLES = ROOT / "docs" / "examples"
 NAMES = sorted(path.parent.name for path in EXAMPLES.glob("*/__main__.py"))
 SAYS = {
     "agent": ["Thread 'trip': 0 messages so far.", "[Calls]", "[Says]"],
+    "batch": ["12 of 12 done, 0 failed", '{"id": "sky", "text": "I am the emulator'],
     "chat": ["You: Why is the sky blue?", "The thinking is dimmed.", "tokens"],
     "extraction": ["Asking again:", "Order(customer='Ada Lovelace'", "1 asked for again"],
     "rag": ["* [1] Parcels", "[3] Kettle K2"],

@@ -1,0 +1,149 @@
+"""One row asked: messages in, a record out, with as many attempts as it takes."""
+
+import asyncio
+import importlib
+import json
+import random
+import time
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from langchain_core.messages import AIMessage
+from langchain_core.runnables import Runnable
+from pydantic import BaseModel
+
+from docs.examples.batch.records import Facts, Record, answer_record, dead_record
+from docs.examples.batch.rows import Row, StoppedError, Task
+from langchain_dashscope_deepseek import (
+    ChatDashScopeDeepSeek,
+    DashScopeAuthenticationError,
+    DashScopeError,
+    DashScopeNotFoundError,
+    DashScopePermissionDeniedError,
+    DashScopeRateLimitError,
+    DashScopeRouteError,
+)
+
+# What one row is refused for, all are: the key, the bill, the model.
+FAILS_FOR_ALL = (
+    DashScopeAuthenticationError,
+    DashScopePermissionDeniedError,
+    DashScopeNotFoundError,
+    DashScopeRouteError,
+)
+IN_SUCCESSION = 20  # rows that fail one after the other, after which all would
+THROTTLED = 30  # attempts of a row that is told nothing but to slow down
+LONGEST_WAIT = 60.0
+
+
+class Limits(Protocol):
+    """What a `TokenRateLimiter` does, wherever it is."""
+
+    async def aacquire(self) -> bool:
+        """Wait until a call may go out."""
+        ...
+
+    def settle(self, tokens: int) -> None:
+        """Tell what a call took."""
+        ...
+
+    def pause(self, seconds: float) -> None:
+        """Let no call out for so long."""
+        ...
+
+
+class Asker:
+    """Asks row by row, and stops where it makes no sense to go on."""
+
+    def __init__(
+        self, task: Task, limits: Limits, *, attempts: int, where: Mapping[str, Any]
+    ) -> None:
+        """Make the model.
+
+        Args:
+            task: The model and its settings.
+            limits: Who is asked before each attempt, and told what it took.
+            attempts: How often a row is asked that fails for a reason that may pass.
+            where: Settings that no answer depends on, such as `base_url`.
+
+        Raises:
+            StoppedError: The model or the schema cannot be made.
+        """
+        # Retries are made here, so that each one counts for the limits.
+        settings = {**task.settings, **where, "max_retries": 0}
+        try:
+            self._model = ChatDashScopeDeepSeek(model=task.model, **settings)
+        except ValueError as error:
+            raise StoppedError(f"The model cannot be made: {error}") from None
+        self._chain: Runnable[Any, Any] = self._model
+        if task.schema:
+            schema = load(task.schema)
+            self._chain = self._model.with_structured_output(schema, include_raw=True)
+        self._limits, self._attempts = limits, attempts
+        self._failed, self._ever_answered = 0, False
+
+    async def ask(self, row: Row) -> Record:
+        """Ask until there is an answer, or a failure that a retry cannot mend.
+
+        Raises:
+            StoppedError: It would fail for every row.
+        """
+        attempt = 0
+        while True:
+            attempt += 1
+            await self._limits.aacquire()
+            began, tokens = time.monotonic(), 0
+            try:
+                answer = await self._chain.ainvoke(json.loads(row.messages))
+                message: AIMessage = answer["raw"] if isinstance(answer, dict) else answer
+                tokens = message.usage_metadata["total_tokens"] if message.usage_metadata else 0
+            except Exception as error:  # noqa: BLE001 - such as messages that are none
+                wait = self._seconds_before_next(error, attempt)
+                if wait is None:
+                    self._count_failure(error)
+                    return dead_record(Facts(row.id, time.monotonic() - began, attempt), error)
+            else:
+                self._failed, self._ever_answered = 0, True
+                facts = Facts(row.id, time.monotonic() - began, attempt)
+                if not isinstance(answer, dict):
+                    return answer_record(facts, message)
+                if answer["parsed"] is None:
+                    return dead_record(facts, answer["parsing_error"], message)
+                return answer_record(facts, message, answer["parsed"].model_dump(mode="json"))
+            finally:
+                self._limits.settle(tokens)
+            await asyncio.sleep(wait)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._model.aclose()
+
+    def _seconds_before_next(self, error: Exception, attempt: int) -> float | None:
+        if isinstance(error, FAILS_FOR_ALL):
+            raise StoppedError(f"{type(error).__name__}: {error}") from None
+        throttled = isinstance(error, DashScopeRateLimitError)
+        most = THROTTLED if throttled else self._attempts
+        if not isinstance(error, DashScopeError) or not error.is_retryable or attempt >= most:
+            return None
+        seconds = error.retry_after or min(2.0 ** (attempt - 2), LONGEST_WAIT)
+        if throttled:
+            self._limits.pause(seconds)
+            return 0.0  # the limits let it wait, with all others
+        return seconds * random.uniform(0.75, 1.25)  # noqa: S311 - not a secret
+
+    def _count_failure(self, error: Exception) -> None:
+        """Stop where everything fails: from the beginning, or since the service went away."""
+        self._failed += 1
+        passing = isinstance(error, DashScopeError) and error.is_retryable
+        if self._failed >= IN_SUCCESSION and (passing or not self._ever_answered):
+            what = str(error) if isinstance(error, DashScopeError) else type(error).__name__
+            raise StoppedError(f"{self._failed} rows failed in succession, the last one by: {what}")
+
+
+def load(path: str) -> type[BaseModel]:
+    """Import a pydantic class that is given as `module:Class`."""
+    module, _, name = path.partition(":")
+    found = getattr(importlib.import_module(module), name, None)
+    if not isinstance(found, type) or not issubclass(found, BaseModel):
+        raise StoppedError(f"{path} is no pydantic class: give it as module:Class.")
+    return found

@@ -1,0 +1,76 @@
+"""A run in one process: a fixed number ask at a time, and rows are read as they are needed."""
+
+import asyncio
+import signal
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+from docs.examples.batch.asking import Asker
+from docs.examples.batch.keeper import Keeper
+from docs.examples.batch.rows import Row
+from docs.examples.batch.store import Store
+
+
+def run_here(
+    store: Store, rows: Iterable[Row], asker: Asker, *, concurrency: int, dead: bool
+) -> None:
+    """Ask what is open.
+
+    Args:
+        store: Where it is kept.
+        rows: All of the input.
+        asker: Who asks.
+        concurrency: Requests at a time.
+        dead: Ask the dead letters instead.
+
+    Raises:
+        KeyboardInterrupt: By Ctrl-C or SIGTERM, once all that had arrived is kept.
+        StoppedError: It makes no sense to go on.
+    """
+    try:
+        asyncio.run(_run(store, rows, asker, concurrency, dead=dead))
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+
+
+async def _run(
+    store: Store, rows: Iterable[Row], asker: Asker, concurrency: int, *, dead: bool
+) -> None:
+    _cancel_at_signals()
+    loop = asyncio.get_running_loop()
+    queue: asyncio.Queue[Row | None] = asyncio.Queue(concurrency)
+    # One thread reads and writes, so that the loop never waits for a disk.
+    with ThreadPoolExecutor(1) as thread:
+        groups = store.open_rows(rows, dead=dead)
+        keeper = Keeper(lambda records: loop.run_in_executor(thread, store.add, records))
+
+        async def feed() -> None:
+            while group := await loop.run_in_executor(thread, next, groups, None):
+                for row in group:
+                    await queue.put(row)
+            for _ in range(concurrency):
+                await queue.put(None)
+
+        async def ask() -> None:
+            while row := await queue.get():
+                await keeper.keep(await asker.ask(row))
+
+        tasks = [asyncio.create_task(ask()) for _ in range(concurrency)]
+        tasks.append(asyncio.create_task(feed()))
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await keeper.flush()
+            await asker.aclose()
+
+
+def _cancel_at_signals() -> None:
+    task = asyncio.current_task()
+    if task is not None:
+        with suppress(NotImplementedError):  # Windows: asyncio cancels at Ctrl-C by itself
+            for number in (signal.SIGINT, signal.SIGTERM):
+                asyncio.get_running_loop().add_signal_handler(number, task.cancel)

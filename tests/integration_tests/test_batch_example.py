@@ -1,0 +1,322 @@
+"""The example for tables of prompts, on one machine: nothing is lost, and nothing billed twice."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+
+from docs.examples.batch import __main__ as command
+from langchain_dashscope_deepseek.testing import DashScopeEmulator
+from tests.integration_tests.batches import Batch, ids, names, read
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.emulator_only
+
+
+@pytest.fixture
+def batch(tmp_path: Path) -> Iterator[Batch]:
+    with DashScopeEmulator() as emulator, Batch(tmp_path, emulator) as batch:
+        yield batch
+
+
+# --- What is asked ---
+
+
+def test_a_second_run_does_nothing(batch: Batch) -> None:
+    table = batch.rows(30)
+    process = batch.start(table, "--shard-rows", "8")
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, "")
+    assert "30 of 30 answered" in out
+    assert ids(batch.answers()) == names(30)
+    assert [len(read(path)) for path in sorted(batch.out.glob("part-*"))] == [8, 8, 8, 6]
+    files = {path: path.read_bytes() for path in batch.out.glob("part-*")}
+    assert "30 of 30 answered" in batch.run(table, "--shard-rows", "8")
+    assert batch.asked() == Counter(f"Say {n}." for n in range(30))
+    assert {path: path.read_bytes() for path in batch.out.glob("part-*")} == files
+
+
+def test_an_answer_has_all_that_is_known_of_it(batch: Batch) -> None:
+    usage = {"input_tokens": 5, "output_tokens": 7, "total_tokens": 12}
+    batch.emulator.reply("Blue.", reasoning="Hm.", usage=usage)
+    batch.run(batch.rows(1), "--set", "enable_thinking=true")
+    (answer,) = batch.answers()
+    seconds, request = answer.pop("seconds"), answer.pop("request_id")
+    assert 0 < seconds < 5
+    assert re.fullmatch("[0-9a-f-]{36}", request)
+    assert {key: answer["usage"].pop(key) for key in usage} == usage
+    del answer["usage"]
+    assert answer == {
+        "id": "r0",
+        "text": "Blue.",
+        "reasoning": "Hm.",
+        "tool_calls": [],
+        "parsed": None,
+        "finish_reason": "stop",
+        "attempts": 1,
+    }
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv", "parquet"])
+@pytest.mark.parametrize("out", ["jsonl", "parquet"])
+def test_tables_come_and_go_in_each_form(batch: Batch, form: str, out: str) -> None:
+    rows = [{"key": f"r{n}", "text": f'Zeile "{n}",\n二', "more": 7} for n in range(5)]
+    batch.run(
+        batch.write(rows, form),
+        *("--template", "Label {more}: {text}", "--id-column", "key", "--format", out),
+    )
+    assert batch.asked() == Counter(f'Label 7: Zeile "{n}",\n二' for n in range(5))
+    assert ids(batch.answers()) == names(5)
+    assert all(answer["text"] for answer in batch.answers())
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv", "parquet"])
+def test_a_column_of_messages_is_sent_as_it_is(batch: Batch, form: str) -> None:
+    said = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}]
+    table = batch.write([{"id": "r1", "chat": json.dumps(said) if form == "csv" else said}], form)
+    batch.run(table, "--messages-column", "chat")
+    sent = batch.emulator.requests[0].body["input"]["messages"]
+    assert [(m["role"], m["content"]) for m in sent] == [("system", "Be brief."), ("user", "Hi")]
+
+
+@pytest.mark.parametrize("out", ["jsonl", "parquet"])
+def test_answers_are_parsed_by_a_schema(batch: Batch, out: str) -> None:
+    for arguments in ({"quantity": "a few"}, {"customer": "Ada", "product": "Engine"}):
+        whole = {"customer": "?", "product": "?", "quantity": 3, "delivery": "normal", **arguments}
+        batch.emulator.reply(tool_calls=[{"name": "Order", "arguments": whole}])
+    batch.run(
+        batch.rows(2),
+        *("--schema", "docs.examples.extraction.__main__:Order"),
+        *("--concurrency", "1", "--format", out),
+    )
+    (answer,), (letter,) = batch.answers(), batch.dead()
+    parsed = answer["parsed"] if out == "jsonl" else json.loads(answer["parsed"])
+    ada = {"customer": "Ada", "product": "Engine", "quantity": 3, "delivery": "normal"}
+    assert (answer["id"], parsed) == ("r1", ada)
+    assert (letter["id"], letter["code"]) == ("r0", "ValidationError")
+    assert "quantity: int_parsing" in letter["message"]
+    assert "a few" not in letter["message"]
+
+
+# --- What is not lost, and not asked twice ---
+
+
+def test_a_run_that_was_killed_is_gone_on_with(batch: Batch) -> None:
+    table = batch.rows(200)
+    batch.emulator.reply("Slow.", delay=0.1, times=1000)
+    for share in (60, 120):
+        process = batch.start(table, "--concurrency", "10", "--shard-rows", "16")
+        eventually(lambda share=share: len(batch.emulator.requests) > share)  # type: ignore[misc]
+        process.kill()
+        process.communicate()
+    batch.run(table, "--concurrency", "10", "--shard-rows", "16")
+    assert ids(batch.answers()) == names(200)
+    assert len(batch.emulator.requests) <= 200 + 2 * 10
+    assert max(batch.asked().values()) <= 3
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_run_within_two_seconds_with_all_that_had_arrived(
+    batch: Batch, number: signal.Signals
+) -> None:
+    table = batch.rows(60)
+    batch.emulator.reply("Quick.", times=20)
+    batch.emulator.reply("Never.", delay=60, times=10)
+    process = batch.start(table, "--concurrency", "10")
+    eventually(lambda: len(batch.emulator.requests) == 30)
+    time.sleep(0.2)
+    began = time.monotonic()
+    process.send_signal(number)
+    out, err = process.communicate(timeout=20)
+    assert time.monotonic() - began < 2
+    assert (process.returncode, err) == (130, "")
+    assert "the same command goes on" in out
+    assert [answer["text"] for answer in batch.answers()] == ["Quick."] * 20
+    batch.run(table)
+    assert ids(batch.answers()) == names(60)
+    assert len(batch.emulator.requests) == 60 + 10
+
+
+def test_meanwhile_the_status_can_be_read_and_no_other_run_begun(batch: Batch) -> None:
+    table = batch.rows(6)
+    batch.emulator.reply("Fine.", times=3)
+    batch.emulator.reply("Slow.", delay=60, times=3)
+    batch.start(table, "--concurrency", "3")
+    eventually(lambda: len(batch.emulator.requests) == 6)
+    assert "3 of 6 answered" in batch.call("status", "--out", str(batch.out))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(command, "PATIENCE", 0.1)
+        assert "Another run writes" in batch.run(table, code=1)
+
+
+# --- What was changed ---
+
+
+@pytest.mark.parametrize("out", ["jsonl", "parquet"])
+@pytest.mark.parametrize("choice", ["ask", "keep"])
+def test_a_changed_prompt_under_an_old_id_is_noticed(
+    batch: Batch, choice: Literal["ask", "keep"], out: str
+) -> None:
+    table, options = batch.rows(8), ("--shard-rows", "3", "--format", out)
+    batch.run(table, *options)
+    rows = [{"id": f"r{n}", "prompt": f"Shout {n}." if n == 4 else f"Say {n}."} for n in range(9)]
+    table = batch.write(rows)
+    said = batch.run(table, *options, code=1)
+    assert "'r4'. Nothing was asked. --changed ask" in said
+    assert len(batch.emulator.requests) == 8
+    batch.run(table, *options, "--changed", choice)
+    assert ids(batch.answers()) == names(9)
+    assert batch.asked()["Shout 4."] == (choice == "ask")
+    assert len(batch.emulator.requests) == 9 + (choice == "ask")
+
+
+def test_another_parameter_is_a_change_too(batch: Batch) -> None:
+    table = batch.rows(8)
+    batch.run(table)
+    said = batch.run(table, "--set", "temperature=0.5", code=1)
+    assert "'r0', 'r1', 'r2', 'r3', 'r4' and 3 more" in said
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        ([{"id": 1, "prompt": "a"}, {"id": "1", "prompt": "b"}], "'1' stands in the input twice"),
+        (
+            [{"id": 1, "prompt": "a"}, {"id": 2}],
+            "row 2: there is nothing in a column 'prompt'; the columns are 'id'",
+        ),
+        ([{"id": 1, "prompt": None}], "row 1: there is nothing in a column 'prompt'; the columns"),
+        ([{"id": 1.5, "prompt": "a"}], "row 1: the column 'id' holds no text and no whole number"),
+        ([{"prompt": "a"}], "row 1: there is nothing in a column 'id'; the columns are 'prompt'"),
+        ([{"id": 1, "prompt": "a"}, "b"], "row 2: is no JSON object"),
+    ],
+)
+def test_a_mistake_in_the_table_is_said_before_anything_is_asked(
+    batch: Batch, rows: list[dict[str, Any]], says: str
+) -> None:
+    assert says in batch.run(batch.write(rows), code=1)
+    assert not batch.emulator.requests
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--set", "temprature=1"], "temprature"),
+        (["--set", "temperature=5"], "temperature"),
+        (["--schema", "docs.examples.extraction.__main__:Orders"], "is no pydantic class"),
+        (["--schema", "no_such:Order"], "No module named 'no_such'"),
+        (["--template", "Say {what}."], "row 1: there is nothing in a column 'what'"),
+        (["--messages-column", "prompt"], "row 1: is no JSON"),
+    ],
+)
+def test_a_mistake_in_the_options_is_said_before_anything_is_asked(
+    batch: Batch, options: list[str], says: str
+) -> None:
+    said = batch.run(batch.rows(3), *options, code=1)
+    assert says in said
+    assert not batch.emulator.requests
+
+
+# --- What fails ---
+
+
+def test_dead_letters_are_asked_again_by_a_command_of_their_own(batch: Batch) -> None:
+    table = batch.rows(6)
+    batch.emulator.reply("Fine.", times=2)
+    batch.emulator.fail("DataInspectionFailed", "Input data may contain inappropriate content.")
+    batch.emulator.fail("InvalidParameter", "Range of max_tokens should be [1, 32768]")
+    out = batch.run(table, "--concurrency", "1")
+    assert "4 of 6 answered" in out
+    assert [(each["id"], each["code"]) for each in batch.dead()] == [
+        ("r2", "DataInspectionFailed"),
+        ("r3", "InvalidParameter"),
+    ]
+    assert all(each["request_id"] and each["message"] for each in batch.dead())
+
+    batch.run(table)
+    assert len(batch.emulator.requests) == 6
+    batch.emulator.fail("DataInspectionFailed", "Input data may contain inappropriate content.")
+    batch.run(table, "--concurrency", "1", command="retry-failed")
+    assert len(batch.emulator.requests) == 8
+    assert (ids(batch.dead()), ids(batch.answers())) == (["r2"], ["r0", "r1", "r3", "r4", "r5"])
+
+
+def test_what_may_pass_is_asked_again_and_the_attempts_are_counted(batch: Batch) -> None:
+    batch.emulator.fail("InternalError", status=500, headers={"retry-after": "0.1"}, times=2)
+    batch.run(batch.rows(1))
+    (answer,) = batch.answers()
+    assert (answer["attempts"], len(batch.emulator.requests)) == (3, 3)
+
+
+def test_what_never_passes_is_given_up(batch: Batch) -> None:
+    batch.emulator.fail("InternalError", status=500, headers={"retry-after": "0.1"}, times=3)
+    batch.run(batch.rows(1), "--attempts", "3")
+    (letter,) = batch.dead()
+    assert (letter["code"], letter["attempts"]) == ("InternalError", 3)
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "says"),
+    [
+        ("InvalidApiKey", 401, "DashScopeAuthenticationError"),
+        ("Arrearage", 400, "DashScopeQuotaExceededError"),
+        ("ModelNotFound", 404, "DashScopeNotFoundError"),
+        ("InvalidParameter", 400, "20 rows failed in succession"),
+    ],
+)
+def test_what_fails_for_every_row_stops_the_run(
+    batch: Batch, code: str, status: int, says: str
+) -> None:
+    batch.emulator.fail(code, status=status, times=1000)
+    said = batch.run(batch.rows(200), "--concurrency", "5", code=1)
+    assert says in said
+    assert "Traceback" not in said
+    assert len(batch.emulator.requests) < 40
+    assert len(batch.dead()) < 20
+
+
+# --- How fast ---
+
+
+def test_tokens_a_minute_are_kept(batch: Batch) -> None:
+    usage = {"input_tokens": 50, "output_tokens": 50, "total_tokens": 100}
+    batch.emulator.reply("Much.", usage=usage, times=1000)
+    began = time.monotonic()
+    batch.run(batch.rows(30), "--tokens-per-minute", "60000", "--concurrency", "4")
+    assert (
+        time.monotonic() - began > 2
+    )  # 3,000 tokens, 1,000 a second, and a second's worth at once
+
+
+def test_a_rate_limit_of_the_service_slows_all(batch: Batch) -> None:
+    table = batch.rows(40)
+    batch.emulator.reply("Fine.", times=10)
+    batch.emulator.fail("Throttling.RateQuota", status=429, headers={"retry-after": "1.5"}, times=1)
+    process = batch.start(table, "--concurrency", "4")
+    eventually(lambda: len(batch.emulator.requests) >= 11)
+    time.sleep(0.7)
+    assert len(batch.emulator.requests) <= 11 + 3  # those that were in flight
+    process.communicate(timeout=30)
+    assert ids(batch.answers()) == names(40)
+    assert sum(answer["attempts"] for answer in batch.answers()) == 41
+
+
+def test_a_log_file_tells_how_far_it_is(batch: Batch) -> None:
+    usage = {"input_tokens": 1000, "output_tokens": 500, "total_tokens": 1500}
+    batch.emulator.reply("Fine.", usage=usage, times=4)
+    out = batch.run(batch.rows(4), "--price-input", "2", "--price-output", "8")
+    assert re.search(
+        r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d 4 of 4 done, 0 failed, [\d,]+ tokens/s, "
+        r"[\d.]+ requests/s, cost 0\.0240, 0:00:00 left$",
+        out,
+        re.MULTILINE,
+    )
+    assert "\r" not in out

@@ -1,0 +1,124 @@
+"""The example for tables of prompts on a Ray cluster: three workers, of which some are killed."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from importlib.util import find_spec
+from pathlib import Path
+
+import psutil
+import pytest
+
+from langchain_dashscope_deepseek.testing import DashScopeEmulator
+from tests.integration_tests.batches import Batch, ids, names
+from tests.waiting import eventually
+
+pytestmark = [
+    pytest.mark.emulator_only,
+    pytest.mark.skipif(find_spec("ray") is None, reason="ray is not installed: it has no Windows"),
+]
+
+WORKERS, SHARE = 3, 10
+ON_RAY = ("--ray", "--workers", str(WORKERS), "--concurrency", str(WORKERS * SHARE))
+START_SECONDS = 120.0  # of a cluster, on a machine that is busy
+
+
+@pytest.fixture
+def batch(tmp_path: Path) -> Iterator[Batch]:
+    with DashScopeEmulator() as emulator, Batch(tmp_path, emulator) as batch:
+        yield batch
+
+
+def wait_for(batch: Batch, requests: int) -> None:
+    eventually(lambda: len(batch.emulator.requests) >= requests)
+
+
+def actors(driver: subprocess.Popen[str], name: str) -> list[psutil.Process]:
+    """Give a driver's actors of a name."""
+    found = []
+    for process in psutil.Process(driver.pid).children(recursive=True):
+        with suppress(psutil.Error):  # it has just ended
+            if " ".join(process.cmdline()).startswith(f"ray::{name}"):
+                found.append(process)
+    return found
+
+
+def kill_one(driver: subprocess.Popen[str], name: str) -> None:
+    """Kill one of them, as the kernel does where memory is short."""
+    random.choice(actors(driver, name)).kill()
+
+
+def test_a_worker_that_is_killed_loses_nothing_and_a_rate_limit_slows_all(batch: Batch) -> None:
+    table = batch.rows(600)
+    batch.emulator.reply("Fine.", delay=0.1, times=60)
+    batch.emulator.fail("Throttling.RateQuota", status=429, headers={"retry-after": "4"})
+    batch.emulator.reply("Fine.", delay=0.1, times=10_000)
+    driver = batch.start(table, *ON_RAY, "--shard-rows", "50")
+
+    wait_for(batch, 61)
+    time.sleep(1)
+    before = len(batch.emulator.requests)
+    time.sleep(2)
+    assert len(batch.emulator.requests) == before < 61 + WORKERS * SHARE
+
+    wait_for(batch, 150)
+    kill_one(driver, "MapWorker")
+    wait_for(batch, 300)
+    kill_one(driver, "LedgerActor")
+    kill_one(driver, "MapWorker")
+    out, err = driver.communicate(timeout=START_SECONDS)
+    assert driver.returncode == 0, out + err
+    assert "600 of 600 answered" in out
+    assert ids(batch.answers()) == names(600)
+    assert len(batch.emulator.requests) <= 600 + 1 + 2 * SHARE
+    assert len(list(batch.out.glob("part-*"))) == 12
+
+
+def test_a_driver_that_is_killed_is_gone_on_with_on_a_cluster_or_without(batch: Batch) -> None:
+    table, in_flight = batch.rows(1500), WORKERS * SHARE
+    batch.emulator.reply("Fine.", delay=0.1, times=10_000)
+    driver = batch.start(table, *ON_RAY)
+    wait_for(batch, 100)
+    driver.kill()
+    driver.communicate()
+
+    driver = batch.start(table, *ON_RAY)
+    # The workers of the first one may go on for a moment, and their answers are kept.
+    eventually(lambda: len(actors(driver, "MapWorker")) == WORKERS)
+    wait_for(batch, len(batch.emulator.requests) + 100)
+    began = time.monotonic()
+    os.killpg(driver.pid, signal.SIGINT)  # as a terminal does
+    out, err = driver.communicate(timeout=START_SECONDS)
+    took = time.monotonic() - began
+    assert driver.returncode == 130, out + err
+    assert "the same command goes on" in out
+    assert took < 2
+
+    arrived = len(batch.answers())
+    assert arrived >= len(batch.emulator.requests) - 2 * in_flight
+    batch.run(table)
+    assert ids(batch.answers()) == names(1500)
+    assert len(batch.emulator.requests) <= 1500 + 2 * in_flight
+
+
+def test_workers_share_one_limit_and_stop_where_every_row_would_fail(batch: Batch) -> None:
+    batch.emulator.reply("Fine.", times=40)
+    batch.emulator.fail("Arrearage", status=400, times=1000)
+    driver = batch.start(batch.rows(300), *ON_RAY, "--requests-per-minute", "600")
+    wait_for(batch, 12)  # the first ten or so come at once
+    began = time.monotonic()
+    wait_for(batch, 40)
+    assert time.monotonic() - began > 1.5  # ten a second, and ten that were saved up
+
+    out, err = driver.communicate(timeout=START_SECONDS)
+    assert driver.returncode == 1, out + err
+    assert "DashScopeQuotaExceededError" in err
+    assert "Traceback" not in err
+    assert len(batch.emulator.requests) <= 40 + WORKERS * SHARE
+    assert len(batch.answers()) == 40
