@@ -11,13 +11,14 @@ SECONDS ?= 600
 NAME ?= chat
 ARGS ?=
 STREAMS ?= 50000
+SCALE ?= 10000 1000000
 
 # A question may hold quotes, dollars and backticks: neither make nor the shell may read them.
 quoted = '$(subst ','\'',$(value $(1)))'
 
 .DEFAULT_GOAL := help
 .PHONY: help demo example test tests unit_tests integration_tests coverage lowest lint type format docs site docs-serve package \
-  workflows pythons audit clean fuzz mutate soak bench bench_instructions
+  workflows pythons audit clean fuzz mutate soak scale bench bench_instructions
 
 help: ## Show this list
 	@grep -hE '^[a-z_]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -55,6 +56,9 @@ mutate: $(VENV)/.mutation ## Look for changes of the code that no test notices; 
 
 soak: $(VENV)/.test ## Ask for many streams at a time: make soak STREAMS=50000
 	$(BIN)/python -m tests.soak --streams $(STREAMS)
+
+scale: $(VENV)/.test ## Compare the memory of a small and a large table of prompts: make scale SCALE="10000 1000000"
+	$(BIN)/python -m tests.scale --rows $(SCALE)
 
 lint: $(VENV)/.dev ## Check style
 	$(BIN)/ruff check .
