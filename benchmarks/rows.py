@@ -78,9 +78,9 @@ def batched(name: str) -> Callable[[Asked], None]:
     """Ask by LangChain's own `abatch`, which holds all answers in memory."""
 
     def run(asked: Asked) -> None:
-        model: Any = CONTENDERS[name](asked.server, asked.path, streamed=False).model
+        contender: Any = CONTENDERS[name](asked.server, asked.path, streamed=False)
         config: Any = {"max_concurrency": asked.at_a_time}
-        answers = asyncio.run(model.abatch(list(asked.prompts), config=config))
+        answers = asyncio.run(contender.model.abatch(list(asked.prompts), config=config))
         assert len(answers) == asked.rows
 
     return run

@@ -5,16 +5,21 @@ Pure. It knows the fields by pydantic's description of a class, so those of a su
 
 from __future__ import annotations
 
+from collections import UserDict
 from collections.abc import Mapping
 from functools import cache
 from typing import Annotated, Any
 
 from langchain_core.language_models.chat_models import BaseChatModel
 from pydantic import (
+    AfterValidator,
     AliasChoices,
+    BeforeValidator,
     ConfigDict,
+    PlainValidator,
     TypeAdapter,
     ValidationError,
+    WrapValidator,
 )
 from pydantic_core import (
     ErrorDetails,
@@ -27,6 +32,7 @@ from langchain_dashscope_deepseek._dashscope.hidden import (
     SECRETS,
 )
 from langchain_dashscope_deepseek._dashscope.names import unknown_names
+from langchain_dashscope_deepseek._model_fields import ModelFields
 
 
 def names_taken(cls: type[BaseChatModel], name: str) -> list[str]:
@@ -39,6 +45,37 @@ def names_taken(cls: type[BaseChatModel], name: str) -> list[str]:
     return [*taken, name] if by_name else taken
 
 
+def by_the_constructors_names(
+    cls: type[BaseChatModel], settings: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Rename fields that were given by their own name and are taken by another one only.
+
+    LangChain makes configured copies, and models out of dumps, by the fields' own names.
+    """
+    named = {}
+    for name, value in settings.items():
+        taken = (names_taken(cls, name) if name in cls.model_fields else []) or [name]
+        named[name if name in taken or taken[0] in settings else taken[0]] = value
+    return named
+
+
+def default_of(cls: type[BaseChatModel], name: str) -> Any:
+    """Return what stands for a field that is left out; `None` where there is no such thing."""
+    field = cls.model_fields.get(fields_by_name(cls).get(name, name))
+    if field is None or field.is_required() or field.default_factory_takes_validated_data:
+        return None
+    return field.get_default(call_default_factory=True)
+
+
+def copied(value: Any) -> Any:
+    """Copy dicts, lists and sets, all the way down, and nothing that they hold besides."""
+    if isinstance(value, (dict, UserDict)):
+        return type(value)({key: copied(item) for key, item in value.items()})
+    if isinstance(value, (list, set)):
+        return type(value)(map(copied, value))
+    return value
+
+
 def explained(cls: type[BaseChatModel], problem: ErrorDetails) -> InitErrorDetails:
     """Repeat an error without its input; one of an unknown name says what to write."""
     kind, context = problem["type"], problem.get("ctx", {})
@@ -46,10 +83,8 @@ def explained(cls: type[BaseChatModel], problem: ErrorDetails) -> InitErrorDetai
         name, known = str(problem["loc"][-1]), fields_by_name(cls)
         if name not in known:
             text = unknown_names([name], known)
-        elif name in names_taken(cls, known[name]):
-            text = f"{name} is another name of {known[name]}, which is given as well: keep one"
         else:
-            text = f"{name} is set as {' or '.join(names_taken(cls, name))}"
+            text = f"{name} is another name of {known[name]}, which is given as well: keep one"
         kind, context = "value_error", {"error": ValueError(text)}
     details = InitErrorDetails(type=kind, loc=problem["loc"], ctx=context, input="(hidden)")
     try:
@@ -84,9 +119,23 @@ def fields_by_name(cls: type[BaseChatModel]) -> Mapping[str, str]:
 def _adapter(cls: type[BaseChatModel], field: str) -> TypeAdapter[Any]:
     info = cls.model_fields[field]
     annotated: Any = info.annotation
-    if info.metadata:
-        annotated = Annotated[(annotated, *info.metadata)]
-    return TypeAdapter(annotated, config=ConfigDict(arbitrary_types_allowed=True))
+    validators = [
+        _VALIDATORS[decorator.info.mode](decorator.func)
+        for decorator in cls.__pydantic_decorators__.field_validators.values()
+        if {field, "*"}.intersection(decorator.info.fields)
+    ]
+    if info.metadata or validators:
+        annotated = Annotated[(annotated, *info.metadata, *validators)]
+    config = ConfigDict(arbitrary_types_allowed=True, extra="forbid", hide_input_in_errors=True)
+    return TypeAdapter(annotated, config=config)
+
+
+_VALIDATORS: Mapping[str, Any] = {
+    "before": BeforeValidator,
+    "after": AfterValidator,
+    "wrap": WrapValidator,
+    "plain": PlainValidator,
+}
 
 
 def coerced(cls: type[BaseChatModel], field: str, value: Any) -> Any:
@@ -100,7 +149,9 @@ def coerced(cls: type[BaseChatModel], field: str, value: Any) -> Any:
     try:
         return _adapter(cls, field).validate_python(value)
     except ValidationError:
-        if field not in _UNSEEN:
+        if field not in _UNSEEN and field in ModelFields.model_fields:
             return value
+        if field not in _UNSEEN:  # a subclass's own, which no call refuses
+            raise
     msg = f"{field} takes {_UNSEEN[field]}, not {type(value).__name__}"
     raise ValueError(msg)

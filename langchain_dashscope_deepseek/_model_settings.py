@@ -7,7 +7,6 @@ unpickled), it is read the same, a secret stays hidden, and what follows from it
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from copy import copy
 from operator import attrgetter, methodcaller
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +36,7 @@ from langchain_dashscope_deepseek._dashscope.hidden import (
 from langchain_dashscope_deepseek._dashscope.names import unknown_names
 from langchain_dashscope_deepseek._dashscope.regions import (
     Where,
+    check_workspace_of,
     is_exposed,
     mended_base_url,
     resolved,
@@ -52,7 +52,10 @@ from langchain_dashscope_deepseek._dashscope.settings import (
 from langchain_dashscope_deepseek._dashscope.warnings import warn
 from langchain_dashscope_deepseek._field_values import (
     SECRETS_TAKE,
+    by_the_constructors_names,
     coerced,
+    copied,
+    default_of,
     explained,
     fields_by_name,
 )
@@ -85,7 +88,8 @@ class ModelSettings(ModelFields):
         if not isinstance(values, Mapping):
             return values
         taken = {name: cls._taken(name, value) for name, value in values.items()}
-        return {k: value for k, value in taken.items() if value is not None or cls._may_be_none(k)}
+        given = {k: default_of(cls, k) if v is None else v for k, v in taken.items()}
+        return by_the_constructors_names(cls, given)
 
     @model_validator(mode="after")
     def _check_settings(self) -> Self:
@@ -238,24 +242,33 @@ class ModelSettings(ModelFields):
             update = {"base_url": None, **update, "region": region}
         if workspace_id is not None or is_another:  # "": nor the environment's, however copied
             update["workspace_id"] = workspace_id or ""
+        if update and "base_url" not in update:
+            check_workspace_of(self._given.base_url)
         tenant = self.model_copy(update=update)
-        tenant._clients = self._clients.empty_copy()  # noqa: SLF001 - its own
-        settings = vars(tenant)
-        for name, value in settings.items():
-            if isinstance(value, (dict, list)):
-                settings[name] = copy(value)  # who adds to it adds to this model alone
-        if is_another:
+        tenant._own_what_can_change()  # noqa: SLF001 - its own
+        if update:
             tenant.cache = False  # its keys do not tell accounts apart
         resolved(tenant._given, tenant.environment)  # noqa: SLF001 - its own
         return tenant
 
+    def _own_what_can_change(self) -> None:
+        """Share no connection, and nothing that is added to, with the model that this copies."""
+        self._clients = self._clients.empty_copy()
+        for settings in (vars(self), self.__pydantic_extra__, self.__pydantic_private__):
+            for name, value in (settings or {}).items():
+                settings[name] = copied(value)  # type: ignore[index]
+
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """Copy the model, with other settings if given; the copy shares its connections."""
         update = self._hidden(update or {})
-        copied = super().model_copy(deep=deep)
+        other = super().model_copy(deep=deep)
         for name, value in update.items():
-            setattr(copied, name, value)
-        return copied
+            setattr(other, name, value)
+        return other
+
+    def copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:  # type: ignore[override]
+        """Copy the model, as `model_copy` does; pydantic's name of old."""
+        return self.model_copy(update=update, deep=deep)
 
     if not TYPE_CHECKING:  # mypy's plugin writes it as it must be
 
@@ -268,7 +281,7 @@ class ModelSettings(ModelFields):
             model._forget()  # noqa: SLF001 - its own
             return model
 
-    def __setattr__(self, name: str, value: Any) -> None:
+    def _assign(self, name: str, value: Any) -> None:
         """Set a field, as the constructor takes it; `None` counts as left out.
 
         Raises:
@@ -283,17 +296,12 @@ class ModelSettings(ModelFields):
         field = cls.model_fields.get(name)
         if field is not None:
             value = self._taken(name, value)
-            if value is None and not field.is_required():
-                value = field.get_default(call_default_factory=True)
-            else:
-                value = coerced(cls, name, value)
+            value = default_of(cls, name) if value is None else coerced(cls, name, value)
         super().__setattr__(name, value)
         self._forget()
 
-    @classmethod
-    def _may_be_none(cls, name: str) -> bool:
-        field = cls.model_fields.get(fields_by_name(cls).get(name, name))
-        return field is not None and not field.is_required() and field.get_default() is None
+    if not TYPE_CHECKING:  # a checker knows the fields
+        __setattr__ = _assign
 
     @classmethod
     def _hidden(cls, settings: Mapping[str, Any]) -> dict[str, Any]:

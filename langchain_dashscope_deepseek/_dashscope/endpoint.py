@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 import time
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -79,7 +80,8 @@ class Endpoint:
     @property
     def secrets(self) -> tuple[str, ...]:
         """What must stand in no error: the key, and the values of the user's headers."""
-        return (self.headers.get("Authorization", ""), *self.own_headers.values())
+        own = self.own_headers.values()
+        return (self.headers.get("Authorization", ""), *own, *_secrets_of(self.proxy))
 
     def all_headers(self, of_request: Mapping[str, str]) -> HiddenHeaders:
         """Put the headers together, one of a name: the user's over ours, whatever their case."""
@@ -104,6 +106,14 @@ class Endpoint:
         left = max(until - time.monotonic(), 0.001)
         phases = timeout.as_dict().items()
         return httpx.Timeout(**{name: left if s is None else min(s, left) for name, s in phases})
+
+
+def _secrets_of(proxy: SecretStr | None) -> tuple[str, ...]:
+    """Return the password of a proxy, and the header that it becomes."""
+    if proxy is None:
+        return ()
+    url = httpx.URL(proxy.get_secret_value())
+    return (url.password, b64encode(f"{url.username}:{url.password}".encode()).decode())
 
 
 _url = lru_cache(httpx.URL)

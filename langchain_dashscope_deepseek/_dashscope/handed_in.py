@@ -5,6 +5,7 @@ Asks nothing. A proxy that is gone around is a rule of somebody's network that i
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
@@ -82,10 +83,10 @@ def check_own_client(client: Any, name: str, other: Any, proxy: Any, verify: Any
             f"or leave {name} out"
         )
         raise DashScopeInputError(msg)
-    if verify is not True and other is not None:
+    if verify is not True and (other is not None or not _checks_as(client, verify)):
         msg = (
-            "verify has no effect where both clients were handed in: make them with verify=, and "
-            "leave it out here"
+            f"{name} was handed in, so calls by it are not checked as verify says: make that "
+            f"client with verify=, or leave {name} out"
         )
         raise DashScopeInputError(msg)
 
@@ -102,6 +103,15 @@ def _has_own_network(client: Any) -> bool:
     except AttributeError:  # of another version of httpx
         return False
     return way is not None or not mounts <= {*_ways_of_the_environment()}
+
+
+def _checks_as(client: Any, verify: ssl.SSLContext | bool) -> bool:
+    """Tell whether a client checks certificates as it should, as far as can be seen."""
+    pool = getattr(getattr(client, "_transport", None), "_pool", None)
+    context = getattr(pool, "_ssl_context", None)
+    if context is None:
+        return True  # a transport of somebody's own
+    return context is verify or (verify is False and context.verify_mode is ssl.CERT_NONE)
 
 
 def _way_of(transport: Any) -> _Way:

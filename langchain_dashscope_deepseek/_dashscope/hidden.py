@@ -6,6 +6,7 @@ So what a user hands in is made one of these before anything else is done with i
 
 from __future__ import annotations
 
+from collections import UserDict
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from inspect import isawaitable
 from typing import Any
@@ -34,8 +35,11 @@ class _Hidden:
         return repr(self)
 
 
-class HiddenHeaders(_Hidden, dict[str, str]):
-    """Headers, any of which may be a token."""
+class HiddenHeaders(_Hidden, UserDict[str, str]):
+    """Headers, any of which may be a token.
+
+    No `dict`: pydantic would write it into the JSON schema of a configurable setting.
+    """
 
     __str__ = _Hidden.__repr__
 

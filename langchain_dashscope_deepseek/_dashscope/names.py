@@ -19,7 +19,15 @@ ELSEWHERE: Mapping[str, str] = {
     "extra_body": "write the parameters by their names, and those that have none in model_kwargs",
     "model_name_or_path": "write model",
     **dict.fromkeys(
-        ("api_base", "openai_api_base", "endpoint", "azure_endpoint", "host"),
+        (
+            "api_base",
+            "openai_api_base",
+            "deepseek_api_base",
+            "endpoint",
+            "azure_endpoint",
+            "host",
+            "url",
+        ),
         "write base_url, which ends in /api/v1, or region",
     ),
     **dict.fromkeys(("openai_api_key", "deepseek_api_key", "key", "token"), "write api_key"),
@@ -47,6 +55,8 @@ ELSEWHERE: Mapping[str, str] = {
     **dict.fromkeys(("max_retry_seconds", "max_time", "deadline"), "write max_seconds"),
     **dict.fromkeys(("retries", "num_retries"), "write max_retries"),
     **dict.fromkeys(("openai_proxy", "http_proxy", "proxies"), "write proxy"),
+    "async_http_client": "write http_async_client",
+    "max_input_tokens": "leave it out: trim_messages(token_counter=model) cuts a thread",
     **dict.fromkeys(("ssl_verify", "verify_ssl"), "write verify"),
     "cert": "write verify, an ssl.SSLContext that load_cert_chain was called on",
     **dict.fromkeys(
@@ -83,10 +93,10 @@ def unknown_names(names: Collection[str], known: Collection[str]) -> str:
 def _what_to_write(name: str, known: Collection[str]) -> str:
     from difflib import get_close_matches  # noqa: PLC0415 - 2 ms, for a mistake
 
-    known_by = ELSEWHERE.get(name) or FOR_ONE_CALL.get(name)
+    known_by = ELSEWHERE.get(name.lower()) or FOR_ONE_CALL.get(name.lower())
     if known_by:
         return f"Unknown setting {name}: {known_by}"
-    near = get_close_matches(name, known, n=1, cutoff=0.75)
+    near = get_close_matches(name.lower(), known, n=1, cutoff=0.75)
     if near:
         return f"Unknown setting {name}: did you mean {near[0]}?"
     return f"Unknown setting {name}. Parameters of the service without a name here: model_kwargs"

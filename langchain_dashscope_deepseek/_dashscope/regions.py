@@ -27,7 +27,7 @@ REGIONS: Mapping[str, str | None] = {
 
 DEFAULT_REGION = "cn-beijing"
 
-_IN_NO_URL = re.compile(r"[\s\\]")
+_IN_NO_URL = re.compile(r"[\s\\<>{}\u200b-\u200f\ufeff]|://.*://")
 _WORKSPACE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
@@ -52,6 +52,21 @@ def check_workspace_id(workspace_id: str) -> None:
         msg = (
             "workspace_id is no workspace id: 1 to 64 letters, digits, '_' and '-', the first a "
             f"letter or digit. It stands in the console. Regions: {', '.join(REGIONS)}"
+        )
+        raise ValueError(msg)
+
+
+def check_workspace_of(base_url: str | None) -> None:
+    """Refuse a base URL whose host names a workspace, where it is to be another account's.
+
+    Raises:
+        ValueError: Says what to hand in.
+    """
+    host = host_of(base_url or "").lower()
+    if any(host.endswith(f".{region}.maas.aliyuncs.com") for region in REGIONS):
+        msg = (
+            "base_url names a workspace of this account: hand in the tenant's base_url, or make "
+            "the model with region and workspace_id instead"
         )
         raise ValueError(msg)
 
@@ -109,11 +124,16 @@ _OTHER_SERVICES: Mapping[str, str] = {
         "Model Studio, or use langchain-deepseek"
     ),
     "//api.openai.com": "base_url is OpenAI's API, and this speaks DashScope's protocol",
+    "/api-ws": "base_url is that of a WebSocket: this speaks HTTP, at /api/v1",
+    ".aliyun.com": (
+        "base_url is a page of the console or of the documentation: the service's own hosts end in "
+        ".aliyuncs.com"
+    ),
     "//openrouter.ai": "base_url is OpenRouter's API, and this speaks DashScope's protocol",
 }
 """What tells that a base URL is that of another service, and what to say."""
 
-_OF_AN_API = re.compile(r"/api/(?P<version>v\d+)(?P<rest>/.*)?$", re.IGNORECASE)
+_OF_AN_API = re.compile(r"/api/(?P<version>v\d+)(?P<rest>.*)$", re.IGNORECASE)
 _ENDPOINTS = "/services/aigc/"
 
 
@@ -126,18 +146,19 @@ def mended_base_url(base_url: str) -> str:
     if isinstance(base_url, HiddenText):
         check_base_url(base_url)  # before a part of it stands in this frame
     url = base_url.strip().rstrip("/")
-    if url.partition("/")[0].endswith(".aliyuncs.com"):
+    if url.partition("/")[0].partition(":")[0].lower().endswith(".aliyuncs.com"):
         url = f"https://{url}"
     check_base_url(url)
     for sign, msg in _OTHER_SERVICES.items():
-        if sign in url:
+        if sign in url.lower():
             raise ValueError(msg)
+    url = url.partition(_ENDPOINTS)[0]
     api = _OF_AN_API.search(url)
     if api is not None:
         if api["version"].lower() != "v1":
             msg = "base_url leads to another version of the API: this speaks /api/v1"
             raise ValueError(msg)
-        if api["rest"] and not api["rest"].startswith(_ENDPOINTS):
+        if api["rest"]:
             msg = "base_url goes on behind /api/v1, where a base URL ends: leave the rest out"
             raise ValueError(msg)
         return url[: api.start()] + _API

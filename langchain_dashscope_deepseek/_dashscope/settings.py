@@ -175,6 +175,15 @@ def check_settings(settings: Mapping[str, Any]) -> None:
     check_timeout(settings["timeout"])
 
 
+_NO_PARAMETERS = frozenset(
+    {
+        *("api_key", "apikey", "api-key", "dashscope_api_key", "openai_api_key", "authorization"),
+        *("headers", "default_headers", "extra_headers", "proxy", "http_client"),
+    }
+)
+"""What people have put into `model_kwargs` that must not be sent in a body, nor recorded."""
+
+
 def named(settings: Mapping[str, Any]) -> Mapping[str, Any]:
     """Move parameters that have a name here out of `model_kwargs`, to what bears their name.
 
@@ -184,6 +193,13 @@ def named(settings: Mapping[str, Any]) -> Mapping[str, Any]:
     extra = settings.get("model_kwargs")
     if not extra or not isinstance(extra, Mapping):
         return settings
+    secret = [name for name in extra if str(name).lower() in _NO_PARAMETERS]
+    if secret:
+        msg = (
+            f"model_kwargs holds {secret[0]}, which is no parameter: it would stand in the body "
+            "and in traces. Write api_key or default_headers"
+        )
+        raise DashScopeInputError(msg)
     names = {name: ALIASES.get(name, name) for name in extra}
     found = {names[name]: extra[name] for name in extra if names[name] in PARAMETERS}
     if not found:
@@ -280,7 +296,7 @@ _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _OF_THE_BODY = frozenset({"content-length", "transfer-encoding", "content-encoding", "connection"})
 _SECRET = re.compile(
     r"auth(?!ors?\b)|token|secret|cookie|passw|credential|signature"
-    r"|(api|access|subscription|functions)[-_]?key",
+    r"|(api|access|subscription|functions|private)[-_]?key|^(x-)?key$|jwt|pwd|session",
     re.IGNORECASE,
 )
 """What the names of headers have in them that hold a secret."""

@@ -23,7 +23,8 @@ _IN_BETWEEN = frozenset(
         *("langchain_dashscope_deepseek", "langchain", "langchain_core", "langchain_classic"),
         *("langchain_community", "langgraph", "deepagents", "pydantic", "copy", "pickle"),
         *("asyncio", "concurrent", "contextlib", "contextvars", "functools", "threading"),
-        *("tenacity", "uvloop", "anyio", "nest_asyncio", "runpy"),
+        *("tenacity", "uvloop", "anyio", "nest_asyncio", "runpy", "selectors", "socketserver"),
+        *("uvicorn", "starlette", "fastapi", "gunicorn"),
     }
 )
 """Packages whose lines are not the user's."""

@@ -37,8 +37,9 @@ def ask(
                         for part in emitter.add(reply):
                             attempt.committed = True
                             yield part
-                yield from emitter.end()
-                return
+                ending = list(emitter.end())
+                break
+    yield from ending  # the call is over: who takes the last part need not come back for more
 
 
 async def aask(
@@ -59,6 +60,7 @@ async def aask(
                         for part in emitter.add(reply):
                             attempt.committed = True
                             yield part
-                for part in emitter.end():
-                    yield part
-                return
+                ending = list(emitter.end())
+                break
+    for part in ending:
+        yield part

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import copy
 import io
 import json
@@ -21,7 +22,14 @@ from langchain_core.caches import InMemoryCache
 from langchain_core.load import dumpd, dumps, load, loads
 from langchain_core.runnables import ConfigurableField
 from langchain_core.tracers import BaseTracer
-from pydantic import ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    AliasChoices,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
 from pydantic_core import PydanticCustomError
 from rich.console import Console
 from rich.traceback import Traceback
@@ -186,7 +194,7 @@ def test_a_setting_is_assigned_by_its_other_names(service: Scripted) -> None:
     for name, field in (("request_timeout", "timeout"), ("model_name", "model")):
         setattr(model, name, VALUES.get(field))
         assert getattr(model, field) == VALUES[field]
-    model.dashscope_api_key = KEY
+    model.__setattr__("dashscope_api_key", KEY)
     assert "secret0" not in f"{vars(model)}"
     assert asked(service, model)[1]["authorization"] == f"Bearer {KEY}"
 
@@ -227,17 +235,42 @@ def test_a_subclass_says_what_its_own_validators_say() -> None:
     (problem,) = caught.value.errors()
     assert (problem["type"], problem["msg"]) == ("too_dear", "9 is too dear")
     assert problem["ctx"] == {"budget": 9}
-    with pytest.raises(ValidationError, match="budget is set as my_budget"):
-        Own(model="m", budget=2)
+    model = Own(model="m", my_budget=2)
+    for way in (
+        lambda: setattr(model, "budget", 9),
+        lambda: model.model_copy(update={"my_budget": 9}),
+        lambda: Own(model="m", budget=9),
+    ):
+        with pytest.raises(ValidationError, match="9 is too dear"):
+            way()
+    with pytest.raises(ValidationError, match="budget is another name of budget"):
+        Own(model="m", budget=2, my_budget=3)
 
 
-def test_a_subclass_may_validate_what_is_assigned() -> None:
+def test_a_subclass_with_aliases_is_configured_and_dumped(service: Scripted) -> None:
+    """LangChain does both by the names of the fields."""
+
+    class Own(ChatDashScopeDeepSeek):
+        tenant: str = Field("t0", validation_alias=AliasChoices("tenant_id", "tid"))
+
+    service.answer(answer_of())
+    model = Own(model="m", tenant_id="x", http_client=httpx.Client(transport=service), api_key=KEY)
+    field = ConfigurableField(id="t")
+    configured = model.configurable_fields(temperature=field)
+    assert configured.with_config(configurable={"t": 0.1}).invoke("hi").text == "hi"
+    assert model.model_copy(update={"tid": "z"}).tenant == "z"
+
+
+def test_a_subclass_may_validate_what_is_assigned(service: Scripted) -> None:
     """A frozen one cannot be made: core sets the metadata of each model."""
 
     class Own(ChatDashScopeDeepSeek):
         model_config = ConfigDict(validate_assignment=True)
 
-    model = Own(model="m")
+    model = Own(model="m", api_key=KEY, http_client=httpx.Client(transport=service))
+    service.answer(answer_of())
+    assert model.invoke("hi").text == "hi"
+    assert Own(model="m").metadata is not None
     model.region = "us-east-1"
     assert model.base_url == "https://dashscope-us.aliyuncs.com/api/v1"
     with pytest.raises(ValidationError, match="temperature takes"):
@@ -601,6 +634,38 @@ def test_a_model_comes_back_from_a_dump(monkeypatch: pytest.MonkeyPatch) -> None
     assert load(dumpd(back), **allowed).base_url == model.base_url
 
 
+def test_no_key_goes_into_model_kwargs() -> None:
+    with pytest.raises(ValidationError, match="model_kwargs holds api_key") as caught:
+        ChatDashScopeDeepSeek(model="m", model_kwargs={"api_key": KEY})
+    assert "secret0" not in str(caught.value)
+
+
+def test_no_schema_of_a_configurable_setting_shows_a_header() -> None:
+    model = ChatDashScopeDeepSeek(model="m", default_headers={"Authorization": KEY})
+    fields = {name: ConfigurableField(id=name) for name in ("default_headers", "api_key", "proxy")}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pydantic says that it leaves the value out
+        schema = model.configurable_fields(**fields).get_config_jsonschema()
+    assert "secret0" not in json.dumps(schema)
+
+
+@pytest.mark.parametrize("deep", [True, False])
+def test_pydantics_old_way_to_copy_hides_a_key_as_well(deep: bool) -> None:
+    model = ChatDashScopeDeepSeek(model="m").copy(update={"api_key": KEY}, deep=deep)
+    assert "secret0" not in f"{model!r}{vars(model)}"
+
+
+def test_an_error_does_not_quote_what_a_proxy_is_told(service: Scripted) -> None:
+    told = base64.b64encode(b"me:secret0-and-more").decode()
+    service.answer({"code": "Denied", "message": f"Basic {told}, secret0-and-more"}, status=403)
+    model = service.model(proxy="http://me:secret0-and-more@p.test")
+    model.http_async_client = None
+    with pytest.raises(DashScopeError, match="Denied") as caught:
+        model.invoke("hi")
+    assert told not in str(caught.value)
+    assert "secret0" not in str(caught.value)
+
+
 @pytest.mark.parametrize("name", ["region", "workspace_id"])
 def test_a_key_in_the_wrong_place_is_not_quoted(name: str) -> None:
     with pytest.raises(ValidationError) as caught:
@@ -697,8 +762,27 @@ def test_no_client_goes_around_a_proxy_that_was_set(name: str, service: Scripted
         if client != name:
             setattr(own, client, None)
     _call(own, name)
-    with pytest.raises(DashScopeInputError, match="verify has no effect"):
+    with pytest.raises(DashScopeInputError, match="not checked as verify says"):
         _call(service.model(verify=False), name)
+
+
+@pytest.mark.parametrize("name", ["http_client", "http_async_client"])
+def test_no_client_goes_around_the_certificates_that_were_set(name: str) -> None:
+    mine, other = ssl.create_default_context(), ssl.create_default_context()
+    kinds: dict[str, Any] = {"http_client": httpx.Client, "http_async_client": httpx.AsyncClient}
+    settings: dict[str, Any] = {"model": "m", "api_key": "sk-x", "max_retries": 0}
+    settings["base_url"] = "http://127.0.0.1:9/api/v1"
+    for verify in (mine, False):
+        wrong = ChatDashScopeDeepSeek(
+            **settings, verify=verify, **{name: kinds[name](verify=other)}
+        )
+        with pytest.raises(DashScopeInputError, match="not checked as verify says"):
+            _call(wrong, name)
+        right = ChatDashScopeDeepSeek(
+            **settings, verify=verify, **{name: kinds[name](verify=verify)}
+        )
+        with pytest.raises(DashScopeError, match="No connection"):
+            _call(right, name)
 
 
 def test_an_ssl_context_is_shared_and_is_in_no_pickle() -> None:
@@ -722,6 +806,8 @@ def test_an_ssl_context_is_shared_and_is_in_no_pickle() -> None:
         ("https://gateway.test/dashscope", "https://gateway.test/dashscope/api/v1"),
         ("dashscope.aliyuncs.com", BEIJING),
         ("dashscope.aliyuncs.com/api/v1", BEIJING),
+        ("https://dashscope.aliyuncs.com/services/aigc/text-generation/generation", BEIJING),
+        ("dashscope.aliyuncs.com:443", "https://dashscope.aliyuncs.com:443/api/v1"),
         (f"{BEIJING}/services/aigc/text-generation/generation", BEIJING),
         (f"{BEIJING}/services/aigc/multimodal-generation/generation/", BEIJING),
         ("https://gateway.test/API/V1", "https://gateway.test/api/v1"),
@@ -746,6 +832,13 @@ def test_a_base_url_is_mended_where_it_is_obvious(given: str, url: str) -> None:
         ("https://gateway.test/v1/chat/completions", "OpenAI's protocol"),
         ("https://gateway.test/anthropic", "Anthropic's protocol"),
         ("https://openrouter.ai/api/v1", "OpenRouter's API"),
+        ("https://API.deepseek.com", "DeepSeek's own API"),
+        ("https://dashscope.aliyuncs.com/api-ws/v1/inference", "WebSocket"),
+        ("https://help.aliyun.com/zh/model-studio", "a page of the console"),
+        ("https://https://dashscope.aliyuncs.com/api/v1", "no URL of a host"),
+        ("https://{workspace_id}.cn-beijing.maas.aliyuncs.com", "no URL of a host"),
+        (f"{BEIJING},", "goes on behind /api/v1"),
+        (f"{BEIJING}\u200b", "no URL of a host"),
         (f"{BEIJING}/models", "goes on behind /api/v1"),
         (f"{BEIJING}/services", "goes on behind /api/v1"),
         (f"{BEIJING}/apps/APP/completion", "goes on behind /api/v1"),
@@ -833,6 +926,7 @@ async def test_headers_may_be_given_for_one_call(ask: Ask, service: Scripted) ->
     [
         *("Authorization", "Proxy-Authorization", "cookie", "X-API-Key", "api-key", "X-Auth"),
         *(
+            *("X-JWT", "X-Key", "X-Pwd", "X-Private-Key", "X-Session-Id"),
             "X-DashScope-ApiKey",
             "X-Api-Token",
             "X-Access-Token",
@@ -873,6 +967,8 @@ async def test_a_key_is_nothing_for_one_call(name: str, ask: Ask, service: Scrip
         {"openai_api_key": KEY},
         {"extra_headers": {"X-DashScope-ApiKey": KEY}},
         {"temperature": 0.5, "token": KEY},
+        {"model_kwargs": {"api_key": KEY}},
+        {"model_kwargs": {"headers": {"Authorization": KEY}}},
     ],
 )
 async def test_no_tracer_hears_of_a_secret_that_a_call_refuses(
@@ -926,17 +1022,40 @@ def test_no_header_of_an_account_goes_along_to_a_tenant(name: str, service: Scri
     assert service.requests[-1].headers["x-trace"] == "1"
 
 
-def test_no_tenant_gets_what_was_cached_for_another(service: Scripted) -> None:
+@pytest.mark.parametrize("name", ["api_key", "workspace_id", "base_url", "headers"])
+def test_no_tenant_gets_what_was_cached_for_another(name: str, service: Scripted) -> None:
     model = service.model(cache=InMemoryCache(), streaming=False)
-    for key in ("sk-a", "sk-b"):
+    for tenant in ("a", "b"):
+        ways: dict[str, dict[str, Any]] = {
+            "api_key": {"api_key": f"sk-{tenant}"},
+            "workspace_id": {"workspace_id": tenant},
+            "base_url": {"base_url": f"https://{tenant}.test/api/v1"},
+            "headers": {"default_headers": {"Authorization": tenant}},
+        }
         service.answers.clear()
-        service.answer(answer_of(f"for {key}"))
-        assert model.for_tenant(api_key=key).invoke("hi").text == f"for {key}"
+        service.answer(answer_of(f"for {tenant}"))
+        assert model.for_tenant(**ways[name]).invoke("hi").text == f"for {tenant}"
+
+
+@pytest.mark.parametrize("given", [{"api_key": "sk-b"}, {"workspace_id": "ws-b"}])
+def test_no_workspace_in_a_host_goes_along_to_a_tenant(given: dict[str, Any]) -> None:
+    model = ChatDashScopeDeepSeek(
+        model="m", base_url="https://ws-a.cn-beijing.maas.aliyuncs.com/api/v1"
+    )
+    with pytest.raises(ValueError, match="base_url names a workspace of this account"):
+        model.for_tenant(**given)
+    there = "https://ws-b.cn-beijing.maas.aliyuncs.com/api/v1"
+    assert model.for_tenant(**given, base_url=there).base_url == there
 
 
 def test_what_is_added_to_a_tenants_settings_is_its_own(service: Scripted) -> None:
-    model = service.model(default_headers={"X-A": "1"}, model_kwargs={"a": 1}, stop=["x"])
+    model = service.model(
+        default_headers={"X-A": "1"}, model_kwargs={"a": 1}, stop=["x"],
+        search_options={"sites": ["a"]},
+    )  # fmt: skip
     tenant: Any = model.for_tenant(api_key="sk-theirs")
+    tenant.search_options["sites"].append("b")
+    assert model.search_options == {"sites": ["a"]}
     tenant.default_headers["X-User"] = "tenant"
     tenant.model_kwargs["q"] = 2
     tenant.stop.append("y")
