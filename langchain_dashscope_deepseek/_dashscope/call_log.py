@@ -83,7 +83,7 @@ class CallLog:
         logger.info(
             "%s on %s: %s, request_id %s, first packet %s s, all %.2f s, tokens %s in %s out, "
             "retries %d",
-            self._request.model,
+            model if (model := self._request.model).isprintable() else repr(model),  # one line
             None if self._attempt is None else self._attempt.route,
             end,
             request_id,

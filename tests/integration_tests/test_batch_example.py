@@ -7,13 +7,15 @@ import re
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 
 from docs.examples.batch import __main__ as command
+from docs.examples.batch import store
+from docs.examples.batch.shards import write_shard
 from langchain_dashscope_deepseek.testing import DashScopeEmulator
 from tests.integration_tests.batches import Batch, ids, names, read
 from tests.waiting import eventually
@@ -121,6 +123,32 @@ def test_a_run_that_was_killed_is_gone_on_with(batch: Batch) -> None:
     assert ids(batch.answers()) == names(200)
     assert len(batch.emulator.requests) <= 200 + 2 * 10
     assert max(batch.asked().values()) <= 3
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_crash_around_the_renaming_of_a_file_leaves_each_answer_once(
+    batch: Batch, when: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(path: Path, records: Iterable[str]) -> None:
+        if when == "after":
+            write_shard(path, records)
+        raise OSError("No space left on device")
+
+    table, options = batch.rows(8), ("--shard-rows", "3")
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "write_shard", crash)
+        assert "Stopped. No space left" in batch.run(table, *options, code=1)
+    batch.run(table, *options)
+    assert ids(batch.answers()) == names(8)
+
+    rows = [{"id": f"r{n}", "prompt": f"Shout {n}." if n == 4 else f"Say {n}."} for n in range(8)]
+    table, before = batch.write(rows), len(batch.emulator.requests)
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "write_shard", crash)
+        batch.run(table, *options, "--changed", "ask", code=1)
+    batch.run(table, *options)
+    assert ids(batch.answers()) == names(8)
+    assert len(batch.emulator.requests) == before + 1
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

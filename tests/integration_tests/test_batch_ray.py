@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -16,12 +17,12 @@ import psutil
 import pytest
 
 from langchain_dashscope_deepseek.testing import DashScopeEmulator
-from tests.integration_tests.batches import Batch, ids, names
+from tests.integration_tests.batches import ROOT, Batch, ids, names
 from tests.waiting import eventually
 
 pytestmark = [
     pytest.mark.emulator_only,
-    pytest.mark.skipif(find_spec("ray") is None, reason="ray is not installed: it has no Windows"),
+    pytest.mark.skipif(find_spec("ray") is None, reason="ray is not installed, as on Windows"),
 ]
 
 WORKERS, SHARE = 3, 10
@@ -39,23 +40,65 @@ def wait_for(batch: Batch, requests: int) -> None:
     eventually(lambda: len(batch.emulator.requests) >= requests)
 
 
-def actors(driver: subprocess.Popen[str], name: str) -> list[psutil.Process]:
-    """Give a driver's actors of a name."""
+class Nodes:
+    """A cluster of a head and two nodes, one of which can be lost."""
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.integration_tests.ray_nodes"],
+            cwd=ROOT,
+            env=environment,
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        self.address = self._tells()
+
+    def lose_one(self) -> None:
+        assert self.process.stdin is not None
+        print(file=self.process.stdin, flush=True)
+        assert self._tells() == "lost"
+
+    def end(self) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.wait(START_SECONDS)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+    def _tells(self) -> str:
+        assert self.process.stdout is not None
+        return self.process.stdout.readline().strip()
+
+
+@pytest.fixture
+def nodes(batch: Batch) -> Iterator[Nodes]:
+    batch.environment["RAY_AUTH_MODE"] = "disabled"
+    nodes = Nodes(batch.environment)  # which holds the key, too
+    batch.environment["RAY_ADDRESS"] = nodes.address
+    yield nodes
+    nodes.end()
+
+
+def actors(owner: subprocess.Popen[str], name: str) -> list[psutil.Process]:
+    """Give the actors of a name."""
     found = []
-    for process in psutil.Process(driver.pid).children(recursive=True):
+    for process in psutil.Process(owner.pid).children(recursive=True):
         with suppress(psutil.Error):  # it has just ended
             if " ".join(process.cmdline()).startswith(f"ray::{name}"):
                 found.append(process)
     return found
 
 
-def kill_one(driver: subprocess.Popen[str], name: str) -> None:
+def kill_one(nodes: Nodes, name: str) -> None:
     """Kill one of them, as the kernel does where memory is short."""
-    random.choice(actors(driver, name)).kill()
+    random.choice(actors(nodes.process, name)).kill()
 
 
-def test_a_worker_that_is_killed_loses_nothing_and_a_rate_limit_slows_all(batch: Batch) -> None:
-    table = batch.rows(600)
+def test_workers_and_nodes_that_are_lost_lose_nothing_and_a_rate_limit_slows_all(
+    batch: Batch, nodes: Nodes
+) -> None:
+    table = batch.rows(800)
     batch.emulator.reply("Fine.", delay=0.1, times=60)
     batch.emulator.fail("Throttling.RateQuota", status=429, headers={"retry-after": "4"})
     batch.emulator.reply("Fine.", delay=0.1, times=10_000)
@@ -68,16 +111,17 @@ def test_a_worker_that_is_killed_loses_nothing_and_a_rate_limit_slows_all(batch:
     assert len(batch.emulator.requests) == before < 61 + WORKERS * SHARE
 
     wait_for(batch, 150)
-    kill_one(driver, "MapWorker")
+    kill_one(nodes, "MapWorker")
     wait_for(batch, 300)
-    kill_one(driver, "LedgerActor")
-    kill_one(driver, "MapWorker")
+    kill_one(nodes, "LedgerActor")
+    wait_for(batch, 450)
+    nodes.lose_one()
     out, err = driver.communicate(timeout=START_SECONDS)
     assert driver.returncode == 0, out + err
-    assert "600 of 600 answered" in out
-    assert ids(batch.answers()) == names(600)
-    assert len(batch.emulator.requests) <= 600 + 1 + 2 * SHARE
-    assert len(list(batch.out.glob("part-*"))) == 12
+    assert "800 of 800 answered" in out
+    assert ids(batch.answers()) == names(800)
+    assert len(batch.emulator.requests) <= 800 + 1 + 3 * SHARE  # on a node there are two at most
+    assert len(list(batch.out.glob("part-*"))) == 16
 
 
 def test_a_driver_that_is_killed_is_gone_on_with_on_a_cluster_or_without(batch: Batch) -> None:

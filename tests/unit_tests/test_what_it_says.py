@@ -373,6 +373,26 @@ async def test_a_call_that_fails_is_one_line_too(
     assert line.endswith("retries 1")
 
 
+def test_a_sync_stream_of_events_that_was_read_is_logged_as_a_whole_call(
+    service: Scripted, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Core asks for nothing behind the last event."""
+    service.answer(packets("a", "a"))
+    with caplog.at_level(logging.INFO, "langchain_dashscope_deepseek"):
+        kept = service.model().stream_events("hi", version="v3")
+        list(kept)
+    assert ["finish_reason stop" in record.getMessage() for record in caplog.records] == [True]
+
+
+def test_a_model_of_two_lines_takes_one_line_of_the_log(
+    service: Scripted, caplog: pytest.LogCaptureFixture
+) -> None:
+    service.answer(answer_of())
+    with caplog.at_level(logging.INFO, "langchain_dashscope_deepseek"):
+        service.model("m\nERROR forged").invoke("hi")
+    assert [record.getMessage().count("\n") for record in caplog.records] == [0]
+
+
 def test_a_stream_that_is_dropped_says_so(
     service: Scripted, caplog: pytest.LogCaptureFixture
 ) -> None:

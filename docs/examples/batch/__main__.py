@@ -85,6 +85,7 @@ def ask_all(arguments: argparse.Namespace, task: Task, where: Settings) -> Count
         )
     )
     with closing(Store(options.folder, options.form, options.shard_rows, PATIENCE)) as store:
+        print(f"Checking {arguments.input} before anything is asked.", flush=True)
         plan(store, read_rows(arguments.input, task), "keep" if dead else arguments.changed)
         rows = read_rows(arguments.input, task)
         groups = write_open(store, rows, options) if arguments.ray else 0

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from docs.examples.batch.asking import load
 from docs.examples.batch.rows import Task
 
 
@@ -58,14 +59,20 @@ def _add_options(command: argparse.ArgumentParser) -> None:
 
 
 def task_of(arguments: argparse.Namespace) -> Task:
-    """Read what is to be asked."""
+    """Read what is to be asked.
+
+    Raises:
+        StoppedError: There is no such schema.
+    """
     template = arguments.template
     if arguments.template_file:
         template = arguments.template_file.read_text(encoding="utf-8")
+    schema = load(arguments.schema).model_json_schema() if arguments.schema else None
     return Task(
         model=arguments.model,
         settings=dict(arguments.set),
         schema=arguments.schema,
+        schema_text=json.dumps(schema, sort_keys=True),
         template=template,
         messages_column=arguments.messages_column,
         id_column=arguments.id_column,

@@ -36,6 +36,8 @@ class Task:
     settings: dict[str, Any]
     schema: str | None = None
     """A pydantic class as `module:Class`."""
+    schema_text: str | None = None
+    """What that class asks for, as JSON: it may change under the same name."""
     template: str | None = None
     messages_column: str | None = None
     id_column: str = "id"
@@ -49,7 +51,7 @@ class Task:
         """
         messages = self._messages(values)
         text = json.dumps(messages, ensure_ascii=False, sort_keys=True)
-        asked = {"model": self.model, "settings": self.settings, "schema": self.schema}
+        asked = [self.model, self.settings, self.schema, self.schema_text]
         parameters = json.dumps(asked, sort_keys=True)
         digest = blake2b(f"{parameters}\n{text}".encode(), digest_size=16).digest()
         key = _value(values, self.id_column)
