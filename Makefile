@@ -104,6 +104,7 @@ audit: $(VENV)/.dev .venv-audit/.pip-audit ## Look for known vulnerabilities in 
 bench: ## Measure ours, the peers and the floors: make bench BENCH="--quick --only stream"
 	@$(MAKE) --no-print-directory VENV=.venv-bench .venv-bench/.bench
 	@.venv-bench/bin/python -m benchmarks.run $(BENCH)
+	@.venv-bench/bin/python -m benchmarks.rows
 
 # It needs valgrind, and no peers.
 bench_instructions: $(VENV)/.dev ## Count the instructions of an event, and fail where they grew

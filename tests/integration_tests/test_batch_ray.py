@@ -125,7 +125,8 @@ def test_workers_and_nodes_that_are_lost_lose_nothing_and_a_rate_limit_slows_all
 
 
 def test_a_driver_that_is_killed_is_gone_on_with_on_a_cluster_or_without(batch: Batch) -> None:
-    table, in_flight = batch.rows(1500), WORKERS * SHARE
+    # What was out, and half as much that had come and was on its way to the ledger.
+    table, in_flight = batch.rows(1500), WORKERS * SHARE * 3 // 2
     batch.emulator.reply("Fine.", delay=0.1, times=10_000)
     driver = batch.start(table, *ON_RAY)
     wait_for(batch, 100)
