@@ -49,8 +49,6 @@ def run(arguments: argparse.Namespace) -> int:
                 counts = ask_all(arguments, task_of(arguments), where)
     except KeyboardInterrupt:
         print("Stopped. What had arrived is kept; the same command goes on from there.", flush=True)
-        if getattr(arguments, "ray", False):
-            os._exit(INTERRUPTED)  # else it waits for Ray's processes, which end when it is gone
         return INTERRUPTED
     except (StoppedError, OSError, sqlite3.Error) as error:
         print(f"Stopped. {error}", file=sys.stderr)
@@ -108,4 +106,7 @@ def status(folder: Path) -> Counts:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    ended = main()
+    if ended == INTERRUPTED:  # all is kept: Python and Ray take seconds to tidy up what ends anyway
+        os._exit(ended)
+    sys.exit(ended)

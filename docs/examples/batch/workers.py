@@ -95,4 +95,8 @@ class Worker:
                 await self._keeper.keep(record)
 
     async def _add(self, records: list[Record]) -> None:
-        self._stopped |= not await self._ledger.add.remote(records)
+        goes_on = False  # where the ledger is gone for good, what is asked is kept by nobody
+        try:
+            goes_on = await self._ledger.add.remote(records)
+        finally:
+            self._stopped |= not goes_on
