@@ -15,6 +15,8 @@ from functools import cached_property
 from itertools import chain
 from typing import Any, NoReturn
 
+from pydantic_core import from_json
+
 from langchain_dashscope_deepseek._dashscope.json_text import LARGE, is_heavy, load
 from langchain_dashscope_deepseek._dashscope.sse import EventSplitter, data_of, name_of
 from langchain_dashscope_deepseek._dashscope.usage import read_usage
@@ -166,7 +168,10 @@ class AnswerReader:
             self._weigh(data)
         if not self._has_packets:
             self._has_packets, self._raw = True, bytearray()
-        document = load(data)
+        try:
+            document = from_json(data, cache_strings="keys")
+        except ValueError:  # what Python's parser may still take
+            document = load(data)
         if type(document) is dict:
             reply = self._packet(document, event)
             return () if reply is None else (reply,)

@@ -81,7 +81,8 @@ def read_packet(document: Mapping[str, Any]) -> Reply | None:
     finish_reason = choice.get("finish_reason")
     # Unfinished packets carry the string "null"; JSON null is documented too.
     finish_reason = None if finish_reason == "null" else _string(finish_reason)
-    return Reply(text, reasoning, calls, finish_reason, usage, request_id, found)
+    # As `Reply(...)` does it, without the call in between: one for each token of a stream.
+    return tuple.__new__(Reply, (text, reasoning, calls, finish_reason, usage, request_id, found))
 
 
 def first_choice(output: Any) -> Mapping[str, Any] | None:
