@@ -219,8 +219,9 @@ class ModelSettings(ModelFields):
         It shares nothing with this one but the process: it has connections of its own, so keep it
         for the next call of the same tenant. What is left out stays as it is, but a workspace
         never goes along with another key or region, nor a base URL with another region, nor a
-        cache, which does not tell accounts apart: set `cache` of the tenant's model to one of its
-        own.
+        cache, which does not tell accounts apart, nor a rate limiter, which keeps the limits of
+        one: set `cache` and `rate_limiter` of the tenant's model to its own. Other callbacks,
+        `proxy` and clients that were handed in go along, the same objects.
 
         Args:
             api_key: The account's key.
@@ -248,8 +249,17 @@ class ModelSettings(ModelFields):
         tenant._own_what_can_change()  # noqa: SLF001 - its own
         if update:
             tenant.cache = False  # its keys do not tell accounts apart
+            tenant._leave_the_limiter()  # noqa: SLF001 - its own
         resolved(tenant._given, tenant.environment)  # noqa: SLF001 - its own
         return tenant
+
+    def _leave_the_limiter(self) -> None:
+        """Leave the rate limiter to the account whose limits it keeps, as a callback as well."""
+        limiter: Any = self.rate_limiter
+        self._assign("rate_limiter", None)
+        if limiter is not None and isinstance(self.callbacks, list):
+            kept = [callback for callback in self.callbacks if callback is not limiter]
+            self._assign("callbacks", kept)
 
     def _own_what_can_change(self) -> None:
         """Share no connection, and nothing that is added to, with the model that this copies."""

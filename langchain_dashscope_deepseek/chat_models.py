@@ -71,7 +71,7 @@ class ChatDashScopeDeepSeek(ModelSettings):
         Install the package and set the key, which belongs to a region:
 
         ```bash
-        pip install langchain-dashscope-deepseek
+        pip install .  # in a checkout: it is not on PyPI yet
         export DASHSCOPE_API_KEY="sk-..."
         ```
 

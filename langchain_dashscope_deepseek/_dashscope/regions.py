@@ -96,6 +96,8 @@ def resolved(given: Where, environment: Where) -> Where:
     Raises:
         ValueError: They cannot be right; says what to set.
     """
+    if given.base_url is None and given.region is None:
+        _check_environment(environment)
     region = given.region or environment.region
     workspace_id = given.workspace_id
     if workspace_id is None:
@@ -108,6 +110,20 @@ def resolved(given: Where, environment: Where) -> Where:
     base_url = given.base_url or (environment.base_url if given.region is None else None)
     url = mended_base_url(base_url) if base_url else base_url_of(region, workspace_id)
     return Where(url, region, workspace_id)
+
+
+def _check_environment(environment: Where) -> None:
+    """Say which variable it is that cannot be right: nobody handed that in."""
+    variable = "DASHSCOPE_HTTP_BASE_URL (or DASHSCOPE_BASE_URL)"
+    try:
+        if environment.base_url is not None:
+            mended_base_url(environment.base_url)
+        elif environment.region is not None:
+            variable = "DASHSCOPE_REGION"
+            check_region(environment.region)
+    except ValueError as error:
+        msg = f"The variable {variable}: {error}"
+        raise ValueError(msg) from None
 
 
 _API = "/api/v1"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -15,4 +16,6 @@ def dashscope_emulator(monkeypatch: pytest.MonkeyPatch) -> Iterator[DashScopeEmu
     with DashScopeEmulator() as emulator:
         monkeypatch.setenv("DASHSCOPE_API_KEY", emulator.api_key)
         monkeypatch.setenv("DASHSCOPE_HTTP_BASE_URL", emulator.base_url)
+        for name in ("NO_PROXY", "no_proxy"):  # a proxy of the firm's does not reach it
+            monkeypatch.setenv(name, ",".join(filter(None, (os.environ.get(name), "127.0.0.1"))))
         yield emulator

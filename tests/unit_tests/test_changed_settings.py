@@ -41,6 +41,7 @@ from langchain_dashscope_deepseek import (
     DashScopeInputError,
     DashScopeWarning,
     ModelCapabilities,
+    TokenRateLimiter,
 )
 from langchain_dashscope_deepseek._model_fields import ModelFields
 from tests.unit_tests.conftest import Ask, Scripted, answer_of
@@ -866,6 +867,25 @@ def test_white_space_in_the_environment_does_not_matter(monkeypatch: pytest.Monk
     assert ChatDashScopeDeepSeek(model="m").base_url == model.base_url
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "says"),
+    [
+        (
+            "DASHSCOPE_BASE_URL",
+            "https://dashscope.aliyuncs.com/compatible-mode/v1",
+            "OpenAI-compat",
+        ),
+        ("DASHSCOPE_REGION", "singapore", "Unknown region"),
+    ],
+)
+def test_what_the_environment_has_wrong_is_named(
+    variable: str, value: str, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ValidationError, match=f"The variable .*{variable}.*: .*{says}"):
+        ChatDashScopeDeepSeek(model="m")
+
+
 # --- Tenants ---
 
 
@@ -1046,6 +1066,14 @@ def test_no_workspace_in_a_host_goes_along_to_a_tenant(given: dict[str, Any]) ->
         model.for_tenant(**given)
     there = "https://ws-b.cn-beijing.maas.aliyuncs.com/api/v1"
     assert model.for_tenant(**given, base_url=there).base_url == there
+
+
+def test_no_limiter_of_an_account_goes_along_to_a_tenant() -> None:
+    limiter, heard = TokenRateLimiter(requests_per_minute=60), Heard()
+    model = ChatDashScopeDeepSeek(model="m", rate_limiter=limiter, callbacks=[limiter, heard])
+    tenant = model.for_tenant(api_key="sk-theirs")
+    assert (tenant.rate_limiter, tenant.callbacks) == (None, [heard])
+    assert (model.rate_limiter, model.callbacks) == (limiter, [limiter, heard])
 
 
 def test_what_is_added_to_a_tenants_settings_is_its_own(service: Scripted) -> None:
