@@ -2,8 +2,8 @@
 
 The path says what to answer: `/text1000/api/v1` is the base URL of a DashScope whose answers have
 1,000 events, `/text1000/v1` that of an OpenAI; `tools` calls a tool, `held10` never gets past its
-tenth event, and `late10` answers after a second. Bytes are rendered once. Each event is an HTTP chunk
-of its own, as the service sends them, but all of them are one write: the server must cost less than
+tenth event, and `late10` answers after a second. Bytes are rendered once. Each event is a chunk
+of HTTP of its own, as the service sends them, but all are one write: the server must cost less than
 any client, and a client that waits for single packets would measure the kernel.
 """
 
