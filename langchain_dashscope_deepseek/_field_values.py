@@ -5,8 +5,8 @@ Pure. It knows the fields by pydantic's description of a class, so those of a su
 
 from __future__ import annotations
 
-from collections import UserDict
 from collections.abc import Mapping
+from copy import copy
 from functools import cache
 from typing import Annotated, Any
 
@@ -28,9 +28,7 @@ from pydantic_core import (
     PydanticKnownError,
 )
 
-from langchain_dashscope_deepseek._dashscope.hidden import (
-    SECRETS,
-)
+from langchain_dashscope_deepseek._dashscope.hidden import SECRETS, HiddenHeaders
 from langchain_dashscope_deepseek._dashscope.names import unknown_names
 from langchain_dashscope_deepseek._model_fields import ModelFields
 
@@ -67,13 +65,17 @@ def default_of(cls: type[BaseChatModel], name: str) -> Any:
     return field.get_default(call_default_factory=True)
 
 
+CONTAINERS = (dict, list, set, HiddenHeaders)
+
+
 def copied(value: Any) -> Any:
     """Copy dicts, lists and sets, all the way down, and nothing that they hold besides."""
-    if isinstance(value, (dict, UserDict)):
-        return type(value)({key: copied(item) for key, item in value.items()})
-    if isinstance(value, (list, set)):
-        return type(value)(map(copied, value))
-    return value
+    kind = type(value)
+    if kind is HiddenHeaders:
+        return copy(value)
+    if kind is dict:
+        return {key: copied(item) for key, item in value.items()}
+    return kind(map(copied, value)) if kind is list or kind is set else value
 
 
 def explained(cls: type[BaseChatModel], problem: ErrorDetails) -> InitErrorDetails:

@@ -51,6 +51,7 @@ from langchain_dashscope_deepseek._dashscope.settings import (
 )
 from langchain_dashscope_deepseek._dashscope.warnings import warn
 from langchain_dashscope_deepseek._field_values import (
+    CONTAINERS,
     SECRETS_TAKE,
     by_the_constructors_names,
     coerced,
@@ -248,25 +249,26 @@ class ModelSettings(ModelFields):
         tenant = self.model_copy(update=update)
         tenant._own_what_can_change()  # noqa: SLF001 - its own
         if update:
-            tenant.cache = False  # its keys do not tell accounts apart
+            vars(tenant)["cache"] = False  # its keys do not tell accounts apart
             tenant._leave_the_limiter()  # noqa: SLF001 - its own
         resolved(tenant._given, tenant.environment)  # noqa: SLF001 - its own
         return tenant
 
     def _leave_the_limiter(self) -> None:
         """Leave the rate limiter to the account whose limits it keeps, as a callback as well."""
-        limiter: Any = self.rate_limiter
-        self._assign("rate_limiter", None)
-        if limiter is not None and isinstance(self.callbacks, list):
-            kept = [callback for callback in self.callbacks if callback is not limiter]
-            self._assign("callbacks", kept)
+        settings = vars(self)
+        limiter, callbacks = settings["rate_limiter"], settings["callbacks"]
+        settings["rate_limiter"] = None
+        if limiter is not None and isinstance(callbacks, list):
+            settings["callbacks"] = [each for each in callbacks if each is not limiter]
 
     def _own_what_can_change(self) -> None:
         """Share no connection, and nothing that is added to, with the model that this copies."""
         self._clients = self._clients.empty_copy()
         for settings in (vars(self), self.__pydantic_extra__, self.__pydantic_private__):
             for name, value in (settings or {}).items():
-                settings[name] = copied(value)  # type: ignore[index]
+                if type(value) in CONTAINERS:
+                    settings[name] = copied(value)  # type: ignore[index]
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """Copy the model, with other settings if given; the copy shares its connections."""
@@ -297,6 +299,9 @@ class ModelSettings(ModelFields):
         Raises:
             ValueError: There is no such setting, or nothing like that can be set.
         """
+        if name[0] == "_":
+            super().__setattr__(name, value)
+            return
         cls = type(self)
         value = cls._hidden({name: value})[name]
         fields = fields_by_name(cls)

@@ -62,8 +62,7 @@ def check_workspace_of(base_url: str | None) -> None:
     Raises:
         ValueError: Says what to hand in.
     """
-    host = host_of(base_url or "").lower()
-    if any(host.endswith(f".{region}.maas.aliyuncs.com") for region in REGIONS):
+    if host_of(base_url or "").lower().endswith(".maas.aliyuncs.com"):
         msg = (
             "base_url names a workspace of this account: hand in the tenant's base_url, or make "
             "the model with region and workspace_id instead"
