@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from langchain.chat_models import init_chat_model
 from langchain_core.language_models import FakeListChatModel
+from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor
 from pydantic.errors import PydanticInvalidForJsonSchema
 from pytest_examples import CodeExample, EvalExample, find_examples
 
@@ -40,6 +41,7 @@ def emulator(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
         monkeypatch.setenv("DASHSCOPE_API_KEY", emulator.api_key)
         monkeypatch.setenv("DASHSCOPE_HTTP_BASE_URL", emulator.base_url)
         yield
+    HTTPXClientInstrumentor().uninstrument()  # which docs/tracing.md switches on
 
 
 def blocks_of(page: Path) -> list[CodeExample]:
