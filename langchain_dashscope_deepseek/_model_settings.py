@@ -303,15 +303,16 @@ class ModelSettings(ModelFields):
             super().__setattr__(name, value)
             return
         cls = type(self)
-        value = cls._hidden({name: value})[name]
         fields = fields_by_name(cls)
-        if isinstance(value, HiddenValue) and name not in fields:
-            raise ValueError(unknown_names([name], fields))
-        name = fields.get(name, name)
-        field = cls.model_fields.get(name)
-        if field is not None:
+        if name in fields:
+            name = fields[name]
+            value = hidden(name, value)  # before anything can raise
             value = self._taken(name, value)
             value = default_of(cls, name) if value is None else coerced(cls, name, value)
+        else:
+            value = cls._hidden({name: value})[name]
+            if isinstance(value, HiddenValue):
+                raise ValueError(unknown_names([name], fields))
         super().__setattr__(name, value)
         self._forget()
 
