@@ -78,7 +78,14 @@ def copied(value: Any) -> Any:
     return kind(map(copied, value)) if kind is list or kind is set else value
 
 
-def explained(cls: type[BaseChatModel], problem: ErrorDetails) -> InitErrorDetails:
+def explained(cls: type[BaseChatModel], error: ValidationError) -> ValidationError:
+    """Repeat errors without what was given, which may be a secret; `hide_input` hides the text."""
+    problems = error.errors(include_url=False, include_input=False)
+    told = [_explained(cls, problem) for problem in problems]
+    return ValidationError.from_exception_data(error.title, told, hide_input=True)
+
+
+def _explained(cls: type[BaseChatModel], problem: ErrorDetails) -> InitErrorDetails:
     """Repeat an error without its input; one of an unknown name says what to write."""
     kind, context = problem["type"], problem.get("ctx", {})
     if kind == "extra_forbidden":
@@ -150,10 +157,12 @@ def coerced(cls: type[BaseChatModel], field: str, value: Any) -> Any:
         return value
     try:
         return _adapter(cls, field).validate_python(value)
-    except ValidationError:
-        if field not in _UNSEEN and field in ModelFields.model_fields:
+    except ValidationError as error:
+        if field in _UNSEEN:
+            msg = f"{field} takes {_UNSEEN[field]}, not {type(value).__name__}"
+            told = ValueError(msg)
+        elif field in ModelFields.model_fields:
             return value
-        if field not in _UNSEEN:  # a subclass's own, which no call refuses
-            raise
-    msg = f"{field} takes {_UNSEEN[field]}, not {type(value).__name__}"
-    raise ValueError(msg)
+        else:  # a subclass's own
+            told = explained(cls, error)
+    raise told

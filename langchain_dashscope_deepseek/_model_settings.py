@@ -20,9 +20,7 @@ from pydantic import (
     field_serializer,
     model_validator,
 )
-from pydantic_core import (
-    to_jsonable_python,
-)
+from pydantic_core import to_jsonable_python
 from typing_extensions import Self
 
 from langchain_dashscope_deepseek._dashscope.handed_in import check_proxy
@@ -117,10 +115,8 @@ class ModelSettings(ModelFields):
         try:
             return validate(values)
         except ValidationError as error:
-            problems = error.errors(include_url=False, include_input=False)
-            title = error.title
-        told = [explained(cls, problem) for problem in problems]
-        raise ValidationError.from_exception_data(title, told, hide_input=True)
+            told = explained(cls, error)
+        raise told
 
     @property
     def _given(self) -> Where:
@@ -245,7 +241,8 @@ class ModelSettings(ModelFields):
         if workspace_id is not None or is_another:  # "": nor the environment's, however copied
             update["workspace_id"] = workspace_id or ""
         if update and "base_url" not in update:
-            check_workspace_of(self._given.base_url)
+            given, environment = self._given, self.environment
+            check_workspace_of(given.base_url or (None if given.region else environment.base_url))
         tenant = self.model_copy(update=update)
         tenant._own_what_can_change()  # noqa: SLF001 - its own
         if update:
@@ -299,7 +296,7 @@ class ModelSettings(ModelFields):
         Raises:
             ValueError: There is no such setting, or nothing like that can be set.
         """
-        if name[0] == "_":
+        if name.startswith("_"):
             super().__setattr__(name, value)
             return
         cls = type(self)

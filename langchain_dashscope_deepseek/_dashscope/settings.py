@@ -184,6 +184,21 @@ _NO_PARAMETERS = frozenset(
 """What people have put into `model_kwargs` that must not be sent in a body, nor recorded."""
 
 
+def check_model_kwargs(extra: Any) -> None:
+    """Refuse what is no parameter and may be a secret: tracers record what stands there.
+
+    Raises:
+        DashScopeInputError: Names it.
+    """
+    secret = [name for name in extra or () if str(name).lower() in _NO_PARAMETERS]
+    if secret:
+        msg = (
+            f"model_kwargs holds {secret[0]}, which is no parameter: it would stand in the body "
+            "and in traces. Write api_key or default_headers"
+        )
+        raise DashScopeInputError(msg)
+
+
 def named(settings: Mapping[str, Any]) -> Mapping[str, Any]:
     """Move parameters that have a name here out of `model_kwargs`, to what bears their name.
 
@@ -193,13 +208,7 @@ def named(settings: Mapping[str, Any]) -> Mapping[str, Any]:
     extra = settings.get("model_kwargs")
     if not extra or not isinstance(extra, Mapping):
         return settings
-    secret = [name for name in extra if str(name).lower() in _NO_PARAMETERS]
-    if secret:
-        msg = (
-            f"model_kwargs holds {secret[0]}, which is no parameter: it would stand in the body "
-            "and in traces. Write api_key or default_headers"
-        )
-        raise DashScopeInputError(msg)
+    check_model_kwargs(extra)
     names = {name: ALIASES.get(name, name) for name in extra}
     found = {names[name]: extra[name] for name in extra if names[name] in PARAMETERS}
     if not found:

@@ -19,9 +19,9 @@ from langchain_dashscope_deepseek._dashscope.request import (
 from langchain_dashscope_deepseek._dashscope.settings import (
     ALIASES,
     check_extra_headers,
+    check_model_kwargs,
     check_names,
     check_row,
-    named,
     overridden,
 )
 from langchain_dashscope_deepseek._dashscope.warnings import warn
@@ -42,7 +42,7 @@ def check_recorded(overrides: Mapping[str, Any]) -> None:
     check_names({ALIASES.get(name, name) for name in overrides}.difference(_OF_A_CALL))
     if overrides.get("extra_headers") is not None:
         check_extra_headers(overrides["extra_headers"])
-    named(overrides)
+    check_model_kwargs(overrides.get("model_kwargs"))
 
 
 def prepare_call(

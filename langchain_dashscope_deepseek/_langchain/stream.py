@@ -356,15 +356,12 @@ class ChunkEmitter(Emitter[ChatGenerationChunk]):
         block where a chunk holds reasoning and text.
         """
         calls = self._answer.add(reply)
-        text, reasoning = reply[:2]
         chunks = []
-        if reasoning:
-            metadata = {} if self._started else self._start()
-            kwargs = {"reasoning_content": reasoning}
-            chunks.append(make_chunk("", kwargs, metadata, {}, self._names))
-        if text:
-            metadata = {} if self._started else self._start()
-            chunks.append(make_chunk(text, {}, metadata, {}, self._names))
+        if reply.reasoning:
+            kwargs = {"reasoning_content": reply.reasoning}
+            chunks.append(make_chunk("", kwargs, self._start(), {}, self._names))
+        if reply.text:
+            chunks.append(make_chunk(reply.text, {}, self._start(), {}, self._names))
         if calls:
             read = _read_calls(calls)
             chunks.append(

@@ -242,8 +242,9 @@ def test_a_subclass_says_what_its_own_validators_say() -> None:
         lambda: model.model_copy(update={"my_budget": 9}),
         lambda: Own(model="m", budget=9),
     ):
-        with pytest.raises(ValidationError, match="9 is too dear"):
+        with pytest.raises(ValidationError, match="9 is too dear") as caught:
             way()
+        assert caught.value.errors()[0]["input"] == "(hidden)"
     with pytest.raises(ValidationError, match="budget is another name of budget"):
         Own(model="m", budget=2, my_budget=3)
 
@@ -1057,11 +1058,16 @@ def test_no_tenant_gets_what_was_cached_for_another(name: str, service: Scripted
         assert model.for_tenant(**ways[name]).invoke("hi").text == f"for {tenant}"
 
 
+@pytest.mark.parametrize("of_the_environment", [True, False])
 @pytest.mark.parametrize("given", [{"api_key": "sk-b"}, {"workspace_id": "ws-b"}])
-def test_no_workspace_in_a_host_goes_along_to_a_tenant(given: dict[str, Any]) -> None:
-    model = ChatDashScopeDeepSeek(
-        model="m", base_url="https://ws-a.cn-beijing.maas.aliyuncs.com/api/v1"
-    )
+def test_no_workspace_in_a_host_goes_along_to_a_tenant(
+    given: dict[str, Any], of_the_environment: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = "https://ws-a.cn-beijing.maas.aliyuncs.com/api/v1"
+    if of_the_environment:
+        monkeypatch.setenv("DASHSCOPE_HTTP_BASE_URL", here)
+    model = ChatDashScopeDeepSeek(model="m", base_url=None if of_the_environment else here)
+    assert model.base_url == here
     with pytest.raises(ValueError, match="base_url names a workspace of this account"):
         model.for_tenant(**given)
     there = "https://ws-b.cn-beijing.maas.aliyuncs.com/api/v1"

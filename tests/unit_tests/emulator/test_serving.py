@@ -11,10 +11,21 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from langchain_dashscope_deepseek import ChatDashScopeDeepSeek
 from langchain_dashscope_deepseek.testing import DashScopeEmulator
 from tests.unit_tests.emulator.asking import ROUTE
 
 pytest_plugins = ["langchain_dashscope_deepseek.testing.fixtures"]
+
+
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "ALL_PROXY"])
+def test_a_proxy_of_the_environment_does_not_keep_the_fixture_away(
+    name: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    monkeypatch.setenv(name, "http://127.0.0.1:9")
+    emulator = request.getfixturevalue("dashscope_emulator")
+    emulator.reply("Reached.")
+    assert ChatDashScopeDeepSeek(model="deepseek-v4-pro", max_retries=0).invoke("Hi").text
 
 
 def test_the_fixture_sets_the_environment(dashscope_emulator: DashScopeEmulator) -> None:
