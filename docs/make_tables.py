@@ -286,7 +286,7 @@ def settings() -> str:
     """Render the settings with their types, as they are written, and their texts."""
     lines = []
     for field, name, text in _fields():
-        kind = ast.unparse(field.annotation).replace("|", "\\|")
+        kind = ast.unparse(field.annotation).replace(" | ", "` or `")  # a line may end there
         others = _other_names(field)
         shown = f"`{name}`" + "".join(f"<br>or `{other}`" for other in others)
         lines.append([shown, f"`{kind}`", text])
