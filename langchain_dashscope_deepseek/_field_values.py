@@ -21,12 +21,7 @@ from pydantic import (
     ValidationError,
     WrapValidator,
 )
-from pydantic_core import (
-    ErrorDetails,
-    InitErrorDetails,
-    PydanticCustomError,
-    PydanticKnownError,
-)
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError, PydanticKnownError
 
 from langchain_dashscope_deepseek._dashscope.hidden import SECRETS, HiddenHeaders
 from langchain_dashscope_deepseek._dashscope.names import unknown_names

@@ -11,22 +11,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import httpx
 from langchain_core.language_models.chat_models import BaseChatModel
-from pydantic import (
-    AliasChoices,
-    ConfigDict,
-    Field,
-    PrivateAttr,
-    SecretStr,
-)
+from pydantic import AliasChoices, ConfigDict, Field, PrivateAttr, SecretStr
 
-from langchain_dashscope_deepseek._dashscope.hidden import (
-    KeySource,
-    hidden,
-)
+from langchain_dashscope_deepseek._dashscope.hidden import KeySource, hidden
 from langchain_dashscope_deepseek._dashscope.pool import ClientPool
-from langchain_dashscope_deepseek._dashscope.regions import (
-    Where,
-)
+from langchain_dashscope_deepseek._dashscope.regions import Where
 from langchain_dashscope_deepseek.capabilities import ModelCapabilities
 from langchain_dashscope_deepseek.data._texts import TEXTS
 
@@ -93,8 +82,7 @@ class ModelFields(_Base):
     it is. There is no default."""
 
     api_key: SecretStr | str | KeySource | None = Field(
-        default_factory=key_from_env,
-        validation_alias=AliasChoices("api_key", "dashscope_api_key"),
+        default_factory=key_from_env, validation_alias=AliasChoices("api_key", "dashscope_api_key")
     )
     """The key, or a function that gives it, for keys that change; it may be asynchronous, and is
     asked before each attempt. Default: `DASHSCOPE_API_KEY`. Without one, the first call fails."""

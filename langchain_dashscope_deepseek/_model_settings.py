@@ -7,13 +7,13 @@ unpickled), it is read the same, a secret stays hidden, and what follows from it
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from operator import attrgetter, methodcaller
 from typing import TYPE_CHECKING, Any
 
 import httpx
 from langchain_core.language_models import ModelProfile
 from pydantic import (
-    GetJsonSchemaHandler,
     ModelWrapValidatorHandler,
     SecretStr,
     ValidationError,
@@ -62,10 +62,6 @@ from langchain_dashscope_deepseek._model_fields import ModelFields, key_from_env
 from langchain_dashscope_deepseek._version import __version__
 from langchain_dashscope_deepseek.capabilities import ModelCapabilities, find_capabilities
 from langchain_dashscope_deepseek.data._profiles import profile_of
-
-if TYPE_CHECKING:
-    from pydantic.json_schema import JsonSchemaValue
-    from pydantic_core import CoreSchema
 
 
 class ModelSettings(ModelFields):
@@ -189,17 +185,6 @@ class ModelSettings(ModelFields):
         """Tell LangChain where the class lives."""
         return ["langchain_dashscope_deepseek", "chat_models"]
 
-    @classmethod
-    def __get_pydantic_json_schema__(
-        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        """Put the texts of the fields into the JSON schema."""
-        schema = handler(core_schema)
-        for name, found in handler.resolve_ref_schema(schema).get("properties", {}).items():
-            if name in cls.model_fields and cls.model_fields[name].description:
-                found["description"] = cls.model_fields[name].description
-        return schema
-
     # --- Changing settings ---
 
     def for_tenant(
@@ -246,22 +231,18 @@ class ModelSettings(ModelFields):
         tenant = self.model_copy(update=update)
         tenant._own_what_can_change()  # noqa: SLF001 - its own
         if update:
-            vars(tenant)["cache"] = False  # its keys do not tell accounts apart
-            tenant._leave_the_limiter()  # noqa: SLF001 - its own
+            settings = vars(tenant)
+            settings["cache"] = False  # its keys do not tell accounts apart
+            limiter, settings["rate_limiter"] = settings["rate_limiter"], None
+            if limiter is not None and isinstance(settings["callbacks"], list):
+                left = [each for each in settings["callbacks"] if each is not limiter]
+                settings["callbacks"] = left
         resolved(tenant._given, tenant.environment)  # noqa: SLF001 - its own
         return tenant
 
-    def _leave_the_limiter(self) -> None:
-        """Leave the rate limiter to the account whose limits it keeps, as a callback as well."""
-        settings = vars(self)
-        limiter, callbacks = settings["rate_limiter"], settings["callbacks"]
-        settings["rate_limiter"] = None
-        if limiter is not None and isinstance(callbacks, list):
-            settings["callbacks"] = [each for each in callbacks if each is not limiter]
-
     def _own_what_can_change(self) -> None:
         """Share no connection, and nothing that is added to, with the model that this copies."""
-        self._clients = self._clients.empty_copy()
+        self._clients = deepcopy(self._clients)  # empty
         for settings in (vars(self), self.__pydantic_extra__, self.__pydantic_private__):
             for name, value in (settings or {}).items():
                 if type(value) in CONTAINERS:

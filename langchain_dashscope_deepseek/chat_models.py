@@ -9,21 +9,21 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import httpx
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import LangSmithParams, LanguageModelInput
 from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages.block_translators import register_translator
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
 from langchain_core.utils.utils import LC_ID_PREFIX
 from pydantic import ConfigDict
 from typing_extensions import Self
 
-from langchain_dashscope_deepseek._dashscope.client import AsyncClient, Client
 from langchain_dashscope_deepseek._dashscope.connection import Connection, Tenant
-from langchain_dashscope_deepseek._dashscope.handed_in import check_bypass, check_own_client
+from langchain_dashscope_deepseek._dashscope.handed_in import check_clients
 from langchain_dashscope_deepseek._dashscope.request import PreparedRequest
 from langchain_dashscope_deepseek._dashscope.settings import (
     ALIASES,
@@ -33,15 +33,14 @@ from langchain_dashscope_deepseek._dashscope.settings import (
     named,
 )
 from langchain_dashscope_deepseek._dashscope.tool_use import check_tool_use
-from langchain_dashscope_deepseek._langchain import citations
 from langchain_dashscope_deepseek._langchain.asking import aask, ask
 from langchain_dashscope_deepseek._langchain.call import check_recorded, prepare_call
+from langchain_dashscope_deepseek._langchain.citations import content_blocks
 from langchain_dashscope_deepseek._langchain.events import EventEmitter
 from langchain_dashscope_deepseek._langchain.messages import PROVIDER, countable
 from langchain_dashscope_deepseek._langchain.stream import (
     AnswerAccumulator,
     ChunkEmitter,
-    Emitter,
     MessageEmitter,
 )
 from langchain_dashscope_deepseek._langchain.tokens import (
@@ -59,9 +58,7 @@ if TYPE_CHECKING:
 
     from langchain_dashscope_deepseek._langchain.tools import AnyTool
 
-T = TypeVar("T")
-
-citations.register(PROVIDER)
+register_translator(PROVIDER, content_blocks, content_blocks)  # how core reads our messages
 
 
 class ChatDashScopeDeepSeek(ModelSettings):
@@ -225,8 +222,8 @@ class ChatDashScopeDeepSeek(ModelSettings):
         **kwargs: Any,
     ) -> ChatResult:
         request = self._prepared(messages, stop, kwargs, shows=False)
-        (message,) = ask(Client(self._acquire), request, MessageEmitter)
-        return _result(message)
+        (message,) = ask(self._acquire, request, MessageEmitter)
+        return ChatResult(generations=[ChatGeneration(message=message)])
 
     async def _agenerate(
         self,
@@ -236,9 +233,8 @@ class ChatDashScopeDeepSeek(ModelSettings):
         **kwargs: Any,
     ) -> ChatResult:
         request = self._prepared(messages, stop, kwargs, shows=False)
-        client = AsyncClient(self._aacquire)
-        (message,) = [m async for m in aask(client, request, MessageEmitter)]
-        return _result(message)
+        (message,) = [m async for m in aask(self._aacquire, request, MessageEmitter)]
+        return ChatResult(generations=[ChatGeneration(message=message)])
 
     def _stream(
         self,
@@ -247,7 +243,8 @@ class ChatDashScopeDeepSeek(ModelSettings):
         run_manager: CallbackManagerForLLMRun | None = None,  # noqa: ARG002 - core's signature
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        return self._streamed(messages, stop, kwargs, ChunkEmitter)
+        request = self._prepared(messages, stop, kwargs, shows=True)
+        return ask(self._acquire, request, ChunkEmitter)
 
     def _astream(
         self,
@@ -256,7 +253,8 @@ class ChatDashScopeDeepSeek(ModelSettings):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,  # noqa: ARG002 - core's signature
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        return self._astreamed(messages, stop, kwargs, ChunkEmitter)
+        request = self._prepared(messages, stop, kwargs, shows=True)
+        return aask(self._aacquire, request, ChunkEmitter)
 
     def _stream_chat_model_events(
         self,
@@ -266,7 +264,8 @@ class ChatDashScopeDeepSeek(ModelSettings):
         **kwargs: Any,
     ) -> Iterator[MessagesData]:
         """Stream core's v3 events; core looks for a method of this name."""
-        return self._streamed(messages, stop, kwargs, _events_for(run_manager))
+        request = self._prepared(messages, stop, kwargs, shows=True)
+        return ask(self._acquire, request, _events_for(run_manager))
 
     def _astream_chat_model_events(
         self,
@@ -276,27 +275,8 @@ class ChatDashScopeDeepSeek(ModelSettings):
         **kwargs: Any,
     ) -> AsyncIterator[MessagesData]:
         """Stream core's v3 events; core looks for a method of this name."""
-        return self._astreamed(messages, stop, kwargs, _events_for(run_manager))
-
-    def _streamed(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None,
-        overrides: dict[str, Any],
-        emitter_of: Callable[[AnswerAccumulator], Emitter[T]],
-    ) -> Iterator[T]:
-        request = self._prepared(messages, stop, overrides, shows=True)
-        return ask(Client(self._acquire), request, emitter_of)
-
-    def _astreamed(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None,
-        overrides: dict[str, Any],
-        emitter_of: Callable[[AnswerAccumulator], Emitter[T]],
-    ) -> AsyncIterator[T]:
-        request = self._prepared(messages, stop, overrides, shows=True)
-        return aask(AsyncClient(self._aacquire), request, emitter_of)
+        request = self._prepared(messages, stop, kwargs, shows=True)
+        return aask(self._aacquire, request, _events_for(run_manager))
 
     # --- Tools ---
 
@@ -406,9 +386,7 @@ class ChatDashScopeDeepSeek(ModelSettings):
         return count_tokens(text)
 
     def get_num_tokens_from_messages(
-        self,
-        messages: list[BaseMessage],
-        tools: Sequence[AnyTool] | None = None,
+        self, messages: list[BaseMessage], tools: Sequence[AnyTool] | None = None
     ) -> int:
         """Count the tokens of messages, and of tools if given, offline.
 
@@ -452,22 +430,20 @@ class ChatDashScopeDeepSeek(ModelSettings):
     def _acquire(
         self, seconds: float | None, tenant: Tenant
     ) -> AbstractContextManager[Connection[httpx.Client]]:
-        if self.http_client is None:
-            check_bypass(self.http_async_client, "http_async_client", "synchronous", self.proxy)
+        own, other = self.http_client, self.http_async_client
+        check_clients("http_client", own, other, self.proxy, self.verify)
+        if own is None:
             return self._clients.of_process().acquire(seconds, tenant)
-        other, proxy, verify = self.http_async_client, self.proxy, self.verify
-        check_own_client(self.http_client, "http_client", other, proxy, verify)
-        return self._clients.share(self.http_client)
+        return self._clients.share(own)
 
     def _aacquire(
         self, seconds: float | None, tenant: Tenant
     ) -> AbstractAsyncContextManager[Connection[httpx.AsyncClient]]:
-        if self.http_async_client is None:
-            check_bypass(self.http_client, "http_client", "asynchronous", self.proxy)
+        own, other = self.http_async_client, self.http_client
+        check_clients("http_async_client", own, other, self.proxy, self.verify)
+        if own is None:
             return self._clients.of_running_loop().acquire(seconds, tenant)
-        other, proxy, verify = self.http_client, self.proxy, self.verify
-        check_own_client(self.http_async_client, "http_async_client", other, proxy, verify)
-        return self._clients.ashare(self.http_async_client)
+        return self._clients.ashare(own)
 
     def _prepared(
         self,
@@ -501,7 +477,3 @@ def _events_for(
 ) -> Callable[[AnswerAccumulator], EventEmitter]:
     message_id = "" if run_manager is None else f"{LC_ID_PREFIX}-{run_manager.run_id}"
     return lambda answer: EventEmitter(answer, message_id)
-
-
-def _result(message: AIMessage) -> ChatResult:
-    return ChatResult(generations=[ChatGeneration(message=message)])

@@ -38,7 +38,13 @@ def advice_on(
 ) -> Iterator[Advice]:
     """Yield what may have been the reason, should the service refuse."""
     if is_of_a_plan(settings["api_key"]):
-        yield _PLAN_ADVICE
+        text = (
+            "A key that begins with sk-sp- belongs to a plan (Token Plan, Coding Plan): it works "
+            "only on the base URL that the plan's page shows, which speaks OpenAI's and "
+            "Anthropic's protocol and not this one. Use a pay-as-you-go key here, or "
+            "langchain-openai with the plan's URL."
+        )
+        yield DashScopeAuthenticationError, text
     model, base_url = settings["model"], settings["base_url"]
     region = region_of(base_url)
     asked = f"Asked was {model} at {host_of(base_url)}" + (f", in {region}." if region else ".")
@@ -63,15 +69,3 @@ def advice_on(
         yield DashScopeInvalidRequestError, missing.format("Web search", model, region)
     if parameters.get("response_format") and region in row.json_missing_in:
         yield DashScopeInvalidRequestError, missing.format("Structured output", model, region)
-
-
-_PLAN_ADVICE: Advice = (
-    DashScopeAuthenticationError,
-    (
-        "A key that begins with sk-sp- belongs to a plan (Token Plan, Coding Plan): it works only "
-        "on the base URL that the plan's page shows, which speaks OpenAI's and Anthropic's "
-        "protocol and not this one. Use a pay-as-you-go key here, or langchain-openai with the "
-        "plan's URL."
-    ),
-)
-"""For keys of a plan, which are refused here."""

@@ -66,14 +66,7 @@ class AnswerReader:
         max_size: int,
         blot: Callable[[str], str] = str,
     ) -> None:
-        """Begin an answer of which the head has come.
-
-        Args:
-            status_code: The HTTP status.
-            headers: The headers of the answer, their names in any case.
-            max_size: Bytes of one event, or of a body in one piece.
-            blot: Takes out of a foreign text what was sent.
-        """
+        """Begin an answer of which the head has come; `blot` takes what was sent out of texts."""
         self._blot = blot
         self.status_code = status_code
         self._headers = headers
@@ -192,7 +185,9 @@ class AnswerReader:
 
     def _packet(self, document: Mapping[str, Any], event: bytes = b"") -> Reply | None:
         if "code" in document or "error" in document:
-            self._check_for_error(document, event)
+            is_error = document.get("code") or document.get("error")
+            if is_error and first_choice(document.get("output")) is None:
+                self._raise_error(document, event)
         if self.status_code >= _FIRST_ERROR:
             self._refuse("an error that holds no error")
         try:
@@ -268,12 +263,6 @@ class AnswerReader:
             raise too_large(self._max_size, self.header_id)
 
     # --- Errors ---
-
-    def _check_for_error(self, document: Mapping[str, Any], event: bytes) -> None:
-        if first_choice(document.get("output")) is None and (
-            document.get("code") or document.get("error")
-        ):
-            self._raise_error(document, event)
 
     def _raise_error(self, document: Mapping[str, Any], event: bytes = b"") -> NoReturn:
         inner = document.get("error")

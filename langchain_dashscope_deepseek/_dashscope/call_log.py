@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
-from types import TracebackType
-from typing import Protocol
-
-from typing_extensions import Self
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 
 from langchain_dashscope_deepseek._dashscope.request import PreparedRequest
 from langchain_dashscope_deepseek._dashscope.retry import Attempt
@@ -22,15 +19,11 @@ from langchain_dashscope_deepseek.errors import DashScopeError
 logger = logging.getLogger("langchain_dashscope_deepseek")
 
 
-class Facts(Protocol):
-    """What is known of an answer."""
-
-    @property
-    def facts(self) -> tuple[str | None, str | None, Mapping[str, object] | None]:
-        """The request's id, the finish_reason and the token counts."""
+Facts = Callable[[], tuple[str | None, str | None, Mapping[str, object] | None]]
+"""Gives what is known of an answer: the request's id, the finish_reason and the token counts."""
 
 
-class CallLog:
+class CallLog(AbstractContextManager["CallLog"]):
     """Follows one call, whatever attempts and routes it takes.
 
     Attributes:
@@ -44,34 +37,23 @@ class CallLog:
         self.first: float | None = None
         self._attempts = 0
         self._attempt: Attempt | None = None
-        self._answer: Facts | None = None
+        self._facts: Facts = lambda: (None, None, None)
 
-    def begin(self, attempt: Attempt, answer: Facts) -> None:
-        """Note that an attempt begins, and what accumulates its answer."""
+    def begin(self, attempt: Attempt, facts: Facts) -> None:
+        """Note that an attempt begins, and what tells of its answer."""
         self._attempts += 1
-        self._attempt, self._answer, self.first = attempt, answer, None
+        self._attempt, self._facts, self.first = attempt, facts, None
 
     def first_came(self) -> None:
         """Note the first packet of an answer."""
         self.first = time.monotonic()
 
-    def __enter__(self) -> Self:
-        """Begin."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         """Say how the call ended."""
         if not logger.isEnabledFor(logging.INFO):
             return
         now = time.monotonic()
-        request_id, finish_reason, usage = (
-            (None, None, None) if self._answer is None else self._answer.facts
-        )
+        request_id, finish_reason, usage = self._facts()
         if isinstance(error, DashScopeError):
             request_id = error.request_id or request_id
             end = f"{type(error).__name__} (code {error.code}, HTTP {error.status_code})"

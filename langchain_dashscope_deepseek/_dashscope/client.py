@@ -1,6 +1,6 @@
 """The only I/O: sends a prepared request and yields the replies of its answer.
 
-Nothing here knows LangChain or a single model. `Client` and `AsyncClient` are the same line by line
+Nothing here knows LangChain or a single model. `replies` and `areplies` are the same line by line
 but for the awaiting; what they do besides reading bytes stands in the modules that they import.
 """
 
@@ -18,7 +18,7 @@ from langchain_dashscope_deepseek._dashscope.foreign_errors import Exchange
 from langchain_dashscope_deepseek._dashscope.request import PreparedRequest
 from langchain_dashscope_deepseek._dashscope.rest import aread_rest, read_rest
 from langchain_dashscope_deepseek._dashscope.retry import Attempt
-from langchain_dashscope_deepseek._dashscope.routes import PATHS, RouteAttempts
+from langchain_dashscope_deepseek._dashscope.routes import PATHS, route_attempts
 from langchain_dashscope_deepseek._dashscope.wire import Reply
 
 Acquire = Callable[[float | None, Tenant], AbstractContextManager[Connection[httpx.Client]]]
@@ -30,27 +30,61 @@ AsyncAcquire = Callable[
 """Acquires an HTTP client for a tenant's request; waits so many seconds for one."""
 
 
-class Client:
-    """Asks synchronously."""
+def replies(acquire: Acquire, request: PreparedRequest, attempt: Attempt) -> Generator[Reply]:
+    """Ask once, and yield the replies as they come; on the other route if one is wrong.
 
-    def __init__(self, acquire: Acquire) -> None:
-        """Ask by HTTP clients that are acquired for each request."""
-        self._acquire = acquire
+    Raises:
+        DashScopeError: There is no answer, or it is not whole.
+    """
+    for on in route_attempts(attempt, request):
+        endpoint = request.endpoint.with_key()
+        timeout = endpoint.timeout_of(attempt.until, streamed=request.streamed)
+        with (
+            on,
+            Exchange(request, endpoint, attempt.until) as exchange,
+            acquire(timeout.pool, endpoint.tenant) as connection,
+        ):
+            log_request(request, on.route)
+            connection.begin(attempt.until)
+            built = connection.build(
+                endpoint.url(PATHS[on.route]),
+                content=request.content(on.route),
+                headers=endpoint.all_headers(request.headers),
+                timeout=timeout,
+            )
+            http = connection.http
+            response = http.send(built, stream=True, follow_redirects=False)
+            answer = exchange.begin(connection.answered(response))
+            pieces = connection.pieces(response)
+            is_read = True
+            for piece in pieces:
+                if attempt.until < NEVER:
+                    exchange.check_time()
+                yield from answer.feed(piece)
+                if answer.is_whole:
+                    rest, is_read = read_rest(pieces, connection)
+                    yield from chain(answer.feed(rest), answer.end())
+                    break
+            if is_read and not answer.held_more:
+                response.close()
+                connection.is_clean = True
+            yield from answer.end()
+            return
 
-    def replies(self, request: PreparedRequest, attempt: Attempt) -> Generator[Reply]:
-        """Ask once, and yield the replies as they come; on the other route if one is wrong.
 
-        Raises:
-            DashScopeError: There is no answer, or it is not whole.
-        """
-        for on in RouteAttempts(attempt, request):
-            endpoint = request.endpoint.with_key()
-            timeout = endpoint.timeout_of(attempt.until, streamed=request.streamed)
-            with (
-                on,
-                Exchange(request, endpoint, attempt.until) as exchange,
-                self._acquire(timeout.pool, endpoint.tenant) as connection,
-            ):
+async def areplies(
+    acquire: AsyncAcquire, request: PreparedRequest, attempt: Attempt
+) -> AsyncGenerator[Reply]:
+    """Ask once, and yield the replies as they come; on the other route if one is wrong.
+
+    Raises:
+        DashScopeError: There is no answer, or it is not whole.
+    """
+    for on in route_attempts(attempt, request):
+        endpoint = await request.endpoint.awith_key()
+        timeout = endpoint.timeout_of(attempt.until, streamed=request.streamed)
+        with on, Exchange(request, endpoint, attempt.until) as exchange:
+            async with acquire(timeout.pool, endpoint.tenant) as connection:
                 log_request(request, on.route)
                 connection.begin(attempt.until)
                 built = connection.build(
@@ -60,69 +94,23 @@ class Client:
                     timeout=timeout,
                 )
                 http = connection.http
-                response = http.send(built, stream=True, follow_redirects=False)
+                response = await http.send(built, stream=True, follow_redirects=False)
                 answer = exchange.begin(connection.answered(response))
-                pieces = connection.pieces(response)
+                pieces = connection.apieces(response)
                 is_read = True
-                for piece in pieces:
+                async for piece in pieces:
                     if attempt.until < NEVER:
                         exchange.check_time()
-                    yield from answer.feed(piece)
+                    for reply in answer.feed(piece):
+                        yield reply
                     if answer.is_whole:
-                        rest, is_read = read_rest(pieces, connection)
-                        yield from chain(answer.feed(rest), answer.end())
+                        rest, is_read = await aread_rest(pieces, connection)
+                        for reply in chain(answer.feed(rest), answer.end()):
+                            yield reply
                         break
                 if is_read and not answer.held_more:
-                    response.close()
+                    await response.aclose()
                     connection.is_clean = True
-                yield from answer.end()
+                for reply in answer.end():
+                    yield reply
                 return
-
-
-class AsyncClient:
-    """Asks asynchronously."""
-
-    def __init__(self, acquire: AsyncAcquire) -> None:
-        """Ask by HTTP clients that are acquired for each request."""
-        self._acquire = acquire
-
-    async def replies(self, request: PreparedRequest, attempt: Attempt) -> AsyncGenerator[Reply]:
-        """Ask once, and yield the replies as they come; on the other route if one is wrong.
-
-        Raises:
-            DashScopeError: There is no answer, or it is not whole.
-        """
-        for on in RouteAttempts(attempt, request):
-            endpoint = await request.endpoint.awith_key()
-            timeout = endpoint.timeout_of(attempt.until, streamed=request.streamed)
-            with on, Exchange(request, endpoint, attempt.until) as exchange:
-                async with self._acquire(timeout.pool, endpoint.tenant) as connection:
-                    log_request(request, on.route)
-                    connection.begin(attempt.until)
-                    built = connection.build(
-                        endpoint.url(PATHS[on.route]),
-                        content=request.content(on.route),
-                        headers=endpoint.all_headers(request.headers),
-                        timeout=timeout,
-                    )
-                    http = connection.http
-                    response = await http.send(built, stream=True, follow_redirects=False)
-                    answer = exchange.begin(connection.answered(response))
-                    pieces = connection.apieces(response)
-                    is_read = True
-                    async for piece in pieces:
-                        if attempt.until < NEVER:
-                            exchange.check_time()
-                        for reply in answer.feed(piece):
-                            yield reply
-                        if answer.is_whole:
-                            rest, is_read = await aread_rest(pieces, connection)
-                            for reply in chain(answer.feed(rest), answer.end()):
-                                yield reply
-                            break
-                    if is_read and not answer.held_more:
-                        await response.aclose()
-                        connection.is_clean = True
-                    for reply in answer.end():
-                        yield reply
-                    return

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import httpx
 from pydantic import SecretStr
-from typing_extensions import Self
 
 from langchain_dashscope_deepseek.errors import DashScopeInputError
 
@@ -109,7 +108,7 @@ class Connection(Generic[AnyClient]):
         return self.line is not None
 
 
-class _Body:
+class _Body(AsyncIterator[bytes]):
     """The body of an answer of a client in a loop, read without an asynchronous generator.
 
     httpx and httpcore read it through four, which await something when they are dropped. Where no
@@ -124,9 +123,6 @@ class _Body:
         self._receive = of_connection._connection._receive_event  # noqa: SLF001
         self._timeout = of_connection._request.extensions["timeout"]["read"]  # noqa: SLF001
         self._has_ended = False
-
-    def __aiter__(self) -> Self:
-        return self
 
     async def __anext__(self) -> bytes:
         if self._has_ended:

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import logging
 import time
-from types import TracebackType
+from contextlib import AbstractContextManager
 
 import httpx
-from typing_extensions import Self
 
 from langchain_dashscope_deepseek._dashscope.answers import AnswerReader
 from langchain_dashscope_deepseek._dashscope.blotting import Blotter
@@ -55,7 +54,7 @@ _CLOCK = 0.01
 """Seconds by which the clock of a loop or of a system may be early."""
 
 
-class Exchange:
+class Exchange(AbstractContextManager["Exchange"]):
     """One request and its answer: foreign errors become ours, and only the ones meant.
 
     Attributes:
@@ -105,16 +104,7 @@ class Exchange:
         if self._is_over:
             raise self._took_too_long()
 
-    def __enter__(self) -> Self:
-        """Begin."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> bool:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
         """Raise our error for a foreign one; behind a whole answer there is none."""
         if not isinstance(error, _MEANT):
             return False

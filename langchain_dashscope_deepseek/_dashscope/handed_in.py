@@ -25,58 +25,31 @@ def check_proxy(proxy: SecretStr | str) -> None:
         DashScopeInputError: Says what a proxy looks like.
     """
     url = proxy.get_secret_value() if isinstance(proxy, SecretStr) else proxy
-    try:
+    with suppress(ValueError, TypeError, httpx.InvalidURL):
         httpx.Proxy(url)
-    except (ValueError, TypeError, httpx.InvalidURL):
-        pass
-    else:
         return
     del url  # a traceback may show what stands in this frame
     msg = "proxy is no URL of a proxy: write http://host:port, https://... or socks5://..."
     raise DashScopeInputError(msg)
 
 
-def check_bypass(other: Any, name: str, kind: str, proxy: SecretStr | str | None) -> None:
-    """Say that calls go around the one client that was handed in, which serves the other kind.
+def check_clients(name: str, client: Any, other: Any, proxy: Any, verify: Any) -> None:
+    """Refuse settings of the network that a call would go around, where a client was handed in.
 
     Args:
-        other: The client of the other kind, if one was handed in.
-        name: The setting that holds it.
-        kind: The kind of this call, which has no client of its own.
-        proxy: The setting `proxy`, which this call goes through.
-
-    Raises:
-        DashScopeInputError: That client has a proxy or a transport of its own, and this call would
-            go out without.
-    """
-    if other is None or proxy is not None:
-        return
-    missing = "http_client" if name == "http_async_client" else "http_async_client"
-    if _has_own_network(other):
-        msg = (
-            f"{name} has a proxy or a transport of its own, and {kind} calls would go around it: "
-            f"hand in {missing} as well, or set proxy, which serves both"
-        )
-        raise DashScopeInputError(msg)
-    warn(
-        f"{name} serves calls of the other kind only: {kind} calls go out by a client of this "
-        f"package. Hand in {missing} as well, or set proxy and verify, which serve both."
-    )
-
-
-def check_own_client(client: Any, name: str, other: Any, proxy: Any, verify: Any) -> None:
-    """Refuse settings of the network that the client of a call, which was handed in, goes around.
-
-    Args:
-        client: The client of this call.
-        name: The setting that holds it.
-        other: The client of the other kind, if one was handed in.
+        name: The setting that holds the client of calls of this kind.
+        client: That client, if one was handed in.
+        other: The client of the other kind, likewise.
         proxy: The setting `proxy`, which serves calls of a kind that has no client of its own.
         verify: The setting `verify`, likewise.
 
     Raises:
         DashScopeInputError: Nothing goes by one of them, or this call would go around the proxy.
     """
+    if client is None:
+        if other is not None and proxy is None:
+            _check_bypass(name, other)
+        return
     if proxy is not None and (other is not None or not _has_own_network(client)):
         msg = (
             f"{name} was handed in, so calls by it go around proxy: make that client with proxy=, "
@@ -89,6 +62,23 @@ def check_own_client(client: Any, name: str, other: Any, proxy: Any, verify: Any
             f"client with verify=, or leave {name} out"
         )
         raise DashScopeInputError(msg)
+
+
+def _check_bypass(missing: str, other: Any) -> None:
+    """Say that calls go around the one client that was handed in, which serves the other kind."""
+    is_sync = missing == "http_client"
+    name = "http_async_client" if is_sync else "http_client"
+    kind = "synchronous" if is_sync else "asynchronous"
+    if _has_own_network(other):
+        msg = (
+            f"{name} has a proxy or a transport of its own, and {kind} calls would go around it: "
+            f"hand in {missing} as well, or set proxy, which serves both"
+        )
+        raise DashScopeInputError(msg)
+    warn(
+        f"{name} serves calls of the other kind only: {kind} calls go out by a client of this "
+        f"package. Hand in {missing} as well, or set proxy and verify, which serve both."
+    )
 
 
 _Way = tuple[bytes, bytes, "int | None"] | None

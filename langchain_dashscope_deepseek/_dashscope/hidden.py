@@ -43,12 +43,6 @@ class HiddenHeaders(_Hidden, UserDict[str, str]):
 
     __str__ = _Hidden.__repr__
 
-    def __copy__(self) -> HiddenHeaders:
-        """Copy them, past what `UserDict` does to be general."""
-        other = HiddenHeaders.__new__(HiddenHeaders)
-        other.data = self.data.copy()
-        return other
-
     def under(self, others: Mapping[str, str]) -> HiddenHeaders:
         """Put others over these, one of a name, whatever its case."""
         names = {name.lower() for name in others}

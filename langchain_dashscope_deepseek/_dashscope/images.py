@@ -45,8 +45,9 @@ def is_image(block: Block, *, typed_only: bool = False) -> bool:
     if kind is not None:
         return False
     if typed_only:
-        is_ours = block.keys() <= {"image", *_OPTIONS}
-        return is_ours and isinstance(block.get("image"), str) and _is_url(block["image"])
+        url: Any = block.get("image")
+        is_ours = block.keys() <= {"image", *_OPTIONS} and isinstance(url, str)
+        return is_ours and bool(_URL.fullmatch(url) or _DATA_URI.match(url))
     held = [block[key] for key in _KEYS if isinstance(block.get(key), Mapping)]
     return "image" in block or any(_mime_of(inner).startswith("image/") for inner in held)
 
@@ -67,7 +68,8 @@ def image_part(block: Block, index: int) -> dict[str, Any]:
         DashScopeInputError: It is no URL and no base64, its kind is missing or unknown, or it is
             known to another provider only.
     """
-    detail = _detail_of(block)
+    inner = block.get("image_url")
+    detail = inner.get("detail") if isinstance(inner, Mapping) else block.get("detail")
     if detail not in (None, "auto"):
         warn(f"detail={detail!r} of an image was left out: DashScope takes max_pixels instead.")
     extras = block.get("extras")
@@ -153,18 +155,9 @@ def _data_uri(mime_type: str, data: Any, index: int) -> str:
     return f"data:image/{kind};base64,{text}"
 
 
-def _detail_of(block: Block) -> Any:
-    inner = block.get("image_url")
-    return inner.get("detail") if isinstance(inner, Mapping) else block.get("detail")
-
-
 def _mime_of(found: Block) -> str:
     mime_type = _first(found, "mime_type", "media_type", "mimeType")
     return mime_type if isinstance(mime_type, str) else ""
-
-
-def _is_url(text: str) -> bool:
-    return bool(_URL.fullmatch(text) or _DATA_URI.match(text))
 
 
 def _first(found: Block, *keys: str) -> Any:

@@ -74,6 +74,8 @@ def is_heavy(data: bytes | bytearray, allowed: int) -> bool:
 
 def without_halves(text: str) -> str:
     """Join halves of surrogate pairs, and replace those that stand alone."""
+    if text.isascii():
+        return text
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 

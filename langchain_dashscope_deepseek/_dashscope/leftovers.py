@@ -13,13 +13,9 @@ from typing import Any
 
 
 def is_spotless(client: Any) -> bool:
-    """Tell whether the next answer of an idle client can only be the next call's.
+    """Tell whether the next answer of an idle client of httpx can only be the next call's.
 
-    Args:
-        client: An httpx client that no request is using.
-
-    Returns:
-        `False` too where it cannot be told.
+    `False` too where it cannot be told.
     """
     try:
         return all(_is_clean(connection) for connection in _connections_of(client))

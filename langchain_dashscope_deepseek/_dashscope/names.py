@@ -81,12 +81,7 @@ FOR_ONE_CALL: Mapping[str, str] = {
 
 
 def unknown_names(names: Collection[str], known: Collection[str]) -> str:
-    """Say what to write instead of names that are none here.
-
-    Args:
-        names: The names.
-        known: The names that could be meant.
-    """
+    """Say what to write instead of names that are none here; one of the known may be meant."""
     return "; ".join(_what_to_write(name, known) for name in sorted(names))
 
 

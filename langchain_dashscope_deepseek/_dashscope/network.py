@@ -14,16 +14,12 @@ import math
 import socket
 import ssl
 import time
-from collections.abc import Iterable
 from contextlib import nullcontext, suppress
 from typing import Any
 
 import httpcore
 
 from langchain_dashscope_deepseek.errors import DashScopeServerError
-
-NEVER = math.inf
-"""Of `time.monotonic`: no bound."""
 
 LONGEST_HEAD = 256 * 1024
 """Bytes of all the heads before an answer, interim ones included; those bound their number."""
@@ -41,10 +37,10 @@ class Line:
 
     def __init__(self) -> None:
         """Begin without a connection and without a bound."""
-        self.until = NEVER
+        self.until = math.inf
         self._head_until: float | None = None
         self._head_left: int | None = None
-        self._streams: list[Stream | AsyncStream] = []
+        self.streams: list[Stream | AsyncStream] = []
         self.is_shut = False
 
     def head_is_over(self) -> None:
@@ -68,7 +64,7 @@ class Line:
             msg = "The server, or a proxy before it, sends interim answers without end"
             raise DashScopeServerError(msg)
         if self._head_until is None:
-            self._head_until = NEVER if seconds is None else time.monotonic() + seconds
+            self._head_until = math.inf if seconds is None else time.monotonic() + seconds
         return self.left(seconds, self._head_until)
 
     def count(self, data: bytes) -> None:
@@ -76,7 +72,7 @@ class Line:
         if self._head_left is not None:
             self._head_left -= len(data)
 
-    def left(self, seconds: float | None, until: float = NEVER) -> float | None:
+    def left(self, seconds: float | None, until: float = math.inf) -> float | None:
         """Tell how much is left of so many seconds, if the call is over at its time or before.
 
         Raises:
@@ -87,29 +83,25 @@ class Line:
             msg = "The model was closed"
             raise httpcore.ReadError(msg)
         until = min(until, self.until)
-        if until == NEVER:
+        if until == math.inf:
             return seconds
         left = until - time.monotonic()
         if left <= 0:
             raise httpcore.ReadTimeout
         return left if seconds is None else min(left, seconds)
 
-    def keep(self, stream: Stream | AsyncStream) -> None:
-        """Keep a stream that was opened, to hang up on it."""
-        self._streams.append(stream)
-
     def shut(self) -> None:
         """End whatever waits on it, from any thread; who waits hangs up."""
         self.is_shut = True
-        for stream in list(self._streams):
+        for stream in list(self.streams):
             with suppress(OSError, AttributeError, RuntimeError):
                 stream.shut()
 
     def hang_up(self) -> None:
         """Close the connection at once. For who has the line alone."""
         self.is_shut = True
-        while self._streams:
-            stream = self._streams.pop()
+        while self.streams:
+            stream = self.streams.pop()
             with suppress(OSError, AttributeError, RuntimeError):  # the loop may be closed
                 stream.hang_up()
 
@@ -121,7 +113,7 @@ class Stream(httpcore.NetworkStream):
         """Put it on the line."""
         self.inner = inner
         self._line = line
-        line.keep(self)
+        line.streams.append(self)
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Read, for as long as the line may."""
@@ -168,7 +160,7 @@ class AsyncStream(httpcore.AsyncNetworkStream):
         """Put it on the line."""
         self.inner = inner
         self._line = line
-        line.keep(self)
+        line.streams.append(self)
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Read, for as long as the line may."""
@@ -223,15 +215,10 @@ class _Backend(httpcore.SyncBackend):
         self._line = line
 
     def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+        self, host: str, port: int, timeout: float | None = None, *args: Any, **kwargs: Any
     ) -> Stream:
         seconds = self._line.left(timeout)
-        inner = super().connect_tcp(host, port, seconds, local_address, socket_options)
+        inner = super().connect_tcp(host, port, seconds, *args, **kwargs)
         return Stream(inner, self._line)
 
 
@@ -242,15 +229,10 @@ class _AsyncBackend(httpcore.AnyIOBackend):
         self._line = line
 
     async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+        self, host: str, port: int, timeout: float | None = None, *args: Any, **kwargs: Any
     ) -> AsyncStream:
         seconds = self._line.left(timeout)
-        inner = await super().connect_tcp(host, port, seconds, local_address, socket_options)
+        inner = await super().connect_tcp(host, port, seconds, *args, **kwargs)
         return AsyncStream(inner, self._line)
 
 

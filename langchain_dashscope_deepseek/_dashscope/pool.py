@@ -22,12 +22,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import anyio
 import httpx
 
-from langchain_dashscope_deepseek._dashscope.connection import (
-    NEVER,
-    AnyClient,
-    Connection,
-    Tenant,
-)
+from langchain_dashscope_deepseek._dashscope.connection import NEVER, AnyClient, Connection, Tenant
 from langchain_dashscope_deepseek._dashscope.leftovers import is_spotless
 from langchain_dashscope_deepseek.errors import DashScopeInputError
 
@@ -89,14 +84,9 @@ class ClientPool:
     """
 
     def __init__(
-        self, *, max_connections: int = MAX_CONNECTIONS, keep_alive: float = KEEP_ALIVE
+        self, max_connections: int = MAX_CONNECTIONS, keep_alive: float = KEEP_ALIVE
     ) -> None:
-        """Start empty.
-
-        Args:
-            max_connections: Requests of a process, or of an event loop, at once.
-            keep_alive: Seconds that an idle connection is kept.
-        """
+        """Start empty."""
         self._limits = (max_connections, keep_alive)
         self._sync: dict[int, _OfProcess] = {}
         self._async: dict[tuple[int, asyncio.AbstractEventLoop], _OfLoop] = {}
@@ -173,17 +163,9 @@ class ClientPool:
             if connection.response is not None:
                 await connection.response.aclose()
 
-    def empty_copy(self) -> ClientPool:
-        """Make a pool with the same limits, which shares nothing with this one."""
-        return _pool_of(*self._limits)
-
     def __reduce__(self) -> tuple[Callable[..., ClientPool], tuple[int, float]]:
         """Pickle and copy as an empty pool."""
-        return _pool_of, self._limits
-
-
-def _pool_of(max_connections: int, keep_alive: float) -> ClientPool:
-    return ClientPool(max_connections=max_connections, keep_alive=keep_alive)
+        return ClientPool, self._limits
 
 
 class _Clients(Generic[OurClient]):

@@ -85,10 +85,6 @@ def resolved(given: Where, environment: Where) -> Where:
     What was given goes over the environment. Then `base_url` goes over `region`, and `region` over
     the default; so a region that was given goes over a base URL of the environment.
 
-    Args:
-        given: The settings.
-        environment: What the environment said.
-
     Returns:
         The base URL, which ends in `/api/v1`, with the region and the workspace.
 
@@ -227,9 +223,7 @@ def _has_a_host(base_url: str) -> bool:
 def base_url_of(region: str | None, workspace_id: str | None) -> str:
     """Find the base URL of a region, or of a workspace in it.
 
-    Args:
-        region: The region; without one, the default region's legacy host serves any workspace.
-        workspace_id: The workspace.
+    Without a region it is the default region's legacy host, which serves any workspace.
 
     Raises:
         ValueError: The region does not exist, or has no host without a workspace.

@@ -30,11 +30,7 @@ from langchain_dashscope_deepseek._dashscope.settings import PARAMETERS, check_v
 from langchain_dashscope_deepseek._dashscope.tool_use import check_tools, unsupported
 from langchain_dashscope_deepseek._dashscope.warnings import warn
 from langchain_dashscope_deepseek._dashscope.wire import WireMessage
-from langchain_dashscope_deepseek.capabilities import (
-    TEXT_FIRST,
-    ModelCapabilities,
-    Route,
-)
+from langchain_dashscope_deepseek.capabilities import TEXT_FIRST, ModelCapabilities, Route
 from langchain_dashscope_deepseek.errors import (
     DashScopeError,
     DashScopeInputError,
@@ -153,9 +149,6 @@ def choose_parameters(row: ModelCapabilities | None, settings: Mapping[str, Any]
         row: What the model can do; `None` if nobody knows.
         settings: The settings of the call; parameters that are `None` are left out.
 
-    Returns:
-        The parameters to send.
-
     Raises:
         DashScopeInputError: A parameter has a value that no model takes.
         DashScopeUnsupportedError: The row forbids a feature.
@@ -195,9 +188,6 @@ def prepare(
             minutes.
         changes: What in the messages is otherwise than it was given.
         extra_headers: Headers of this call.
-
-    Returns:
-        The request.
 
     Raises:
         DashScopeInputError: The messages or the extra parameters do not fit the others.

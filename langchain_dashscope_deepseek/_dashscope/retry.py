@@ -10,10 +10,9 @@ import logging
 import math
 import random
 import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from types import TracebackType
-
-from typing_extensions import Self
 
 from langchain_dashscope_deepseek.errors import DashScopeError, find_rule
 
@@ -78,7 +77,7 @@ class RetryPolicy:
         return delay * (1 - self.jitter * random.random())  # noqa: S311 - not a secret
 
 
-class Attempt:
+class Attempt(AbstractContextManager["Attempt"]):
     """One attempt; swallows an error that deserves another one.
 
     Attributes:
@@ -99,16 +98,7 @@ class Attempt:
         self.route: str | None = None
         self.delay: float | None = None
 
-    def __enter__(self) -> Self:
-        """Begin."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> bool:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
         """Decide whether the error is swallowed and the loop goes on."""
         if self.committed or not isinstance(error, DashScopeError):
             return False
@@ -129,7 +119,7 @@ class Attempt:
         return True
 
 
-class Attempts:
+class Attempts(Iterator[Attempt], AsyncIterator[Attempt]):
     """Endless attempts: `for attempt in Attempts(policy): with attempt: ...; return`.
 
     The last attempt swallows nothing, so the loop always ends by a return or an error.
@@ -142,19 +132,11 @@ class Attempts:
         self._failures = 0
         self._last: Attempt | None = None
 
-    def __iter__(self) -> Attempts:
-        """Loop, sleeping between attempts."""
-        return self
-
     def __next__(self) -> Attempt:
         """Sleep as long as the last attempt said, then make the next one."""
         if self._last is not None:
             time.sleep(self._last.delay or 0)
         return self._next()
-
-    def __aiter__(self) -> Attempts:
-        """Loop, sleeping between attempts."""
-        return self
 
     async def __anext__(self) -> Attempt:
         """Sleep as long as the last attempt said, then make the next one."""

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
-from types import TracebackType
-
-from typing_extensions import Self
+from contextlib import AbstractContextManager
 
 from langchain_dashscope_deepseek._dashscope.request import PreparedRequest
 from langchain_dashscope_deepseek._dashscope.retry import Attempt
@@ -40,7 +38,7 @@ def forget_routes() -> None:
     _learnt.clear()
 
 
-class RouteAttempt:
+class RouteAttempt(AbstractContextManager["RouteAttempt"]):
     """An attempt on one route; swallows the refusal of a wrong one where another is left.
 
     Attributes:
@@ -48,74 +46,60 @@ class RouteAttempt:
         is_wrong: Whether the service said that the model is not on it.
     """
 
-    def __init__(self, route: Route, attempts: RouteAttempts, *, is_last: bool) -> None:
+    def __init__(
+        self, route: Route, attempt: Attempt, request: PreparedRequest, *, is_last: bool
+    ) -> None:
         """Begin an attempt on a route."""
-        self.route = attempts.attempt.route = route
+        self.route = attempt.route = route
         self.is_wrong = False
-        self._attempts = attempts
+        self._attempt = attempt
+        self._request = request
         self._is_last = is_last
 
-    def __enter__(self) -> Self:
-        """Begin."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> bool:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
         """Swallow a refusal of the route, or say that all routes refuse."""
-        if not isinstance(error, DashScopeRouteError) or self._attempts.attempt.committed:
+        if not isinstance(error, DashScopeRouteError) or self._attempt.committed:
             return False
         if self._is_last:
-            raise self._attempts.refused(error) from None
+            raise _refused(self._request, error) from None
         self.is_wrong = True
         return True
 
 
-class RouteAttempts:
-    """The routes of one attempt: `for on in RouteAttempts(...): with attempt, on: ...; return`."""
+def route_attempts(attempt: Attempt, request: PreparedRequest) -> Iterator[RouteAttempt]:
+    """Yield an attempt on the likelier route, and one on the other if that was the wrong one.
 
-    def __init__(self, attempt: Attempt, request: PreparedRequest) -> None:
-        """Ask on the routes of a request, in the order of what was learnt of its model."""
-        self.attempt = attempt
-        self._key = (request.endpoint.base_url, request.model)
-        self._routes = request.routes
-        self._advise = request.advise
+    A wrong route is no failure: it takes no retry and waits for nothing.
+    """
+    base_url, model = request.endpoint.base_url, request.model
+    first, *others = request.routes
+    if learnt_route(base_url, model) in others:
+        first, *others = [*others, first]
+    on = RouteAttempt(first, attempt, request, is_last=not others)
+    yield on
+    if on.is_wrong:
+        (other,) = others
+        _learn((base_url, model), other)
+        logger.info("%s is not on the route %s: asking on %s", model, first, other)
+        yield RouteAttempt(other, attempt, request, is_last=True)
 
-    def __iter__(self) -> Iterator[RouteAttempt]:
-        """Yield an attempt on the likelier route, and one on the other if that was the wrong one.
 
-        A wrong route is no failure: it takes no retry and waits for nothing.
-        """
-        first, *others = self._routes
-        if learnt_route(*self._key) in others:
-            first, *others = [*others, first]
-        on = RouteAttempt(first, self, is_last=not others)
-        yield on
-        if on.is_wrong:
-            (other,) = others
-            _learn(self._key, other)
-            logger.info("%s is not on the route %s: asking on %s", self._key[1], first, other)
-            yield RouteAttempt(other, self, is_last=True)
-
-    def refused(self, error: DashScopeRouteError) -> DashScopeRouteError:
-        """Return the error for a model that is on none of the routes."""
-        base_url, model = self._key
-        if len(self._routes) > 1:
-            _learnt.pop(self._key, None)
-            where = f"neither on the route {self._routes[0]} nor on {self._routes[1]}"
-        else:
-            where = f"not on the route {self._routes[0]}, the only one that may serve this request"
-        refusal = DashScopeRouteError(
-            f"{model} is {where}, says the service at {base_url} ('url error')",
-            code=error.code,
-            status_code=error.status_code,
-            request_id=error.request_id,
-        )
-        self._advise(refusal)
-        return refusal
+def _refused(request: PreparedRequest, error: DashScopeRouteError) -> DashScopeRouteError:
+    """Return the error for a model that is on none of the routes."""
+    base_url, model, routes = request.endpoint.base_url, request.model, request.routes
+    if len(routes) > 1:
+        _learnt.pop((base_url, model), None)
+        where = f"neither on the route {routes[0]} nor on {routes[1]}"
+    else:
+        where = f"not on the route {routes[0]}, the only one that may serve this request"
+    refusal = DashScopeRouteError(
+        f"{model} is {where}, says the service at {base_url} ('url error')",
+        code=error.code,
+        status_code=error.status_code,
+        request_id=error.request_id,
+    )
+    request.advise(refusal)
+    return refusal
 
 
 def _learn(key: tuple[str, str], route: Route) -> None:

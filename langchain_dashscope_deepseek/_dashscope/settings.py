@@ -314,10 +314,6 @@ _SECRET = re.compile(
 def check_headers(headers: Any, setting: str = "default_headers") -> None:
     """Refuse headers that HTTP cannot carry; a value may be a secret, so none is quoted.
 
-    Args:
-        headers: The headers.
-        setting: What they were given as.
-
     Raises:
         DashScopeInputError: Names the header, if its name can be one.
     """
@@ -341,7 +337,7 @@ def check_headers(headers: Any, setting: str = "default_headers") -> None:
             raise DashScopeInputError(msg)
 
 
-def _can_be_sent(value: str) -> bool:
+def _can_be_sent(value: str) -> bool:  # whose frame is gone where an error is raised
     return value.isascii() and value.isprintable() and value == value.strip()
 
 

@@ -6,15 +6,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from langchain_dashscope_deepseek.capabilities import (
-    ModelCapabilities,
-    models_that,
-    nearest_model,
-)
-from langchain_dashscope_deepseek.errors import (
-    DashScopeInputError,
-    DashScopeUnsupportedError,
-)
+from langchain_dashscope_deepseek.capabilities import ModelCapabilities, models_that, nearest_model
+from langchain_dashscope_deepseek.errors import DashScopeInputError, DashScopeUnsupportedError
 
 TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 

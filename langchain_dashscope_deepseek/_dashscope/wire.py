@@ -43,10 +43,7 @@ class UnreadableError(Exception):
 
 
 def read_packet(document: Mapping[str, Any]) -> Reply | None:
-    """Read a packet, or an answer in one piece.
-
-    Args:
-        document: The JSON document; no error.
+    """Read a packet, or an answer in one piece, which is no error.
 
     Returns:
         What it says; `None` if it holds neither an answer nor token counts nor sources.
@@ -71,7 +68,9 @@ def read_packet(document: Mapping[str, Any]) -> Reply | None:
         raise _unreadable("message", message)
     text = message.get("content") or ""
     if type(text) is not str:
-        text = _flat(text)
+        if type(text) is not list:
+            raise _unreadable("content", text)
+        text = _text(text)
     reasoning = message.get("reasoning_content")
     if type(reasoning) is not str:
         reasoning = ""
@@ -152,12 +151,6 @@ def _arguments(arguments: Any) -> str:
         return json.dumps(arguments, ensure_ascii=False) if arguments or arguments == {} else ""
     except RecursionError:
         return "["
-
-
-def _flat(content: Any) -> str:
-    if type(content) is not list:
-        raise _unreadable("content", content)
-    return _text(content)
 
 
 def _text(content: Any) -> str:

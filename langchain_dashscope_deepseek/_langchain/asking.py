@@ -1,6 +1,6 @@
 """Asks until there is an answer, and yields what shows of it: attempts, replies, and the log.
 
-What is sent and read is the client's; here a failed attempt starts anew, with nothing of its answer
+What is sent and read is `replies`'; here a failed attempt starts anew, with nothing of its answer
 left, as long as nothing of it was shown. The two functions are the same but for the awaiting.
 """
 
@@ -11,7 +11,7 @@ from contextlib import aclosing, closing
 from typing import TypeVar
 
 from langchain_dashscope_deepseek._dashscope.call_log import CallLog
-from langchain_dashscope_deepseek._dashscope.client import AsyncClient, Client
+from langchain_dashscope_deepseek._dashscope.client import Acquire, AsyncAcquire, areplies, replies
 from langchain_dashscope_deepseek._dashscope.request import PreparedRequest
 from langchain_dashscope_deepseek._dashscope.retry import Attempts
 from langchain_dashscope_deepseek._langchain.stream import AnswerAccumulator, Emitter
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 def ask(
-    client: Client,
+    acquire: Acquire,
     request: PreparedRequest,
     emitter_of: Callable[[AnswerAccumulator], Emitter[T]],
 ) -> Generator[T]:
@@ -29,9 +29,9 @@ def ask(
         for attempt in Attempts(request.policy):
             answer = AnswerAccumulator(request)
             with attempt, emitter_of(answer) as emitter:
-                log.begin(attempt, answer)
-                with closing(client.replies(request, attempt)) as replies:
-                    for reply in replies:
+                log.begin(attempt, answer.facts)
+                with closing(replies(acquire, request, attempt)) as coming:
+                    for reply in coming:
                         if log.first is None:
                             log.first_came()
                         for part in emitter.add(reply):
@@ -43,7 +43,7 @@ def ask(
 
 
 async def aask(
-    client: AsyncClient,
+    acquire: AsyncAcquire,
     request: PreparedRequest,
     emitter_of: Callable[[AnswerAccumulator], Emitter[T]],
 ) -> AsyncGenerator[T]:
@@ -52,9 +52,9 @@ async def aask(
         async for attempt in Attempts(request.policy):
             answer = AnswerAccumulator(request)
             with attempt, emitter_of(answer) as emitter:
-                log.begin(attempt, answer)
-                async with aclosing(client.replies(request, attempt)) as replies:
-                    async for reply in replies:
+                log.begin(attempt, answer.facts)
+                async with aclosing(areplies(acquire, request, attempt)) as coming:
+                    async for reply in coming:
                         if log.first is None:
                             log.first_came()
                         for part in emitter.add(reply):

@@ -6,7 +6,6 @@ Pure. What a keyword means to LangChain is read here; what is sent is decided in
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
 from typing import Any
 
 from langchain_core.messages import BaseMessage
@@ -84,7 +83,7 @@ def prepare_call(
         and row.reasoning_replay == "with_tool_calls"
         and row.thinks(parameters.get("enable_thinking"))
     )
-    wire = to_wire(
+    wire, changes = to_wire(
         messages, replay_reasoning=replays, images_refused=_images_refused(values["model"], row)
     )
     may_stream = not (
@@ -94,9 +93,9 @@ def prepare_call(
         values,
         row,
         parameters,
-        wire.messages,
+        wire,
         stream=True if shows else None if may_stream else False,
-        changes=wire.changes,
+        changes=changes,
         extra_headers=headers,
     )
 
@@ -120,9 +119,5 @@ def _images_refused(model: str, row: ModelCapabilities | None) -> str:
             f"the row of {model} pins it to the text route, which carries none: leave routes out "
             "of its ModelCapabilities, or the image out of the message"
         )
-    return f"{model} reads text only. Models that read images: {_readers_of_images()}"
-
-
-@cache
-def _readers_of_images() -> str:
-    return models_that(lambda other: other.images is True)
+    readers = models_that(lambda other: other.images is True)
+    return f"{model} reads text only. Models that read images: {readers}"

@@ -11,12 +11,6 @@ from typing import Any
 
 from langchain_core.messages import AIMessage
 from langchain_core.messages import content as blocks
-from langchain_core.messages.block_translators import register_translator
-
-
-def register(provider: str) -> None:
-    """Tell core how to read the content of this provider's messages."""
-    register_translator(provider, content_blocks, content_blocks)
 
 
 def content_blocks(message: AIMessage) -> list[blocks.ContentBlock]:
@@ -42,10 +36,9 @@ def content_blocks(message: AIMessage) -> list[blocks.ContentBlock]:
 
 def citations(results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return the results of a search as LangChain's citations."""
-    return [_citation(result) for result in results]
-
-
-def _citation(result: Mapping[str, Any]) -> dict[str, Any]:
-    known = {key: result[key] for key in ("url", "title") if isinstance(result.get(key), str)}
-    extras = {key: value for key, value in result.items() if key not in known}
-    return {"type": "citation", **known, **({"extras": extras} if extras else {})}
+    cited = []
+    for result in results:
+        known = {key: result[key] for key in ("url", "title") if isinstance(result.get(key), str)}
+        extras = {key: value for key, value in result.items() if key not in known}
+        cited.append({"type": "citation", **known, **({"extras": extras} if extras else {})})
+    return cited

@@ -23,12 +23,7 @@ class EventEmitter(Emitter["MessagesData"]):
     """The answer as events."""
 
     def __init__(self, answer: AnswerAccumulator, message_id: str) -> None:
-        """Begin.
-
-        Args:
-            answer: Takes the replies.
-            message_id: The id that the message gets.
-        """
+        """Begin; the answer takes the replies, and the message gets that id."""
         super().__init__(answer)
         self._message_id = message_id
         self._indexes: dict[str | int, int] = {}
@@ -66,7 +61,13 @@ class EventEmitter(Emitter["MessagesData"]):
             wholes["text"]["annotations"] = sources
         for key, index in self._indexes.items():
             yield _event("content-block-finish", index=index, content=wholes[key])
-        yield _event("message-finish", **_finish_data(answer))
+        usage = answer.usage_metadata
+        finish = {
+            **({"usage": usage} if usage else {}),
+            "metadata": answer.response_metadata,
+            **({"additional_kwargs": answer.additional_kwargs} if answer.reasoning else {}),
+        }
+        yield _event("message-finish", **finish)
 
     def _grow_calls(self, calls: list[Any]) -> list[MessagesData]:
         events: list[MessagesData] = []
@@ -100,16 +101,6 @@ def _block(call: ToolCallAccumulator) -> dict[str, Any]:
     if block["type"] == "invalid_tool_call":
         block["error"] = "Failed to parse tool call arguments as JSON"  # in core's words
     return block
-
-
-def _finish_data(answer: AnswerAccumulator) -> dict[str, Any]:
-    usage = answer.usage_metadata
-    kwargs = {"additional_kwargs": answer.additional_kwargs} if answer.reasoning else {}
-    return {
-        **({"usage": usage} if usage else {}),
-        "metadata": answer.response_metadata,
-        **kwargs,
-    }
 
 
 def _event(kind: str, **data: Any) -> MessagesData:

@@ -12,13 +12,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from langchain_core.messages import (
-    AIMessage,
-    BaseMessage,
-    ChatMessage,
-    HumanMessage,
-    ToolMessage,
-)
+from langchain_core.messages import AIMessage, BaseMessage, ChatMessage, HumanMessage, ToolMessage
 
 from langchain_dashscope_deepseek._dashscope.json_text import HALF_OF_A_PAIR, without_halves
 from langchain_dashscope_deepseek._dashscope.wire import WireMessage
@@ -35,21 +29,9 @@ from langchain_dashscope_deepseek.errors import DashScopeInputError
 _NOT_RUN = "This tool was not run: the conversation went on without it."
 
 
-class Wire(NamedTuple):
-    """A conversation as the wire has it.
-
-    Attributes:
-        messages: The messages.
-        changes: What of them is otherwise than it was given.
-    """
-
-    messages: list[WireMessage]
-    changes: list[str]
-
-
 def to_wire(
     messages: Sequence[BaseMessage], *, replay_reasoning: bool, images_refused: str = ""
-) -> Wire:
+) -> tuple[list[WireMessage], list[str]]:
     """Convert a conversation to the wire's messages.
 
     System messages at the beginning become one, since the service documents one. A message's
@@ -86,24 +68,24 @@ def to_wire(
             _mend_halves_of_characters(converted, at)
             conversation.append(Placed(index, message, converted))
     wire: list[WireMessage] = []
-    turn, shown = _Turn(), _ToolImages()
+    shown = _ToolImages()
     loop = _ToolLoop(conversation, changes)
-    for _, said, converted in loop:
+    kept = list(loop)
+    for _, _, converted in kept:
         if converted["role"] == "tool":
             shown.take(converted)
         else:
             wire += shown.message()
-        if replay_reasoning:
-            turn.follow(said, converted)
         if converted["role"] == "system" and len(wire) == 1 and wire[0]["role"] == "system":
             wire[0]["content"] += f"\n\n{converted['content']}"
         else:
             wire.append(converted)
     if not wire or wire[-1]["role"] not in ("user", "tool"):
         wire += loop.answer_at_the_end(messages[-1])
-    turn.end()
+    if replay_reasoning:
+        _replay_reasoning(kept)
     changes.say()
-    return Wire(wire + shown.message(), changes.made)
+    return wire + shown.message(), changes.made
 
 
 def _mend_halves_of_characters(message: WireMessage, at: Place) -> None:
@@ -112,26 +94,18 @@ def _mend_halves_of_characters(message: WireMessage, at: Place) -> None:
     In the newest human message it stays, and is refused where the request is encoded.
     """
     content = message["content"]
-    texts = [content] if isinstance(content, str) else [part.get("text", "") for part in content]
-    if at.changes is None or all(text.isascii() or _is_utf8(text) for text in texts):
-        return
-    msg = f"Message {at.position} {HALF_OF_A_PAIR}"
-    at.leave_out("half of a character", DashScopeInputError(msg))
-    if isinstance(content, str):
-        message["content"] = without_halves(content)
-        return
-    message["content"] = [
-        {**part, "text": without_halves(part["text"])} if "text" in part else part
-        for part in content
-    ]
-
-
-def _is_utf8(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    mended = (
+        without_halves(content)
+        if isinstance(content, str)
+        else [
+            {**part, "text": without_halves(part["text"])} if "text" in part else part
+            for part in content
+        ]
+    )
+    if at.changes is not None and mended != content:
+        msg = f"Message {at.position} {HALF_OF_A_PAIR}"
+        at.leave_out("half of a character", DashScopeInputError(msg))
+        message["content"] = mended
 
 
 class Placed(NamedTuple):
@@ -170,32 +144,26 @@ def _answered(messages: Sequence[BaseMessage]) -> list[Collection[str]]:
     return found
 
 
-class _Turn:
-    """Follows a turn, all between two human messages: where tools are called, reasoning goes back.
+def _replay_reasoning(conversation: Sequence[Placed]) -> None:
+    """Send the reasoning of each turn, all between two human messages, in which tools were called.
 
     DeepSeek wants the reasoning of every message of such a turn in all later requests, that of the
     final answer included. What belongs to a turn is decided on the messages that are left. A human
     message right behind a tool's may look to the service like the tool's images, so it ends none.
     """
-
-    def __init__(self) -> None:
-        self._answers: list[tuple[BaseMessage, WireMessage]] = []
-        self._has_calls = False
-        self._role = ""
-
-    def follow(self, message: BaseMessage | None, converted: WireMessage) -> None:
-        role_before, self._role = self._role, converted["role"]
-        if converted["role"] == "user" and role_before != "tool":
-            self.end()
-        elif converted["role"] == "assistant" and message is not None:
-            self._answers.append((message, converted))
-            self._has_calls |= "tool_calls" in converted
-
-    def end(self) -> None:
-        if self._has_calls:
-            for message, converted in self._answers:
-                converted["reasoning_content"] = reasoning_of(message)
-        self._answers, self._has_calls = [], False
+    turns: list[list[Placed]] = [[]]
+    role_before = ""
+    for said in conversation:
+        role = said.wire["role"]
+        if role == "user" and role_before != "tool":
+            turns.append([])
+        turns[-1].append(said)
+        role_before = role
+    for turn in turns:
+        if any("tool_calls" in said.wire for said in turn):
+            for _, message, wire in turn:
+                if wire["role"] == "assistant" and message is not None:
+                    wire["reasoning_content"] = reasoning_of(message)
 
 
 class _ToolImages:

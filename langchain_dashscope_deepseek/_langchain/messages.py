@@ -80,10 +80,6 @@ class Place(NamedTuple):
     changes: Changes | None = None
     role: str = "user"
 
-    def of(self, role: str) -> Place:
-        """Return the place of a message of that role."""
-        return Place(self.position, self.images_refused, self.changes, role)
-
     def leave_out(self, what: str, refusal: DashScopeError) -> None:
         """Note that something that cannot be sent is left out.
 
@@ -168,10 +164,7 @@ def usage_metadata(usage: Usage) -> UsageMetadata:
 def convert(message: BaseMessage, at: Place, answered: Container[str]) -> WireMessage | None:
     """Convert a message; `None` for one that says nothing.
 
-    Args:
-        message: The message.
-        at: Where it stands.
-        answered: The ids of its calls that a tool message behind it answers.
+    `answered` are the ids of its calls that a tool message behind it answers.
 
     Raises:
         DashScopeInputError: It cannot be sent; says what to change.
@@ -185,14 +178,14 @@ def convert(message: BaseMessage, at: Place, answered: Container[str]) -> WireMe
             raise DashScopeInputError(msg)
         kind = _CHAT_ROLES[message.role]
     if issubclass(kind, HumanMessage):
-        return _user(message, at.of("user"))
+        return _user(message, at._replace(role="user"))
     if issubclass(kind, SystemMessage):
-        content = _text(message.content, at.of("system"))
+        content = _text(message.content, at._replace(role="system"))
         return {"role": "system", "content": content} if content else None
     if issubclass(kind, AIMessage):
-        return _assistant(message, at.of("assistant"), answered)
+        return _assistant(message, at._replace(role="assistant"), answered)
     if isinstance(message, ToolMessage):
-        result = _content(message.content, at.of("tool"))
+        result = _content(message.content, at._replace(role="tool"))
         return {"role": "tool", "content": result, "tool_call_id": message.tool_call_id}
     msg = (
         f"Message {at.position} is a {type(message).__name__}, which the service has no role for: "
@@ -246,10 +239,7 @@ def _tool_calls(message: BaseMessage, answered: Container[str]) -> Iterator[Wire
             "index": index,
             "id": call.get("id") or "",
             "type": "function",
-            "function": {
-                "name": call.get("name") or "",
-                "arguments": _arguments(call),
-            },
+            "function": {"name": call.get("name") or "", "arguments": _arguments(call)},
         }
 
 

@@ -36,13 +36,9 @@ def quick_chunk(
 ) -> ChatGenerationChunk:
     """Make a chunk of fields that are known to be right.
 
-    Args:
-        content: The text.
-        additional_kwargs: With the reasoning, if there is some.
-        metadata: The `response_metadata`.
-        calls: The fields of tool calls, as core would read them; empty if there are none.
-        names: All names of fields. Chunks of a stream share the set, so that assigning to a field
-            does not change it: the garbage collector has 7 objects of a chunk to look at and not 9.
+    `calls` holds the fields of tool calls, as core would read them. `names` are all names of
+    fields: chunks of a stream share the set, so that assigning to a field does not change it, and
+    the garbage collector has 7 objects of a chunk to look at and not 9.
     """
     fields = _MESSAGE.copy()
     fields["content"] = content

@@ -7,16 +7,15 @@ Pure. `AnswerAccumulator` alone builds LangChain's messages, so that `_generate`
 from __future__ import annotations
 
 import re
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from types import TracebackType
+from contextlib import AbstractContextManager
 from typing import Any, Generic, TypeVar
 
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.messages.tool import invalid_tool_call, tool_call, tool_call_chunk
 from langchain_core.outputs import ChatGenerationChunk
-from typing_extensions import Self
 
 from langchain_dashscope_deepseek._dashscope.answers import too_large
 from langchain_dashscope_deepseek._dashscope.json_text import LARGE
@@ -196,11 +195,7 @@ class AnswerAccumulator:
     @property
     def first_metadata(self) -> dict[str, Any]:
         """What is known at the first packet; who stops early has what a support ticket needs."""
-        return {
-            "model_name": self.model,
-            "model_provider": PROVIDER,
-            **self.request_metadata,
-        }
+        return {"model_name": self.model, "model_provider": PROVIDER, **self.request_metadata}
 
     @property
     def request_metadata(self) -> dict[str, Any]:
@@ -210,6 +205,7 @@ class AnswerAccumulator:
     @property
     def last_metadata(self) -> dict[str, Any]:
         """What is known after the answer."""
+        plugins = (self._usage or {}).get("plugins")
         metadata = {
             # Again: core asks for the reader of the sources by it. It merges equal ones.
             "model_provider": PROVIDER,
@@ -218,7 +214,8 @@ class AnswerAccumulator:
             "request_changes": self._changes,
             "tool_call_markup": self.markup,
             "only_reasoning": self.is_only_reasoning,
-            "plugins": self._plugins,
+            # How often the service used what it has of its own, such as its search.
+            "plugins": plugins if isinstance(plugins, dict) else None,
         }
         return {key: value for key, value in metadata.items() if value}
 
@@ -232,13 +229,6 @@ class AnswerAccumulator:
         texts = (self._text, self._reasoning, *(call.arguments for call in self.calls))
         return not all(text.is_ascii for text in texts)
 
-    @property
-    def _plugins(self) -> Any:
-        """How often the service used what it has of its own, such as its search."""
-        plugins = (self._usage or {}).get("plugins")
-        return plugins if isinstance(plugins, dict) else None
-
-    @property
     def facts(self) -> tuple[str | None, str | None, UsageMetadata | None]:
         """The request's id, the finish_reason and the bill, for the log."""
         return self._request_id, self._finish_reason, self.usage_metadata
@@ -292,7 +282,7 @@ class AnswerAccumulator:
         return call
 
 
-class Emitter(ABC, Generic[T_co]):
+class Emitter(AbstractContextManager["Emitter[T_co]"], Generic[T_co]):
     """A way to show an answer; an error that leaves its block is handed what has arrived."""
 
     def __init__(self, answer: AnswerAccumulator) -> None:
@@ -307,16 +297,7 @@ class Emitter(ABC, Generic[T_co]):
     def end(self) -> Iterable[T_co]:
         """Return what ends the answer."""
 
-    def __enter__(self) -> Self:
-        """Begin."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         """Hand what has arrived to the error."""
         if isinstance(error, DashScopeError):
             self._answer.keep_in(error)

@@ -17,12 +17,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.messages.ai import add_ai_message_chunks
 from langchain_core.output_parsers import JsonOutputParser, PydanticOutputParser
 from langchain_core.output_parsers.openai_tools import JsonOutputKeyToolsParser, PydanticToolsParser
-from langchain_core.runnables import (
-    Runnable,
-    RunnableGenerator,
-    RunnableMap,
-    RunnablePassthrough,
-)
+from langchain_core.runnables import Runnable, RunnableGenerator, RunnableMap, RunnablePassthrough
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from langchain_core.utils.pydantic import is_basemodel_subclass
 from pydantic import TypeAdapter
@@ -48,20 +43,7 @@ def structured_output(
     strict: bool | None,
     **kwargs: Any,
 ) -> Runnable[LanguageModelInput, Any]:
-    """Put the schema before the model and the parser behind it.
-
-    Args:
-        model: A model with `bind_tools`.
-        schema: A pydantic class, a TypedDict, or a JSON schema.
-        method: How the schema goes out. `"json_schema"` goes as function calling.
-        include_raw: Give `{"raw", "parsed", "parsing_error"}`.
-        strict: Sent with the tool, if given.
-        kwargs: Further parameters to bind.
-
-    Raises:
-        DashScopeUnsupportedError: The model does not call functions, and the method needs it.
-        ValueError: There is no such method.
-    """
+    """Put the schema before the model and the parser behind it: see `with_structured_output`."""
     about = {"kwargs": {"method": method, "strict": strict}, "schema": schema}
     llm: Runnable[LanguageModelInput, Any]
     parser: Runnable[Any, Any]
@@ -92,13 +74,18 @@ def _by_a_call(
     """Return the model that must call a function of the schema, and the parser of the call."""
     tool = convert_to_openai_tool(schema)
     name = tool["function"]["name"]
-    is_renamed = not TOOL_NAME.fullmatch(name)
-    if is_renamed:  # a title in Chinese, which the service takes for no name
+    sent = schema
+    if not TOOL_NAME.fullmatch(name):  # a title in Chinese, which the service takes for no name
         name = _OUR_NAME
-        tool = {**tool, "function": {**tool["function"], "name": name}}
-    sent = tool if is_renamed else schema
+        sent = {**tool, "function": {**tool["function"], "name": name}}
     llm = model.bind_tools([sent], tool_choice=name, strict=strict, **kwargs)
-    parser = _tools_parser(schema, name, is_renamed=is_renamed)
+    parser: Runnable[Any, Any] = JsonOutputKeyToolsParser(key_name=name, first_tool_only=True)
+    if isinstance(schema, type) and is_basemodel_subclass(schema):
+        if sent is schema:
+            parser = PydanticToolsParser(tools=[schema], first_tool_only=True)
+        else:
+            validate: Callable[[Any], Any] = TypeAdapter(schema).validate_python
+            parser |= validate
     return llm, _insist(partial(_check_call, name)) | parser
 
 
@@ -106,18 +93,6 @@ def _json_parser(schema: dict[str, Any] | type) -> Runnable[Any, Any]:
     if isinstance(schema, type) and is_basemodel_subclass(schema):
         return PydanticOutputParser(pydantic_object=schema)
     return JsonOutputParser()
-
-
-def _tools_parser(
-    schema: dict[str, Any] | type, name: str, *, is_renamed: bool
-) -> Runnable[Any, Any]:
-    arguments = JsonOutputKeyToolsParser(key_name=name, first_tool_only=True)
-    if not isinstance(schema, type) or not is_basemodel_subclass(schema):
-        return arguments
-    if is_renamed:
-        validate: Callable[[Any], Any] = TypeAdapter(schema).validate_python
-        return arguments | validate
-    return PydanticToolsParser(tools=[schema], first_tool_only=True)
 
 
 def _insist(check: Callable[[AIMessage], None]) -> Runnable[Any, Any]:

@@ -12,13 +12,7 @@ from langchain_dashscope_deepseek.capabilities import MODELS, ModelCapabilities
 
 
 def profile_of(row: ModelCapabilities, *, enable_thinking: bool | None = None) -> ModelProfile:
-    """Derive the profile of a model.
-
-    Args:
-        row: The model's row.
-        enable_thinking: What the model object sends; decides whether tools can be called and
-            forced.
-    """
+    """Derive a row's profile; `enable_thinking` decides whether tools can be called and forced."""
     thinking = row.thinks(enable_thinking)
     tools = row.calls_tools(thinking=thinking)
     by_default_only = row.is_hybrid and enable_thinking is None

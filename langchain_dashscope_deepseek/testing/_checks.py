@@ -22,12 +22,7 @@ from langchain_dashscope_deepseek.testing._model_rules import (
     knows_effort,
     thinks,
 )
-from langchain_dashscope_deepseek.testing._render import (
-    IMAGE_TOKENS,
-    Json,
-    compact,
-    count_tokens,
-)
+from langchain_dashscope_deepseek.testing._render import IMAGE_TOKENS, Json, compact, count_tokens
 from langchain_dashscope_deepseek.testing._turns import question_of, results_of, split_turns
 
 _FEATURES = frozenset({

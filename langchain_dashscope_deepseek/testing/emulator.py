@@ -8,17 +8,12 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from types import TracebackType
 from typing import Any, Literal
 from uuid import uuid4
 
 from typing_extensions import Self
 
-from langchain_dashscope_deepseek.capabilities import (
-    ModelCapabilities,
-    Route,
-    find_capabilities,
-)
+from langchain_dashscope_deepseek.capabilities import ModelCapabilities, Route, find_capabilities
 from langchain_dashscope_deepseek.testing._answers import answer_call
 from langchain_dashscope_deepseek.testing._cache import PrefixCache
 from langchain_dashscope_deepseek.testing._checks import Call, check_body, check_key
@@ -114,12 +109,7 @@ class DashScopeEmulator:
         """Start to serve."""
         return self.start()
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """Stop."""
         self.stop()
 
