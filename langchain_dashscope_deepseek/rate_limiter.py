@@ -1,7 +1,7 @@
 """A rate limiter by requests and by tokens a minute. It knows LangChain, and nothing of DashScope.
 
-Each call is given its time when it asks, one after the other; what it turns out to take moves the
-times of all that still wait.
+Those who wait stand in a queue. Whoever looks at the clock lets out all whose time has come, so
+nobody who sleeps, or left, holds up the others.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ import asyncio
 import math
 import threading
 import time
-from collections import deque
-from collections.abc import Callable
-from itertools import chain
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import chain, count
 from typing import Any
 
 from langchain_core.callbacks import BaseCallbackHandler
@@ -23,7 +24,9 @@ from langchain_core.rate_limiters import BaseRateLimiter
 _SAVED_SECONDS = 1.0
 """What an idle limiter saves up: so no minute has more than 61 seconds' worth."""
 _LONGEST_NAP = 1.0
-"""Seconds after which one that waits looks again whether its time was moved nearer."""
+"""Seconds after which one that waits looks again whether its time came nearer."""
+_FIRST_GUESS = 1_000.0
+"""Tokens that a call is booked with before one has told what it took."""
 _NEWEST = 0.1
 """How much the last call counts in what a call takes usually."""
 
@@ -32,14 +35,18 @@ class TokenRateLimiter(BaseRateLimiter, BaseCallbackHandler):
     """Keeps requests and tokens a minute below the limits of an account, across threads and loops.
 
     As the `rate_limiter` of a model it lets calls wait, first come, first served; as one of its
-    `callbacks` it learns what they took. A call is booked with what calls took before it, and
-    corrected when its usage arrives. A rate limit error makes all calls wait.
+    `callbacks` it learns what they took. A call is booked with what calls took before it (at first
+    with 1,000 tokens), and corrected when its usage arrives. A rate limit error makes all calls
+    wait. Retries within a call pass it unseen: leave them to a caller that asks it again.
 
     Example:
         ```python
         limiter = TokenRateLimiter(requests_per_minute=600, tokens_per_minute=1_000_000)
         model = ChatDashScopeDeepSeek(
-            model="deepseek-v4-flash", rate_limiter=limiter, callbacks=[limiter]
+            model="deepseek-v4-flash",
+            rate_limiter=limiter,
+            callbacks=[limiter],
+            max_retries=0,
         )
         ```
     """
@@ -59,12 +66,15 @@ class TokenRateLimiter(BaseRateLimiter, BaseCallbackHandler):
             requests_per_minute: Calls a minute; `None` for no limit.
             tokens_per_minute: Tokens a minute, input and output together; `None` for no limit.
             clock: Tells the time in seconds.
+
+        Raises:
+            ValueError: A limit is not above 0.
         """
         self._requests, self._tokens = _Line(requests_per_minute), _Line(tokens_per_minute)
         self._clock, self._lock = clock, threading.Lock()
-        self._booked: deque[float] = deque(maxlen=100_000)
-        self._usual = 0.0
-        self._paused_until = -math.inf
+        self._numbers, self._waiting = count(), OrderedDict[int, None]()
+        self._booked, self._paused_until = deque[float](maxlen=100_000), -math.inf
+        self._usual, self._weight = _FIRST_GUESS, 1.0
 
     def acquire(self, *, blocking: bool = True) -> bool:
         """Wait until a call may go out.
@@ -75,53 +85,43 @@ class TokenRateLimiter(BaseRateLimiter, BaseCallbackHandler):
         Returns:
             Whether it may go out; always if it waited.
         """
-        ticket = self._book(blocking=blocking)
-        try:
-            while ticket and (seconds := self._seconds_left(ticket)) > 0:
+        with self._place() as place:
+            while blocking and (seconds := self._seconds_left(place)) > 0:
                 time.sleep(seconds)
-        except BaseException:
-            self._give_back(ticket)
-            raise
-        return ticket is not None
+            return blocking or self._seconds_left(place) <= 0
 
     async def aacquire(self, *, blocking: bool = True) -> bool:
         """Wait until a call may go out, as `acquire` does."""
-        ticket = self._book(blocking=blocking)
-        try:
-            while ticket and (seconds := self._seconds_left(ticket)) > 0:  # noqa: ASYNC110 - a time
+        with self._place() as place:
+            while blocking and (seconds := self._seconds_left(place)) > 0:  # noqa: ASYNC110 - a time
                 await asyncio.sleep(seconds)
-        except BaseException:
-            self._give_back(ticket)
-            raise
-        return ticket is not None
+            return blocking or self._seconds_left(place) <= 0
 
-    def settle(self, tokens: int) -> None:
+    def settle(self, tokens: int | None) -> None:
         """Correct the oldest booking by what a call took; as a callback it does so by itself.
 
         Args:
-            tokens: Input and output together; 0 for a call that failed.
+            tokens: Input and output together; 0 for a call that failed, `None` if nobody knows.
         """
         with self._lock:
-            more = tokens - (self._booked.popleft() if self._booked else 0.0)
-            self._tokens.move(more * self._tokens.seconds_each, self._clock())
+            booked = self._booked.popleft() if self._booked else 0.0
+            if tokens is not None:
+                self._tokens.add(tokens - booked, self._clock() if tokens > booked else -math.inf)
             if tokens:
-                self._usual += (tokens - self._usual) * (_NEWEST if self._usual else 1)
+                self._usual += (tokens - self._usual) * self._weight
+                self._weight = _NEWEST
 
     def pause(self, seconds: float) -> None:
         """Let no call out for so many seconds; a pause within another one adds nothing to it."""
         with self._lock:
-            now = self._clock()
-            until = max(now + seconds, self._paused_until)
-            self._requests.move(until - max(self._paused_until, now), now)
-            self._paused_until = until
+            self._paused_until = max(self._paused_until, self._clock() + seconds)
 
     def on_llm_end(self, response: LLMResult, **_: Any) -> None:
         """Correct a call's booking by its usage; what came from a cache was not booked."""
-        generations = chain.from_iterable(response.generations)
-        messages = [getattr(each, "message", None) for each in generations]
+        messages = [getattr(each, "message", None) for each in chain(*response.generations)]
         usages = [getattr(message, "usage_metadata", None) or {} for message in messages]
         if not any("total_cost" in usage for usage in usages):
-            self.settle(sum(usage.get("total_tokens", 0) for usage in usages))
+            self.settle(sum(usage.get("total_tokens", 0) for usage in usages) or None)
 
     def on_llm_error(self, error: BaseException, **_: Any) -> None:
         """Give back what a failed call was booked with; a rate limit makes all calls wait."""
@@ -129,42 +129,54 @@ class TokenRateLimiter(BaseRateLimiter, BaseCallbackHandler):
         if isinstance(error, ModelRateLimitError):
             self.pause(getattr(error, "retry_after", None) or 1.0)
 
-    def _book(self, *, blocking: bool) -> tuple[float, float, float] | None:
+    @contextmanager
+    def _place(self) -> Iterator[int]:
+        """Stand in the queue; who ends by an error, such as a cancelled task, gives all back."""
         with self._lock:
-            now, tokens = self._clock(), self._usual
-            if not blocking and max(self._requests.free_at, self._tokens.free_at) > now:
-                return None
-            self._booked.append(tokens)
-            return self._requests.book(1, now), self._tokens.book(tokens, now), tokens
+            place = next(self._numbers)
+            self._waiting[place] = None
+        try:
+            yield place
+        except BaseException:
+            with self._lock:
+                if place not in self._waiting and self._booked:
+                    self._requests.add(-1, -math.inf)
+                    self._tokens.add(-self._booked.pop(), -math.inf)
+            raise
+        finally:
+            with self._lock:
+                self._waiting.pop(place, None)
 
-    def _seconds_left(self, ticket: tuple[float, float, float]) -> float:
+    def _seconds_left(self, place: int) -> float:
+        """Let out all whose time has come, and guess when this one's comes; 0 if it has."""
         with self._lock:
-            due = max(ticket[0] + self._requests.moved, ticket[1] + self._tokens.moved)
-            return min(due - self._clock(), _LONGEST_NAP)
+            now = self._clock()
+            while self._waiting and self._due() <= now:
+                self._waiting.popitem(last=False)
+                self._booked.append(self._usual)
+                since = max(now - _SAVED_SECONDS, self._paused_until)  # a pause saves up nothing
+                self._requests.add(1, since)
+                self._tokens.add(self._usual, since)
+            if place not in self._waiting:
+                return 0.0
+            return min(self._due(place - next(iter(self._waiting))) - now, _LONGEST_NAP)
 
-    def _give_back(self, ticket: tuple[float, float, float] | None) -> None:
-        with self._lock:
-            if ticket and self._booked:
-                self._booked.pop()
-                self._requests.move(-self._requests.seconds_each, self._clock())
-                self._tokens.move(-ticket[2] * self._tokens.seconds_each, self._clock())
+    def _due(self, ahead: int = 0) -> float:
+        """Tell when the next call may go out, or the one behind so many others."""
+        by_requests = self._requests.free_at + ahead * self._requests.seconds_each
+        by_tokens = self._tokens.free_at + ahead * self._usual * self._tokens.seconds_each
+        return max(by_requests, by_tokens, self._paused_until)
 
 
 class _Line:
-    """The times that are given out, one after the other, so many a minute."""
+    """The time from which on a limit has something left."""
 
     def __init__(self, per_minute: float | None) -> None:
+        if per_minute is not None and not per_minute > 0:
+            raise ValueError("A limit must be above 0, or None: there is none")
         self.seconds_each = 60 / per_minute if per_minute else 0.0
         self.free_at = -math.inf
-        self.moved = 0.0
 
-    def book(self, amount: float, now: float) -> float:
-        """Give the next time, less what all times were moved by until now."""
-        start = max(self.free_at, now - _SAVED_SECONDS)
-        self.free_at = start + amount * self.seconds_each
-        return start - self.moved
-
-    def move(self, seconds: float, now: float) -> None:
-        """Move what is free, and all that wait."""
-        self.free_at = (max(self.free_at, now) if seconds > 0 else self.free_at) + seconds
-        self.moved += seconds
+    def add(self, amount: float, since: float) -> None:
+        """Count what was taken, or less than nothing; what was not taken counts since some time."""
+        self.free_at = max(self.free_at, since) + amount * self.seconds_each

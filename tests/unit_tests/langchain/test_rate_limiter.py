@@ -71,6 +71,26 @@ async def test_tokens_are_debited_when_the_usage_arrives(take: Take, clock: Cloc
     await take(limiter)
     limiter.settle(10_000)
     await take(limiter)
+    assert clock.now - 1000 == pytest.approx(9)  # a second's worth was saved up
+
+
+async def test_before_one_has_told_what_it_took_calls_are_booked_with_a_guess(
+    take: Take, clock: Clock
+) -> None:
+    """Else all of the first wave would go out at once."""
+    limiter = TokenRateLimiter(tokens_per_minute=60_000, clock=clock)
+    for _ in range(12):
+        await take(limiter)
+    assert clock.now - 1000 == pytest.approx(10)
+
+
+async def test_a_call_that_does_not_tell_what_it_took_stays_booked(
+    take: Take, clock: Clock
+) -> None:
+    limiter = TokenRateLimiter(tokens_per_minute=60_000, clock=clock)
+    for _ in range(12):
+        await take(limiter)
+        limiter.settle(None)
     assert clock.now - 1000 == pytest.approx(10)
 
 
@@ -81,7 +101,7 @@ async def test_a_call_is_booked_with_what_calls_took_before(take: Take, clock: C
     limiter.settle(5_000)
     for _ in range(4):
         await take(limiter)  # with no answer meanwhile
-    assert clock.now - 1000 == pytest.approx(5 + 3 * 5)
+    assert clock.now - 1000 == pytest.approx(4 + 3 * 5)
 
 
 async def test_what_was_booked_too_much_is_given_back(take: Take, clock: Clock) -> None:
@@ -91,7 +111,7 @@ async def test_what_was_booked_too_much_is_given_back(take: Take, clock: Clock) 
     await take(limiter)
     limiter.settle(0)  # it failed
     await take(limiter)
-    assert clock.now - 1000 == pytest.approx(10)
+    assert clock.now - 1000 == pytest.approx(9)
 
 
 async def test_a_minute_has_the_tokens_of_61_seconds_at_most(take: Take, clock: Clock) -> None:
@@ -149,7 +169,46 @@ async def test_a_pause_holds_those_that_wait_already() -> None:
     await asyncio.sleep(0)
     limiter.pause(0.3)
     await asyncio.gather(*calls)
-    assert time.monotonic() - began >= 0.49
+    assert time.monotonic() - began >= 0.39
+
+
+async def test_a_pause_holds_those_that_wait_for_tokens() -> None:
+    limiter = TokenRateLimiter(requests_per_minute=60_000, tokens_per_minute=600_000)
+    calls = [asyncio.create_task(limiter.aacquire()) for _ in range(20)]
+    await asyncio.sleep(0.05)
+    limiter.pause(0.4)
+    before = sum(call.done() for call in calls)
+    await asyncio.sleep(0.3)
+    assert sum(call.done() for call in calls) == before < 20
+    for call in calls:
+        call.cancel()
+
+
+async def test_those_behind_one_that_left_move_up_and_those_before_it_do_not() -> None:
+    limiter = TokenRateLimiter(requests_per_minute=600)
+    while limiter.acquire(blocking=False):
+        pass
+    calls = [asyncio.create_task(limiter.aacquire()) for _ in range(40)]
+    await asyncio.sleep(0)
+    for call in calls[:10] + calls[20:30]:
+        call.cancel()
+    await asyncio.sleep(0.45)
+    assert sum(call.done() for call in calls[10:20]) <= 5
+    await asyncio.wait_for(asyncio.gather(*calls[10:20], *calls[30:]), 2.5)
+
+
+@pytest.mark.parametrize("limit", [0, -5, float("nan")])
+@pytest.mark.parametrize("of", ["requests_per_minute", "tokens_per_minute"])
+def test_a_limit_that_is_none_is_refused(of: str, limit: float) -> None:
+    with pytest.raises(ValueError, match="must be above 0"):
+        TokenRateLimiter(**{of: limit})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("seconds", [-10, float("nan")])
+def test_a_pause_of_no_time_changes_nothing(seconds: float, clock: Clock) -> None:
+    limiter = TokenRateLimiter(requests_per_minute=60, clock=clock)
+    limiter.pause(seconds)
+    assert [limiter.acquire(blocking=False) for _ in range(3)] == [True, True, False]
 
 
 async def test_one_that_is_cancelled_gives_its_place_back(clock: Clock) -> None:
@@ -199,6 +258,21 @@ async def test_a_model_debits_in_every_style(
     await ask(model, "Hi")
     await model.aclose()
     assert settled == [42]
+
+
+async def test_an_answer_without_usage_stays_booked(
+    monkeypatch: pytest.MonkeyPatch, dashscope_emulator: DashScopeEmulator
+) -> None:
+    settled: list[int | None] = []
+    limiter = TokenRateLimiter(tokens_per_minute=1_000_000)
+    monkeypatch.setattr(limiter, "settle", settled.append)
+    model = ChatDashScopeDeepSeek(
+        model="deepseek-v4-pro", rate_limiter=limiter, callbacks=[limiter]
+    )
+    dashscope_emulator.reply("Hello!", usage={})
+    await model.ainvoke("Hi")
+    await model.aclose()
+    assert settled == [None]
 
 
 async def test_a_model_that_was_throttled_pauses_all(
