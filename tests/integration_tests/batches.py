@@ -17,12 +17,20 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
+from pydantic import BaseModel
 from typing_extensions import Self
 
 from docs.examples.batch.__main__ import main
 from langchain_dashscope_deepseek.testing import DashScopeEmulator
 
 ROOT = Path(__file__).parents[2]
+
+
+class Marks(BaseModel, extra="forbid"):
+    """What an answer must fit."""
+
+    marks: dict[str, int]
+    weight: float = 1
 
 
 class Batch:

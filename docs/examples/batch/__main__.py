@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shutil
 import signal
 import sqlite3
 import sys
@@ -10,15 +11,17 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 
+from docs.examples.batch.actors import OPEN_FOLDER
 from docs.examples.batch.asking import Asker
 from docs.examples.batch.cluster import Options, run_on_ray, write_open
-from docs.examples.batch.ledger import Counts, connect, read_counts
+from docs.examples.batch.ledger import Counts, connect, lock, read_counts
 from docs.examples.batch.one_machine import run_here
 from docs.examples.batch.options import parser, task_of
 from docs.examples.batch.plan import plan
-from docs.examples.batch.progress import Prices, Progress
-from docs.examples.batch.rows import StoppedError, Task, read_rows
+from docs.examples.batch.progress import Prices, Progress, count_aloud
+from docs.examples.batch.rows import Task, read_rows
 from docs.examples.batch.store import Store
+from docs.examples.batch.tables import StoppedError
 from docs.examples.service import Settings, service
 from langchain_dashscope_deepseek import TokenRateLimiter
 
@@ -50,7 +53,10 @@ def run(arguments: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print("Stopped. What had arrived is kept; the same command goes on from there.", flush=True)
         return INTERRUPTED
-    except (StoppedError, OSError, sqlite3.Error) as error:
+    except sqlite3.Error as error:
+        print(f"Stopped. {arguments.out}: {error}", file=sys.stderr)
+        return 1
+    except (StoppedError, OSError) as error:
         print(f"Stopped. {error}", file=sys.stderr)
         return 1
     except ImportError as error:
@@ -75,26 +81,31 @@ def ask_all(arguments: argparse.Namespace, task: Task, where: Settings) -> Count
         dead=dead,
     )
     prices = Prices(arguments.price_input, arguments.price_output)
-    asker_of = partial(Asker, task, attempts=arguments.attempts, where=where)
+    asker_of = partial(Asker, task, attempts=arguments.attempts, where=where, failed_before=dead)
     asker = asker_of(
         TokenRateLimiter(
             requests_per_minute=options.requests_per_minute,
             tokens_per_minute=options.tokens_per_minute,
         )
     )
-    with closing(Store(options.folder, options.form, options.shard_rows, PATIENCE)) as store:
-        print(f"Checking {arguments.input} before anything is asked.", flush=True)
-        plan(store, read_rows(arguments.input, task), "keep" if dead else arguments.changed)
-        rows = read_rows(arguments.input, task)
-        groups = write_open(store, rows, options) if arguments.ray else 0
-        if not groups:
-            try:
-                with Progress(lambda: store.counts, prices):
-                    run_here(store, rows, asker, concurrency=options.concurrency, dead=dead)
-            finally:
-                store.finish()
-            return store.counts
-    return run_on_ray(asker_of, groups, options, prices)
+    options.folder.mkdir(parents=True, exist_ok=True)
+    # Held by the command for as long as it runs, while the other lock goes from hand to hand.
+    with closing(lock(options.folder / "run.sqlite")):
+        shutil.rmtree(options.folder / OPEN_FOLDER, ignore_errors=True)
+        with closing(Store(options.folder, options.form, options.shard_rows, PATIENCE)) as store:
+            print(f"Checking {arguments.input} before anything is asked.", flush=True)
+            rows = count_aloud(read_rows(arguments.input, task))
+            plan(store, rows, "keep" if dead else arguments.changed, reopen=not dead)
+            rows = read_rows(arguments.input, task)
+            groups = write_open(store, rows, options) if arguments.ray else 0
+            if not groups:
+                try:
+                    with Progress(lambda: store.counts, prices):
+                        run_here(store, rows, asker, concurrency=options.concurrency, dead=dead)
+                finally:
+                    store.finish()
+                return store.counts
+        return run_on_ray(asker_of, groups, options, prices)
 
 
 def status(folder: Path) -> Counts:

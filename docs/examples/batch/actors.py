@@ -79,7 +79,7 @@ class LimitsActor:
             taken += 1
         return taken
 
-    async def settle(self, calls: list[int]) -> None:
+    async def settle(self, calls: list[int | None]) -> None:
         """Take what calls took."""
         for tokens in calls:
             self._limiter.settle(tokens)

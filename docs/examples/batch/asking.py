@@ -1,19 +1,26 @@
 """One row asked: messages in, a record out, with as many attempts as it takes."""
 
 import asyncio
-import importlib
 import json
 import random
 import time
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from langchain_core.messages import AIMessage
 from langchain_core.runnables import Runnable
-from pydantic import BaseModel
 
-from docs.examples.batch.records import Facts, Record, answer_record, dead_record
-from docs.examples.batch.rows import Row, StoppedError, Task
+from docs.examples.batch.limits import Limits
+from docs.examples.batch.records import (
+    Facts,
+    Record,
+    answer_record,
+    dead_record,
+    parsed_record,
+)
+from docs.examples.batch.rows import Row, Task
+from docs.examples.batch.schemas import load, names_in
+from docs.examples.batch.tables import StoppedError
 from langchain_dashscope_deepseek import (
     ChatDashScopeDeepSeek,
     DashScopeAuthenticationError,
@@ -36,27 +43,17 @@ THROTTLED = 30  # attempts of a row that is told nothing but to slow down
 LONGEST_WAIT = 60.0
 
 
-class Limits(Protocol):
-    """What a `TokenRateLimiter` does, wherever it is."""
-
-    async def aacquire(self) -> bool:
-        """Wait until a call may go out."""
-        ...
-
-    def settle(self, tokens: int) -> None:
-        """Tell what a call took."""
-        ...
-
-    def pause(self, seconds: float) -> None:
-        """Let no call out for so long."""
-        ...
-
-
 class Asker:
     """Asks row by row, and stops where it makes no sense to go on."""
 
     def __init__(
-        self, task: Task, limits: Limits, *, attempts: int, where: Mapping[str, Any]
+        self,
+        task: Task,
+        limits: Limits,
+        *,
+        attempts: int,
+        where: Mapping[str, Any],
+        failed_before: bool = False,
     ) -> None:
         """Make the model.
 
@@ -65,6 +62,7 @@ class Asker:
             limits: Who is asked before each attempt, and told what it took.
             attempts: How often a row is asked that fails for a reason that may pass.
             where: Settings that no answer depends on, such as `base_url`.
+            failed_before: Whether each row is one that failed, so that it tells nothing of others.
 
         Raises:
             StoppedError: The model or the schema cannot be made.
@@ -76,11 +74,13 @@ class Asker:
         except ValueError as error:
             raise StoppedError(f"The model cannot be made: {error}") from None
         self._chain: Runnable[Any, Any] = self._model
+        self._names: set[str] = set()
         if task.schema:
             schema = load(task.schema)
             self._chain = self._model.with_structured_output(schema, include_raw=True)
+            self._names = {*names_in(schema.model_json_schema())}
         self._limits, self._attempts = limits, attempts
-        self._failed, self._ever_answered = 0, False
+        self._failed, self._ever_answered = 0, failed_before
 
     async def ask(self, row: Row) -> Record:
         """Ask until there is an answer, or a failure that a retry cannot mend.
@@ -92,11 +92,12 @@ class Asker:
         while True:
             attempt += 1
             await self._limits.aacquire()
-            began, tokens = time.monotonic(), 0
+            began = time.monotonic()
+            tokens: int | None = 0
             try:
                 answer = await self._chain.ainvoke(json.loads(row.messages))
                 message: AIMessage = answer["raw"] if isinstance(answer, dict) else answer
-                tokens = message.usage_metadata["total_tokens"] if message.usage_metadata else 0
+                tokens = message.usage_metadata["total_tokens"] if message.usage_metadata else None
             except Exception as error:  # noqa: BLE001 - such as messages that are none
                 wait = self._seconds_before_next(error, attempt)
                 if wait is None:
@@ -107,9 +108,7 @@ class Asker:
                 facts = Facts(row.id, time.monotonic() - began, attempt)
                 if not isinstance(answer, dict):
                     return answer_record(facts, message)
-                if answer["parsed"] is None:
-                    return dead_record(facts, answer["parsing_error"], message)
-                return answer_record(facts, message, answer["parsed"].model_dump(mode="json"))
+                return parsed_record(facts, message, answer, self._names)
             finally:
                 self._limits.settle(tokens)
             await asyncio.sleep(wait)
@@ -138,12 +137,3 @@ class Asker:
         if self._failed >= IN_SUCCESSION and (passing or not self._ever_answered):
             what = str(error) if isinstance(error, DashScopeError) else type(error).__name__
             raise StoppedError(f"{self._failed} rows failed in succession, the last one by: {what}")
-
-
-def load(path: str) -> type[BaseModel]:
-    """Import a pydantic class that is given as `module:Class`."""
-    module, _, name = path.partition(":")
-    found = getattr(importlib.import_module(module), name, None)
-    if not isinstance(found, type) or not issubclass(found, BaseModel):
-        raise StoppedError(f"{path} is no pydantic class: give it as module:Class.")
-    return found

@@ -16,12 +16,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from docs.examples.batch.actors import OPEN_FOLDER, LedgerActor, LimitsActor, write_group
-from docs.examples.batch.asking import Asker, Limits
+from docs.examples.batch.asking import Asker
 from docs.examples.batch.ledger import Counts
+from docs.examples.batch.limits import Limits
 from docs.examples.batch.progress import Prices, Progress
-from docs.examples.batch.rows import Row, StoppedError, groups_of
+from docs.examples.batch.rows import Row
 from docs.examples.batch.shards import Form
 from docs.examples.batch.store import Store
+from docs.examples.batch.tables import StoppedError, groups_of
 from docs.examples.batch.workers import Worker
 
 GROUP = 500  # rows that are handed out together at most
@@ -51,7 +53,6 @@ class Options(NamedTuple):
 
 def write_open(store: Store, rows: Iterable[Row], options: Options) -> int:
     """Write what is to be asked as files beside the ledger, one for each group; count them."""
-    shutil.rmtree(options.folder / OPEN_FOLDER, ignore_errors=True)
     (options.folder / OPEN_FOLDER).mkdir()
     counts, share = store.counts, options.share
     left = counts.failed if options.dead else counts.total - counts.done - counts.failed

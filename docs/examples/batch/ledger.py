@@ -1,8 +1,11 @@
 """The ledger's tables: a row for each id, and what all runs into the folder took."""
 
 import sqlite3
+import time
 from pathlib import Path
 from typing import NamedTuple
+
+from docs.examples.batch.tables import StoppedError
 
 OPEN, ANSWERED, DEAD = range(3)
 
@@ -36,6 +39,33 @@ def connect(folder: Path) -> sqlite3.Connection:
     return sqlite3.connect(
         folder / "ledger.sqlite", timeout=30, isolation_level=None, check_same_thread=False
     )
+
+
+def lock(path: Path, patience: float = 0) -> sqlite3.Connection:
+    """Hold a lock, until it is closed or this process ends, however it ends.
+
+    Args:
+        path: Of the lock, in the folder that it is for.
+        patience: Seconds to wait for a run that is just ending.
+
+    Raises:
+        StoppedError: Somebody else holds it.
+    """
+    held = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
+    until = time.monotonic() + patience
+    while True:
+        try:
+            held.execute("BEGIN EXCLUSIVE")
+        except sqlite3.OperationalError as error:  # noqa: PERF203 - it sleeps
+            if "locked" not in str(error):
+                raise
+            if time.monotonic() >= until:
+                raise StoppedError(
+                    f"Another run writes into {path.parent}: wait for it, or give another folder."
+                ) from None
+            time.sleep(0.1)
+        else:
+            return held
 
 
 def read_counts(db: sqlite3.Connection) -> Counts:

@@ -40,13 +40,13 @@ async def _run(
     _cancel_at_signals()
     loop = asyncio.get_running_loop()
     queue: asyncio.Queue[Row | None] = asyncio.Queue(concurrency)
-    # One thread reads and writes, so that the loop never waits for a disk.
-    with ThreadPoolExecutor(1) as thread:
+    # The loop never waits for a disk, nor does an answer that has arrived for the reading of rows.
+    with ThreadPoolExecutor(1) as reading, ThreadPoolExecutor(1) as writing:
         groups = store.open_rows(rows, dead=dead)
-        keeper = Keeper(lambda records: loop.run_in_executor(thread, store.add, records))
+        keeper = Keeper(lambda records: loop.run_in_executor(writing, store.add, records))
 
         async def feed() -> None:
-            while group := await loop.run_in_executor(thread, next, groups, None):
+            while (group := await loop.run_in_executor(reading, next, groups, None)) is not None:
                 for row in group:
                     await queue.put(row)
             for _ in range(concurrency):

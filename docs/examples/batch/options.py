@@ -2,11 +2,14 @@
 
 import argparse
 import json
+import math
+import re
 from pathlib import Path
 from typing import Any
 
-from docs.examples.batch.asking import load
 from docs.examples.batch.rows import Task
+from docs.examples.batch.schemas import load
+from docs.examples.batch.tables import StoppedError
 
 
 def parser() -> argparse.ArgumentParser:
@@ -46,10 +49,10 @@ def _add_options(command: argparse.ArgumentParser) -> None:
     add("--schema", metavar="MODULE:CLASS", help="a pydantic class that answers must fit")
     add("--concurrency", type=_positive, default=64, help="requests at a time")
     add("--attempts", type=_positive, default=6, help="how often a row is asked at most")
-    add("--requests-per-minute", type=float)
-    add("--tokens-per-minute", type=float, help="input and output together")
-    add("--price-input", type=float, help="for a million tokens; for the cost in the progress")
-    add("--price-output", type=float)
+    add("--requests-per-minute", type=_limit)
+    add("--tokens-per-minute", type=_limit, help="input and output together")
+    add("--price-input", type=_price, help="for a million tokens; for the cost in the progress")
+    add("--price-output", type=_price)
     add(
         "--changed", choices=["ask", "keep"],
         help="what to do where an answered id has another prompt or other parameters now",
@@ -62,11 +65,14 @@ def task_of(arguments: argparse.Namespace) -> Task:
     """Read what is to be asked.
 
     Raises:
-        StoppedError: There is no such schema.
+        StoppedError: There is no such schema, or the template is none.
     """
-    template = arguments.template
+    template = arguments.template or "{prompt}"
     if arguments.template_file:
-        template = arguments.template_file.read_text(encoding="utf-8")
+        try:
+            template = arguments.template_file.read_text(encoding="utf-8-sig")
+        except UnicodeDecodeError:
+            raise StoppedError(f"{arguments.template_file} is not UTF-8.") from None
     schema = load(arguments.schema).model_json_schema() if arguments.schema else None
     return Task(
         model=arguments.model,
@@ -83,12 +89,26 @@ def _setting(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals:
         raise argparse.ArgumentTypeError("give NAME=VALUE, such as temperature=0")
-    if name in {"model", "max_retries", "api_key", "base_url"}:
+    if name in {"model", "max_retries"} or re.search("api_key|api_base|base_url", name):
         raise argparse.ArgumentTypeError(f"{name} is not set here: see --help and the README")
     try:
         return name, json.loads(value)
     except json.JSONDecodeError:
         return name, value
+
+
+def _limit(text: str) -> float:
+    number = float(text)
+    if not number > 0:
+        raise argparse.ArgumentTypeError("give a number above 0; without the option there is none")
+    return number
+
+
+def _price(text: str) -> float:
+    number = float(text)
+    if not 0 <= number < math.inf:
+        raise argparse.ArgumentTypeError("give a price")
+    return number
 
 
 def _positive(text: str) -> int:

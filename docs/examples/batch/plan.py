@@ -4,24 +4,27 @@ import sqlite3
 from collections.abc import Iterable
 from typing import Literal
 
-from docs.examples.batch.ledger import ANSWERED, read_counts
-from docs.examples.batch.rows import Row, StoppedError
+from docs.examples.batch.ledger import ANSWERED
+from docs.examples.batch.rows import Row
 from docs.examples.batch.store import Store
+from docs.examples.batch.tables import StoppedError
 
 Changed = Literal["ask", "keep"]
 NAMED = 5  # ids that an error names
 
 UPDATE = """
 UPDATE rows SET run = :run, digest = :digest,
-    state = CASE WHEN digest <> :digest AND state = 1 THEN 0 ELSE state END,
-    record = CASE WHEN digest <> :digest AND state = 1 THEN NULL ELSE record END
+    state = CASE WHEN digest <> :digest AND (state = 1 OR :reopen) THEN 0 ELSE state END,
+    record = CASE WHEN digest <> :digest AND (state = 1 OR :reopen) THEN NULL ELSE record END
 WHERE id = :id
 """
 KEEP = "UPDATE rows SET run = :run WHERE id = :id"
 INSERT = "INSERT INTO rows (id, digest, state, run) VALUES (:id, :digest, 0, :run)"
 
 
-def plan(store: Store, rows: Iterable[Row], changed: Changed | None = None) -> None:
+def plan(
+    store: Store, rows: Iterable[Row], changed: Changed | None = None, *, reopen: bool = True
+) -> None:
     """Enter the rows of the input.
 
     Args:
@@ -29,6 +32,7 @@ def plan(store: Store, rows: Iterable[Row], changed: Changed | None = None) -> N
         rows: All of them.
         changed: What to do about an id that was answered for another prompt, or with other
             parameters: ask again, keep the old answer, or `None` to stop and name them.
+        reopen: Whether a dead letter of another prompt is open again.
 
     Raises:
         StoppedError: An id stands in the input twice, or was answered for another prompt.
@@ -37,7 +41,7 @@ def plan(store: Store, rows: Iterable[Row], changed: Changed | None = None) -> N
     run = db.execute("SELECT value FROM totals WHERE name = 'run'").fetchone()[0] + 1
     db.execute("BEGIN")
     try:
-        others = _enter(db, rows, run, keep=changed != "ask")
+        others = _enter(db, rows, run, keep=changed != "ask", reopen=reopen)
         if others and changed is None:
             _refuse(others)
         db.execute("DELETE FROM rows WHERE state = 0 AND shard IS NULL AND run < ?", (run,))
@@ -46,11 +50,13 @@ def plan(store: Store, rows: Iterable[Row], changed: Changed | None = None) -> N
         db.rollback()
         raise
     db.commit()
-    store.counts = read_counts(db)
+    store.recount()
     store.take_out()
 
 
-def _enter(db: sqlite3.Connection, rows: Iterable[Row], run: int, *, keep: bool) -> list[str]:
+def _enter(
+    db: sqlite3.Connection, rows: Iterable[Row], run: int, *, keep: bool, reopen: bool
+) -> list[str]:
     """Enter the rows; give the ids that were answered for another prompt, the first ones quoted."""
     others: list[str] = []
     for row in rows:
@@ -61,7 +67,7 @@ def _enter(db: sqlite3.Connection, rows: Iterable[Row], run: int, *, keep: bool)
         is_other = bool(known) and known[0] != row.digest and known[1] == ANSWERED
         if is_other:
             others.append(repr(row.id) if len(others) < NAMED else "")
-        values = {"id": row.id, "digest": row.digest, "run": run}
+        values = {"id": row.id, "digest": row.digest, "run": run, "reopen": reopen}
         db.execute(INSERT if not known else KEEP if is_other and keep else UPDATE, values)
     return others
 

@@ -4,13 +4,14 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple, TypeVar
 
 from typing_extensions import Self
 
 from docs.examples.batch.ledger import Counts
 
+T = TypeVar("T")
 EVERY_ON_A_TERMINAL, EVERY_IN_A_LOG = 0.5, 10.0
 WINDOW = 60.0  # seconds over which rates are measured
 
@@ -69,6 +70,16 @@ class Progress:
             print(f"\r\033[K{line}", end="", flush=True)
         else:
             print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}", flush=True)
+
+
+def count_aloud(rows: Iterable[T]) -> Iterator[T]:
+    """Pass rows on, and say now and then how many there were."""
+    said = time.monotonic()
+    for number, row in enumerate(rows, 1):
+        if time.monotonic() - said > EVERY_IN_A_LOG:
+            said = time.monotonic()
+            print(f"{number:,} rows checked.", flush=True)
+        yield row
 
 
 def describe(counts: Counts, before: Counts, seconds: float, cost: float | None) -> str:

@@ -1,12 +1,19 @@
 """What is written of a row: an answer, or a dead letter that quotes neither prompt nor answer."""
 
 import json
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 from langchain_core.messages import AIMessage
 from pydantic import ValidationError
 
-from langchain_dashscope_deepseek import DashScopeError
+from langchain_dashscope_deepseek import (
+    DashScopeError,
+    DashScopeInputError,
+    DashScopeUnsupportedError,
+)
+
+LOCAL = DashScopeInputError, DashScopeUnsupportedError  # refused before anything was sent
 
 
 class Record(NamedTuple):
@@ -41,19 +48,52 @@ def answer_record(facts: Facts, message: AIMessage, parsed: Any = None) -> Recor
     return _record(facts, fields, message, answered=True)
 
 
-def dead_record(
-    facts: Facts, error: BaseException | None, message: AIMessage | None = None
+def parsed_record(
+    facts: Facts, message: AIMessage, read: Mapping[str, Any], names: Collection[str]
 ) -> Record:
-    """Keep why there is no answer, and the bill of one that did not fit."""
-    fields: dict[str, Any] = {"code": type(error).__name__, "message": _explain(error)}
+    """Keep an answer that a schema was to read, and the bill of one that did not fit.
+
+    Args:
+        facts: What is known of the row.
+        message: The answer.
+        read: What came of it: `parsed`, or a `parsing_error`.
+        names: The names of the schema's fields, which a dead letter may quote.
+    """
+    error = read["parsing_error"]
+    if read["parsed"] is not None:
+        try:
+            parsed = read["parsed"].model_dump(mode="json")
+            json.dumps(parsed, allow_nan=False)
+            return answer_record(facts, message, parsed)
+        except ValueError as caught:  # such as an infinite number
+            error = caught
+    return dead_record(facts, error, message, names)
+
+
+def dead_record(
+    facts: Facts,
+    error: BaseException | None,
+    message: AIMessage | None = None,
+    names: Collection[str] = (),
+) -> Record:
+    """Keep why there is no answer."""
+    fields: dict[str, Any] = {"code": type(error).__name__, "message": _explain(error, names)}
     fields |= {"request_id": None, "finish_reason": None}
     if isinstance(error, DashScopeError):
         fields |= {"code": error.code or fields["code"], "request_id": error.request_id}
-    return _record(facts, fields, message, answered=False)
+    sent = message is not None or (
+        isinstance(error, DashScopeError) and not isinstance(error, LOCAL)
+    )
+    return _record(facts, fields, message, answered=False, sent=sent)
 
 
 def _record(
-    facts: Facts, fields: dict[str, Any], message: AIMessage | None, *, answered: bool
+    facts: Facts,
+    fields: dict[str, Any],
+    message: AIMessage | None,
+    *,
+    answered: bool,
+    sent: bool = True,
 ) -> Record:
     usage: dict[str, Any] = {}
     if message is not None:
@@ -64,14 +104,19 @@ def _record(
     whole |= {"seconds": round(facts.seconds, 3), "attempts": facts.attempts}
     text = json.dumps(whole, ensure_ascii=False)
     tokens = (usage.get(f"{side}_tokens", 0) for side in ("input", "output"))
-    return Record(facts.id, answered, text, facts.attempts, *tokens)
+    return Record(facts.id, answered, text, facts.attempts if sent else 0, *tokens)
 
 
-def _explain(error: BaseException | None) -> str:
+def _explain(error: BaseException | None, names: Collection[str]) -> str:
     if isinstance(error, DashScopeError):
         return str(error)
     if isinstance(error, ValidationError):
-        places = (f"{'.'.join(map(str, e['loc']))}: {e['type']}" for e in error.errors())
+        # A key that is not the schema's is the answer's.
+        places = (
+            ".".join(str(key) if isinstance(key, int) or key in names else "*" for key in e["loc"])
+            + f": {e['type']}"
+            for e in error.errors()
+        )
         return f"The answer does not fit the schema ({'; '.join(places)})."
     # The text of a foreign error may quote what was asked or answered.
     return "The messages, or the answer, are not of a form that LangChain reads."

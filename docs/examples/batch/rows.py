@@ -1,21 +1,21 @@
-"""Rows of a table of prompts, read one after the other: JSONL, CSV or Parquet of any size."""
+"""What to ask: rows of a table, made into messages and checked before anything is sent."""
 
 import csv
 import json
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
-from importlib import import_module
-from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from string import Formatter
+from typing import Any, NamedTuple
 
-T = TypeVar("T")
-GROUP = 500  # rows that are looked up, or read from Parquet, together
+from langchain_core.messages import convert_to_messages
 
+from docs.examples.batch.tables import StoppedError, read_table
 
-class StoppedError(Exception):
-    """Why the run cannot go on, and what to do."""
+# Settings that no answer depends on: with another one, what was answered stays answered.
+WITHOUT_WEIGHT = {"timeout", "max_seconds", "proxy", "verify", "streaming", "tags", "metadata"}
 
 
 class Row(NamedTuple):
@@ -30,7 +30,7 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Task:
-    """What to ask of each row; all of it is part of the digest of a row."""
+    """What to ask of each row; all that an answer depends on is part of the digest of a row."""
 
     model: str
     settings: dict[str, Any]
@@ -38,9 +38,26 @@ class Task:
     """A pydantic class as `module:Class`."""
     schema_text: str | None = None
     """What that class asks for, as JSON: it may change under the same name."""
-    template: str | None = None
+    template: str = "{prompt}"
     messages_column: str | None = None
     id_column: str = "id"
+
+    def __post_init__(self) -> None:
+        """Check the template.
+
+        Raises:
+            StoppedError: It has more than names of columns in its braces, or none.
+        """
+        try:
+            fields = [
+                field[1:] for field in Formatter().parse(self.template) if field[1] is not None
+            ]
+        except ValueError as error:
+            raise StoppedError(f"--template: {error}; write {{{{ for a brace.") from None
+        if not fields or any(
+            spec or kind or not name or set(".[") & {*name} for name, spec, kind in fields
+        ):
+            raise StoppedError("--template: put the name of a column in braces, and nothing else.")
 
     def row(self, values: dict[str, Any]) -> Row:
         """Build a row's messages.
@@ -51,80 +68,73 @@ class Task:
         """
         messages = self._messages(values)
         text = json.dumps(messages, ensure_ascii=False, sort_keys=True)
-        asked = [self.model, self.settings, self.schema, self.schema_text]
+        settings = {k: v for k, v in self.settings.items() if k not in WITHOUT_WEIGHT}
+        asked = [self.model, settings, self.schema, self.schema_text]
         parameters = json.dumps(asked, sort_keys=True)
         digest = blake2b(f"{parameters}\n{text}".encode(), digest_size=16).digest()
         key = _value(values, self.id_column)
-        if not isinstance(key, str | int) or key == "":
+        if not isinstance(key, str | int) or isinstance(key, bool) or key == "":
             raise ValueError(f"the column {self.id_column!r} holds no text and no whole number")
-        return Row(str(key), text, digest)
+        return Row(str(key).encode().decode(), text, digest)
 
     def _messages(self, values: dict[str, Any]) -> list[Any]:
         if self.messages_column is None:
             filled = {name: value for name, value in values.items() if value is not None}
             try:
-                text = (self.template or "{prompt}").format_map(filled)
+                text = self.template.format_map(_Texts(filled))
             except KeyError as error:
                 raise _missing(values, str(error.args[0])) from None
+            if not text.strip():
+                raise ValueError("the prompt is empty")
             return [{"role": "user", "content": text}]
         messages = _value(values, self.messages_column)
         if isinstance(messages, str):  # as in CSV
             messages = json.loads(messages)
-        if not isinstance(messages, list):
-            what = f"the column {self.messages_column!r} holds no list of messages"
-            raise ValueError(what)  # noqa: TRY004 - of the file, not of the program
-        return messages
+        try:
+            read = convert_to_messages(messages) if isinstance(messages, list) else []
+        except Exception:  # noqa: BLE001 - the text of each kind quotes what is there
+            read = []
+        if not read:
+            raise ValueError(f"the column {self.messages_column!r} holds no list of messages")
+        return list(messages)
+
+
+class _Texts(dict[str, Any]):
+    def __getitem__(self, name: str) -> Any:
+        value = super().__getitem__(name)
+        if isinstance(value, dict | list | bytes):
+            raise ValueError(f"the column {name!r} holds no text")  # noqa: TRY004 - of the file
+        return value
 
 
 def read_rows(path: Path, task: Task) -> Iterator[Row]:
-    """Read the rows of a file, holding a few of them at a time.
+    """Read the rows of a file.
 
     Raises:
         StoppedError: A row is not as it must be; names its place and quotes nothing of it.
     """
     number = 1
     try:
-        for values in _read_values(path):
+        for values in read_table(path):
             yield task.row(values)
             number += 1
     except FileNotFoundError:
         raise StoppedError(f"There is no file {path}.") from None
-    except (LookupError, ValueError) as error:
-        what = "is no JSON" if isinstance(error, json.JSONDecodeError) else error.args[0]
+    except (LookupError, ValueError, TypeError, RecursionError, csv.Error) as error:
+        what = next((text for kind, text in WRONG if isinstance(error, kind)), error.args[0])
         raise StoppedError(
             f"{path}, row {number}: {what}. Correct the file or the options, and start again."
         ) from None
 
 
-def groups_of(items: Iterable[T], size: int = GROUP) -> Iterator[list[T]]:
-    """Give the items in lists of a size."""
-    iterator = iter(items)
-    while group := list(islice(iterator, size)):
-        yield group
-
-
-def _read_values(path: Path) -> Iterator[dict[str, Any]]:
-    match path.suffix:
-        case ".jsonl":
-            with path.open(encoding="utf-8-sig") as lines:
-                yield from (_object(line) for line in lines if line.strip())
-        case ".csv":
-            csv.field_size_limit(2**31 - 1)
-            with path.open(encoding="utf-8-sig", newline="") as lines:
-                yield from csv.DictReader(lines)
-        case ".parquet":
-            with import_module("pyarrow.parquet").ParquetFile(path) as file:
-                for batch in file.iter_batches(GROUP):
-                    yield from batch.to_pylist()
-        case suffix:
-            raise ValueError(f"the name ends in {suffix!r}, not in .jsonl, .csv or .parquet")
-
-
-def _object(line: str) -> dict[str, Any]:
-    values = json.loads(line)
-    if not isinstance(values, dict):
-        raise ValueError("is no JSON object")  # noqa: TRY004 - of the file, not of the program
-    return values
+WRONG = [
+    (json.JSONDecodeError, "is no JSON"),
+    (UnicodeDecodeError, "is not UTF-8"),
+    (UnicodeEncodeError, "holds half of a character"),
+    (RecursionError, "is nested too deeply"),
+    (TypeError, "holds what JSON cannot"),
+    (csv.Error, "is no CSV: quotes do not match"),
+]
 
 
 def _value(values: dict[str, Any], column: str) -> Any:
@@ -134,5 +144,6 @@ def _value(values: dict[str, Any], column: str) -> Any:
 
 
 def _missing(values: dict[str, Any], column: str) -> LookupError:
-    columns = ", ".join(map(repr, values))
+    # Where a file has no line of names, they are somebody's prompt.
+    columns = ", ".join(repr(n) if re.fullmatch(r"[\w.-]{1,40}", n) else "(a text)" for n in values)
     return LookupError(f"there is nothing in a column {column!r}; the columns are {columns}")

@@ -4,15 +4,23 @@ An answer is in the ledger as soon as it arrived, and stays there until it stand
 a crash between the two, the same answers go into a shard of the same name.
 """
 
-import json
-import sqlite3
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from docs.examples.batch.ledger import ANSWERED, DEAD, OPEN, SCHEMA, Counts, connect, read_counts
+from docs.examples.batch.ledger import (
+    ANSWERED,
+    DEAD,
+    OPEN,
+    SCHEMA,
+    Counts,
+    connect,
+    lock,
+    read_counts,
+)
 from docs.examples.batch.records import Record
-from docs.examples.batch.rows import Row, StoppedError, groups_of
-from docs.examples.batch.shards import Form, read_shard, write_shard
+from docs.examples.batch.rows import Row
+from docs.examples.batch.shards import Form, id_of, last_number, read_shard, write_shard
+from docs.examples.batch.tables import StoppedError, groups_of
 
 
 class Store:
@@ -21,7 +29,7 @@ class Store:
     def __init__(
         self, folder: Path, form: Form = "jsonl", shard_rows: int = 5000, patience: float = 0
     ) -> None:
-        """Open the folder, or make it.
+        """Open the folder, which must exist.
 
         Args:
             folder: Where ledger, shards and dead letters are.
@@ -30,21 +38,12 @@ class Store:
             patience: Seconds to wait for a run that is just ending.
 
         Raises:
-            StoppedError: Another run writes there, or it holds shards of the other form.
+            StoppedError: Another run writes there, or it holds shards of the other form, or ones
+                that its ledger does not know.
         """
-        folder.mkdir(parents=True, exist_ok=True)
         self.folder, self._shard_rows = folder, shard_rows
-        # Held until this process ends, however it ends.
-        self._lock = sqlite3.connect(
-            folder / "lock.sqlite", timeout=patience, isolation_level=None, check_same_thread=False
-        )
-        try:
-            self._lock.execute("BEGIN EXCLUSIVE")
-        except sqlite3.OperationalError:
-            raise StoppedError(
-                f"Another run writes into {folder}: wait for it, or give another folder."
-            ) from None
-        self.db = connect(folder)
+        self._lock = lock(folder / "lock.sqlite", patience)
+        self.db, self._reader = connect(folder), connect(folder)
         # With WAL and NORMAL a committed answer outlives the process, and costs no fsync.
         self.db.executescript(f"PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;{SCHEMA}")
         self.db.execute("INSERT OR IGNORE INTO totals VALUES ('form', ?)", (form,))
@@ -53,6 +52,16 @@ class Store:
             raise StoppedError(f"{folder} holds {self._form} shards: use --format {self._form}.")
         self._seq = self._one("SELECT coalesce(max(seq), 0) FROM rows")
         self._shard = self._one("SELECT coalesce(max(shard), 0) FROM rows")
+        self.recount()
+        last = last_number(folder)
+        # A crash may have left the one after the last.
+        if last > self._shard + 1 or (last and not self.counts.total):
+            raise StoppedError(
+                f"{folder} holds answers that its ledger does not know: give another folder."
+            )
+
+    def recount(self) -> None:
+        """Read how far it is, and what is to be written into shards."""
         self._held = self._one("SELECT count(*) FROM rows WHERE state = 1 AND record IS NOT NULL")
         self.counts = read_counts(self.db)
 
@@ -60,14 +69,13 @@ class Store:
         """Tell which of these are to be asked: the open ones, or the dead."""
         marks = ",".join("?" * len(ids))
         query = f"SELECT id FROM rows WHERE id IN ({marks}) AND state = ?"  # noqa: S608 - marks
-        return {row[0] for row in self.db.execute(query, (*ids, DEAD if dead else OPEN))}
+        return {row[0] for row in self._reader.execute(query, (*ids, DEAD if dead else OPEN))}
 
     def open_rows(self, rows: Iterable[Row], *, dead: bool) -> Iterator[list[Row]]:
-        """Give those of the rows that are to be asked, in groups that are not empty."""
+        """Give those of the rows that are to be asked, in groups that may be empty."""
         for group in groups_of(rows):
             wanted = self.wanted([row.id for row in group], dead=dead)
-            if found := [row for row in group if row.id in wanted]:
-                yield found
+            yield [row for row in group if row.id in wanted]
 
     def add(self, records: Iterable[Record]) -> None:
         """Enter what became of rows; what was answered before stays as it is."""
@@ -105,6 +113,7 @@ class Store:
 
     def close(self) -> None:
         """Let go of the folder."""
+        self._reader.close()
         self.db.close()
         self._lock.close()
 
@@ -136,8 +145,3 @@ class Store:
 
     def _one(self, query: str, *values: object) -> int:
         return int(self.db.execute(query, values).fetchone()[0])
-
-
-def id_of(record: str) -> str:
-    """Read the id of a record."""
-    return str(json.loads(record)["id"])

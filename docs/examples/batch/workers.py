@@ -5,10 +5,12 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from docs.examples.batch.asking import Asker, Limits
+from docs.examples.batch.asking import Asker
 from docs.examples.batch.keeper import Keeper
+from docs.examples.batch.limits import Limits
 from docs.examples.batch.records import Record
-from docs.examples.batch.rows import Row, StoppedError
+from docs.examples.batch.rows import Row
+from docs.examples.batch.tables import StoppedError
 
 SETTLE_SECONDS = 0.05  # what calls took is told together
 
@@ -21,7 +23,7 @@ class SharedLimits:
         self._actor = actor
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._taking: asyncio.Task[None] | None = None
-        self._settled: list[int] = []
+        self._settled: list[int | None] = []
         self._settling: asyncio.Task[None] | None = None
 
     async def aacquire(self) -> bool:
@@ -33,7 +35,7 @@ class SharedLimits:
         await may
         return True
 
-    def settle(self, tokens: int) -> None:
+    def settle(self, tokens: int | None) -> None:
         """Tell what a call took, soon."""
         self._settled.append(tokens)
         if self._settling is None:
