@@ -24,7 +24,7 @@ from langchain_core.rate_limiters import BaseRateLimiter
 _SAVED_SECONDS = 1.0
 """What an idle limiter saves up: so no minute has more than 61 seconds' worth."""
 _LONGEST_NAP = 1.0
-"""Seconds after which one that waits looks again whether its time came nearer."""
+"""Seconds after which one that waits looks again whether its time came nearer, or a tenth of it."""
 _FIRST_GUESS = 1_000.0
 """Tokens that a call is booked with before one has told what it took."""
 _NEWEST = 0.1
@@ -125,7 +125,8 @@ class TokenRateLimiter(BaseRateLimiter, BaseCallbackHandler):
 
     def on_llm_error(self, error: BaseException, **_: Any) -> None:
         """Give back what a failed call was booked with; a rate limit makes all calls wait."""
-        self.settle(0)
+        if isinstance(error, Exception):  # what was left midway, or cancelled, may have cost
+            self.settle(0)
         if isinstance(error, ModelRateLimitError):
             self.pause(getattr(error, "retry_after", None) or 1.0)
 
@@ -158,8 +159,9 @@ class TokenRateLimiter(BaseRateLimiter, BaseCallbackHandler):
                 self._requests.add(1, since)
                 self._tokens.add(self._usual, since)
             if place not in self._waiting:
-                return 0.0
-            return min(self._due(place - next(iter(self._waiting))) - now, _LONGEST_NAP)
+                return max(self._paused_until - now, 0.0)
+            seconds = self._due(place - next(iter(self._waiting))) - now
+            return min(seconds, max(seconds / 10, _LONGEST_NAP))
 
     def _due(self, ahead: int = 0) -> float:
         """Tell when the next call may go out, or the one behind so many others."""

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
@@ -31,6 +32,12 @@ class Marks(BaseModel, extra="forbid"):
 
     marks: dict[str, int]
     weight: float = 1
+
+
+class Odd(BaseModel):
+    """What no JSON schema can say."""
+
+    marks: Callable[[int], int]
 
 
 class Batch:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
+import os
 import re
 import signal
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -305,6 +308,8 @@ def test_messages_that_are_none_are_refused_before_anything_is_asked(
         (["--template", "Say {prompt:>9}."], "--template: put the name of a column in braces"),
         (["--template", "Say it."], "--template: put the name of a column in braces"),
         (["--template", "Say {"], "--template: "),
+        (["--template", ""], "--template: put the name of a column in braces"),
+        (["--schema", "tests.integration_tests.batches:Odd"], "has no JSON schema"),
         (["--schema", ":Order"], "--schema :Order: ValueError"),
         (["--schema", "pydantic:BaseModel"], "is no pydantic class"),
     ],
@@ -384,6 +389,80 @@ def test_what_a_crash_left_to_be_written_may_change(
     assert ids(batch.dead()) == names(3)
 
 
+@pytest.mark.parametrize("after", ["unlinking", "writing"])
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_crash_while_all_is_asked_again_leaves_a_folder_that_goes_on(
+    batch: Batch, after: str, fails: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does what a crash wrote beside the ledger outlive a prompt that was changed."""
+    options = ("--shard-rows", "2", "--concurrency", "1")
+    batch.run(batch.rows(4), *options)
+
+    def crash(path: Path, records: Iterable[str]) -> None:
+        write_shard(path, records)
+        if path.exists() == (after == "writing"):
+            raise OSError("No space left on device")
+
+    rows = [{"id": f"r{n}", "prompt": f"Shout {n}."} for n in range(4)]
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "write_shard", crash)
+        batch.run(batch.write(rows), *options, "--changed", "ask", code=1)
+    for row in rows:
+        row["prompt"] = "Whisper."
+    if fails:
+        batch.emulator.fail("DataInspectionFailed", "Input data may contain ...", times=4)
+    batch.run(batch.write(rows), *options, "--changed", "ask")
+    assert ids(batch.dead() if fails else batch.answers()) == names(4)
+    assert len(batch.dead() + batch.answers()) == 4
+
+
+def test_what_a_crash_left_of_rows_that_are_gone_is_not_counted(
+    batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(self: Store) -> None:
+        raise OSError("No space left on device")
+
+    batch.run(batch.rows(4))
+    rows = [{"id": f"r{n}", "prompt": f"{'Shout' if n == 3 else 'Say'} {n}."} for n in range(4)]
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "take_out", crash)
+        batch.run(batch.write(rows), "--changed", "ask", code=1)
+    assert "3 of 3 answered" in batch.run(batch.rows(3))
+    assert ids(batch.answers()) == names(3)
+
+
+def test_a_table_that_changes_while_it_is_read_is_noticed(
+    batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def plan_and_edit(*arguments: Any, **options: Any) -> None:
+        plan(*arguments, **options)
+        batch.write([{"id": "r0", "prompt": "Another."}])
+
+    table = batch.rows(1)
+    monkeypatch.setattr(command, "plan", plan_and_edit)
+    assert "The input changed while it was read: start again." in batch.run(table, code=1)
+    assert not batch.emulator.requests
+
+
+def test_further_signals_lose_nothing_that_had_arrived(batch: Batch) -> None:
+    rows = [Row(f"r{n}", json.dumps([{"role": "user", "content": "Hi"}]), b"") for n in range(10)]
+    batch.out.mkdir()
+    with closing(Store(batch.out)) as kept, pytest.MonkeyPatch.context() as patch:
+        plan(kept, rows)
+        add = kept.add
+
+        def slowly(records: Iterable[Record]) -> None:
+            time.sleep(0.4)
+            add(records)
+
+        patch.setattr(kept, "add", slowly)
+        for seconds in (0.1, 0.2, 0.3):
+            threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT)).start()
+        with pytest.raises(KeyboardInterrupt):
+            run_here(kept, rows, _AtOnce(), concurrency=10, dead=False)  # type: ignore[arg-type]
+        assert kept.counts.done == 10
+
+
 def test_answers_are_kept_while_rows_are_looked_for(batch: Batch) -> None:
     """In a table of millions, most of them answered, the next open one may be far."""
     rows = [Row(f"r{n}", json.dumps([{"role": "user", "content": "Hi"}]), b"") for n in range(500)]
@@ -401,6 +480,7 @@ def test_answers_are_kept_while_rows_are_looked_for(batch: Batch) -> None:
 
 class _AtOnce:
     async def ask(self, row: Row) -> Record:
+        await asyncio.sleep(0 if row.id == "r0" else 0.02)
         return Record(row.id, answered=True, text=json.dumps({"id": row.id}), requests=1)
 
     async def aclose(self) -> None:
@@ -426,6 +506,39 @@ def test_dead_letters_that_fail_again_do_not_keep_the_others_from_being_asked(
     batch.run(batch.rows(31), "--concurrency", "1")
     batch.run(batch.rows(31), "--concurrency", "1", command="retry-failed")
     assert (len(batch.dead()), len(batch.answers())) == (25, 6)
+
+
+def test_a_mended_prompt_that_retry_failed_did_not_come_to_is_still_noticed(batch: Batch) -> None:
+    batch.emulator.fail("DataInspectionFailed", "Input data may contain ...", times=2)
+    batch.run(batch.rows(2), "--concurrency", "1")
+    table = batch.write([{"id": f"r{n}", "prompt": f"Mended {n}."} for n in range(2)])
+    batch.emulator.reply("Fine.")
+    batch.emulator.fail("InvalidApiKey", status=401)
+    batch.run(table, "--concurrency", "1", command="retry-failed", code=1)
+    batch.run(table, "--concurrency", "1")
+    asked = {"Say 0.": 1, "Say 1.": 1, "Mended 0.": 1, "Mended 1.": 2}
+    assert batch.asked() == Counter(asked)
+    assert ids(batch.answers()) == names(2)
+
+
+def test_answers_that_never_fit_stop_the_run(batch: Batch) -> None:
+    batch.emulator.reply("I would rather not.", times=60)
+    schema = ("--schema", "tests.integration_tests.batches:Marks")
+    said = batch.run(batch.rows(60), *schema, "--concurrency", "1", code=1)
+    assert "20 rows failed in succession" in said
+    assert len(batch.emulator.requests) == 20
+    assert {each["message"] for each in batch.dead()} == {
+        "The answer holds no object of the schema that JSON can hold."
+    }
+
+
+def test_being_told_to_slow_down_is_none_of_the_attempts(batch: Batch) -> None:
+    batch.emulator.fail(
+        "Throttling.RateQuota", status=429, headers={"retry-after": "0.01"}, times=5
+    )
+    batch.emulator.fail("InternalError", status=500, headers={"retry-after": "0.01"})
+    batch.run(batch.rows(1), "--attempts", "2")
+    assert [each["attempts"] for each in batch.answers()] == [7]
 
 
 def test_a_dead_letter_quotes_no_key_of_an_answer(batch: Batch) -> None:

@@ -88,7 +88,7 @@ class Asker:
         Raises:
             StoppedError: It would fail for every row.
         """
-        attempt = 0
+        attempt = throttled = 0
         while True:
             attempt += 1
             await self._limits.aacquire()
@@ -99,16 +99,22 @@ class Asker:
                 message: AIMessage = answer["raw"] if isinstance(answer, dict) else answer
                 tokens = message.usage_metadata["total_tokens"] if message.usage_metadata else None
             except Exception as error:  # noqa: BLE001 - such as messages that are none
-                wait = self._seconds_before_next(error, attempt)
+                throttled += isinstance(error, DashScopeRateLimitError)
+                wait = self._seconds_before_next(error, attempt, throttled)
                 if wait is None:
                     self._count_failure(error)
                     return dead_record(Facts(row.id, time.monotonic() - began, attempt), error)
             else:
-                self._failed, self._ever_answered = 0, True
                 facts = Facts(row.id, time.monotonic() - began, attempt)
-                if not isinstance(answer, dict):
-                    return answer_record(facts, message)
-                return parsed_record(facts, message, answer, self._names)
+                if isinstance(answer, dict):
+                    record = parsed_record(facts, message, answer, self._names)
+                else:
+                    record = answer_record(facts, message)
+                if record.answered:
+                    self._failed, self._ever_answered = 0, True
+                else:
+                    self._count_failure(answer["parsing_error"])
+                return record
             finally:
                 self._limits.settle(tokens)
             await asyncio.sleep(wait)
@@ -117,20 +123,21 @@ class Asker:
         """Close the connections."""
         await self._model.aclose()
 
-    def _seconds_before_next(self, error: Exception, attempt: int) -> float | None:
+    def _seconds_before_next(self, error: Exception, attempt: int, throttled: int) -> float | None:
         if isinstance(error, FAILS_FOR_ALL):
             raise StoppedError(f"{type(error).__name__}: {error}") from None
-        throttled = isinstance(error, DashScopeRateLimitError)
-        most = THROTTLED if throttled else self._attempts
-        if not isinstance(error, DashScopeError) or not error.is_retryable or attempt >= most:
+        only_slower = isinstance(error, DashScopeRateLimitError)
+        tries = throttled if only_slower else attempt - throttled
+        most = THROTTLED if only_slower else self._attempts
+        if not isinstance(error, DashScopeError) or not error.is_retryable or tries >= most:
             return None
-        seconds = error.retry_after or min(2.0 ** (attempt - 2), LONGEST_WAIT)
-        if throttled:
+        seconds = min(error.retry_after or 2.0 ** min(tries - 2, 10), LONGEST_WAIT)
+        if only_slower:
             self._limits.pause(seconds)
             return 0.0  # the limits let it wait, with all others
         return seconds * random.uniform(0.75, 1.25)  # noqa: S311 - not a secret
 
-    def _count_failure(self, error: Exception) -> None:
+    def _count_failure(self, error: BaseException | None) -> None:
         """Stop where everything fails: from the beginning, or since the service went away."""
         self._failed += 1
         passing = isinstance(error, DashScopeError) and error.is_retryable

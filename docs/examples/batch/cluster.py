@@ -93,9 +93,13 @@ def run_on_ray(
     try:
         with Progress(lambda: Counts(*ray.get(ledger.counts.remote())), prices):
             _ask_all(asker, groups, options, ledger, limits)
+    except BaseException:
+        ledger.stop.remote("The command was stopped.")
+        raise
     finally:
-        calls = [ledger.finish.remote(), ledger.why.remote(), ledger.counts.remote()]
-        _, why, counts = ray.get(calls)
+        ray.get(ledger.finish.remote())
+        # What workers told meanwhile comes before these.
+        why, counts = ray.get([ledger.why.remote(), ledger.counts.remote()])
         ray.kill(ledger)  # so that the next run finds the folder free
     if why:
         raise StoppedError(why)

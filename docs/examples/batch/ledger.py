@@ -12,7 +12,7 @@ OPEN, ANSWERED, DEAD = range(3)
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS rows (
     id TEXT PRIMARY KEY, digest BLOB NOT NULL, state INTEGER NOT NULL, run INTEGER NOT NULL,
-    seq INTEGER, record TEXT, shard INTEGER
+    seq INTEGER, record TEXT, shard INTEGER, next BLOB
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS held ON rows (seq) WHERE state = 1 AND record IS NOT NULL;
 CREATE INDEX IF NOT EXISTS stale ON rows (shard) WHERE state = 0 AND shard IS NOT NULL;

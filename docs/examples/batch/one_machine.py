@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
@@ -32,12 +32,14 @@ def run_here(
         asyncio.run(_run(store, rows, asker, concurrency, dead=dead))
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
+    finally:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # which asyncio took away
 
 
 async def _run(
     store: Store, rows: Iterable[Row], asker: Asker, concurrency: int, *, dead: bool
 ) -> None:
-    _cancel_at_signals()
+    ignore_signals = _cancel_at_a_signal()
     loop = asyncio.get_running_loop()
     queue: asyncio.Queue[Row | None] = asyncio.Queue(concurrency)
     # The loop never waits for a disk, nor does an answer that has arrived for the reading of rows.
@@ -61,6 +63,7 @@ async def _run(
         try:
             await asyncio.gather(*tasks)
         finally:
+            ignore_signals()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -68,9 +71,22 @@ async def _run(
             await asker.aclose()
 
 
-def _cancel_at_signals() -> None:
-    task = asyncio.current_task()
-    if task is not None:
+def _cancel_at_a_signal() -> Callable[[], None]:
+    """Cancel this task at the first signal; what is given ignores them from then on."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+
+    def at_signals(act: Callable[[], object]) -> None:
         with suppress(NotImplementedError):  # Windows: asyncio cancels at Ctrl-C by itself
             for number in (signal.SIGINT, signal.SIGTERM):
-                asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+                loop.add_signal_handler(number, act)
+
+    def ignore() -> None:
+        at_signals(lambda: None)
+
+    def cancel() -> None:
+        ignore()
+        if task is not None:
+            task.cancel()
+
+    at_signals(cancel)
+    return ignore

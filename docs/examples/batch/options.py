@@ -67,7 +67,7 @@ def task_of(arguments: argparse.Namespace) -> Task:
     Raises:
         StoppedError: There is no such schema, or the template is none.
     """
-    template = arguments.template or "{prompt}"
+    template = "{prompt}" if arguments.template is None else arguments.template
     if arguments.template_file:
         try:
             template = arguments.template_file.read_text(encoding="utf-8-sig")

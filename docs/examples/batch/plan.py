@@ -13,7 +13,9 @@ Changed = Literal["ask", "keep"]
 NAMED = 5  # ids that an error names
 
 UPDATE = """
-UPDATE rows SET run = :run, digest = :digest,
+UPDATE rows SET run = :run,
+    digest = CASE WHEN state = 2 AND NOT :reopen THEN digest ELSE :digest END,
+    next = CASE WHEN state = 2 AND NOT :reopen THEN :digest END,
     state = CASE WHEN digest <> :digest AND (state = 1 OR :reopen) THEN 0 ELSE state END,
     record = CASE WHEN digest <> :digest AND (state = 1 OR :reopen) THEN NULL ELSE record END
 WHERE id = :id
@@ -50,8 +52,9 @@ def plan(
         db.rollback()
         raise
     db.commit()
-    store.recount()
     store.take_out()
+    db.execute("DELETE FROM rows WHERE state = 0 AND run < ?", (run,))  # what a crash left
+    store.recount()
 
 
 def _enter(

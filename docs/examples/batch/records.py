@@ -79,6 +79,8 @@ def dead_record(
     """Keep why there is no answer."""
     fields: dict[str, Any] = {"code": type(error).__name__, "message": _explain(error, names)}
     fields |= {"request_id": None, "finish_reason": None}
+    if message is not None and not isinstance(error, ValidationError):
+        fields["message"] = "The answer holds no object of the schema that JSON can hold."
     if isinstance(error, DashScopeError):
         fields |= {"code": error.code or fields["code"], "request_id": error.request_id}
     sent = message is not None or (

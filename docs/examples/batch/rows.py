@@ -120,21 +120,25 @@ def read_rows(path: Path, task: Task) -> Iterator[Row]:
             number += 1
     except FileNotFoundError:
         raise StoppedError(f"There is no file {path}.") from None
-    except (LookupError, ValueError, TypeError, RecursionError, csv.Error) as error:
-        what = next((text for kind, text in WRONG if isinstance(error, kind)), error.args[0])
+    except tuple(WRONG) as error:
+        what = next(text for kind, text in WRONG.items() if isinstance(error, kind))
         raise StoppedError(
-            f"{path}, row {number}: {what}. Correct the file or the options, and start again."
+            f"{path}, row {number}: {what or error.args[0]}. "
+            "Correct the file or the options, and start again."
         ) from None
 
 
-WRONG = [
-    (json.JSONDecodeError, "is no JSON"),
-    (UnicodeDecodeError, "is not UTF-8"),
-    (UnicodeEncodeError, "holds half of a character"),
-    (RecursionError, "is nested too deeply"),
-    (TypeError, "holds what JSON cannot"),
-    (csv.Error, "is no CSV: quotes do not match"),
-]
+WRONG: dict[type[Exception], str] = {
+    json.JSONDecodeError: "is no JSON",
+    UnicodeDecodeError: "is not UTF-8",
+    UnicodeEncodeError: "holds half of a character",
+    RecursionError: "is nested too deeply",
+    TypeError: "holds what JSON cannot",
+    ArithmeticError: "holds a number or a time that Python cannot",
+    csv.Error: "is no CSV: quotes do not match",
+    LookupError: "",  # these two say it themselves
+    ValueError: "",
+}
 
 
 def _value(values: dict[str, Any], column: str) -> Any:

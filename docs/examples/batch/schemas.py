@@ -22,6 +22,10 @@ def load(path: str) -> type[BaseModel]:
         raise StoppedError(f"--schema {path}: {type(error).__name__}: {error}") from None
     if not isinstance(found, type) or not issubclass(found, BaseModel) or found is BaseModel:
         raise StoppedError(f"{path} is no pydantic class: give it as module:Class.")
+    try:
+        found.model_json_schema()
+    except Exception as error:  # noqa: BLE001 - likewise
+        raise StoppedError(f"{path} has no JSON schema: {type(error).__name__}") from None
     return found
 
 

@@ -44,38 +44,47 @@ class Store:
         self.folder, self._shard_rows = folder, shard_rows
         self._lock = lock(folder / "lock.sqlite", patience)
         self.db, self._reader = connect(folder), connect(folder)
-        # With WAL and NORMAL a committed answer outlives the process, and costs no fsync.
-        self.db.executescript(f"PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;{SCHEMA}")
+        # With FULL what was committed outlives a power cut: a shard is never ahead of the ledger.
+        self.db.executescript(f"PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;{SCHEMA}")
         self.db.execute("INSERT OR IGNORE INTO totals VALUES ('form', ?)", (form,))
         (self._form,) = self.db.execute("SELECT value FROM totals WHERE name='form'").fetchone()
         if self._form != form:
             raise StoppedError(f"{folder} holds {self._form} shards: use --format {self._form}.")
         self._seq = self._one("SELECT coalesce(max(seq), 0) FROM rows")
-        self._shard = self._one("SELECT coalesce(max(shard), 0) FROM rows")
         self.recount()
         last = last_number(folder)
-        # A crash may have left the one after the last.
         if last > self._shard + 1 or (last and not self.counts.total):
             raise StoppedError(
                 f"{folder} holds answers that its ledger does not know: give another folder."
             )
+        # A crash may have left the one after the last: its answers are in the ledger.
+        self._path(self._shard + 1).unlink(missing_ok=True)
 
     def recount(self) -> None:
-        """Read how far it is, and what is to be written into shards."""
+        """Read how far it is, and what is to be written into which shard."""
+        self._shard = self._one("SELECT coalesce(max(shard), 0) FROM rows")
         self._held = self._one("SELECT count(*) FROM rows WHERE state = 1 AND record IS NOT NULL")
         self.counts = read_counts(self.db)
 
-    def wanted(self, ids: list[str], *, dead: bool = False) -> set[str]:
-        """Tell which of these are to be asked: the open ones, or the dead."""
+    def wanted(self, ids: list[str], *, dead: bool = False) -> dict[str, bytes]:
+        """Tell which of these are to be asked, the open ones or the dead, and their digests."""
         marks = ",".join("?" * len(ids))
-        query = f"SELECT id FROM rows WHERE id IN ({marks}) AND state = ?"  # noqa: S608 - marks
-        return {row[0] for row in self._reader.execute(query, (*ids, DEAD if dead else OPEN))}
+        query = "SELECT id, coalesce(next, digest) FROM rows WHERE state = ? AND id IN "
+        found = self._reader.execute(f"{query}({marks})", (DEAD if dead else OPEN, *ids))
+        return dict(found.fetchall())
 
     def open_rows(self, rows: Iterable[Row], *, dead: bool) -> Iterator[list[Row]]:
-        """Give those of the rows that are to be asked, in groups that may be empty."""
+        """Give those of the rows that are to be asked, in groups that may be empty.
+
+        Raises:
+            StoppedError: A row is another than it was when the input was checked.
+        """
         for group in groups_of(rows):
             wanted = self.wanted([row.id for row in group], dead=dead)
-            yield [row for row in group if row.id in wanted]
+            found = [row for row in group if row.id in wanted]
+            if any(row.digest not in (b"", wanted[row.id]) for row in found):
+                raise StoppedError("The input changed while it was read: start again.")
+            yield found
 
     def add(self, records: Iterable[Record]) -> None:
         """Enter what became of rows; what was answered before stays as it is."""
@@ -89,7 +98,8 @@ class Store:
                     continue
                 self._seq += 1
                 self.db.execute(
-                    "UPDATE rows SET state = ?, seq = ?, record = ? WHERE id = ?",
+                    "UPDATE rows SET state = ?, seq = ?, record = ?,"
+                    " digest = coalesce(next, digest), next = NULL WHERE id = ?",
                     (ANSWERED if record.answered else DEAD, self._seq, record.text, record.id),
                 )
                 done += record.answered
@@ -123,7 +133,8 @@ class Store:
         for (number,) in self.db.execute(f"SELECT DISTINCT shard {stale}").fetchall():
             ids = {i for (i,) in self.db.execute(f"SELECT id {stale} AND shard = ?", (number,))}
             path = self._path(number)
-            write_shard(path, (r for r in read_shard(path) if id_of(r) not in ids))
+            if path.exists():  # else a crash came in between
+                write_shard(path, (r for r in read_shard(path) if id_of(r) not in ids))
             self.db.execute("UPDATE rows SET shard = NULL WHERE state = 0 AND shard = ?", (number,))
 
     def _write_shard(self) -> None:

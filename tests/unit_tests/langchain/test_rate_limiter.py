@@ -184,6 +184,24 @@ async def test_a_pause_holds_those_that_wait_for_tokens() -> None:
         call.cancel()
 
 
+async def test_a_pause_holds_those_whose_time_came_while_they_slept() -> None:
+    limiter = TokenRateLimiter(requests_per_minute=600)
+    while limiter.acquire(blocking=False):
+        pass
+    calls = [asyncio.create_task(limiter.aacquire()) for _ in range(12)]
+    await asyncio.sleep(0)
+    for call in calls[:8]:
+        call.cancel()
+    await asyncio.sleep(0.55)
+    limiter.acquire(blocking=False)  # lets them out
+    limiter.pause(1.5)
+    before = sum(call.done() for call in calls)
+    await asyncio.sleep(1.2)
+    assert sum(call.done() for call in calls) == before < 12
+    for call in calls:
+        call.cancel()
+
+
 async def test_those_behind_one_that_left_move_up_and_those_before_it_do_not() -> None:
     limiter = TokenRateLimiter(requests_per_minute=600)
     while limiter.acquire(blocking=False):
@@ -273,6 +291,18 @@ async def test_an_answer_without_usage_stays_booked(
     await model.ainvoke("Hi")
     await model.aclose()
     assert settled == [None]
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError, GeneratorExit, KeyboardInterrupt])
+async def test_a_call_that_was_left_stays_booked(
+    error: type[BaseException], take: Take, clock: Clock
+) -> None:
+    """What it took is not known, and it need not have gone out: its booking may be another's."""
+    limiter = TokenRateLimiter(tokens_per_minute=60_000, clock=clock)
+    for _ in range(12):
+        await take(limiter)
+        limiter.on_llm_error(error())
+    assert clock.now - 1000 == pytest.approx(10)
 
 
 async def test_a_model_that_was_throttled_pauses_all(
