@@ -17,7 +17,7 @@ SCALE ?= 10000 1000000
 quoted = '$(subst ','\'',$(value $(1)))'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo example test tests unit_tests integration_tests coverage lowest lint type format docs site docs-serve package \
+.PHONY: help demo example test slow_tests tests unit_tests integration_tests coverage lowest lint type format docs site docs-serve package \
   workflows pythons audit clean fuzz mutate soak scale bench bench_instructions
 
 help: ## Show this list
@@ -32,9 +32,13 @@ example: $(VENV)/.package ## Run an example: make example NAME=chat
 	  || $(BIN)/python -m pip install --quiet --requirement docs/examples/$(NAME)/requirements.txt
 	@$(BIN)/python -m docs.examples.$(NAME) $(ARGS)
 
-test: unit_tests integration_tests ## Run all tests
+test: $(VENV)/.test .venv-mitmproxy/.proxy ## Run the tests, but for the slow ones: takes three minutes
+	$(BIN)/python -m pytest tests -m "not slow" -n 2
 
-tests: test
+slow_tests: $(VENV)/.test .venv-mitmproxy/.proxy ## Run the slow ones: faults, crossed answers, Ray, memory, processes
+	$(BIN)/python -m pytest tests -m slow -n 2
+
+tests: test slow_tests
 
 unit_tests: $(VENV)/.test ## Run the unit tests
 	$(BIN)/python -m pytest tests/unit_tests -n 2

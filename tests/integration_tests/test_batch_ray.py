@@ -22,6 +22,7 @@ from tests.waiting import eventually
 
 pytestmark = [
     pytest.mark.emulator_only,
+    pytest.mark.slow,
     pytest.mark.skipif(find_spec("ray") is None, reason="ray is not installed, as on Windows"),
 ]
 

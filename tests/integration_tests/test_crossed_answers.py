@@ -29,6 +29,8 @@ from tests.integration_tests.stage import (
 )
 from tests.unit_tests.conftest import STYLES, Ask
 
+pytestmark = pytest.mark.slow
+
 KEYS = ("sk-key-of-the-first-tenant", "sk-key-of-the-second-tenant")
 CALLS = 10
 

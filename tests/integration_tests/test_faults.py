@@ -35,6 +35,7 @@ from tests.integration_tests.stage import KEY, PROMPT, Certificates, Stage, floo
 
 pytestmark = [
     pytest.mark.emulator_only,
+    pytest.mark.slow,
     pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning"),
 ]
 
@@ -208,7 +209,6 @@ async def insist_on_silence(stage: Stage) -> None:
 # --- The faults; the slowest first, since others can run beside it ---
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("style", "events"), [("invoke", 1_000_000), ("ainvoke", 50_000), ("astream", 10_000)]
 )

@@ -24,7 +24,7 @@ from tests.integration_tests.test_crossed_answers import answer, playing
 from tests.waiting import PATIENCE_SECONDS, eventually
 
 pytest_plugins = ["langchain_dashscope_deepseek.testing.fixtures"]
-pytestmark = pytest.mark.emulator_only
+pytestmark = [pytest.mark.emulator_only, pytest.mark.slow]
 
 MOST_STEPS = 300
 INTERRUPTS = 2_000

@@ -31,6 +31,7 @@ from tests.waiting import PATIENCE_SECONDS, eventually
 pytest_plugins = ["langchain_dashscope_deepseek.testing.fixtures"]
 pytestmark = [
     pytest.mark.emulator_only,
+    pytest.mark.slow,
     pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning"),
 ]
 

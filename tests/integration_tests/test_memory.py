@@ -20,6 +20,7 @@ from tests.integration_tests.stage import KEY, RawServer, Step, flood, read_requ
 
 pytestmark = [
     pytest.mark.emulator_only,
+    pytest.mark.slow,
     pytest.mark.skipif(sys.platform != "linux", reason="limits and /proc"),
 ]
 

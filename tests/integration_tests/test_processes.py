@@ -23,7 +23,7 @@ from tests.leaks import open_descriptors
 from tests.waiting import PATIENCE_SECONDS, eventually
 
 pytest_plugins = ["langchain_dashscope_deepseek.testing.fixtures"]
-pytestmark = pytest.mark.emulator_only
+pytestmark = [pytest.mark.emulator_only, pytest.mark.slow]
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 

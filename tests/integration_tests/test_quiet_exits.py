@@ -17,6 +17,7 @@ from tests.waiting import PATIENCE_SECONDS
 
 pytestmark = [
     pytest.mark.emulator_only,
+    pytest.mark.slow,
     pytest.mark.usefixtures("service"),
 ]
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.soak.soak import Soak, server
+
+pytestmark = pytest.mark.slow
 
 
 def test_streams_leak_nothing_and_never_cross() -> None:

@@ -19,6 +19,8 @@ import pytest
 import langchain_dashscope_deepseek as package
 from langchain_dashscope_deepseek import ChatDashScopeDeepSeek
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(package.__file__).parents[1]
 GOOD = """
 import httpx
