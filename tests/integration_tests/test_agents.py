@@ -239,6 +239,7 @@ connection.close()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", ["", "v1"])
 def test_a_thread_goes_on_after_the_process_was_restarted(
     version: str, tmp_path: Path, dashscope_emulator: DashScopeEmulator
