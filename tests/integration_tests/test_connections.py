@@ -121,10 +121,10 @@ async def test_a_connection_that_was_idle_for_long_is_closed_by_the_next_request
     model: ChatDashScopeDeepSeek,
     has: Callable[[int], bool],
 ) -> None:
-    model._clients = ClientPool(keep_alive=0.2)
+    model._clients = ClientPool(keep_alive=1)
     await hold(model, 10)
     assert await asyncio.to_thread(has, 10)
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(1.1)
     await hold(model, 1)
     assert await asyncio.to_thread(has, 1)
 
