@@ -4,8 +4,6 @@ Those who wait stand in a queue. Whoever looks at the clock lets out all whose t
 nobody who sleeps, or left, holds up the others.
 """
 
-from __future__ import annotations
-
 import asyncio
 import math
 import threading
@@ -14,7 +12,6 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import chain, count
-from typing import Any
 
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.exceptions import ModelRateLimitError
@@ -116,14 +113,14 @@ class TokenRateLimiter(BaseRateLimiter, BaseCallbackHandler):
         with self._lock:
             self._paused_until = max(self._paused_until, self._clock() + seconds)
 
-    def on_llm_end(self, response: LLMResult, **_: Any) -> None:
+    def on_llm_end(self, response: LLMResult, **_: object) -> None:
         """Correct a call's booking by its usage; what came from a cache was not booked."""
         messages = [getattr(each, "message", None) for each in chain(*response.generations)]
         usages = [getattr(message, "usage_metadata", None) or {} for message in messages]
         if not any("total_cost" in usage for usage in usages):
             self.settle(sum(usage.get("total_tokens", 0) for usage in usages) or None)
 
-    def on_llm_error(self, error: BaseException, **_: Any) -> None:
+    def on_llm_error(self, error: BaseException, **_: object) -> None:
         """Give back what a failed call was booked with; a rate limit makes all calls wait."""
         if isinstance(error, Exception):  # what was left midway, or cancelled, may have cost
             self.settle(0)
@@ -134,19 +131,17 @@ class TokenRateLimiter(BaseRateLimiter, BaseCallbackHandler):
     def _place(self) -> Iterator[int]:
         """Stand in the queue; who ends by an error, such as a cancelled task, gives all back."""
         with self._lock:
-            place = next(self._numbers)
-            self._waiting[place] = None
+            self._waiting[place := next(self._numbers)] = None
+        has_ended = False
         try:
             yield place
-        except BaseException:
-            with self._lock:
-                if place not in self._waiting and self._booked:
-                    self._requests.add(-1, -math.inf)
-                    self._tokens.add(-self._booked.pop(), -math.inf)
-            raise
+            has_ended = True
         finally:
             with self._lock:
-                self._waiting.pop(place, None)
+                was_let_out = self._waiting.pop(place, True)
+                if was_let_out and not has_ended and self._booked:
+                    self._requests.add(-1, -math.inf)
+                    self._tokens.add(-self._booked.pop(), -math.inf)
 
     def _seconds_left(self, place: int) -> float:
         """Let out all whose time has come, and guess when this one's comes; 0 if it has."""
@@ -165,9 +160,8 @@ class TokenRateLimiter(BaseRateLimiter, BaseCallbackHandler):
 
     def _due(self, ahead: int = 0) -> float:
         """Tell when the next call may go out, or the one behind so many others."""
-        by_requests = self._requests.free_at + ahead * self._requests.seconds_each
-        by_tokens = self._tokens.free_at + ahead * self._usual * self._tokens.seconds_each
-        return max(by_requests, by_tokens, self._paused_until)
+        taken = ((self._requests, ahead), (self._tokens, ahead * self._usual))
+        return max(self._paused_until, *(of.free_at + n * of.seconds_each for of, n in taken))
 
 
 class _Line:

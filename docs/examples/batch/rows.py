@@ -75,7 +75,9 @@ class Task:
         key = _value(values, self.id_column)
         if not isinstance(key, str | int) or isinstance(key, bool) or key == "":
             raise ValueError(f"the column {self.id_column!r} holds no text and no whole number")
-        return Row(str(key).encode().decode(), text, digest)
+        key = str(key)
+        key.encode()  # refuses half of a character
+        return Row(key, text, digest)
 
     def _messages(self, values: dict[str, Any]) -> list[Any]:
         if self.messages_column is None:
