@@ -100,6 +100,7 @@ class ModelCapabilities:
         tools: When the model calls functions.
         images: The model reads images. `None`: not known, so they are sent.
         json_object: `response_format={"type": "json_object"}` is supported. `None`: not known.
+        json_schema: `response_format={"type": "json_schema", ...}` is supported. `None`: not known.
         search: `enable_search` is supported. `None`: not known.
         cache: Repeated prefixes of the input are cached by the service. `None`: not known.
         routes: The routes that the model may be on, the likeliest first. Where the service says
@@ -133,6 +134,7 @@ class ModelCapabilities:
     tools: ToolUse = "never"
     images: bool | None = None
     json_object: bool | None = True
+    json_schema: bool | None = False
     search: bool | None = True
     cache: bool | None = False
     routes: tuple[Route, ...] = TEXT_FIRST
