@@ -294,9 +294,10 @@ class ChatDashScopeDeepSeek(ModelSettings):
         Args:
             tools: Functions, pydantic classes, TypedDicts, `BaseTool`s, or OpenAI-style dicts.
             tool_choice: `"auto"`, `"none"`, `"any"` or `"required"` (or `True`: some tool must be
-                called), a tool's name, or OpenAI's dict for it. The service takes no forced choice
-                while a model thinks: thinking that is only the model's default is switched off for
-                such a call, else the choice goes out as `"auto"` with a `DashScopeWarning`.
+                called), a tool's name, or OpenAI's dict for it. A forced choice switches off, for
+                the call, thinking that is only the model's default. It goes out as `"auto"`, with a
+                `DashScopeWarning`, where thinking stays, and where the service refuses
+                `"required"` among several tools.
             strict: Sent with each tool, if given.
             parallel_tool_calls: Whether one answer may call several tools. The service's default
                 is no.

@@ -423,6 +423,9 @@ ADVICE: Mapping[str, str] = {
         'DeepSeek has no json_schema on DashScope: use {"type": "json_object"}, or '
         "with_structured_output, which goes out as function calling."
     ),
+    "Please set one tool in required mode": (
+        "Name the tool that must be called, by tool_choice, or leave tool_choice out."
+    ),
     "does not support enable_thinking": ("Leave enable_thinking out for this model."),
 }
 """What helps where a text of the service does not: (part of the message, what to do).

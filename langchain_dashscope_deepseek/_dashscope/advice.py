@@ -5,12 +5,12 @@ Pure. Nobody knows it before: what the capability table is sure of is refused be
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from langchain_dashscope_deepseek._dashscope.keys import is_of_a_plan
 from langchain_dashscope_deepseek._dashscope.regions import host_of, region_of
-from langchain_dashscope_deepseek.capabilities import ModelCapabilities, what_it_may_be
+from langchain_dashscope_deepseek.capabilities import ModelCapabilities, Route, what_it_may_be
 from langchain_dashscope_deepseek.errors import (
     DashScopeAuthenticationError,
     DashScopeError,
@@ -34,7 +34,10 @@ _OF_THE_PLACE: tuple[type[DashScopeError], ...] = (
 
 
 def advice_on(
-    row: ModelCapabilities | None, settings: Mapping[str, Any], parameters: Mapping[str, Any]
+    row: ModelCapabilities | None,
+    settings: Mapping[str, Any],
+    parameters: Mapping[str, Any],
+    routes: Sequence[Route],
 ) -> Iterator[Advice]:
     """Yield what may have been the reason, should the service refuse."""
     if is_of_a_plan(settings["api_key"]):
@@ -50,6 +53,8 @@ def advice_on(
     asked = f"Asked was {model} at {host_of(base_url)}" + (f", in {region}." if region else ".")
     for kind in _OF_THE_PLACE:
         yield kind, asked
+    which = f"routes {' and '.join(routes)}" if len(routes) > 1 else f"route {routes[0]} alone"
+    yield DashScopeRouteError, f"{asked[:-1]}, on the {which}."
     if row is None:
         yield DashScopeNotFoundError, what_it_may_be(model)
         return

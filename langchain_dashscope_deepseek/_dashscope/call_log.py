@@ -13,7 +13,6 @@ from contextlib import AbstractContextManager
 
 from langchain_dashscope_deepseek._dashscope.request import PreparedRequest
 from langchain_dashscope_deepseek._dashscope.retry import Attempt
-from langchain_dashscope_deepseek.capabilities import Route
 from langchain_dashscope_deepseek.errors import DashScopeError
 
 logger = logging.getLogger("langchain_dashscope_deepseek")
@@ -35,14 +34,12 @@ class CallLog(AbstractContextManager["CallLog"]):
         self._request = request
         self._began = time.monotonic()
         self.first: float | None = None
-        self._attempts = 0
         self._attempt: Attempt | None = None
         self._facts: Facts = lambda: (None, None, None)
 
-    def begin(self, attempt: Attempt, facts: Facts) -> None:
-        """Note that an attempt begins, and what tells of its answer."""
-        self._attempts += 1
-        self._attempt, self._facts, self.first = attempt, facts, None
+    def begin(self, attempt: Attempt, request: PreparedRequest, facts: Facts) -> None:
+        """Note that an attempt begins, what it sends, and what tells of its answer."""
+        self._attempt, self._request, self._facts, self.first = attempt, request, facts, None
 
     def first_came(self) -> None:
         """Note the first packet of an answer."""
@@ -66,23 +63,23 @@ class CallLog(AbstractContextManager["CallLog"]):
             "%s on %s: %s, request_id %s, first packet %s s, all %.2f s, tokens %s in %s out, "
             "retries %d",
             model if (model := self._request.model).isprintable() else repr(model),  # one line
-            None if self._attempt is None else self._attempt.route,
+            self._request.route,
             end,
             request_id,
             "-" if self.first is None else f"{self.first - self._began:.2f}",
             now - self._began,
             counts.get("input_tokens", "-"),
             counts.get("output_tokens", "-"),
-            max(self._attempts - 1, 0),
+            0 if self._attempt is None else self._attempt.failures,
         )
 
 
-def log_request(request: PreparedRequest, route: Route) -> None:
+def log_request(request: PreparedRequest) -> None:
     """Say what is asked, without a word of it."""
     if logger.isEnabledFor(logging.DEBUG):
         logger.debug(
             "Request on the route %s: roles %s, parameters %s, streamed %s",
-            route,
+            request.route,
             ",".join(message["role"] for message in request.body["input"]["messages"]),
             ",".join(sorted(request.body["parameters"])),
             request.streamed,

@@ -17,6 +17,7 @@ from langchain_dashscope_deepseek._dashscope.connection import NEVER, Tenant
 from langchain_dashscope_deepseek._dashscope.hidden import HiddenHeaders, KeyFunction
 from langchain_dashscope_deepseek._dashscope.keys import aauthorization_from, authorization_from
 from langchain_dashscope_deepseek._version import __version__
+from langchain_dashscope_deepseek.capabilities import Route
 
 STREAM_TIMEOUT = httpx.Timeout(connect=10, read=300, write=60, pool=60)
 """Seconds, for streams. While a model thinks, events come every few seconds at most; five minutes
@@ -67,9 +68,9 @@ class Endpoint:
         headers = HiddenHeaders({"Authorization": authorization, **self.headers})
         return replace(self, headers=headers, key_source=None)
 
-    def url(self, path: str) -> httpx.URL:
-        """Return the URL of a path below the base URL."""
-        return _url(self.base_url.rstrip("/") + path)
+    def url(self, route: Route) -> httpx.URL:
+        """Return the URL of a route below the base URL."""
+        return _url(f"{self.base_url.rstrip('/')}/services/aigc/{route}/generation")
 
     @property
     def tenant(self) -> Tenant:

@@ -27,7 +27,7 @@ from langchain_dashscope_deepseek._dashscope.json_text import HALF_OF_A_PAIR
 from langchain_dashscope_deepseek._dashscope.keys import authorization
 from langchain_dashscope_deepseek._dashscope.retry import RetryPolicy
 from langchain_dashscope_deepseek._dashscope.settings import PARAMETERS, check_values
-from langchain_dashscope_deepseek._dashscope.tool_use import check_tools, unsupported
+from langchain_dashscope_deepseek._dashscope.tool_use import by_name, check_tools, unsupported
 from langchain_dashscope_deepseek._dashscope.warnings import warn
 from langchain_dashscope_deepseek._dashscope.wire import WireMessage
 from langchain_dashscope_deepseek.capabilities import TEXT_FIRST, ModelCapabilities, Route
@@ -53,7 +53,7 @@ class PreparedRequest:
         streamed: Whether the answer is asked for as a stream.
         endpoint: Where it goes, and with which key and headers.
         policy: How often to try, and for how long.
-        routes: The routes that may serve it, the likelier first.
+        routes: The routes that may serve it, the one to ask first.
         advice: Sentences for the case that the service answers with an error of such a class.
         changes: What was sent otherwise than it was asked for: by parameter, as
             `{"asked": ..., "sent": ...}`, and under `"messages"` a list of sentences.
@@ -67,6 +67,11 @@ class PreparedRequest:
     routes: tuple[Route, ...] = TEXT_FIRST
     advice: tuple[Advice, ...] = ()
     changes: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def route(self) -> Route:
+        """The route to ask."""
+        return self.routes[0]
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -94,14 +99,14 @@ class PreparedRequest:
             if type(error) is kind:
                 error.add_advice(text)
 
-    def content(self, route: Route) -> bytes:
-        """Encode the body for a route.
+    def content(self) -> bytes:
+        """Encode the body for the route.
 
         Raises:
             DashScopeInputError: It holds something that JSON in UTF-8 cannot.
         """
         body = self.body
-        if route == "multimodal-generation":
+        if self.route == "multimodal-generation":
             messages = [_with_list(message) for message in body["input"]["messages"]]
             body = {**body, "input": {**body["input"], "messages": messages}}
         try:
@@ -203,7 +208,7 @@ def prepare(
     must_stream = row is not None and row.thinking_needs_stream and may_think
     streamed = must_stream or (may_think if stream is None else stream)
     ours = {"result_format": "message", **({"incremental_output": True} if streamed else {})}
-    model = settings["model"]
+    model, routes = settings["model"], _routes(row, messages)
     return PreparedRequest(
         model=model,
         body={
@@ -214,8 +219,8 @@ def prepare(
         streamed=streamed,
         endpoint=_endpoint(settings, extra_headers),
         policy=RetryPolicy(settings["max_retries"], max_seconds=settings["max_seconds"]),
-        routes=_routes(row, messages),
-        advice=tuple(advice_on(row, settings, parameters)),
+        routes=routes,
+        advice=tuple(advice_on(row, settings, parameters, routes)),
         changes={
             **_changes(model, settings, parameters),
             **({"messages": list(changes)} if changes else {}),
@@ -309,9 +314,9 @@ def _check_json_is_named(
 def _settle_thinking(model: str, row: ModelCapabilities, sent: dict[str, Any]) -> None:
     """Let what was asked for by name win over what the model does by default.
 
-    The service refuses a forced tool choice and JSON mode while the model thinks. Thinking that
-    nobody asked for is switched off for the request; thinking that was asked for, or that cannot
-    be switched off, stays.
+    By the service's error texts it takes no forced tool choice and no JSON mode while the model
+    thinks. Thinking that nobody asked for is switched off for the request; thinking that was asked
+    for, or that cannot be switched off, stays.
     """
     choice = sent.get("tool_choice")
     forced = choice == "required" or isinstance(choice, Mapping)
@@ -327,13 +332,13 @@ def _settle_thinking(model: str, row: ModelCapabilities, sent: dict[str, Any]) -
     if forced:
         sent["tool_choice"] = "auto"
         text = (
-            f"tool_choice was sent to {model} as 'auto': the service takes no forced choice while "
-            "the model thinks."
+            f"tool_choice was sent to {model} as 'auto': by its error texts the service takes no "
+            "forced choice while the model thinks."
         )
         warn(text)
     if json_mode and row.is_hybrid:
         msg = (
-            "The service takes no response_format json_object while the model thinks: set "
+            "By its error texts the service takes no JSON mode while the model thinks: set "
             "enable_thinking=False for this call, or leave enable_thinking out"
         )
         raise DashScopeInputError(msg)
@@ -346,7 +351,7 @@ def _changes(
     changes = {
         name: {"asked": asked.get(name), "sent": sent.get(name)}
         for name in ("enable_thinking", "tool_choice")
-        if asked.get(name) != sent.get(name)
+        if by_name(asked.get(name), sent.get("tools", ())) != sent.get(name)
     }
     for name, change in changes.items():
         text = "%s was asked for as %r and sent to %s as %r"

@@ -10,13 +10,16 @@ import logging
 import math
 import random
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from langchain_dashscope_deepseek.errors import DashScopeError, find_rule
 
 logger = logging.getLogger(__name__)
+
+Settle = Callable[[DashScopeError], bool]
+"""Tells whether the cause of an error is removed, so that the request can be sent again."""
 
 
 @dataclass(frozen=True)
@@ -81,34 +84,38 @@ class Attempt(AbstractContextManager["Attempt"]):
     """One attempt; swallows an error that deserves another one.
 
     Attributes:
+        failures: Failed attempts before this one; after this one has failed, it counts as well.
         until: When the call must be over, by `time.monotonic`.
         committed: Whether a caller has seen something of the answer: nothing is retried then.
-        route: The route that is asked on, for the log.
-        delay: Seconds to wait before the next attempt, once this one has failed.
+        delay: Seconds to wait before the next attempt, once this one is over.
     """
 
-    def __init__(self, policy: RetryPolicy, failures: int, began: float) -> None:
+    def __init__(self, policy: RetryPolicy, settle: Settle, failures: int, began: float) -> None:
         """Start an attempt after so many failed ones, the first of which began at that time."""
         self._policy = policy
-        self._failures = failures
+        self._settle = settle
         self._began = began
         seconds = policy.max_seconds
+        self.failures = failures
         self.until = math.inf if seconds is None else began + seconds
         self.committed = False
-        self.route: str | None = None
         self.delay: float | None = None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
         """Decide whether the error is swallowed and the loop goes on."""
         if self.committed or not isinstance(error, DashScopeError):
             return False
+        if self._settle(error):
+            self.delay = 0
+            return True
         elapsed = time.monotonic() - self._began
-        self.delay = self._policy.delay(self._failures + 1, error, elapsed=elapsed)
+        self.delay = self._policy.delay(self.failures + 1, error, elapsed=elapsed)
         if self.delay is None:
             return False
+        self.failures += 1
         logger.info(
             "Retry %d of %d in %.2f s after %s (code %s, HTTP %s, request_id %s)",
-            self._failures + 1,
+            self.failures,
             self._policy.max_retries,
             self.delay,
             type(error).__name__,
@@ -125,11 +132,17 @@ class Attempts(Iterator[Attempt], AsyncIterator[Attempt]):
     The last attempt swallows nothing, so the loop always ends by a return or an error.
     """
 
-    def __init__(self, policy: RetryPolicy) -> None:
-        """Loop by this policy."""
+    def __init__(self, policy: RetryPolicy, settle: Settle = lambda _: False) -> None:
+        """Loop by this policy.
+
+        Args:
+            policy: How often to retry.
+            settle: Tells whether an error is settled: the next attempt follows at once then, and
+                the error counts as no failure.
+        """
         self._policy = policy
+        self._settle = settle
         self._began = time.monotonic()
-        self._failures = 0
         self._last: Attempt | None = None
 
     def __next__(self) -> Attempt:
@@ -145,6 +158,6 @@ class Attempts(Iterator[Attempt], AsyncIterator[Attempt]):
         return self._next()
 
     def _next(self) -> Attempt:
-        self._last = Attempt(self._policy, failures=self._failures, began=self._began)
-        self._failures += 1
+        failures = 0 if self._last is None else self._last.failures
+        self._last = Attempt(self._policy, self._settle, failures, self._began)
         return self._last

@@ -24,6 +24,8 @@ def check_tools(model: str, row: ModelCapabilities | None, sent: dict[str, Any])
             sent.pop(name, None)
         return
     sent["tools"] = _distinct_tools(sent["tools"])
+    if "tool_choice" in sent:
+        sent["tool_choice"] = by_name(sent["tool_choice"], sent["tools"])
     chosen = sent.get("tool_choice")
     if isinstance(chosen, Mapping):
         name = _name_of(chosen)
@@ -41,6 +43,13 @@ def check_tools(model: str, row: ModelCapabilities | None, sent: dict[str, Any])
         )
         raise DashScopeUnsupportedError(msg)
     check_tool_use(model, row, thinking=row.thinks(sent.get("enable_thinking")))
+
+
+def by_name(choice: Any, tools: Sequence[Mapping[str, Any]]) -> Any:
+    """Write `required` with a single tool as that tool's name, which every page documents."""
+    if choice == "required" and len(tools) == 1:
+        return {"type": "function", "function": {"name": _name_of(tools[0])}}
+    return choice
 
 
 def _distinct_tools(tools: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

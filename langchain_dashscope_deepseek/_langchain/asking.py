@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from langchain_dashscope_deepseek._dashscope.call_log import CallLog
 from langchain_dashscope_deepseek._dashscope.client import Acquire, AsyncAcquire, areplies, replies
+from langchain_dashscope_deepseek._dashscope.refusals import Negotiation
 from langchain_dashscope_deepseek._dashscope.request import PreparedRequest
 from langchain_dashscope_deepseek._dashscope.retry import Attempts
 from langchain_dashscope_deepseek._langchain.stream import AnswerAccumulator, Emitter
@@ -25,11 +26,13 @@ def ask(
     emitter_of: Callable[[AnswerAccumulator], Emitter[T]],
 ) -> Generator[T]:
     """Yield what an emitter shows of the answer to a request."""
+    negotiation = Negotiation(request)
     with CallLog(request) as log:
-        for attempt in Attempts(request.policy):
+        for attempt in Attempts(request.policy, negotiation.settle):
+            request = negotiation.request
             answer = AnswerAccumulator(request)
             with attempt, emitter_of(answer) as emitter:
-                log.begin(attempt, answer.facts)
+                log.begin(attempt, request, answer.facts)
                 with closing(replies(acquire, request, attempt)) as coming:
                     for reply in coming:
                         if log.first is None:
@@ -48,11 +51,13 @@ async def aask(
     emitter_of: Callable[[AnswerAccumulator], Emitter[T]],
 ) -> AsyncGenerator[T]:
     """Yield what an emitter shows of the answer to a request."""
+    negotiation = Negotiation(request)
     with CallLog(request) as log:
-        async for attempt in Attempts(request.policy):
+        async for attempt in Attempts(request.policy, negotiation.settle):
+            request = negotiation.request
             answer = AnswerAccumulator(request)
             with attempt, emitter_of(answer) as emitter:
-                log.begin(attempt, answer.facts)
+                log.begin(attempt, request, answer.facts)
                 async with aclosing(areplies(acquire, request, attempt)) as coming:
                     async for reply in coming:
                         if log.first is None:

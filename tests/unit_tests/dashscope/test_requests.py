@@ -208,7 +208,7 @@ async def test_a_row_that_is_declared_for_tools_alone_takes_nothing_away(
     await ask(model, "hi", **wanted)
     assert service.parameters == wanted
     await ask(model, "hi", tools=[TOOL], tool_choice="required")
-    assert service.parameters["tool_choice"] == "required"
+    assert service.parameters["tool_choice"]["function"] == {"name": "get_weather"}
 
 
 @pytest.mark.parametrize("name", ["result_format", "incremental_output"])
@@ -424,9 +424,9 @@ async def test_search_on_a_model_without_is_refused(ask: Ask, service: Scripted)
     [
         ("auto", "auto"),
         ("none", "none"),
-        ("any", "required"),
-        ("required", "required"),
-        (True, "required"),
+        ("any", {"type": "function", "function": {"name": "get_weather"}}),
+        ("required", {"type": "function", "function": {"name": "get_weather"}}),
+        (True, {"type": "function", "function": {"name": "get_weather"}}),
         ("get_weather", {"type": "function", "function": {"name": "get_weather"}}),
         (
             {"type": "function", "function": {"name": "get_weather"}},
@@ -454,7 +454,7 @@ async def test_a_forced_choice_wins_over_thinking_by_default(ask: Ask, service: 
     service.answer(answer_of())
     model = service.model()
     message = await ask(model.bind_tools([TOOL], tool_choice="any"), "hi")
-    assert service.parameters["tool_choice"] == "required"
+    assert service.parameters["tool_choice"]["function"] == {"name": "get_weather"}
     assert service.parameters["enable_thinking"] is False
     changed = {"enable_thinking": {"asked": None, "sent": False}}
     assert message.response_metadata["request_changes"] == changed
@@ -706,7 +706,7 @@ def test_json_with_thinking_by_name_says_what_to_do(service: Scripted) -> None:
     with pytest.raises(DashScopeInputError) as caught:
         service.model().invoke("json", response_format=JSON_OBJECT, enable_thinking=True)
     assert str(caught.value) == (
-        "The service takes no response_format json_object while the model thinks: set "
+        "By its error texts the service takes no JSON mode while the model thinks: set "
         "enable_thinking=False for this call, or leave enable_thinking out."
     )
 

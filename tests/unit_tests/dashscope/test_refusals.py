@@ -1,14 +1,19 @@
-"""Which of the two routes is asked, what `url error` changes, and what is remembered."""
+"""What is asked again in another form after a refusal, and what is remembered of it.
+
+The wrong route, and `required` among several tools.
+"""
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
+import warnings
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from langchain_core.messages import HumanMessage
+from langchain_core.messages import AIMessage, HumanMessage
 
 from langchain_dashscope_deepseek import (
     MODELS,
@@ -16,11 +21,11 @@ from langchain_dashscope_deepseek import (
     DashScopeRateLimitError,
     DashScopeRouteError,
     DashScopeUnsupportedError,
+    DashScopeWarning,
     ModelCapabilities,
 )
-from langchain_dashscope_deepseek._dashscope import routes as _routes
-from langchain_dashscope_deepseek._dashscope.routes import learnt_route
-from tests.unit_tests.conftest import Ask, Scripted, answer_of, transcript
+from langchain_dashscope_deepseek._dashscope import refusals
+from tests.unit_tests.conftest import STYLES, Ask, Scripted, answer_of, transcript
 
 NEW, PRO = "deepseek-v4.1-flash", "deepseek-v4-pro"
 BASE = "https://dashscope.aliyuncs.com/api/v1"
@@ -80,8 +85,9 @@ async def test_a_wrong_route_means_the_other_within_the_same_attempt(
     assert {first, second} == {"text", "multimodal"}
     contents = service.sent["input"]["messages"][0]["content"]
     assert contents == ("hi" if second == "text" else [{"text": "hi"}])
-    assert "is not on the route" in caplog.text
+    assert "in another form after 'url error" in caplog.text
     assert "Retry" not in caplog.text
+    assert "retries 0" in caplog.text
 
     await ask(service.model(model), "hi")  # another object
     assert asked(service)[2:] == [second]
@@ -93,7 +99,6 @@ async def test_what_was_learnt_holds_for_a_base_url_and_a_model(
     refuse(service, "body")
     service.answer(answer_of())
     await ask(service.model(NEW), "hi")
-    assert learnt_route(BASE, NEW) == "text-generation"
     await ask(service.model(NEW, base_url="https://other.test/api/v1"), "hi")
     await ask(service.model("some-new-model"), "hi")
     assert asked(service) == ["multimodal", "text", "multimodal", "text"]
@@ -127,28 +132,29 @@ async def test_both_routes_refuse(shape: str, ask: Ask, service: Scripted) -> No
         await ask(service.model(NEW, max_retries=5), "hi")
     assert asked(service) == ["multimodal", "text"]
     assert str(caught.value) == (
-        "deepseek-v4.1-flash is neither on the route multimodal-generation nor on text-generation, "
-        f"says the service at {BASE} ('url error'). [code InvalidParameter, HTTP 400, request_id "
-        "request-wrong] Check the model's name, that the region of base_url offers it, and a route "
-        "that is pinned by ModelCapabilities(routes=...)."
+        "DashScope: url error, please check url！ For details, see: https://help.example#error-url. "
+        "[code InvalidParameter, HTTP 400, request_id request-wrong] Check the model's name, that "
+        "the region of base_url offers it, and a route that is pinned by "
+        "ModelCapabilities(routes=...). Asked was deepseek-v4.1-flash at dashscope.aliyuncs.com, "
+        "in cn-beijing, on the routes multimodal-generation and text-generation."
     )
     assert isinstance(caught.value, DashScopeInvalidRequestError)
-    assert learnt_route(BASE, NEW) is None
+    service.answer(answer_of())
+    await ask(service.model(NEW), "hi")
+    assert asked(service) == ["multimodal", "text", "multimodal"]
 
 
 async def test_a_pinned_route_is_the_only_one(ask: Ask, service: Scripted) -> None:
     refuse(service, "body")
     row = ModelCapabilities(routes=("multimodal-generation",))
-    with pytest.raises(
-        DashScopeRouteError, match="not on the route multimodal-generation, the onl"
-    ):
+    with pytest.raises(DashScopeRouteError, match="on the route multimodal-generation alone"):
         await ask(service.model("qwen-vl", capabilities=row), "hi")
     assert asked(service) == ["multimodal"]
 
 
 async def test_an_image_is_never_sent_to_the_text_route(ask: Ask, service: Scripted) -> None:
     refuse(service, "body")
-    with pytest.raises(DashScopeRouteError, match="the only one that may serve this request"):
+    with pytest.raises(DashScopeRouteError, match="on the route multimodal-generation alone"):
         await ask(service.model(NEW), IMAGE)
     assert asked(service) == ["multimodal"]
 
@@ -196,8 +202,112 @@ async def test_after_the_first_chunk_a_wrong_route_is_an_error(
     assert len(service.requests) == 1
 
 
-def test_the_memory_is_bounded() -> None:
-    for n in range(2_000):
-        _routes._learn((BASE, f"model-{n}"), "text-generation")
-    assert len(_routes._learnt) == 1_000
-    assert learnt_route(BASE, "model-1999") == "text-generation"
+# --- `required` among several tools ---
+
+ONE = {"type": "function", "function": {"name": "one", "parameters": {"type": "object"}}}
+TWO = {"type": "function", "function": {"name": "two", "parameters": {"type": "object"}}}
+SEVERAL = {"tools": [ONE, TWO], "tool_choice": "any", "enable_thinking": False}
+ONE_ONLY = {
+    "code": "InvalidParameter",
+    "message": "<400> InternalError.Algo.InvalidParameter: Please set one tool in required mode",
+    "request_id": "request-required",
+}
+NOT_ENFORCED = {"tool_choice": {"asked": "required", "sent": "auto"}}
+
+
+def choices(service: Scripted) -> list[Any]:
+    bodies = [json.loads(request.content) for request in service.requests]
+    return [body["parameters"].get("tool_choice") for body in bodies]
+
+
+async def ask_events(model: Any, question: str, **kwargs: Any) -> AIMessage:
+    return model.stream_events(question, version="v3", **kwargs).output
+
+
+async def ask_events_async(model: Any, question: str, **kwargs: Any) -> AIMessage:
+    return await (await model.astream_events(question, version="v3", **kwargs)).output
+
+
+EVERY_STYLE = pytest.mark.parametrize("ask", [*STYLES.values(), ask_events, ask_events_async])
+
+
+@EVERY_STYLE
+@pytest.mark.parametrize("status", [200, 400])
+@pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")
+async def test_a_refused_required_is_asked_again_as_auto(
+    status: int, ask: Ask, service: Scripted, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It takes no retry, and the answer says that the choice was not enforced."""
+    refusal = json.dumps(ONE_ONLY)
+    event = f"id:1\nevent:error\n:HTTP_STATUS/400\ndata:{refusal}\n\n"
+    service.answer(event if status == 200 else ONE_ONLY, status=status)
+    service.answer(transcript("plain_text"))
+    caplog.set_level(logging.INFO)
+
+    with pytest.warns(DashScopeWarning, match="may answer without calling a tool") as warned:
+        message = await ask(service.model(max_retries=0), "hi", **SEVERAL)
+
+    assert choices(service) == ["required", "auto"]
+    assert message.response_metadata["request_changes"] == NOT_ENFORCED
+    assert [w.category for w in warned].count(DashScopeWarning) == 1
+    assert "retries 0" in caplog.text
+
+
+async def test_a_refused_required_is_remembered(ask: Ask, service: Scripted) -> None:
+    """For the base URL and the model; each answer says what was sent."""
+    service.answer(ONE_ONLY, status=400)
+    service.answer(answer_of())
+    with pytest.warns(DashScopeWarning, match="single tool only"):
+        await ask(service.model(), "hi", **SEVERAL)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DashScopeWarning)
+        message = await ask(service.model(), "hi", **SEVERAL)
+    await ask(service.model("deepseek-v4-pro-0813"), "hi", **SEVERAL)
+    await ask(service.model(base_url="https://other.test/api/v1"), "hi", **SEVERAL)
+    assert choices(service) == ["required", "auto", "auto", "required", "required"]
+    assert message.response_metadata["request_changes"] == NOT_ENFORCED
+
+
+async def test_required_that_is_taken_stays(ask: Ask, service: Scripted) -> None:
+    service.answer(answer_of())
+    message = await ask(service.model(), "hi", **SEVERAL)
+    assert choices(service) == ["required"]
+    assert "request_changes" not in message.response_metadata
+
+
+async def test_required_with_one_tool_goes_out_as_its_name(ask: Ask, service: Scripted) -> None:
+    service.answer(answer_of())
+    message = await ask(service.model(), "hi", **{**SEVERAL, "tools": [ONE, ONE]})
+    assert choices(service) == [{"type": "function", "function": {"name": "one"}}]
+    assert "request_changes" not in message.response_metadata
+
+
+async def test_whoever_refuses_changes_gets_no_answer_in_another_form(
+    ask: Ask, service: Scripted
+) -> None:
+    service.answer(ONE_ONLY, status=400)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DashScopeWarning)
+        with pytest.raises(DashScopeWarning, match="as 'auto'"):
+            await ask(service.model(), "hi", **SEVERAL)
+    assert choices(service) == ["required"]
+
+
+async def test_a_wrong_route_and_a_refused_required_are_both_settled(
+    ask: Ask, service: Scripted
+) -> None:
+    refuse(service, "body")
+    service.answer(ONE_ONLY, status=400)
+    service.answer(answer_of())
+    with pytest.warns(DashScopeWarning, match="as 'auto'"):
+        await ask(service.model(NEW, max_retries=0), "hi", **SEVERAL)
+    assert asked(service) == ["multimodal", "text", "text"]
+    assert choices(service) == ["required", "required", "auto"]
+
+
+def test_the_memory_is_bounded(service: Scripted) -> None:
+    for n in range(1_100):
+        refuse(service, "body")
+        service.answer(answer_of())
+        service.model(f"model-{n}").invoke("hi")
+    assert len(refusals._learnt) == 1_000
