@@ -8,9 +8,9 @@ must not is caught.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from langchain_dashscope_deepseek.capabilities import ModelCapabilities
 from langchain_dashscope_deepseek.testing._contents import ContentRules
@@ -24,6 +24,9 @@ from langchain_dashscope_deepseek.testing._model_rules import (
 )
 from langchain_dashscope_deepseek.testing._render import IMAGE_TOKENS, Json, compact, count_tokens
 from langchain_dashscope_deepseek.testing._turns import question_of, results_of, split_turns
+
+Accepted = Literal["required_with_several_tools", "forced_choice_while_thinking"]
+"""What only some sources say that the service refuses."""
 
 _FEATURES = frozenset({
     "result_format", "incremental_output", "enable_thinking", "tools", "tool_choice",
@@ -90,6 +93,7 @@ def check_body(
     resolves_oss: bool,
     find_row: Callable[[str], ModelCapabilities | None],
     strict_replay: bool,
+    accepts: Collection[Accepted],
 ) -> Call:
     """Check a body and return what it asks for."""
     model, row, entered, parameters = _open(body, find_row)
@@ -104,6 +108,7 @@ def check_body(
     must_think = thinking and (row.thinking != "unknown" or switch is True)
     _check_thinking(parameters, row, thinking=must_think, stream=stream)
     _check_tools(parameters, row, thinking=must_think)
+    _check_choice(parameters, accepts, thinking=must_think)
     _check_format(parameters, row, messages, thinking=must_think)
     if strict_replay:
         replayed = row.reasoning_replay == "with_tool_calls"
@@ -257,15 +262,6 @@ def _check_thinking(
     if "thinking_budget" in parameters and not _is_whole(budget, 1, limit):
         refuse(f"The thinking_budget parameter must be a positive integer and not greater than "
                f"{limit or _LARGEST_SEED}")  # fmt: skip
-    if thinking and _is_forced(parameters.get("tool_choice")):
-        refuse(
-            "The tool_choice parameter does not support being set to required or object in "
-            "thinking mode"
-        )
-
-
-def _is_forced(choice: object) -> bool:
-    return choice == "required" or isinstance(choice, dict)
 
 
 def _check_tools(parameters: Json, row: ModelCapabilities, *, thinking: bool) -> None:
@@ -288,6 +284,19 @@ def _check_tools(parameters: Json, row: ModelCapabilities, *, thinking: bool) ->
         case {"type": "function", "function": {"name": str(name)}} if name in names:
             return
     refuse("tool_choice must be auto, none, required, or an object that names a function of tools.")
+
+
+def _check_choice(parameters: Json, accepts: Collection[Accepted], *, thinking: bool) -> None:
+    choice = parameters.get("tool_choice")
+    is_forced = choice == "required" or isinstance(choice, dict)
+    if thinking and is_forced and "forced_choice_while_thinking" not in accepts:
+        refuse(
+            "The tool_choice parameter does not support being set to required or object in "
+            "thinking mode"
+        )
+    several = choice == "required" and len(parameters["tools"]) > 1
+    if several and "required_with_several_tools" not in accepts:
+        refuse("Please set one tool in required mode")
 
 
 def _tool_name(tool: object) -> str:

@@ -6,9 +6,9 @@ import json
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 from uuid import uuid4
 
 from typing_extensions import Self
@@ -16,7 +16,7 @@ from typing_extensions import Self
 from langchain_dashscope_deepseek.capabilities import ModelCapabilities, Route, find_capabilities
 from langchain_dashscope_deepseek.testing._answers import answer_call
 from langchain_dashscope_deepseek.testing._cache import PrefixCache
-from langchain_dashscope_deepseek.testing._checks import Call, check_body, check_key
+from langchain_dashscope_deepseek.testing._checks import Accepted, Call, check_body, check_key
 from langchain_dashscope_deepseek.testing._errors import ServiceError
 from langchain_dashscope_deepseek.testing._render import IMAGE_TOKENS, Answer, Rendering, ToolCall
 from langchain_dashscope_deepseek.testing._responses import (
@@ -64,6 +64,7 @@ class DashScopeEmulator:
         models: Mapping[str, ModelCapabilities] | None = None,
         strict_replay: bool = True,
         routes: Mapping[str, Route | None] | None = None,
+        accepts: Collection[Accepted] = (),
     ) -> None:
         """Prepare an emulator; `start()`, or a `with` block, makes it serve.
 
@@ -76,13 +77,22 @@ class DashScopeEmulator:
                 `{"deepseek-v4.1-flash": "text-generation"}`; `None`: on neither. A model that is
                 not named is on the first of its row's `routes`. On the other one it is refused
                 with `url error`, which uses up no scripted answer.
+            accepts: Requests to accept that are refused by default, because sources disagree
+                whether the service does: `"required_with_several_tools"`, two or more tools under
+                `tool_choice="required"`; `"forced_choice_while_thinking"`, `"required"` or a
+                named function while the model thinks.
 
         Raises:
-            ValueError: `routes` names a route that the service does not have.
+            ValueError: `routes` names a route that the service does not have, or `accepts` a
+                request that is not in the list.
         """
+        if unknown := set(accepts) - set(get_args(Accepted)):
+            message = f"accepts takes {', '.join(get_args(Accepted))}, not {sorted(unknown)}."
+            raise ValueError(message)
         self._routes = dict(routes or {})
         check_bindings(self._routes)
         self._port, self._models, self._strict_replay = port, dict(models or {}), strict_replay
+        self._accepts = accepts
         self._lock = threading.Lock()
         self._requests: list[RecordedRequest] = []
         self._scripts: deque[Callable[[Exchange], Response]] = deque()
@@ -354,6 +364,7 @@ class DashScopeEmulator:
             resolves_oss=exchange.resolves_oss,
             find_row=self._find_row,
             strict_replay=self._strict_replay,
+            accepts=self._accepts,
         )
 
     def _rendering(self, call: Call, exchange: Exchange) -> Rendering:

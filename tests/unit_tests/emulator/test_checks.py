@@ -9,6 +9,7 @@ import pytest
 
 from langchain_dashscope_deepseek.capabilities import MODELS, ModelCapabilities
 from langchain_dashscope_deepseek.testing import DashScopeEmulator
+from langchain_dashscope_deepseek.testing._checks import Accepted
 from tests.unit_tests.emulator.asking import (
     CALLED,
     DISTILL,
@@ -175,6 +176,8 @@ def test_reasoning_must_not_come_back_to_models_that_refuse_it(
 # --- checks: parameters ---
 
 REQUIRED = {"tools": [WEATHER], "tool_choice": "required"}
+SEVERAL = {"tools": [WEATHER, function("f")], "tool_choice": "required"}
+CHOSEN = {"type": "function", "function": {"name": "get_weather"}}
 JSON = {"response_format": {"type": "json_object"}}
 NAMED = {"type": "function", "function": {"name": "nobody"}}
 
@@ -228,6 +231,11 @@ NAMED = {"type": "function", "function": {"name": "nobody"}}
                 "thinking mode"
             ),
         ),
+        (
+            V4,
+            {**SEVERAL, "enable_thinking": False},
+            "Please set one tool in required mode",
+        ),
         (DISTILL, {"tools": [WEATHER]}, "The tool call is not supported."),
         (
             V31,
@@ -260,6 +268,28 @@ def test_parameters_are_checked_by_model(
     client: Client, model: str, parameters: dict[str, Any], error: str
 ) -> None:
     assert error in client.refused(model=model, **parameters)
+
+
+@pytest.mark.parametrize(
+    ("accepted", "parameters"),
+    [
+        ("required_with_several_tools", {**SEVERAL, "enable_thinking": False}),
+        ("forced_choice_while_thinking", REQUIRED),
+        ("forced_choice_while_thinking", {**REQUIRED, "tool_choice": CHOSEN}),
+    ],
+)
+def test_what_sources_disagree_about_can_be_accepted(
+    client: Client, http: httpx.Client, accepted: Accepted, parameters: dict[str, Any]
+) -> None:
+    client.refused(**parameters)
+    with DashScopeEmulator(accepts=[accepted]) as emulator:
+        assert Client(emulator, http).ask(**parameters).calls
+
+
+def test_a_request_to_accept_is_one_of_the_list() -> None:
+    accepts: Any = ["anything"]
+    with pytest.raises(ValueError, match="accepts takes required_with_several_tools"):
+        DashScopeEmulator(accepts=accepts)
 
 
 def test_a_model_that_always_thinks_and_needs_a_stream_says_so(http: httpx.Client) -> None:
