@@ -8,7 +8,7 @@ import threading
 from langchain_dashscope_deepseek.testing._checks import Call
 from langchain_dashscope_deepseek.testing._render import IMAGE_TOKENS, compact, count_tokens, encode
 
-_LEAST_TOKENS = 256  # the service does not cache a shorter beginning
+_LEAST_TOKENS = 1_024  # since August 2026 the service does not cache a shorter beginning
 
 
 class PrefixCache:

@@ -120,7 +120,7 @@ class StandardIntegrationTests(ChatModelIntegrationTests):
         return self._ask("How many days has a week? Think.", stream=stream)
 
     def invoke_with_cache_read_input(self, *, stream: bool = False) -> AIMessage:
-        question = "What is the capital of France? " * 100
+        question = "What is the capital of France? " * 200
         self._ask(question, stream=stream)
         return self._ask(question, stream=stream)
 

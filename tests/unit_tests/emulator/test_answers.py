@@ -61,11 +61,18 @@ def test_a_model_that_never_thinks_has_no_reasoning(client: Client) -> None:
 
 
 def test_a_long_beginning_that_was_seen_before_is_cached(client: Client) -> None:
-    messages = [{"role": "system", "content": "word " * 400}, *HELLO]
+    messages = [{"role": "system", "content": "word " * 1_000}, *HELLO]
 
     assert client.ask(messages).usage["prompt_tokens_details"] == {"cached_tokens": 0}
     usage = client.ask([messages[0], {"role": "user", "content": "Bye"}]).usage
-    assert 256 <= usage["prompt_tokens_details"]["cached_tokens"] < usage["input_tokens"]
+    assert 1_024 <= usage["prompt_tokens_details"]["cached_tokens"] < usage["input_tokens"]
+
+
+def test_a_beginning_of_less_than_1024_tokens_is_not_cached(client: Client) -> None:
+    for text, cached in (("a" * 4 * 1_023, 0), ("b" * 4 * 1_024, 1_024)):
+        for _ in range(2):
+            usage = client.ask(text).usage
+        assert usage["prompt_tokens_details"] == {"cached_tokens": cached}
 
 
 def test_a_search_answers_with_its_results(client: Client) -> None:

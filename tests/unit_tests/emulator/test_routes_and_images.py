@@ -507,10 +507,10 @@ def test_images_count_against_the_longest_input(make: MakeClient) -> None:
 
 def test_the_same_image_is_cached_and_another_is_not(client: Client) -> None:
     def cached(image: str) -> int:
-        usage = client.ask([user({"image": image}, {"text": "Hi"})]).usage
+        usage = client.ask([user({"image": image}, {"text": "word " * 800})]).usage
         return int(usage["prompt_tokens_details"]["cached_tokens"])
 
-    assert [cached(image) for image in (URL, DATA_URI, URL)] == [0, 0, 385]
+    assert [cached(image) for image in (URL, DATA_URI, URL)] == [0, 0, 1_384]
 
 
 def test_the_request_is_remembered_as_it_came(client: Client, emulator: DashScopeEmulator) -> None:
