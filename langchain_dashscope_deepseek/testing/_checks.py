@@ -85,6 +85,14 @@ def check_key(headers: Mapping[str, str]) -> None:
         raise ServiceError("InvalidApiKey", "Invalid API-key provided.", 401)
 
 
+def check_required(body: Any, accepts: Collection[Accepted]) -> None:
+    """Refuse `required` among several tools, before a scripted answer is used up."""
+    match body:
+        case {"parameters": {"tool_choice": "required", "tools": [_, _, *_]}}:
+            if "required_with_several_tools" not in accepts:
+                refuse("Please set one tool in required mode")
+
+
 def check_body(
     body: Any,
     *,
@@ -294,9 +302,6 @@ def _check_choice(parameters: Json, accepts: Collection[Accepted], *, thinking: 
             "The tool_choice parameter does not support being set to required or object in "
             "thinking mode"
         )
-    several = choice == "required" and len(parameters["tools"]) > 1
-    if several and "required_with_several_tools" not in accepts:
-        refuse("Please set one tool in required mode")
 
 
 def _tool_name(tool: object) -> str:

@@ -16,7 +16,13 @@ from typing_extensions import Self
 from langchain_dashscope_deepseek.capabilities import ModelCapabilities, Route, find_capabilities
 from langchain_dashscope_deepseek.testing._answers import answer_call
 from langchain_dashscope_deepseek.testing._cache import PrefixCache
-from langchain_dashscope_deepseek.testing._checks import Accepted, Call, check_body, check_key
+from langchain_dashscope_deepseek.testing._checks import (
+    Accepted,
+    Call,
+    check_body,
+    check_key,
+    check_required,
+)
 from langchain_dashscope_deepseek.testing._errors import ServiceError
 from langchain_dashscope_deepseek.testing._render import IMAGE_TOKENS, Answer, Rendering, ToolCall
 from langchain_dashscope_deepseek.testing._responses import (
@@ -79,8 +85,9 @@ class DashScopeEmulator:
                 with `url error`, which uses up no scripted answer.
             accepts: Requests to accept that are refused by default, because sources disagree
                 whether the service does: `"required_with_several_tools"`, two or more tools under
-                `tool_choice="required"`; `"forced_choice_while_thinking"`, `"required"` or a
-                named function while the model thinks.
+                `tool_choice="required"` (its refusal uses up no scripted answer);
+                `"forced_choice_while_thinking"`, `"required"` or a named function while the model
+                thinks.
 
         Raises:
             ValueError: `routes` names a route that the service does not have, or `accepts` a
@@ -179,7 +186,7 @@ class DashScopeEmulator:
         """Queue an answer; it is streamed or not, as the request asks.
 
         The request is checked as always. If it is refused, the answer is used up all the same,
-        unless the key or the route was wrong.
+        unless the key or the route was wrong, or `"required"` stood beside several tools.
 
         Args:
             text: What is said. `stop` and the limits on tokens do not cut it.
@@ -332,6 +339,7 @@ class DashScopeEmulator:
             exchange = replace(exchange, route=find_route(method, path))
             check_key(headers)
             self._check_binding(exchange)
+            check_required(exchange.request.body, self._accepts)
             with self._lock:
                 script = self._scripts.popleft() if self._scripts else self._by_itself
             response = script(exchange)

@@ -19,7 +19,9 @@ def service() -> Iterator[DashScopeEmulator | None]:
     if LIVE:
         yield None
         return
-    with DashScopeEmulator() as emulator, pytest.MonkeyPatch.context() as patch:
+    # The standard suites hold a model to `required` among several tools.
+    accepts = ("required_with_several_tools",)
+    with DashScopeEmulator(accepts=accepts) as emulator, pytest.MonkeyPatch.context() as patch:
         patch.setenv("DASHSCOPE_API_KEY", emulator.api_key)
         patch.setenv("DASHSCOPE_HTTP_BASE_URL", emulator.base_url)
         yield emulator

@@ -127,13 +127,65 @@ async def test_an_agent_takes_its_second_step(
     ],
 )
 def test_an_agent_gives_a_structured_response_after_real_steps(
-    name: str, thinking: bool | None, dashscope_emulator: DashScopeEmulator
+    name: str, thinking: bool | None
 ) -> None:
-    model = ChatDashScopeDeepSeek(model=name, enable_thinking=thinking)
-    agent: Any = create_agent(model, [get_weather], response_format=Weather)
+    agent: Any = create_agent(
+        ChatDashScopeDeepSeek(model=name, enable_thinking=thinking),
+        [get_weather],
+        response_format=Weather,
+    )
     state = agent.invoke(ask(QUESTION))
     assert RUNS == ["Paris"]
     assert isinstance(state["structured_response"], Weather)
+
+
+@pytest.mark.filterwarnings("ignore::langchain_dashscope_deepseek.DashScopeWarning")
+@pytest.mark.parametrize("takes_several", [True, False])
+@pytest.mark.parametrize("style", ["invoke", "ainvoke", "stream", "astream"])
+async def test_a_thread_with_a_response_format_goes_on_whatever_required_may_hold(
+    style: str, takes_several: bool
+) -> None:
+    """Three turns of two tools and a schema, where the service takes `required` and where not."""
+    accepts = ("required_with_several_tools",) if takes_several else ()
+    with DashScopeEmulator(accepts=accepts) as emulator:
+        model = ChatDashScopeDeepSeek(
+            model="deepseek-v4-pro", base_url=emulator.base_url, api_key=emulator.api_key
+        )
+        agent: Any = create_agent(
+            model, [get_weather], response_format=Weather, checkpointer=InMemorySaver()
+        )
+        thread: Any = {"configurable": {"thread_id": "1"}}
+        called = {"name": "Weather", "arguments": {"city": "Paris", "summary": "sunny"}}
+        for turn in range(3):
+            question = ask(f"{QUESTION} ({turn})")
+            emulator.reply(tool_calls=[{"name": "get_weather", "arguments": {"city": "Paris"}}])
+            emulator.reply(tool_calls=[called])
+            if style == "invoke":
+                agent.invoke(question, thread)
+            elif style == "ainvoke":
+                await agent.ainvoke(question, thread)
+            elif style == "stream":
+                list(agent.stream(question, thread, stream_mode="messages"))
+            else:
+                [_ async for _ in agent.astream(question, thread, stream_mode="messages")]
+            state = agent.get_state(thread).values
+            assert state["structured_response"] == Weather(city="Paris", summary="sunny")
+        choices = [request.body["parameters"]["tool_choice"] for request in emulator.requests]
+        assert choices == (["required"] * 6 if takes_several else ["required", *["auto"] * 6])
+    assert RUNS == ["Paris"] * 3
+
+
+@pytest.mark.filterwarnings("ignore::langchain_dashscope_deepseek.DashScopeWarning")
+def test_an_agent_whose_choice_was_not_enforced_may_end_with_text(
+    dashscope_emulator: DashScopeEmulator,
+) -> None:
+    model = ChatDashScopeDeepSeek(model="deepseek-v4-pro")
+    agent: Any = create_agent(model, [get_weather], response_format=Weather)
+    dashscope_emulator.reply("It is sunny.")
+    state = agent.invoke(ask("How is the weather in Paris?"))
+    changes = state["messages"][-1].response_metadata["request_changes"]
+    assert changes["tool_choice"] == {"asked": "required", "sent": "auto"}
+    assert state["structured_response"] is None
 
 
 @pytest.mark.parametrize("name", ["deepseek-v4-pro", "deepseek-v3.2", "deepseek-v3"])
