@@ -8,7 +8,12 @@ from dataclasses import replace
 
 from langchain_dashscope_deepseek.testing._checks import Call
 from langchain_dashscope_deepseek.testing._render import Answer, count_tokens, cut_to_tokens
-from langchain_dashscope_deepseek.testing._schemas import Filler, find_quoted, find_schema
+from langchain_dashscope_deepseek.testing._schemas import (
+    Filler,
+    find_quoted,
+    find_schema,
+    without_objects,
+)
 from langchain_dashscope_deepseek.testing._tools import choose_calls
 
 _QUOTE_LENGTH = 120
@@ -48,7 +53,7 @@ def _reasoning(question: str, *, chinese: bool) -> str:
 
 
 def _text(call: Call, question: str, *, chinese: bool) -> str:
-    if (call.parameters.get("response_format") or {}).get("type") == "json_object":
+    if (call.parameters.get("response_format") or {}).get("type") in ("json_object", "json_schema"):
         return _json(call, question)
     if call.results:
         return _report(call, chinese=chinese)
@@ -86,10 +91,11 @@ def _quote(text: str) -> str:
 
 
 def _json(call: Call, question: str) -> str:
-    """Answer with the JSON object that the messages describe."""
+    """Answer with the JSON object that the request or its messages describe."""
     contents = [message["content"] for message in reversed(call.messages)]
-    if schema := next(filter(None, map(find_schema, contents)), None):
-        value = Filler(question).fill(schema)
+    given = call.parameters["response_format"].get("json_schema", {}).get("schema")
+    if schema := given or next(filter(None, map(find_schema, contents)), None):
+        value = Filler(without_objects(question)).fill(schema)
     elif keys := next(filter(None, map(find_quoted, contents)), None):
         value = {key: 1 if key in _NUMERIC_KEYS else f"emulated {key}" for key in keys}
     else:

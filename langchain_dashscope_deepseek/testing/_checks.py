@@ -329,8 +329,15 @@ def _check_format(
             return
         case {"type": "json_object"}:
             pass
+        case {"type": "json_schema", "json_schema": {"name": str(), "schema": dict()}}:
+            if row.json_schema is False:
+                refuse("This response_format type is unavailable now")
+            return
         case _:
-            refuse("response_format.type must be text or json_object.")
+            refuse(
+                "response_format.type must be text, json_object, or json_schema with a name and "
+                "a schema."
+            )
     if row.json_object is False:
         refuse("The response_format parameter json_object is not supported by this model.")
     if thinking:

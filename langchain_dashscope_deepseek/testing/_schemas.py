@@ -1,13 +1,13 @@
 """Fills a JSON schema with values taken from a text, so that tool arguments and JSON are valid.
 
-`pattern`, `not` and `if` are not read.
+`pattern`, `prefixItems`, `not` and `if` are not read.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 Schema = dict[str, Any]
@@ -55,7 +55,10 @@ class Filler:
         return self._value(schema, "value", 0)
 
     def _value(self, schema: Any, name: str, depth: int) -> Any:
-        schema = self._resolve(schema if isinstance(schema, dict) else {})
+        schema = schema if isinstance(schema, dict) else {}
+        if depth >= _MAX_DEPTH and {"type": "null"} in schema.get("anyOf", ()):
+            return None
+        schema = self._resolve(schema)
         if "const" in schema:
             return schema["const"]
         if schema.get("enum"):
@@ -178,18 +181,43 @@ def find_things(text: str) -> list[str]:
 
 
 def find_schema(text: str) -> Schema | None:
-    """Find a JSON schema of an object in a text."""
-    decoder = json.JSONDecoder()
-    position = text.find("{")
-    while position >= 0:
+    """Find the last JSON schema of an object in a text: earlier ones are examples."""
+    schemas = [schema for value, _, _ in _objects(text) for schema in _schemas(value)]
+    return schemas[-1] if schemas else None
+
+
+def without_objects(text: str) -> str:
+    """Take the JSON objects out of a text."""
+    for _, start, end in reversed(list(_objects(text))):
+        text = text[:start] + text[end:]
+    return text
+
+
+def _objects(text: str) -> Iterator[tuple[Any, int, int]]:
+    """Find the outermost JSON objects of a text, each with its start and end."""
+    decoder, start = json.JSONDecoder(), text.find("{")
+    while start >= 0:
         try:
-            value, _ = decoder.raw_decode(text, position)
+            value, end = decoder.raw_decode(text, start)
+            yield value, start, end
         except ValueError:
-            value = None
-        if isinstance(value, dict) and isinstance(value.get("properties"), dict):
-            return value
-        position = text.find("{", position + 1)
-    return None
+            end = start + 1
+        start = text.find("{", end)
+
+
+def _schemas(value: Any) -> Iterator[Schema]:
+    """Find the outermost schemas of objects in a JSON value."""
+    if isinstance(value, list):
+        for item in value:
+            yield from _schemas(item)
+    elif isinstance(value, dict):
+        properties = value.get("properties")
+        if "$defs" in value or (
+            isinstance(properties, dict) and all(isinstance(p, dict) for p in properties.values())
+        ):
+            yield value
+        else:
+            yield from _schemas(list(value.values()))
 
 
 def find_quoted(text: str) -> list[str]:

@@ -5,14 +5,20 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import httpx
 import pytest
+from langchain_core.output_parsers import PydanticOutputParser
+from pydantic import BaseModel
 
+from langchain_dashscope_deepseek.capabilities import ModelCapabilities
+from langchain_dashscope_deepseek.testing import DashScopeEmulator
 from tests.unit_tests.emulator.asking import (
     CALLED,
     HELLO,
     R1,
     RESULT,
     V3,
+    V4,
     V32,
     WEATHER,
     Client,
@@ -207,6 +213,54 @@ def test_json_has_the_keys_that_were_asked_for(
     asked = client.ask(question, enable_thinking=False, response_format={"type": "json_object"})
 
     assert set(json.loads(asked.joined())) == keys
+
+
+class Place(BaseModel):
+    city: str
+    inhabitants: int
+
+
+class Trip(BaseModel):
+    """A trip, with a schema that holds `$defs`."""
+
+    traveller: str
+    places: list[Place]
+    next_trip: Trip | None
+
+
+INSTRUCTIONS = PydanticOutputParser(pydantic_object=Trip).get_format_instructions()
+ASK = "Write in JSON about Anna, who sees 2 places."
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [("user", f"{ASK}\n{INSTRUCTIONS}")],
+        [("system", INSTRUCTIONS), ("user", ASK)],
+        [("user", f"```json\n{json.dumps(Trip.model_json_schema(), indent=2)}\n```\n{ASK}")],
+        [("user", ASK + json.dumps({"name": "Trip", "schema": Trip.model_json_schema()}))],
+    ],
+)
+def test_json_fills_a_schema_of_the_prompt(client: Client, messages: list[tuple[str, str]]) -> None:
+    asked = client.ask(
+        [{"role": role, "content": content} for role, content in messages],
+        enable_thinking=False,
+        response_format={"type": "json_object"},
+    )
+
+    trip = Trip.model_validate_json(asked.joined())
+    assert (trip.traveller, trip.places[0].inhabitants) == ("Anna", 2)
+
+
+@pytest.mark.parametrize("known", [True, None])
+def test_a_json_schema_of_the_request_is_filled(http: httpx.Client, known: bool | None) -> None:
+    schema = {"name": "Trip", "schema": Trip.model_json_schema()}
+    with DashScopeEmulator(models={V4: ModelCapabilities(json_schema=known)}) as emulator:
+        asked = Client(emulator, http).ask(
+            response_format={"type": "json_schema", "json_schema": schema}
+        )
+
+    assert Trip.model_validate_json(asked.joined())
 
 
 # --- stop and length ---

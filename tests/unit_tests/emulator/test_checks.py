@@ -178,6 +178,7 @@ def test_reasoning_must_not_come_back_to_models_that_refuse_it(
 REQUIRED = {"tools": [WEATHER], "tool_choice": "required"}
 SEVERAL = {"tools": [WEATHER, function("f")], "tool_choice": "required"}
 CHOSEN = {"type": "function", "function": {"name": "get_weather"}}
+SCHEMA = {"type": "json_schema", "json_schema": {"name": "Joke", "schema": {}}}
 JSON = {"response_format": {"type": "json_object"}}
 NAMED = {"type": "function", "function": {"name": "nobody"}}
 
@@ -260,6 +261,7 @@ NAMED = {"type": "function", "function": {"name": "nobody"}}
             ),
         ),
         (V4, {"response_format": {"type": "json_schema"}}, "response_format.type must be"),
+        (V3, {"response_format": SCHEMA}, "This response_format type is unavailable now"),
         (DISTILL, {"enable_search": True}, "The enable_search parameter is not supported"),
         (V4, {"result_format": "xml"}, "result_format must be"),
     ],
