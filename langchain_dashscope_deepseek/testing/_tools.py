@@ -15,6 +15,7 @@ _ASKED = re.compile(
     r"\b(?:tools?|functions?|use the|call the|extract)\b|工具|函数|调用|提取", re.IGNORECASE
 )
 _MUST = re.compile(r"\b(?:must|always)\b|必须|务必", re.IGNORECASE)
+_NAME = re.compile(r"[A-Za-z0-9_-]+")
 _WORD = re.compile(r"[a-z]+|[\u4e00-\u9fff]+")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _NOISE_WORDS = (
@@ -34,24 +35,25 @@ def choose_calls(call: Call, question: str, system: str) -> tuple[ToolCall, ...]
     choice = call.parameters.get("tool_choice", "auto")
     if not tools or choice == "none":
         return ()
+    if isinstance(choice, dict):
+        chosen = next(tool for tool in tools if tool["name"] == choice["function"]["name"])
+        return (_call(chosen, question),)
     scores = {tool["name"]: _score(tool, question, system) for tool in tools}
+    if choice != "required" and (call.results or not _wants(scores, question)):
+        return ()
     called = _called_since_the_question(call)
     fresh = [tool for tool in tools if tool["name"] not in called] or tools
-    best = max(fresh, key=lambda tool: scores[tool["name"]])
-    forced = choice == "required" or isinstance(choice, dict)
-    if isinstance(choice, dict):
-        best = next(tool for tool in tools if tool["name"] == choice["function"]["name"])
-    elif not forced and (call.results or not _wants(scores, question)):
-        return ()
-    chosen = [best]
-    if call.parameters.get("parallel_tool_calls") and not isinstance(choice, dict):
-        wanted = [tool for tool in tools if scores[tool["name"]] >= _BY_WORD]
-        things = find_things(question)
+    names = dict.fromkeys(_NAME.findall(question))
+    named = [tool for name in names for tool in fresh if tool["name"] == name]
+    best = named[0] if named else max(fresh, key=lambda tool: scores[tool["name"]])
+    if call.parameters.get("parallel_tool_calls"):
+        wanted = named or [tool for tool in tools if scores[tool["name"]] >= _BY_WORD]
         if len(wanted) > 1:
-            chosen = wanted
-        elif len(things) > 1:
+            return tuple(_call(tool, question) for tool in wanted)
+        things = find_things(question)
+        if len(things) > 1:
             return tuple(_call(best, question, [thing]) for thing in things)
-    return tuple(_call(tool, question) for tool in chosen)
+    return (_call(best, question),)
 
 
 def _called_since_the_question(call: Call) -> set[str]:
@@ -70,7 +72,7 @@ def _wants(scores: dict[str, int], question: str) -> bool:
 def _score(tool: dict[str, Any], question: str, system: str) -> int:
     """Weigh how clearly a question asks for a tool."""
     name = tool["name"]
-    if name in question or (name in system and _MUST.search(system)):
+    if name in _NAME.findall(question) or (name in system and _MUST.search(system)):
         return _BY_NAME
     words = _words(question)
     named = len(_words(_CAMEL.sub(" ", name).replace("_", " ").replace("-", " ")) & words)

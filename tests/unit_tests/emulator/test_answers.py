@@ -186,6 +186,25 @@ def test_a_required_call_is_made_whatever_was_asked(client: Client) -> None:
     assert named.finish_reason == "stop"  # as recorded
 
 
+@pytest.mark.parametrize("choice", ["auto", "required"])
+@pytest.mark.parametrize(
+    ("parallel", "called"), [(True, ["look_up", "book"]), (False, ["look_up"])]
+)
+def test_the_tools_that_a_question_names_are_called_in_its_order(
+    http: httpx.Client, choice: str, *, parallel: bool, called: list[str]
+) -> None:
+    asking = {
+        "tools": [WEATHER, function("book"), function("look_up"), function("look")],
+        "tool_choice": choice,
+        "parallel_tool_calls": parallel,
+        "enable_thinking": False,
+    }
+    with DashScopeEmulator(accepts=["required_with_several_tools"]) as emulator:
+        asked = Client(emulator, http).ask("先用look_up, then book().", **asking)
+
+    assert [name for name, _ in asked.calls] == called
+
+
 def test_results_of_tools_are_quoted_instead_of_calling_again(client: Client) -> None:
     called = {**CALLED, "reasoning_content": ""}
     messages = [{"role": "user", "content": "weather in Paris?"}, called, RESULT]
