@@ -71,6 +71,7 @@ class DashScopeEmulator:
         strict_replay: bool = True,
         routes: Mapping[str, Route | None] | None = None,
         accepts: Collection[Accepted] = (),
+        keep_requests: int | None = 1_000,
     ) -> None:
         """Prepare an emulator; `start()`, or a `with` block, makes it serve.
 
@@ -88,6 +89,7 @@ class DashScopeEmulator:
                 `tool_choice="required"` (its refusal uses up no scripted answer);
                 `"forced_choice_while_thinking"`, `"required"` or a named function while the model
                 thinks.
+            keep_requests: How many of the last requests `requests` keeps; `None`: all.
 
         Raises:
             ValueError: `routes` names a route that the service does not have, or `accepts` a
@@ -101,7 +103,7 @@ class DashScopeEmulator:
         self._port, self._models, self._strict_replay = port, dict(models or {}), strict_replay
         self._accepts = accepts
         self._lock = threading.Lock()
-        self._requests: list[RecordedRequest] = []
+        self._requests: deque[RecordedRequest] = deque(maxlen=keep_requests)
         self._scripts: deque[Callable[[Exchange], Response]] = deque()
         self._cache = PrefixCache()
         self._server: Server | None = None
@@ -140,7 +142,7 @@ class DashScopeEmulator:
 
     @property
     def requests(self) -> list[RecordedRequest]:
-        """All requests so far, the refused ones as well; a copy."""
+        """The last requests, at most `keep_requests`, the refused ones as well; a copy."""
         with self._lock:
             return list(self._requests)
 

@@ -33,7 +33,7 @@ START_SECONDS = 120.0  # of a cluster, on a machine that is busy
 
 @pytest.fixture
 def batch(tmp_path: Path) -> Iterator[Batch]:
-    with DashScopeEmulator() as emulator, Batch(tmp_path, emulator) as batch:
+    with DashScopeEmulator(keep_requests=None) as emulator, Batch(tmp_path, emulator) as batch:
         yield batch
 
 

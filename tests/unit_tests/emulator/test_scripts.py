@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 import threading
 import time
+from typing import Any
+
+import httpx
+import pytest
 
 from langchain_dashscope_deepseek.testing import DashScopeEmulator
 from tests.unit_tests.emulator.asking import ROUTE, Client
@@ -66,6 +70,21 @@ def test_requests_are_remembered(client: Client, emulator: DashScopeEmulator) ->
     assert json.loads(request.raw) == request.body
     emulator.clear()
     assert emulator.requests == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "sent", "first"),
+    [({}, 1_001, 1), ({"keep_requests": 2}, 3, 1), ({"keep_requests": None}, 1_001, 0)],
+)
+def test_the_last_requests_are_kept(
+    http: httpx.Client, settings: dict[str, Any], sent: int, first: int
+) -> None:
+    with DashScopeEmulator(**settings) as emulator:
+        for number in range(sent):
+            http.get(f"{emulator.base_url}/{number}")
+
+        paths = [request.path for request in emulator.requests]
+        assert paths == [f"/api/v1/{number}" for number in range(first, sent)]
 
 
 def test_delays_are_kept(client: Client, emulator: DashScopeEmulator) -> None:
