@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import ssl
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import httpx
@@ -27,14 +28,31 @@ def _from_env(*names: str) -> str | None:
 
 
 def key_from_env() -> SecretStr | None:
-    key = _from_env("DASHSCOPE_API_KEY")
+    key = _from_env("DASHSCOPE_API_KEY") or _key_of_file()
     return SecretStr(key) if key else None
+
+
+def _key_of_file() -> str | None:
+    """Read the key from a file, as the official package does."""
+    path = _from_env("DASHSCOPE_API_KEY_FILE_PATH")
+    if path is None:
+        return None
+    try:
+        # What is no text is refused with the request, as any key that cannot be one.
+        return Path(path).expanduser().read_text("utf-8-sig", errors="replace").strip()
+    except OSError as error:
+        reason = error.strerror
+    msg = (  # raised here: the OSError names the file
+        f"The variable DASHSCOPE_API_KEY_FILE_PATH names a file that cannot be read ({reason}): "
+        "correct it, set DASHSCOPE_API_KEY, or pass api_key"
+    )
+    raise ValueError(msg)
 
 
 def _where_from_env() -> Where:
     return Where(
         base_url=hidden("base_url", _from_env("DASHSCOPE_HTTP_BASE_URL", "DASHSCOPE_BASE_URL")),
-        region=_from_env("DASHSCOPE_REGION"),
+        region=_from_env("DASHSCOPE_REGION", "DASHSCOPE_API_REGION"),
         workspace_id=_from_env("DASHSCOPE_WORKSPACE_ID", "DASHSCOPE_WORKSPACE"),
     )
 
@@ -85,7 +103,8 @@ class ModelFields(_Base):
         default_factory=key_from_env, validation_alias=AliasChoices("api_key", "dashscope_api_key")
     )
     """The key, or a function that gives it, for keys that change; it may be asynchronous, and is
-    asked before each attempt. Default: `DASHSCOPE_API_KEY`. Without one, the first call fails."""
+    asked before each attempt. Default: `DASHSCOPE_API_KEY`, else the content of the file that
+    `DASHSCOPE_API_KEY_FILE_PATH` names. Without one, the first call fails."""
 
     base_url: str | None = Field(
         default=None, validation_alias=AliasChoices("base_url", "dashscope_api_base")
@@ -96,7 +115,7 @@ class ModelFields(_Base):
 
     region: str | None = None
     """The region of the key, such as `"cn-beijing"` (the default) or `"ap-southeast-1"`. Default:
-    `DASHSCOPE_REGION`."""
+    `DASHSCOPE_REGION` or `DASHSCOPE_API_REGION`."""
 
     workspace_id: str | None = None
     """The workspace: sent as `X-DashScope-WorkSpace`, and with `region` part of the host. Default:

@@ -114,7 +114,7 @@ def _check_environment(environment: Where) -> None:
         if environment.base_url is not None:
             mended_base_url(environment.base_url)
         elif environment.region is not None:
-            variable = "DASHSCOPE_REGION"
+            variable = "DASHSCOPE_REGION (or DASHSCOPE_API_REGION)"
             check_region(environment.region)
     except ValueError as error:
         msg = f"The variable {variable}: {error}"

@@ -14,8 +14,9 @@ TEXTS: Mapping[str, str] = {
     ),
     "api_key": (
         "The key, or a function that gives it, for keys that change; it may be asynchronous, "
-        "and is asked before each attempt. Default: `DASHSCOPE_API_KEY`. Without one, the "
-        "first call fails."
+        "and is asked before each attempt. Default: `DASHSCOPE_API_KEY`, else the content of "
+        "the file that `DASHSCOPE_API_KEY_FILE_PATH` names. Without one, the first call "
+        "fails."
     ),
     "base_url": (
         "Where the service is, up to `/api/v1`. Default: `DASHSCOPE_HTTP_BASE_URL` or "
@@ -24,7 +25,7 @@ TEXTS: Mapping[str, str] = {
     ),
     "region": (
         'The region of the key, such as `"cn-beijing"` (the default) or `"ap-southeast-1"`. '
-        "Default: `DASHSCOPE_REGION`."
+        "Default: `DASHSCOPE_REGION` or `DASHSCOPE_API_REGION`."
     ),
     "workspace_id": (
         "The workspace: sent as `X-DashScope-WorkSpace`, and with `region` part of the host. "

@@ -28,8 +28,10 @@ Ask = Callable[..., Awaitable[AIMessage]]
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (
-        *("DASHSCOPE_API_KEY", "DASHSCOPE_HTTP_BASE_URL", "DASHSCOPE_BASE_URL"),
-        *("DASHSCOPE_REGION", "DASHSCOPE_WORKSPACE_ID", "DASHSCOPE_WORKSPACE"),
+        *("DASHSCOPE_API_KEY", "DASHSCOPE_API_KEY_FILE_PATH"),
+        *("DASHSCOPE_HTTP_BASE_URL", "DASHSCOPE_BASE_URL"),
+        *("DASHSCOPE_REGION", "DASHSCOPE_API_REGION"),
+        *("DASHSCOPE_WORKSPACE_ID", "DASHSCOPE_WORKSPACE"),
     ):
         monkeypatch.delenv(name, raising=False)
 

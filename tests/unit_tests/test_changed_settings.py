@@ -877,6 +877,7 @@ def test_white_space_in_the_environment_does_not_matter(monkeypatch: pytest.Monk
             "OpenAI-compat",
         ),
         ("DASHSCOPE_REGION", "singapore", "Unknown region"),
+        ("DASHSCOPE_API_REGION", "singapore", "Unknown region"),
     ],
 )
 def test_what_the_environment_has_wrong_is_named(

@@ -7,6 +7,7 @@ import copy
 import pickle
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -146,6 +147,15 @@ def test_the_older_variable_wins_over_the_newer(monkeypatch: pytest.MonkeyPatch)
     assert chat().base_url == "https://older.test/api/v1"
 
 
+def test_the_newer_variable_of_the_region_wins_over_the_older(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DASHSCOPE_API_REGION", "us-east-1")
+    assert chat().region == "us-east-1"
+    monkeypatch.setenv("DASHSCOPE_REGION", "cn-hongkong")
+    assert chat().region == "cn-hongkong"
+
+
 def test_an_argument_beats_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DASHSCOPE_HTTP_BASE_URL", "https://env.test/api/v1")
     monkeypatch.setenv("DASHSCOPE_WORKSPACE", "ws-env")
@@ -275,6 +285,33 @@ async def test_without_a_key_the_first_call_names_the_variable_and_sends_nothing
     with pytest.raises(DashScopeAuthenticationError, match="DASHSCOPE_API_KEY"):
         await ask(model, "hi")
     assert service.requests == []
+
+
+@pytest.mark.parametrize("content", [KEY, f"\ufeff {KEY}\r\n"])
+async def test_a_file_may_hold_the_key(
+    content: str, ask: Ask, service: Scripted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "key").write_text(content, "utf-8")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))  # the home on Windows
+    monkeypatch.setenv("DASHSCOPE_API_KEY_FILE_PATH", "~/key")
+    service.answer(answer_of())
+    await ask(service.model(api_key=None), "hi")
+    assert service.requests[0].headers["authorization"] == f"Bearer {KEY}"
+    assert _pickled(chat()).api_key == SecretStr(KEY)
+
+
+def test_a_file_of_a_key_that_cannot_be_read_names_the_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DASHSCOPE_API_KEY_FILE_PATH", str(tmp_path / KEY))
+    for settings in ({}, {"api_key": None}):
+        with pytest.raises(ValidationError, match="DASHSCOPE_API_KEY_FILE_PATH") as caught:
+            chat(**settings)
+        assert KEY not in str(caught.value)
+    assert chat(api_key="sk-x").api_key is not None
+    monkeypatch.setenv("DASHSCOPE_API_KEY", "sk-x")
+    assert chat().api_key == SecretStr("sk-x")
 
 
 @pytest.mark.parametrize("key", ["sk-\u4f60\u597d", "sk-a b", "sk-a\nb"])
