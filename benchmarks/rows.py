@@ -27,7 +27,7 @@ import httpx
 from benchmarks.contenders import CONTENDERS
 from benchmarks.run import running_server
 
-MODEL = "deepseek-v4-flash"
+MODEL = "deepseek-v4-flash-0731"
 EVENTS = 50
 PATHS = {"after a second": "late", "at once": "text"}
 """When the server answers, and the kind of answer that stands for it in its URL."""

@@ -69,7 +69,7 @@ def yes(value: object) -> str:
 
 def models() -> str:
     """Render what each model can do."""
-    tools = {
+    modes = {
         "always": "yes",
         "when_not_thinking": "not while thinking",
         "never": "no",
@@ -85,20 +85,22 @@ def models() -> str:
             reasoning = "shares the answer's"
         status = "current"
         if can.status == "retired":
-            status = f"off since {can.retired_on}: use {can.replacement}"
-        facts = (can.images, can.json_object, can.search, can.cache)
+            since = f" since {can.retired_on}" if can.retired_on else ""
+            status = f"off{since}: use {can.replacement}"
+        facts = (can.images, can.json_object, can.json_schema, can.search, can.cache)
         return [
             f"`{name}`",
+            status,
             thinking,
-            tools[can.tools],
+            modes[can.tools],
             *map(yes, facts),
+            modes[can.partial],
             *map(number, tokens),
             reasoning,
-            status,
         ]
 
-    header = ["model", "thinking", "tools", "images", "JSON", "search", "cache"]
-    header += ["context", "input", "answer", "reasoning", "status"]
+    header = ["model", "status", "thinking", "tools", "images", "JSON", "JSON schema", "search"]
+    header += ["cache", "partial", "context", "input", "answer", "reasoning"]
     return table(header, (row(*item) for item in MODELS.items()))
 
 
@@ -124,11 +126,9 @@ def parameters() -> str:
     names += ["max_tokens", "thinking_budget"]
 
     def cell(can: ModelCapabilities, name: str) -> str:
-        if can.settable is None:
-            return "?"
         default = number(getattr(can.defaults, name))
         if can.can_set(name):
-            return default if default != "-" else "yes"
+            return default if default != "-" else "yes" if can.settable else "?"
         return "-" if default == "-" else f"{default}, fixed"
 
     rows = (

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, replace
 from datetime import date
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -34,6 +34,12 @@ ToolUse = Literal["always", "when_not_thinking", "never", "unknown"]
 """When a model calls functions: in both modes, only while it does not think, or never.
 
 `"unknown"`: no page says, so none are sent until someone declares it.
+"""
+
+Partial = Literal["always", "when_not_thinking", "never", "unknown"]
+"""When a model continues an AI message that ends the conversation (partial mode).
+
+`"unknown"`: no page says, so such a conversation is sent as asked.
 """
 
 ReasoningReplay = Literal["never", "with_tool_calls"]
@@ -86,7 +92,7 @@ class ModelCapabilities:
 
     Declare one for a model that the table does not know, or to correct a row, and hand it
     to the model: `ChatDashScopeDeepSeek(model=..., capabilities=ModelCapabilities(...))`.
-    Every field has a default that refuses nothing but tools.
+    Every field has a default that refuses nothing but tools and JSON schemas.
 
     Attributes:
         thinking: When the model thinks.
@@ -101,6 +107,7 @@ class ModelCapabilities:
         images: The model reads images. `None`: not known, so they are sent.
         json_object: `response_format={"type": "json_object"}` is supported. `None`: not known.
         json_schema: `response_format={"type": "json_schema", ...}` is supported. `None`: not known.
+        partial: When the model continues an AI message that ends the conversation.
         search: `enable_search` is supported. `None`: not known.
         cache: Repeated prefixes of the input are cached by the service. `None`: not known.
         routes: The routes that the model may be on, the likeliest first. Where the service says
@@ -111,6 +118,7 @@ class ModelCapabilities:
         json_missing_in: The regions where it has no structured output for the model.
         settable: The parameters of the wire that may be set, besides `enable_thinking`,
             which follows from `thinking`, and the features above. `None`: all.
+        unsettable: The parameters that may not be set, where the pages list these instead.
         reasoning_efforts: The values of `reasoning_effort` that the model knows.
         reasoning_effort_aliases: Further values, each with what the service takes it for; they
             are sent as they are.
@@ -119,8 +127,11 @@ class ModelCapabilities:
         reasoning_replay: Whether earlier reasoning goes back.
         status: `"retired"` where the service has switched the model off, at least in
             cn-beijing. Requests are sent all the same: the service has the last word.
-        retired_on: The day of that.
+        retired_on: The day of that, where a page names it.
         replacement: The model to use instead.
+        display_name: The model's name for people.
+        released: The day on which DeepSeek published the model.
+        open_weights: The weights can be downloaded. `None`: not known.
         source: Where the row's facts come from.
         checked_on: The day of the newest copy of the source that was read.
     """
@@ -135,6 +146,7 @@ class ModelCapabilities:
     images: bool | None = None
     json_object: bool | None = True
     json_schema: bool | None = False
+    partial: Partial = "unknown"
     search: bool | None = True
     cache: bool | None = False
     routes: tuple[Route, ...] = TEXT_FIRST
@@ -142,6 +154,7 @@ class ModelCapabilities:
     search_missing_in: frozenset[str] = frozenset()
     json_missing_in: frozenset[str] = frozenset()
     settable: frozenset[str] | None = None
+    unsettable: frozenset[str] = frozenset()
     reasoning_efforts: tuple[str, ...] = ()
     reasoning_effort_aliases: tuple[tuple[str, str], ...] = ()
     reasoning_effort_range: tuple[int, int] | None = None
@@ -150,6 +163,9 @@ class ModelCapabilities:
     status: Status = "current"
     retired_on: date | None = None
     replacement: str | None = None
+    display_name: str | None = None
+    released: date | None = None
+    open_weights: bool | None = None
     source: str = ""
     checked_on: date | None = None
 
@@ -194,16 +210,20 @@ class ModelCapabilities:
 
     def can_set(self, parameter: str) -> bool:
         """Tell whether a request may set this parameter of the wire."""
-        return self.settable is None or parameter in self.settable
+        listed = self.settable is None or parameter in self.settable
+        return listed and parameter not in self.unsettable
 
 
 _HELP = "https://www.alibabacloud.com/help/en/model-studio"
 _REFERENCE = f"{_HELP}/deepseek-api, and the API reference"
 _OFF_BEIJING = date(2026, 10, 10)
 _OLD_PAGES = date(2026, 3, 24)
+_BILLING = "the billing page of August 2026"
+_AUGUST = date(2026, 8, 1)  # the copy has no day
 _SAMPLING = frozenset({"temperature", "top_p"})
 
-_V4 = ModelCapabilities(
+# Names and days of publication are those of models.dev's files of DeepSeek's own models.
+_V4_PRO = ModelCapabilities(
     thinking="on",
     context_tokens=1_000_000,
     max_input_tokens=1_000_000,
@@ -211,6 +231,8 @@ _V4 = ModelCapabilities(
     tools="always",
     images=False,
     json_object=True,
+    json_schema=None,  # on no page, but a client's three requests of 2026-09-30 were answered
+    partial="never",
     search=True,
     cache=True,
     search_missing_in=frozenset({"eu-central-1", "us-east-1"}),
@@ -222,18 +244,38 @@ _V4 = ModelCapabilities(
         temperature=1.0, top_p=1.0, max_tokens=393_216, reasoning_effort="high"
     ),
     reasoning_replay="with_tool_calls",
+    display_name="DeepSeek V4 Pro",
+    released=date(2026, 4, 24),
+    open_weights=True,
     source=_REFERENCE,
     checked_on=date(2026, 9, 22),
 )
-_V4_LOW = replace(
-    _V4,
+_V4_PRO_0813 = replace(
+    _V4_PRO,
     reasoning_efforts=("low", "high", "max"),
     reasoning_effort_aliases=(("medium", "high"), ("xhigh", "high")),
+    display_name="DeepSeek V4 Pro 0813",
+    released=date(2026, 8, 12),
+)
+_V4_FLASH_0731 = replace(
+    _V4_PRO_0813,
+    json_schema=False,
+    display_name="DeepSeek V4 Flash 0731",
+    released=date(2026, 7, 31),
+)
+_V4_FLASH = replace(
+    _V4_PRO,
+    json_schema=False,
+    display_name="DeepSeek V4 Flash",
+    status="retired",
+    retired_on=_OFF_BEIJING,
+    replacement="deepseek-v4-flash-0731",
+    source=f"{_REFERENCE}; switched off: a router's table of August 2026",
 )
 # Multimodal first, with images and without: the models that read images are on that route, dify
 # calls this one over it, and the official command line asks there first. No recording shows it.
 _V41_FLASH = replace(
-    _V4_LOW,
+    _V4_FLASH_0731,
     images=True,
     routes=MULTIMODAL_FIRST,
     reasoning_effort_aliases=(
@@ -241,9 +283,22 @@ _V41_FLASH = replace(
         ("ultra", "max"),  # one page maps it, another refuses it
     ),
     reasoning_effort_range=(1, 100),
+    display_name="DeepSeek V4.1 Flash",
+    released=date(2026, 9, 10),
     source=f"{_HELP}, the model's own page; https://models.dev",
     checked_on=date(2026, 9, 21),
 )
+_US: Mapping[str, Any] = {
+    "json_object": False,
+    "json_schema": False,
+    "search": False,
+    "search_missing_in": frozenset(),
+    "json_missing_in": frozenset(),
+    "source": f"{_REFERENCE}; {_BILLING}; the list of models of dashscope-us.aliyuncs.com",
+    "checked_on": _AUGUST,
+}
+"""How the models of the scope "US" (Virginia) differ from those without `-us`."""
+
 
 _V32 = ModelCapabilities(
     thinking="off",
@@ -254,6 +309,7 @@ _V32 = ModelCapabilities(
     tools="always",
     images=False,
     json_object=False,
+    partial="never",
     search=True,
     cache=True,
     settable=COMMON_PARAMETERS | _SAMPLING | {"thinking_budget"},
@@ -261,6 +317,9 @@ _V32 = ModelCapabilities(
         temperature=1.0, top_p=0.95, max_tokens=65_536, thinking_budget=32_768
     ),
     reasoning_replay="with_tool_calls",
+    display_name="DeepSeek V3.2",
+    released=date(2025, 12, 1),
+    open_weights=True,
     status="retired",
     retired_on=_OFF_BEIJING,
     replacement="deepseek-v4.1-flash",
@@ -280,8 +339,16 @@ _V32_EXP = replace(
         thinking_budget=32_768,
     ),
     reasoning_replay="never",
+    display_name="DeepSeek V3.2 Exp",
+    released=date(2025, 9, 29),
 )
-_V31 = replace(_V32_EXP, thinking_needs_stream=True, cache=True)
+_V31 = replace(
+    _V32_EXP,
+    thinking_needs_stream=True,
+    cache=True,
+    display_name="DeepSeek V3.1",
+    released=date(2025, 8, 21),
+)
 
 # One table lists max_tokens and thinking_budget among what cannot be set on r1 and the
 # distills, others do not: they are sent, and the service decides.
@@ -294,12 +361,16 @@ _R1 = ModelCapabilities(
     tools="always",
     images=False,
     json_object=False,
+    partial="never",
     search=True,
     cache=True,
     settable=COMMON_PARAMETERS | {"thinking_budget"},
     defaults=ParameterDefaults(
         temperature=0.6, top_p=0.95, presence_penalty=1, max_tokens=16_384, thinking_budget=32_768
     ),
+    display_name="DeepSeek R1",
+    released=date(2025, 1, 20),
+    open_weights=True,
     status="retired",
     retired_on=_OFF_BEIJING,
     replacement="deepseek-v4.1-flash",
@@ -314,10 +385,14 @@ _V3 = ModelCapabilities(
     tools="always",
     images=False,
     json_object=False,
+    partial="never",
     search=True,
     cache=True,
     settable=COMMON_PARAMETERS | _SAMPLING,
     defaults=ParameterDefaults(temperature=0.7, top_p=0.6, max_tokens=16_384),
+    display_name="DeepSeek V3",
+    released=date(2024, 12, 26),
+    open_weights=True,
     status="retired",
     retired_on=_OFF_BEIJING,
     replacement="deepseek-v4.1-flash",
@@ -333,71 +408,135 @@ _DISTILL = ModelCapabilities(
     tools="never",
     images=False,
     json_object=False,
+    partial="never",
     search=False,
     cache=False,
     settable=COMMON_PARAMETERS | {"thinking_budget"},
     defaults=ParameterDefaults(
         temperature=0.6, top_p=0.95, presence_penalty=1, max_tokens=16_384, thinking_budget=16_384
     ),
+    released=date(2025, 1, 20),
+    open_weights=True,
     source=_REFERENCE,
     checked_on=_OLD_PAGES,
 )
-_DISTILL_OFF = replace(
-    _DISTILL, status="retired", retired_on=_OFF_BEIJING, replacement="deepseek-v4.1-flash"
-)
+_DISTILL_OFF = replace(_DISTILL, status="retired", replacement="deepseek-v4.1-flash")
 
-# Hosted by partners, each to be activated by itself: nothing is known of them but what their own
-# pages say, and nothing follows from the name behind the prefix.
-_VANCHIN = ModelCapabilities(
-    thinking="unknown",
+# Hosted by partners, each to be activated by itself: nothing is known of them but what the
+# partners' pages and the page on function calling say, and nothing follows from the name behind
+# the prefix.
+_VANCHIN_V41_FLASH = ModelCapabilities(
+    context_tokens=1_048_576,
     tools="unknown",
     json_object=None,
+    json_schema=None,
     search=None,
     cache=None,
     documented_natively=False,
     source="Model Studio's catalogue of models",
     checked_on=date(2026, 9, 24),
 )
+_VANCHIN = replace(
+    _VANCHIN_V41_FLASH,
+    context_tokens=None,
+    thinking="on",
+    tools="always",
+    json_object=True,
+    partial="always",
+    search=False,
+    cache=True,
+    unsettable=frozenset({"thinking_budget", "seed", "repetition_penalty"}),
+    defaults=ParameterDefaults(temperature=0.6, top_p=0.95),
+    source=f"{_HELP}, Vanchin's page and the page on function calling",
+    checked_on=date(2026, 9, 22),
+)
+_VANCHIN_OLD = replace(_VANCHIN, thinking="off", unsettable=frozenset())
 _SILICONFLOW = ModelCapabilities(
     thinking="off",
-    tools="unknown",
-    json_object=None,
+    tools="always",
+    json_object=False,
+    partial="when_not_thinking",
     search=False,
     cache=False,
+    unsettable=frozenset({"repetition_penalty", "presence_penalty"}),
     source="https://help.aliyun.com/en/model-studio/siliconflow-deepseek-api",
-    checked_on=date(2026, 9, 24),
+    checked_on=date(2026, 9, 22),
 )
 
 MODELS: Mapping[str, ModelCapabilities] = {
     "deepseek-v4.1-flash": _V41_FLASH,
-    "deepseek-v4-pro": _V4,
-    "deepseek-v4-pro-0813": _V4_LOW,
-    "deepseek-v4-flash": _V4,
-    "deepseek-v4-flash-0731": _V4_LOW,
+    "deepseek-v4-pro": _V4_PRO,
+    "deepseek-v4-pro-0813": _V4_PRO_0813,
+    "deepseek-v4-flash-0731": _V4_FLASH_0731,
+    "deepseek-v4-pro-us": replace(_V4_PRO, **_US),
+    "deepseek-v4-flash-0731-us": replace(_V4_FLASH_0731, **_US),
+    "deepseek-v4-flash": _V4_FLASH,
+    "deepseek-v4-flash-us": replace(_V4_FLASH, **_US, replacement="deepseek-v4-flash-0731-us"),
     "deepseek-v3.2": _V32,
     "deepseek-v3.2-exp": _V32_EXP,
     "deepseek-v3.1": _V31,
     "deepseek-r1": _R1,
-    "deepseek-r1-0528": replace(_R1, cache=False),
+    "deepseek-r1-0528": replace(
+        _R1, cache=False, display_name="DeepSeek R1 0528", released=date(2025, 5, 28)
+    ),
     "deepseek-v3": _V3,
-    "deepseek-r1-distill-qwen-1.5b": _DISTILL,
-    "deepseek-r1-distill-qwen-7b": _DISTILL_OFF,
-    "deepseek-r1-distill-qwen-14b": _DISTILL_OFF,
-    "deepseek-r1-distill-qwen-32b": _DISTILL_OFF,
-    "deepseek-r1-distill-llama-8b": _DISTILL,
-    "deepseek-r1-distill-llama-70b": _DISTILL,
-    "vanchin/deepseek-v4.1-flash": replace(_VANCHIN, context_tokens=1_048_576),
+    "deepseek-r1-distill-qwen-1.5b": replace(
+        _DISTILL, display_name="DeepSeek R1 Distill Qwen 1.5B"
+    ),
+    "deepseek-r1-distill-qwen-7b": replace(
+        _DISTILL_OFF, retired_on=_OFF_BEIJING, display_name="DeepSeek R1 Distill Qwen 7B"
+    ),
+    "deepseek-r1-distill-qwen-14b": replace(
+        _DISTILL_OFF, retired_on=_OFF_BEIJING, display_name="DeepSeek R1 Distill Qwen 14B"
+    ),
+    "deepseek-r1-distill-qwen-32b": replace(
+        _DISTILL_OFF, retired_on=_OFF_BEIJING, display_name="DeepSeek R1 Distill Qwen 32B"
+    ),
+    "deepseek-r1-distill-llama-8b": replace(
+        _DISTILL_OFF,
+        display_name="DeepSeek R1 Distill Llama 8B",
+        source=f"{_REFERENCE}; switched off: {_BILLING}",
+        checked_on=_AUGUST,
+    ),
+    "deepseek-r1-distill-llama-70b": replace(
+        _DISTILL,
+        display_name="DeepSeek R1 Distill Llama 70B",
+        source=f"{_REFERENCE}; free trial only: {_BILLING}",
+        checked_on=_AUGUST,
+    ),
+    "vanchin/deepseek-v4.1-flash": _VANCHIN_V41_FLASH,
     "vanchin/deepseek-v4-pro": _VANCHIN,
     "vanchin/deepseek-v4-pro-0813": _VANCHIN,
-    "vanchin/deepseek-v3.2-think": replace(_VANCHIN, thinking="off"),
-    "vanchin/deepseek-v3.1-terminus": _VANCHIN,
-    "vanchin/deepseek-r1": _VANCHIN,
-    "vanchin/deepseek-v3": _VANCHIN,
-    "vanchin/deepseek-ocr": _VANCHIN,
+    "vanchin/deepseek-v3.2-think": _VANCHIN_OLD,
+    "vanchin/deepseek-v3.1-terminus": replace(
+        _VANCHIN_OLD,
+        json_object=False,
+        json_schema=False,
+        partial="never",
+        defaults=ParameterDefaults(temperature=0.7, top_p=0.95),
+    ),
+    "vanchin/deepseek-r1": replace(
+        _VANCHIN_OLD,
+        thinking="always",
+        json_object=False,
+        json_schema=False,
+        defaults=ParameterDefaults(temperature=1.0, top_p=0.8),
+    ),
+    "vanchin/deepseek-v3": replace(
+        _VANCHIN_OLD, thinking="never", defaults=ParameterDefaults(temperature=1.0, top_p=1.0)
+    ),
+    "vanchin/deepseek-ocr": replace(
+        _VANCHIN_OLD,
+        thinking="never",
+        tools="never",
+        partial="never",
+        cache=False,
+        defaults=ParameterDefaults(temperature=1.0, top_p=1.0),
+    ),
     "siliconflow/deepseek-v3.2": _SILICONFLOW,
-    "siliconflow/deepseek-v3.1-terminus": replace(_SILICONFLOW, tools="when_not_thinking"),
-    "siliconflow/deepseek-r1-0528": replace(_SILICONFLOW, thinking="always"),
-    "siliconflow/deepseek-v3-0324": replace(_SILICONFLOW, thinking="never"),
+    "siliconflow/deepseek-v3.1-terminus": _SILICONFLOW,
+    "siliconflow/deepseek-r1-0528": replace(_SILICONFLOW, thinking="always", partial="never"),
+    "siliconflow/deepseek-v3-0324": replace(_SILICONFLOW, thinking="never", partial="always"),
 }
 """The capability table: every DeepSeek model that DashScope documents, the first choice first."""
 
@@ -409,8 +548,8 @@ def find_capabilities(model: str) -> ModelCapabilities | None:
     """Look up a model's row.
 
     A known name followed by a date (`-MMDD`, `-YYYYMMDD` or `-YYYY-MM-DD`) uses that model's
-    row, unless it has one of its own. No other prefix does: `deepseek-r1-distill-new` must
-    not inherit what `deepseek-r1` can do.
+    row, without its display name and release date, unless it has one of its own. No other
+    prefix does: `deepseek-r1-distill-new` must not inherit what `deepseek-r1` can do.
 
     Args:
         model: The model's name on DashScope.
@@ -418,19 +557,23 @@ def find_capabilities(model: str) -> ModelCapabilities | None:
     Returns:
         The row, or `None` for a name that the table does not know.
     """
-    return MODELS.get(model) or MODELS.get(_DATE_SUFFIX.sub("", model))
+    row = MODELS.get(model)
+    if row is None and (undated := MODELS.get(_DATE_SUFFIX.sub("", model))) is not None:
+        return replace(undated, display_name=None, released=None)
+    return row
 
 
 def models_that(can: Callable[[ModelCapabilities], bool]) -> str:
-    """Name the current models for which `can` holds, for an error message."""
-    return ", ".join(name for name, row in MODELS.items() if row.status == "current" and can(row))
+    """Name the current models for which `can` holds; partners' only where no other does."""
+    names = [name for name, row in MODELS.items() if row.status == "current" and can(row)]
+    return ", ".join([name for name in names if "/" not in name] or names)
 
 
 def nearest_model(model: str) -> str:
-    """Name the model of the table whose name is most like this one; the first choice if none is."""
+    """Name the current model whose name is most like this one; the first choice if none is."""
     from difflib import get_close_matches  # noqa: PLC0415 - 2 ms, for a rare error
 
-    known = [name for name, row in MODELS.items() if row.documented_natively]
+    known = [n for n, row in MODELS.items() if row.documented_natively and row.status == "current"]
     near = get_close_matches(_bare(model), known, n=1, cutoff=0.5)
     return near[0] if near else known[0]
 
@@ -444,7 +587,7 @@ _OWN_NAMES: Mapping[str, str] = {
     "deepseek-chat": "deepseek-v4.1-flash with enable_thinking=False",
     "deepseek-reasoner": "deepseek-v4.1-flash, which thinks by default",
     "deepseek-flash": "deepseek-v4.1-flash",
-    "deepseek-v4": "deepseek-v4-pro, deepseek-v4-flash or deepseek-v4.1-flash",
+    "deepseek-v4": "deepseek-v4-pro or deepseek-v4.1-flash",
     "deepseek-v4.1": "deepseek-v4.1-flash",
     "deepseek-coder": "deepseek-v4.1-flash, as all models for code are now",
 }

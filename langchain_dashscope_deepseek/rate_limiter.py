@@ -40,7 +40,7 @@ class TokenRateLimiter(BaseRateLimiter, BaseCallbackHandler):
         ```python
         limiter = TokenRateLimiter(requests_per_minute=600, tokens_per_minute=1_000_000)
         model = ChatDashScopeDeepSeek(
-            model="deepseek-v4-flash",
+            model="deepseek-v4.1-flash",
             rate_limiter=limiter,
             callbacks=[limiter],
             max_retries=0,

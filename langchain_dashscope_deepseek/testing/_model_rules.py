@@ -27,9 +27,9 @@ def calls_tools(row: ModelCapabilities, *, thinking: bool) -> bool:
 
 
 def can_set(row: ModelCapabilities, parameter: str) -> bool:
-    """Tell whether the pages of the model list a parameter; where they list none, all."""
+    """Tell whether the pages of the model let a parameter be set; where they list none, all."""
     listed = row.settable
-    return True if listed is None else parameter in listed
+    return parameter not in row.unsettable and (listed is None or parameter in listed)
 
 
 def knows_effort(row: ModelCapabilities, effort: object) -> bool:

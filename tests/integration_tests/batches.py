@@ -79,7 +79,7 @@ class Batch:
         return self.write([{"id": f"r{n}", "prompt": f"Say {n}."} for n in range(count)], form)
 
     def command(self, table: Path, *options: str, command: str = "run") -> list[str]:
-        model = ("--model", "deepseek-v4-flash", "--set", "enable_thinking=false")
+        model = ("--model", "deepseek-v4-flash-0731", "--set", "enable_thinking=false")
         return [command, str(table), "--out", str(self.out), *model, *options]
 
     def start(self, table: Path, *options: str) -> subprocess.Popen[str]:

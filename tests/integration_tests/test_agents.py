@@ -87,7 +87,7 @@ def sent(emulator: DashScopeEmulator, index: int = -1) -> list[dict[str, Any]]:
 
 AGENTS = [
     ("deepseek-v4-pro", None),
-    ("deepseek-v4-flash", False),
+    ("deepseek-v4-flash-0731", False),
     ("deepseek-v4.1-flash", True),
     ("deepseek-v3.2", None),
     ("deepseek-v3.2", True),
@@ -121,7 +121,7 @@ async def test_an_agent_takes_its_second_step(
     ("name", "thinking"),
     [
         ("deepseek-v4-pro", None),
-        ("deepseek-v4-flash", False),
+        ("deepseek-v4-flash-0731", False),
         ("deepseek-v3.2", None),
         ("deepseek-v3", None),
     ],

@@ -67,7 +67,7 @@ CHAINS: dict[str, Callable[[ChatDashScopeDeepSeek], Any]] = {
     "with tools": lambda model: model.bind_tools([{"type": "function", "function": TOOL}]),
     "structured": lambda model: model.with_structured_output({"title": "Name", **OBJECT}),
     "with retry": lambda model: model.with_retry(),
-    "with fallbacks": lambda model: model.with_fallbacks([make(model="deepseek-v4-flash")]),
+    "with fallbacks": lambda model: model.with_fallbacks([make(model="deepseek-v4-flash-0731")]),
     "configurable": lambda model: model.configurable_fields(
         temperature=ConfigurableField(id="temperature")
     ),

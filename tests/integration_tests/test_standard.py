@@ -102,7 +102,7 @@ class StandardIntegrationTests(ChatModelIntegrationTests):
 
     @property
     def model_override_value(self) -> str:
-        return "deepseek-v4-flash"
+        return "deepseek-v4-flash-0731"
 
     @property
     def supported_usage_metadata_details(
@@ -140,7 +140,7 @@ class TestV4ProAsItIs(StandardIntegrationTests):
 
 
 class TestV4FlashNotThinking(StandardIntegrationTests):
-    model_name = "deepseek-v4-flash"
+    model_name = "deepseek-v4-flash-0731"
     enable_thinking = False
 
     @property

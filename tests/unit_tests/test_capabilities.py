@@ -20,6 +20,7 @@ from langchain_dashscope_deepseek import (
     find_capabilities,
 )
 from langchain_dashscope_deepseek._dashscope.settings import PARAMETERS
+from langchain_dashscope_deepseek.capabilities import ParameterDefaults
 from langchain_dashscope_deepseek.data._profiles import _PROFILES
 from langchain_dashscope_deepseek.testing import _model_rules
 from tests.unit_tests.conftest import Ask, Scripted, answer_of
@@ -45,6 +46,7 @@ V4 = Figures(
     "on", 1_000_000, 1_000_000, None, 393_216, "always", True, True, True, False,
     (1.0, 1.0, None, None, 393_216, None), "temperature top_p thinking_budget reasoning_effort",
 )  # fmt: skip
+V4_US = V4._replace(json_object=False, search=False)
 DISTILL = Figures(
     "always", 32_768, 32_768, 16_384, 16_384, "never", False, False, False, False,
     (0.6, 0.95, None, 1, 16_384, 16_384), "thinking_budget",
@@ -58,8 +60,11 @@ R1 = Figures(
 DOCUMENTED = {
     "deepseek-v4-pro": V4,
     "deepseek-v4-pro-0813": V4,
-    "deepseek-v4-flash": V4,
+    "deepseek-v4-pro-us": V4_US,
+    "deepseek-v4-flash": V4._replace(off=True),
+    "deepseek-v4-flash-us": V4_US._replace(off=True),
     "deepseek-v4-flash-0731": V4,
+    "deepseek-v4-flash-0731-us": V4_US,
     "deepseek-v4.1-flash": V4,
     "deepseek-v3.2": Figures(
         "off", 131_072, 98_304, 32_768, 65_536, "always", False, True, True, True,
@@ -85,64 +90,129 @@ DOCUMENTED = {
     "deepseek-r1-distill-qwen-7b": DISTILL_OFF,
     "deepseek-r1-distill-qwen-14b": DISTILL_OFF,
     "deepseek-r1-distill-qwen-32b": DISTILL_OFF,
-    "deepseek-r1-distill-llama-8b": DISTILL,
+    "deepseek-r1-distill-llama-8b": DISTILL_OFF,
     "deepseek-r1-distill-llama-70b": DISTILL,
 }  # fmt: skip
 HIGH, LOW = ("high", "max"), ("low", "high", "max")
 V4_ALIASES = (("low", "high"), ("medium", "high"), ("xhigh", "max"))
 NEWER_ALIASES = (("medium", "high"), ("xhigh", "high"))
 EFFORTS = {
-    "deepseek-v4-pro": (HIGH, V4_ALIASES, None),
-    "deepseek-v4-flash": (HIGH, V4_ALIASES, None),
-    "deepseek-v4-pro-0813": (LOW, NEWER_ALIASES, None),
-    "deepseek-v4-flash-0731": (LOW, NEWER_ALIASES, None),
+    **dict.fromkeys(
+        ("deepseek-v4-pro", "deepseek-v4-pro-us", "deepseek-v4-flash", "deepseek-v4-flash-us"),
+        (HIGH, V4_ALIASES, None),
+    ),
+    **dict.fromkeys(
+        ("deepseek-v4-pro-0813", "deepseek-v4-flash-0731", "deepseek-v4-flash-0731-us"),
+        (LOW, NEWER_ALIASES, None),
+    ),
     "deepseek-v4.1-flash": (
         LOW,
         (("minimal", "low"), *NEWER_ALIASES, ("ultra", "max")),
         (1, 100),
     ),
 }
+
+
+class Partner(NamedTuple):
+    thinking: str
+    tools: str
+    json_object: bool
+    json_schema: bool | None
+    search: bool
+    partial: str
+    cache: bool
+    temperature: float | None
+    top_p: float | None
+    unsettable: str = ""
+
+
+NOT_ON_V4 = "thinking_budget seed repetition_penalty"
+PENALTIES = "repetition_penalty presence_penalty"
+MODE = "when_not_thinking"
 PARTNERS = {
-    *(f"vanchin/deepseek-{name}" for name in ("v4.1-flash", "v4-pro", "v4-pro-0813", "r1", "v3")),
-    *(f"vanchin/deepseek-{name}" for name in ("v3.2-think", "v3.1-terminus", "ocr")),
-    *(f"siliconflow/deepseek-{name}" for name in ("v3.2", "v3.1-terminus", "r1-0528", "v3-0324")),
+    "vanchin/deepseek-v4-pro": Partner(
+        "on", "always", True, None, False, "always", True, 0.6, 0.95, NOT_ON_V4
+    ),
+    "vanchin/deepseek-v4-pro-0813": Partner(
+        "on", "always", True, None, False, "always", True, 0.6, 0.95, NOT_ON_V4
+    ),
+    "vanchin/deepseek-v3.2-think": Partner(
+        "off", "always", True, None, False, "always", True, 0.6, 0.95
+    ),
+    "vanchin/deepseek-v3.1-terminus": Partner(
+        "off", "always", False, False, False, "never", True, 0.7, 0.95
+    ),
+    "vanchin/deepseek-r1": Partner(
+        "always", "always", False, False, False, "always", True, 1.0, 0.8
+    ),
+    "vanchin/deepseek-v3": Partner("never", "always", True, None, False, "always", True, 1.0, 1.0),
+    "vanchin/deepseek-ocr": Partner("never", "never", True, None, False, "never", False, 1.0, 1.0),
+    "siliconflow/deepseek-v3.2": Partner(
+        "off", "always", False, False, False, MODE, False, None, None, PENALTIES
+    ),
+    "siliconflow/deepseek-v3.1-terminus": Partner(
+        "off", "always", False, False, False, MODE, False, None, None, PENALTIES
+    ),
+    "siliconflow/deepseek-r1-0528": Partner(
+        "always", "always", False, False, False, "never", False, None, None, PENALTIES
+    ),
+    "siliconflow/deepseek-v3-0324": Partner(
+        "never", "always", False, False, False, "always", False, None, None, PENALTIES
+    ),
 }
+UNKNOWN = "vanchin/deepseek-v4.1-flash"
+"""A partner's row of which no page says more than its context."""
+
+UNDATED = "deepseek-r1-distill-llama-8b"
+"""A row that is off since a day that no page names."""
+
 REPLAYS = {name for name in DOCUMENTED if name.startswith("deepseek-v4")} | {"deepseek-v3.2"}
 
 
 def test_the_table_has_the_documented_models() -> None:
-    assert set(MODELS) == {*DOCUMENTED, *PARTNERS}
-    assert len(MODELS) == 17 + 12
+    assert set(MODELS) == {*DOCUMENTED, *PARTNERS, UNKNOWN}
+    assert len(MODELS) == 20 + 12
     assert next(iter(MODELS)) == "deepseek-v4.1-flash"
 
 
 def test_a_partners_row_says_only_what_its_own_page_says() -> None:
     """Names with a prefix are models of their own."""
-    known: dict[str, dict[str, Any]] = {
-        "vanchin/deepseek-v4.1-flash": {"context_tokens": 1_048_576},
-        "vanchin/deepseek-v3.2-think": {"thinking": "off"},
-        "siliconflow/deepseek-v3.2": {"thinking": "off"},
-        "siliconflow/deepseek-v3.1-terminus": {"thinking": "off", "tools": "when_not_thinking"},
-        "siliconflow/deepseek-r1-0528": {"thinking": "always"},
-        "siliconflow/deepseek-v3-0324": {"thinking": "never"},
-    }
-    for name in PARTNERS:
-        is_vanchin = name.startswith("vanchin/")
+    for name, said in PARTNERS.items():
         row = MODELS[name]
         expected = ModelCapabilities(
             **{
-                "thinking": "unknown",
-                "tools": "unknown",
-                "json_object": None,
-                "search": None if is_vanchin else False,
-                "cache": None if is_vanchin else False,
-                "documented_natively": not is_vanchin,
+                **{key: said._asdict()[key] for key in Partner._fields[:7]},
+                "defaults": ParameterDefaults(temperature=said.temperature, top_p=said.top_p),
+                "unsettable": frozenset(said.unsettable.split()),
+                "documented_natively": name.startswith("siliconflow/"),
                 "source": row.source,
-                "checked_on": row.checked_on,
-                **known.get(name, {}),
+                "checked_on": date(2026, 9, 22),
             }
         )
         assert row == expected, name
+
+
+def test_a_partners_row_that_no_page_describes_stays_unknown() -> None:
+    row = MODELS[UNKNOWN]
+    facts = (row.thinking, row.tools, row.json_object, row.json_schema, row.search, row.partial)
+    assert facts == ("unknown", "unknown", None, None, None, "unknown")
+    assert (row.cache, row.images, row.settable, row.context_tokens) == (
+        None,
+        None,
+        None,
+        1_048_576,
+    )
+    assert row.defaults == ParameterDefaults()
+
+
+def test_a_retired_row_names_a_current_model_to_use_instead() -> None:
+    for name, row in MODELS.items():
+        if row.status == "retired":
+            assert MODELS[row.replacement or ""].status == "current", name
+        else:
+            assert row.replacement is None, name
+    assert MODELS["deepseek-v4-flash"].replacement == "deepseek-v4-flash-0731"
+    assert MODELS["deepseek-v4-flash-us"].replacement == "deepseek-v4-flash-0731-us"
 
 
 def test_a_row_says_where_its_facts_come_from_and_when_that_was_read() -> None:
@@ -193,8 +263,12 @@ def test_a_row_says_what_is_documented(name: str) -> None:
     efforts = (row.reasoning_efforts, row.reasoning_effort_aliases, row.reasoning_effort_range)
     assert efforts == EFFORTS.get(name, ((), (), None))
     assert row.defaults.reasoning_effort == ("high" if row.reasoning_efforts else None)
-    assert (row.retired_on == date(2026, 10, 10)) == (row.status == "retired")
-    assert (row.replacement in MODELS) == (row.status == "retired")
+    day = date(2026, 10, 10) if row.status == "retired" and name != UNDATED else None
+    assert row.retired_on == day
+    assert row.json_schema is (
+        None if name in ("deepseek-v4-pro", "deepseek-v4-pro-0813") else False
+    )
+    assert row.partial == "never"
 
 
 @pytest.mark.parametrize(
@@ -204,12 +278,17 @@ def test_a_row_says_what_is_documented(name: str) -> None:
         ("deepseek-v4-pro-20260901", "deepseek-v4-pro"),
         ("deepseek-v4-pro-2026-09-01", "deepseek-v4-pro"),
         ("deepseek-r1-0528", "deepseek-r1-0528"),
+        ("deepseek-v4.1-flash-1017", "deepseek-v4.1-flash"),
+        ("deepseek-v4-flash-0731-us", "deepseek-v4-flash-0731-us"),
+        ("deepseek-v4-pro-us-0901", "deepseek-v4-pro-us"),
         ("deepseek-v3.2-1201", "deepseek-v3.2"),
         ("deepseek-v3.2-exp-1201", "deepseek-v3.2-exp"),
     ],
 )
 def test_a_known_name_with_a_date_has_its_row(name: str, same_as: str) -> None:
-    assert find_capabilities(name) is MODELS[same_as]
+    """Of a snapshot that the table does not know, neither its name nor its release is known."""
+    undated: dict[str, Any] = {} if name in MODELS else {"display_name": None, "released": None}
+    assert find_capabilities(name) == dataclasses.replace(MODELS[same_as], **undated)
 
 
 @pytest.mark.parametrize(
@@ -218,6 +297,7 @@ def test_a_known_name_with_a_date_has_its_row(name: str, same_as: str) -> None:
         *("deepseek-r1-distill-new", "deepseek-v4", "deepseek-v4-pro-9999", "deepseek-v4-pro-1"),
         *("deepseek-v4-pro-turbo", "siliconflow/deepseek-v4-pro", "deepseek-v4-pro-0901-x"),
         *("deepseek-v4-pro-2026-13-01", "", "DeepSeek-V4-Pro"),
+        *("deepseek-v4-pro-0813-us", "deepseek-v4.1-flash-us", "deepseek-v3.2-us"),
     ],
 )
 def test_no_other_name_inherits_a_row(name: str) -> None:

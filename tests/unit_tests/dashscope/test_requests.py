@@ -298,13 +298,14 @@ async def test_a_knob_that_does_nothing_is_left_out_with_a_warning(
         ("deepseek-v3.2-exp", "repetition_penalty", 1.1),
         ("deepseek-v4-pro-0813", "reasoning_effort", "low"),
         ("deepseek-v4-pro-0813", "reasoning_effort", "medium"),
-        ("deepseek-v4-flash", "reasoning_effort", "xhigh"),
+        ("deepseek-v4-flash-0731", "reasoning_effort", "xhigh"),
         ("deepseek-v4-pro", "reasoning_effort", "medium"),
         ("deepseek-v4.1-flash", "reasoning_effort", "minimal"),
         ("deepseek-v4.1-flash", "reasoning_effort", "ultra"),
         ("deepseek-v4.1-flash", "reasoning_effort", 1),
         ("deepseek-v4.1-flash", "reasoning_effort", 100),
         ("vanchin/deepseek-v4-pro", "reasoning_effort", "odd"),
+        ("siliconflow/deepseek-v3.2", "thinking_budget", 10),
         ("vanchin/deepseek-v4-pro", "enable_thinking", False),
         ("some-new-model", "reasoning_effort", "none"),
         ("some-new-model", "presence_penalty", 1),
@@ -529,10 +530,8 @@ async def test_thinking_in_model_kwargs_counts_at_the_gate(ask: Ask, service: Sc
 
 # --- What is said ---
 
-V4 = (
-    "deepseek-v4.1-flash, deepseek-v4-pro, deepseek-v4-pro-0813, deepseek-v4-flash, "
-    "deepseek-v4-flash-0731"
-)
+V4 = "deepseek-v4.1-flash, deepseek-v4-pro, deepseek-v4-pro-0813, deepseek-v4-flash-0731"
+WITH_TOOLS = f"{V4}, deepseek-v4-pro-us, deepseek-v4-flash-0731-us"
 OTHER_TOOL = {"type": "function", "function": {"name": "get_weather"}}
 JSON_OBJECT = {"type": "json_object"}
 A_NAME = "use 1 to 64 of A-Z, a-z, 0-9, '_' and '-', and not 'search'."
@@ -593,20 +592,24 @@ SAID: list[tuple[str, dict[str, Any], str]] = [
         {"enable_search": True},
         f"{DISTILLED} does not support web search (enable_search). Models that do: {V4}.",
     ),
-    (DISTILLED, {"tools": [TOOL]}, f"{DISTILLED} does not support tools. Models that do: {V4}."),
+    (
+        DISTILLED,
+        {"tools": [TOOL]},
+        f"{DISTILLED} does not support tools. Models that do: {WITH_TOOLS}.",
+    ),
     (
         "deepseek-v3.1",
         {"tools": [TOOL], "enable_thinking": True},
         (
             "deepseek-v3.1 calls tools only while it does not think: set enable_thinking=False. Models "
-            f"that call them in both modes: {V4}."
+            f"that call them in both modes: {WITH_TOOLS}."
         ),
     ),
     *(
         (
             "mine",
             {"tools": [TOOL], "capabilities": row},
-            f"mine does not support tools. Models that do: {V4}.",
+            f"mine does not support tools. Models that do: {WITH_TOOLS}.",
         )
         for row in (
             ModelCapabilities(thinking="on", tools="never"),
@@ -625,10 +628,10 @@ SAID: list[tuple[str, dict[str, Any], str]] = [
         ),
     ),
     (
-        "vanchin/deepseek-v4-pro",
+        "vanchin/deepseek-v4.1-flash",
         {"tools": [TOOL]},
         (
-            "No page says whether vanchin/deepseek-v4-pro calls tools, and a model without them "
+            "No page says whether vanchin/deepseek-v4.1-flash calls tools, and a model without them "
             "answers wrongly. Declare it: capabilities=replace(find_capabilities(...), "
             "tools='always'), with dataclasses.replace."
         ),

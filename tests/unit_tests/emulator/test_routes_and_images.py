@@ -18,7 +18,7 @@ TEXT: Route = "text-generation"
 MULTIMODAL: Route = "multimodal-generation"
 ROUTES = (TEXT, MULTIMODAL)
 V41 = "deepseek-v4.1-flash"
-UNKNOWN = "vanchin/deepseek-v4-pro"
+UNKNOWN = "vanchin/deepseek-v4.1-flash"
 URL_ERROR = (
     "url error, please check url！ For details, see: "
     "https://help.aliyun.com/zh/model-studio/error-code#error-url"
