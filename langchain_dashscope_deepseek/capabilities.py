@@ -192,6 +192,11 @@ class ModelCapabilities:
         """Tell whether the model calls functions in this mode."""
         return self.tools == "always" or (self.tools == "when_not_thinking" and not thinking)
 
+    def takes_format(self, kind: str) -> bool | None:
+        """Tell whether a `response_format` of this type is supported; `None`: not known."""
+        known = {"text": True, "json_object": self.json_object, "json_schema": self.json_schema}
+        return known.get(kind, False)
+
     def knows_effort(self, effort: str | int) -> bool:
         """Tell whether a page documents this `reasoning_effort`, an alias included."""
         if isinstance(effort, int):

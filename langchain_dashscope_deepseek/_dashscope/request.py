@@ -288,10 +288,9 @@ def _check_features(model: str, row: ModelCapabilities | None, sent: Mapping[str
     if row is None:
         return
     kind = sent.get("response_format", {}).get("type", "text")
-    is_json = kind == "json_object"
-    if kind != "text" and not (is_json and row.json_object is not False):
+    if row.takes_format(kind) is False:
         feature = f"response_format of type {kind!r}"
-        raise unsupported(model, feature, lambda other: is_json and bool(other.json_object))
+        raise unsupported(model, feature, lambda other: bool(other.takes_format(kind)))
     if sent.get("enable_search") and row.search is False:
         raise unsupported(model, "web search (enable_search)", lambda other: bool(other.search))
 
@@ -320,7 +319,8 @@ def _settle_thinking(model: str, row: ModelCapabilities, sent: dict[str, Any]) -
     """
     choice = sent.get("tool_choice")
     forced = choice == "required" or isinstance(choice, Mapping)
-    json_mode = sent.get("response_format", {}).get("type") == "json_object"
+    kind = sent.get("response_format", {}).get("type")
+    json_mode = kind in ("json_object", "json_schema")
     switch = sent.get("enable_thinking")
     if not (forced or json_mode) or not row.thinks(switch):
         return

@@ -104,5 +104,7 @@ def unsupported(
 ) -> DashScopeUnsupportedError:
     """Return the error for what a model does not do, which names those that do."""
     names = models_that(can)
-    others = f"Models that do: {names}" if names else "No DeepSeek model on DashScope does"
+    others = (
+        f"Models that do: {names}" if names else "No DeepSeek model on DashScope is documented to"
+    )
     return DashScopeUnsupportedError(f"{model} does not support {feature}. {others}")

@@ -324,25 +324,23 @@ def _tool_name(tool: object) -> str:
 def _check_format(
     parameters: Json, row: ModelCapabilities, messages: list[Json], *, thinking: bool
 ) -> None:
-    match parameters.get("response_format"):
+    wanted = parameters.get("response_format")
+    match wanted:
         case None | {"type": "text"}:
             return
         case {"type": "json_object"}:
-            pass
+            if row.json_object is False:
+                refuse("The response_format parameter json_object is not supported by this model.")
+        case {"type": "json_schema"} if row.json_schema is False:
+            refuse("This response_format type is unavailable now")
         case {"type": "json_schema", "json_schema": {"name": str(), "schema": dict()}}:
-            if row.json_schema is False:
-                refuse("This response_format type is unavailable now")
-            return
+            pass
         case _:
-            refuse(
-                "response_format.type must be text, json_object, or json_schema with a name and "
-                "a schema."
-            )
-    if row.json_object is False:
-        refuse("The response_format parameter json_object is not supported by this model.")
+            refuse("response_format.type must be text, json_object, or json_schema with a schema.")
     if thinking:
         refuse("Json mode response is not supported when enable_thinking is true")
-    if not any("json" in message["content"].lower() for message in messages):
+    is_named = any("json" in message["content"].lower() for message in messages)
+    if wanted["type"] == "json_object" and not is_named:
         refuse(
             "'messages' must contain the word 'json' in some form, to use 'response_format' of "
             "type 'json_object'."

@@ -344,6 +344,12 @@ def test_constructing_and_binding_warn_of_nothing() -> None:
 
 # --- Features ---
 
+JSON_OBJECT = {"type": "json_object"}
+JSON_SCHEMA = {
+    "type": "json_schema",
+    "json_schema": {"name": "Person", "schema": {"type": "object", "properties": {"name": {}}}},
+}
+
 
 @pytest.mark.parametrize("model", ["deepseek-r1-distill-qwen-7b", "deepseek-r1-distill-llama-70b"])
 async def test_tools_on_a_model_without_are_refused(
@@ -391,9 +397,39 @@ async def test_json_on_a_model_without_is_refused(model: str, ask: Ask, service:
     assert service.requests == []
 
 
-async def test_json_schema_is_refused_everywhere(ask: Ask, service: Scripted) -> None:
-    with pytest.raises(DashScopeUnsupportedError, match="No DeepSeek model on DashScope does"):
-        await ask(service.model(), "json", response_format={"type": "json_schema"})
+@pytest.mark.parametrize(
+    ("model", "capabilities", "thinking"),
+    [
+        ("deepseek-v4-pro", None, {"enable_thinking": False}),
+        ("deepseek-v4-pro-0813", None, {"enable_thinking": False}),
+        ("vanchin/deepseek-v4.1-flash", None, {}),
+        ("some-new-model", None, {}),
+        ("mine", ModelCapabilities(thinking="off", json_schema=True), {}),
+    ],
+)
+async def test_a_json_schema_is_sent_where_no_page_denies_it(
+    model: str,
+    capabilities: ModelCapabilities | None,
+    thinking: dict[str, Any],
+    ask: Ask,
+    service: Scripted,
+) -> None:
+    """As asked, and without the word "json"; thinking by default goes, as for JSON mode."""
+    service.answer(answer_of("{}"))
+    wanted = {"response_format": JSON_SCHEMA}
+    await ask(service.model(model, capabilities=capabilities), "hi", **wanted)
+    assert service.parameters == {**wanted, **thinking}
+
+
+@pytest.mark.parametrize(
+    "model", ["deepseek-v4.1-flash", "deepseek-v4-flash-0731", "deepseek-v4-pro-us", "deepseek-r1"]
+)
+async def test_a_json_schema_is_refused_where_the_model_has_none(
+    model: str, ask: Ask, service: Scripted
+) -> None:
+    with pytest.raises(DashScopeUnsupportedError, match=r"'json_schema'\. No DeepSeek model on"):
+        await ask(service.model(model), "json", response_format=JSON_SCHEMA)
+    assert service.requests == []
 
 
 async def test_json_needs_the_word(ask: Ask, service: Scripted) -> None:
@@ -406,10 +442,9 @@ async def test_json_needs_the_word(ask: Ask, service: Scripted) -> None:
 
 
 async def test_json_with_thinking_by_name_is_refused(ask: Ask, service: Scripted) -> None:
-    with pytest.raises(DashScopeInputError, match="set enable_thinking=False"):
-        await ask(
-            service.model(enable_thinking=True), "json", response_format={"type": "json_object"}
-        )
+    for wanted in (JSON_OBJECT, JSON_SCHEMA):
+        with pytest.raises(DashScopeInputError, match="set enable_thinking=False"):
+            await ask(service.model(enable_thinking=True), "json", response_format=wanted)
 
 
 async def test_search_on_a_model_without_is_refused(ask: Ask, service: Scripted) -> None:
@@ -533,7 +568,6 @@ async def test_thinking_in_model_kwargs_counts_at_the_gate(ask: Ask, service: Sc
 V4 = "deepseek-v4.1-flash, deepseek-v4-pro, deepseek-v4-pro-0813, deepseek-v4-flash-0731"
 WITH_TOOLS = f"{V4}, deepseek-v4-pro-us, deepseek-v4-flash-0731-us"
 OTHER_TOOL = {"type": "function", "function": {"name": "get_weather"}}
-JSON_OBJECT = {"type": "json_object"}
 A_NAME = "use 1 to 64 of A-Z, a-z, 0-9, '_' and '-', and not 'search'."
 DISTILLED = "deepseek-r1-distill-llama-8b"
 
@@ -575,11 +609,11 @@ SAID: list[tuple[str, dict[str, Any], str]] = [
         ),
     ),
     (
-        "deepseek-v4-pro",
+        "deepseek-v4.1-flash",
         {"response_format": {"type": "json_schema"}},
         (
-            "deepseek-v4-pro does not support response_format of type 'json_schema'. No DeepSeek "
-            "model on DashScope does."
+            "deepseek-v4.1-flash does not support response_format of type 'json_schema'. No "
+            "DeepSeek model on DashScope is documented to."
         ),
     ),
     (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import httpx
@@ -178,9 +179,14 @@ def test_reasoning_must_not_come_back_to_models_that_refuse_it(
 REQUIRED = {"tools": [WEATHER], "tool_choice": "required"}
 SEVERAL = {"tools": [WEATHER, function("f")], "tool_choice": "required"}
 CHOSEN = {"type": "function", "function": {"name": "get_weather"}}
-SCHEMA = {"type": "json_schema", "json_schema": {"name": "Joke", "schema": {}}}
 JSON = {"response_format": {"type": "json_object"}}
 NAMED = {"type": "function", "function": {"name": "nobody"}}
+SCHEMA = {
+    "response_format": {
+        "type": "json_schema",
+        "json_schema": {"name": "Person", "schema": {"properties": {"name": {}, "age": {}}}},
+    }
+}
 
 
 @pytest.mark.parametrize(
@@ -261,7 +267,8 @@ NAMED = {"type": "function", "function": {"name": "nobody"}}
             ),
         ),
         (V4, {"response_format": {"type": "json_schema"}}, "response_format.type must be"),
-        (V3, {"response_format": SCHEMA}, "This response_format type is unavailable now"),
+        (V4, SCHEMA, "Json mode response is not supported when enable_thinking is true"),
+        (V3, SCHEMA, "This response_format type is unavailable now"),
         (DISTILL, {"enable_search": True}, "The enable_search parameter is not supported"),
         (V4, {"result_format": "xml"}, "result_format must be"),
     ],
@@ -292,6 +299,13 @@ def test_a_request_to_accept_is_one_of_the_list() -> None:
     accepts: Any = ["anything"]
     with pytest.raises(ValueError, match="accepts takes required_with_several_tools"):
         DashScopeEmulator(accepts=accepts)
+
+
+def test_a_json_schema_is_filled_where_no_page_denies_it(client: Client) -> None:
+    """The word "json" need not stand in a message."""
+    asked = client.ask("Ann is there.", enable_thinking=False, **SCHEMA)
+
+    assert set(json.loads(asked.joined())) == {"name", "age"}
 
 
 def test_a_model_that_always_thinks_and_needs_a_stream_says_so(http: httpx.Client) -> None:

@@ -711,6 +711,7 @@ def test_a_model_of_unknown_thinking_can_be_switched(make: MakeClient, enabled: 
         {"stream": True, "incremental_output": False},
         {"response_format": {"type": "json_object"}},
         {"response_format": {"type": "json_object"}, "enable_thinking": False},
+        {"response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": {}}}},
     ],
 )
 def test_what_is_not_known_of_a_model_is_accepted(
