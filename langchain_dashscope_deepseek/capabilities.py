@@ -192,6 +192,10 @@ class ModelCapabilities:
         """Tell whether the model calls functions in this mode."""
         return self.tools == "always" or (self.tools == "when_not_thinking" and not thinking)
 
+    def takes_partial(self, *, thinking: bool) -> bool:
+        """Tell whether an AI message may end the conversation, to be continued, in this mode."""
+        return self.partial != "never" and not (self.partial == "when_not_thinking" and thinking)
+
     def takes_format(self, kind: str) -> bool | None:
         """Tell whether a `response_format` of this type is supported; `None`: not known."""
         known = {"text": True, "json_object": self.json_object, "json_schema": self.json_schema}

@@ -198,17 +198,18 @@ def prepare(
         DashScopeInputError: The messages or the extra parameters do not fit the others.
         DashScopeAuthenticationError: There is no key, or it cannot be one.
     """
-    extra = settings["model_kwargs"] or {}
+    model, extra = settings["model"], settings["model_kwargs"] or {}
     for name in _OURS:
         if name in extra:
             msg = f"model_kwargs must not hold {name!r}: this package sets it to read the answer"
             raise DashScopeInputError(msg)
     _check_json_is_named(row, parameters, messages)
     may_think = row is None or row.thinks({**parameters, **extra}.get("enable_thinking"))
+    _check_partial(model, row, messages, thinking=may_think)
     must_stream = row is not None and row.thinking_needs_stream and may_think
     streamed = must_stream or (may_think if stream is None else stream)
     ours = {"result_format": "message", **({"incremental_output": True} if streamed else {})}
-    model, routes = settings["model"], _routes(row, messages)
+    routes = _routes(row, messages)
     return PreparedRequest(
         model=model,
         body={
@@ -308,6 +309,23 @@ def _check_json_is_named(
             "refuses: say in the prompt that JSON is wanted"
         )
         raise DashScopeInputError(msg)
+
+
+def _check_partial(
+    model: str, row: ModelCapabilities | None, messages: Sequence[WireMessage], *, thinking: bool
+) -> None:
+    if row is None or not messages[-1].get("partial") or row.takes_partial(thinking=thinking):
+        return
+    if row.is_hybrid and row.takes_partial(thinking=False):
+        msg = (
+            f"{model} continues an AI message only while it does not think: set "
+            "enable_thinking=False"
+        )
+        raise DashScopeUnsupportedError(msg)
+    feature = "continuing an AI message (partial)"
+    raise unsupported(
+        model, feature, lambda other: other.partial in ("always", "when_not_thinking")
+    )
 
 
 def _settle_thinking(model: str, row: ModelCapabilities, sent: dict[str, Any]) -> None:

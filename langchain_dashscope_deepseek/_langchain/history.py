@@ -36,7 +36,8 @@ def to_wire(
 
     System messages at the beginning become one, since the service documents one. A message's
     `name` has no place on the wire. AI messages that say nothing at all are left out. A content
-    that holds images is a list of `{"text": ...}` and `{"image": ...}`, any other is a string.
+    that holds images is a list of `{"text": ...}` and `{"image": ...}`, any other is a string. A
+    last AI message with `additional_kwargs={"partial": True}` is marked for the model to continue.
 
     Args:
         messages: The conversation, oldest first.
@@ -80,7 +81,9 @@ def to_wire(
             wire[0]["content"] += f"\n\n{converted['content']}"
         else:
             wire.append(converted)
-    if not wire or wire[-1]["role"] not in ("user", "tool"):
+    if wire and wire[-1]["role"] == "assistant" and messages[-1].additional_kwargs.get("partial"):
+        wire[-1]["partial"] = True
+    elif not wire or wire[-1]["role"] not in ("user", "tool"):
         wire += loop.answer_at_the_end(messages[-1])
     if replay_reasoning:
         _replay_reasoning(kept)

@@ -27,7 +27,7 @@ def answer_call(call: Call) -> Answer:
     question = call.question
     chinese = bool(_CHINESE.search(question)) and not _KANA.search(question)
     system = "\n".join(m["content"] for m in call.messages if m["role"] == "system")
-    calls = choose_calls(call, question, system)
+    calls = () if call.is_partial else choose_calls(call, question, system)
     answer = Answer(
         text="" if calls else _text(call, question, chinese=chinese),
         reasoning=_reasoning(question, chinese=chinese) if call.thinking else "",
@@ -53,6 +53,8 @@ def _reasoning(question: str, *, chinese: bool) -> str:
 
 
 def _text(call: Call, question: str, *, chinese: bool) -> str:
+    if call.is_partial:
+        return f" … continued by the emulator of {call.model}, not by the model itself."
     if (call.parameters.get("response_format") or {}).get("type") in ("json_object", "json_schema"):
         return _json(call, question)
     if call.results:

@@ -20,6 +20,7 @@ from langchain_dashscope_deepseek.testing._model_rules import (
     calls_tools,
     can_set,
     knows_effort,
+    takes_partial,
     thinks,
 )
 from langchain_dashscope_deepseek.testing._render import IMAGE_TOKENS, Json, compact, count_tokens
@@ -68,6 +69,11 @@ class Call:
         return split_turns(self.messages)[-1]
 
     @property
+    def is_partial(self) -> bool:
+        """Whether the last message is the assistant's, which the answer continues."""
+        return bool(self.messages[-1]["role"] == "assistant")
+
+    @property
     def question(self) -> str:
         """What the user asked last."""
         return question_of(self.turn)
@@ -108,12 +114,13 @@ def check_body(
     rules = ContentRules(
         multimodal=multimodal, images=row.images is not False, resolves_oss=resolves_oss
     )
-    messages = check_messages(entered.get("messages"), rules)
-    _check_parameters(parameters, row)
     switch = parameters.get("enable_thinking")
     thinking = thinks(row, switch)
     # Where no page says whether a model thinks by itself, only what it was told counts against it.
     must_think = thinking and (row.thinking != "unknown" or switch is True)
+    partial = takes_partial(row, thinking=must_think)
+    messages = check_messages(entered.get("messages"), rules, partial=partial)
+    _check_parameters(parameters, row)
     _check_thinking(parameters, row, thinking=must_think, stream=stream)
     _check_tools(parameters, row, thinking=must_think)
     _check_choice(parameters, accepts, thinking=must_think)

@@ -22,14 +22,18 @@ _ORPHAN_TEXT = (
 _REPLAY_TEXT = "The `reasoning_content` in the thinking mode must be passed back to the API."
 
 
-def check_messages(messages: Any, rules: ContentRules) -> list[Json]:
-    """Check the messages by themselves; return them with one text each and their images."""
+def check_messages(messages: Any, rules: ContentRules, *, partial: bool) -> list[Json]:
+    """Check the messages by themselves; return them with one text each and their images.
+
+    `partial`: the last one may be the assistant's, marked as partial, for the model to continue.
+    """
     if not isinstance(messages, list) or not messages:
         refuse(EMPTY_TEXT)
     if any(not isinstance(message, dict) for message in messages):
         refuse("messages must be a list of objects.")
     roles = [message.get("role") for message in messages]
-    if any(role not in _ROLES for role in roles) or roles[-1] not in _LAST_ROLES:
+    is_continued = partial and roles[-1] == "assistant" and messages[-1].get("partial") is True
+    if any(role not in _ROLES for role in roles) or not (roles[-1] in _LAST_ROLES or is_continued):
         refuse(_ROLE_TEXT)
     read = []
     for number, message in enumerate(messages):

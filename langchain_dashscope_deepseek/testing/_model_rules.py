@@ -26,6 +26,12 @@ def calls_tools(row: ModelCapabilities, *, thinking: bool) -> bool:
     return thinking in modes.get(row.tools, ())
 
 
+def takes_partial(row: ModelCapabilities, *, thinking: bool) -> bool:
+    """Tell whether the last message may be the assistant's; where no page says, it may."""
+    modes = {"when_not_thinking": (False,), "never": ()}
+    return thinking in modes.get(row.partial, (True, False))
+
+
 def can_set(row: ModelCapabilities, parameter: str) -> bool:
     """Tell whether the pages of the model let a parameter be set; where they list none, all."""
     listed = row.settable

@@ -421,6 +421,9 @@ def test_client_and_emulator_read_a_row_alike(name: str) -> None:
         assert _model_rules.calls_tools(row, thinking=thinking) == row.calls_tools(
             thinking=thinking
         )
+        assert _model_rules.takes_partial(row, thinking=thinking) == row.takes_partial(
+            thinking=thinking
+        )
     for parameter in (*PARAMETERS, "top_k"):
         assert _model_rules.can_set(row, parameter) == row.can_set(parameter)
     for effort in (*("low", "medium", "high", "max", "xhigh", "none", "minimal"), *range(-1, 102)):
