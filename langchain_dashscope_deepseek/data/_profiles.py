@@ -1,7 +1,8 @@
 """LangChain's `ModelProfile` of each model, derived from the capability table.
 
-No fact of its own stands here, and nothing is claimed that the service cannot do: DeepSeek has no
-json_schema on DashScope, so `structured_output` is false and agents use tool calls for it.
+No fact of its own stands here, and nothing is claimed that the service may not do: where it is not
+known whether a model answers in a JSON schema, `structured_output` is false, and agents use tool
+calls for it.
 """
 
 from __future__ import annotations
@@ -34,10 +35,18 @@ def profile_of(row: ModelCapabilities, *, enable_thinking: bool | None = None) -
         tool_calling=tools,
         tool_choice=tools and (not thinking or by_default_only),
         tool_call_streaming=tools,
-        structured_output=False,
+        mid_conversation_system_messages=True,
+        mid_conversation_tools=False,
+        structured_output=row.json_schema is True,
         attachment=row.images is True,
         temperature=row.can_set("temperature"),
     )
+    if row.display_name is not None:
+        profile["name"] = row.display_name
+    if row.released is not None:  # published weights stay as they are: an update has another name
+        profile["release_date"] = profile["last_updated"] = row.released.isoformat()
+    if row.open_weights is not None:
+        profile["open_weights"] = row.open_weights
     if row.max_input_tokens is not None:
         profile["max_input_tokens"] = row.max_input_tokens
     if row.max_output_tokens is not None:

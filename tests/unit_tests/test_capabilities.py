@@ -166,6 +166,28 @@ UNKNOWN = "vanchin/deepseek-v4.1-flash"
 UNDATED = "deepseek-r1-distill-llama-8b"
 """A row that is off since a day that no page names."""
 
+PUBLISHED = {
+    "deepseek-v4.1-flash": ("DeepSeek V4.1 Flash", "2026-09-10"),
+    "deepseek-v4-pro": ("DeepSeek V4 Pro", "2026-04-24"),
+    "deepseek-v4-pro-us": ("DeepSeek V4 Pro", "2026-04-24"),
+    "deepseek-v4-pro-0813": ("DeepSeek V4 Pro 0813", "2026-08-12"),
+    "deepseek-v4-flash": ("DeepSeek V4 Flash", "2026-04-24"),
+    "deepseek-v4-flash-us": ("DeepSeek V4 Flash", "2026-04-24"),
+    "deepseek-v4-flash-0731": ("DeepSeek V4 Flash 0731", "2026-07-31"),
+    "deepseek-v4-flash-0731-us": ("DeepSeek V4 Flash 0731", "2026-07-31"),
+    "deepseek-v3.2": ("DeepSeek V3.2", "2025-12-01"),
+    "deepseek-v3.2-exp": ("DeepSeek V3.2 Exp", "2025-09-29"),
+    "deepseek-v3.1": ("DeepSeek V3.1", "2025-08-21"),
+    "deepseek-r1": ("DeepSeek R1", "2025-01-20"),
+    "deepseek-r1-0528": ("DeepSeek R1 0528", "2025-05-28"),
+    "deepseek-v3": ("DeepSeek V3", "2024-12-26"),
+    "deepseek-r1-distill-qwen-1.5b": ("DeepSeek R1 Distill Qwen 1.5B", "2025-01-20"),
+    "deepseek-r1-distill-qwen-7b": ("DeepSeek R1 Distill Qwen 7B", "2025-01-20"),
+    "deepseek-r1-distill-qwen-14b": ("DeepSeek R1 Distill Qwen 14B", "2025-01-20"),
+    "deepseek-r1-distill-qwen-32b": ("DeepSeek R1 Distill Qwen 32B", "2025-01-20"),
+    "deepseek-r1-distill-llama-8b": ("DeepSeek R1 Distill Llama 8B", "2025-01-20"),
+    "deepseek-r1-distill-llama-70b": ("DeepSeek R1 Distill Llama 70B", "2025-01-20"),
+}
 REPLAYS = {name for name in DOCUMENTED if name.startswith("deepseek-v4")} | {"deepseek-v3.2"}
 
 
@@ -315,7 +337,9 @@ def test_a_row_is_frozen_and_survives_pickling() -> None:
 
 
 def test_every_row_has_a_profile_that_core_knows_all_keys_of() -> None:
+    """Also the lowest core that is declared: it warns of others."""
     assert set(_PROFILES) == set(MODELS)
+    assert set(_PROFILES["deepseek-v4-pro"]) == set(ModelProfile.__annotations__)
     for profile in _PROFILES.values():
         assert set(profile) <= set(ModelProfile.__annotations__)
 
@@ -328,6 +352,11 @@ def test_a_profile_claims_nothing_that_the_service_cannot_do(name: str) -> None:
     figures = DOCUMENTED[name]
     assert profile is not None
     assert profile["structured_output"] is False
+    assert profile["open_weights"] is True
+    assert profile["mid_conversation_system_messages"] is True
+    assert profile["mid_conversation_tools"] is False
+    assert (profile["name"], profile["release_date"]) == PUBLISHED[name]
+    assert profile["last_updated"] == profile["release_date"]
     reads = name == "deepseek-v4.1-flash"
     for key in ("image_inputs", "image_url_inputs", "image_tool_message", "attachment"):
         assert profile.get(key) is reads
@@ -356,6 +385,25 @@ def test_a_profile_follows_the_switch(
     profile = ChatDashScopeDeepSeek(model=name, enable_thinking=enable_thinking).profile
     assert profile is not None
     assert (profile["tool_calling"], profile["tool_choice"]) == (tools, choice)
+
+
+def test_a_profile_leaves_out_what_is_not_known() -> None:
+    for name in ("vanchin/deepseek-v4.1-flash", "vanchin/deepseek-v4-pro", "deepseek-v4-pro-0901"):
+        profile = ChatDashScopeDeepSeek(model=name).profile
+        assert profile is not None
+        assert not {"name", "release_date", "last_updated"} & set(profile)
+
+
+def test_a_declared_row_says_what_its_profile_says() -> None:
+    row = ModelCapabilities(
+        display_name="Mine", released=date(2026, 11, 1), open_weights=False, json_schema=True
+    )
+    profile = ChatDashScopeDeepSeek(model="mine", capabilities=row).profile
+    assert profile is not None
+    assert profile["name"] == "Mine"
+    assert profile["release_date"] == "2026-11-01"
+    assert profile["open_weights"] is False
+    assert profile["structured_output"] is True
 
 
 def test_an_unknown_model_has_no_profile() -> None:
