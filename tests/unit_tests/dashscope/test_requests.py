@@ -777,8 +777,8 @@ def test_a_choice_that_is_not_forced_is_warned_of_and_logged(
             "hi", tools=[TOOL], tool_choice="required"
         )
     assert str(warned[0].message) == (
-        "tool_choice was sent to deepseek-v4-pro as 'auto': the service takes no forced choice "
-        "while the model thinks."
+        "tool_choice was sent to deepseek-v4-pro as 'auto': by its error texts the service takes "
+        "no forced choice while the model thinks."
     )
     changed = {"tool_choice": {"asked": "required", "sent": "auto"}}
     assert message.response_metadata["request_changes"] == changed
