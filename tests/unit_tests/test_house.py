@@ -78,6 +78,13 @@ def test_the_official_package_is_no_part_of_ours(name: str) -> None:
     assert "dashscope" not in {imported.partition(".")[0] for imported in imports(modules()[name])}
 
 
+@pytest.mark.parametrize("name", [name for name in modules() if not name.startswith("doctor.")])
+def test_nothing_imports_the_doctor(name: str) -> None:
+    assert not any(
+        imported.startswith(f"{package.__name__}.doctor") for imported in imports(modules()[name])
+    )
+
+
 def test_no_module_imports_itself_by_way_of_others() -> None:
     order = TopologicalSorter({name: own(name) for name in modules()})
     assert set(order.static_order()) == set(modules())

@@ -1,0 +1,145 @@
+"""The command: says what it will ask, prints the findings as they come, and writes them as JSON."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import sys
+from collections.abc import Collection, Sequence
+from contextlib import closing
+from dataclasses import asdict
+from datetime import datetime, timezone
+from importlib.metadata import version
+from pathlib import Path
+from textwrap import shorten
+
+from langchain_dashscope_deepseek._dashscope.keys import authorization
+from langchain_dashscope_deepseek._dashscope.pool import ClientPool
+from langchain_dashscope_deepseek._dashscope.regions import host_of
+from langchain_dashscope_deepseek._version import __version__
+from langchain_dashscope_deepseek.capabilities import MODELS, ModelCapabilities, find_capabilities
+from langchain_dashscope_deepseek.chat_models import ChatDashScopeDeepSeek
+from langchain_dashscope_deepseek.doctor._asking import Doctor, Finding
+from langchain_dashscope_deepseek.errors import DashScopeError
+
+_UNKNOWN_MODEL = ModelCapabilities(
+    tools="unknown", json_object=None, json_schema=None, search=None, cache=None
+)
+_SECONDS = 120
+_INTERRUPTED = 130
+_HELP = """\
+Sends tiny requests, exactly as written, to the service that the environment names
+(DASHSCOPE_API_KEY, DASHSCOPE_REGION and so on), and prints the answers beside the capability table.
+
+  service  yes, no (refused, or without effect), unclear (the answer does not show it),
+           failed (not asked to the end: a limit, a fault, a quota)
+  table    yes, no, not known
+  DIFFERS  the two disagree
+"""
+_EXIT_CODES = """\
+exit codes: 0, all that the table says works does; 1, something failed, or the table says that it
+works and the service says no; 2, nothing was asked; 130, stopped by Ctrl-C.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command, and return its exit code."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    current = [name for name, row in MODELS.items() if row.status == "current"]
+    rows = {name: find_capabilities(name) or _UNKNOWN_MODEL for name in options.model or current}
+    try:
+        model = ChatDashScopeDeepSeek(model=next(iter(rows)), timeout=_SECONDS)
+        authorization(model.api_key)
+    except (ValueError, DashScopeError) as error:
+        parser.error(str(error))
+    if options.json and not options.json.parent.is_dir():
+        parser.error(f"--json: there is no folder {options.json.parent}")
+    findings: list[Finding] = []
+    with closing(ClientPool()) as clients:
+        doctor = Doctor(model, clients)
+        try:
+            _show_estimate(doctor, model, rows.values())
+            if not (options.yes or _is_confirmed()):
+                return 2
+            for finding in doctor.findings(rows, must_answer=bool(options.model)):
+                _show(finding, findings)
+                findings.append(finding)
+        except DashScopeError as error:
+            print(error, file=sys.stderr)
+            return 1
+        except KeyboardInterrupt:
+            return _INTERRUPTED
+        finally:
+            if options.json and findings:
+                options.json.write_text(_report(findings, doctor.region), encoding="utf-8")
+    differing = sum(finding.differs for finding in findings)
+    print(f"\n{doctor.requests:,} requests, {doctor.tokens:,} tokens. Differing: {differing}.")
+    return int(any(finding.hurts for finding in findings))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m langchain_dashscope_deepseek.doctor",
+        description=_HELP,
+        epilog=_EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    of_the_table = "by default, the current models of the table that the account has"
+    add("--model", action="append", metavar="NAME", help=f"ask this model; {of_the_table}")
+    add("--yes", action="store_true", help="ask without a question on the terminal")
+    add("--json", type=Path, metavar="FILE", help="write a report without key, workspace and host")
+    return parser
+
+
+def _show_estimate(
+    doctor: Doctor, model: ChatDashScopeDeepSeek, rows: Collection[ModelCapabilities]
+) -> None:
+    requests = tokens = 0
+    for row in rows:
+        requests += len(row.routes) - 1
+        for check in doctor.plan(row):
+            sent = json.dumps([check.messages, check.parameters.get("tools")])
+            requests += check.times
+            tokens += check.times * (model.get_num_tokens(sent) + check.limit)
+    print(
+        f"{len(rows)} model(s): up to {requests:,} requests, about {tokens:,} tokens, to "
+        f"{host_of(str(model.base_url))}.",
+        flush=True,
+    )
+
+
+def _is_confirmed() -> bool:
+    if not sys.stdin.isatty():
+        print("Nothing was asked: there is no terminal to confirm on. Add --yes.", file=sys.stderr)
+        return False
+    print("Ask? [y/N] ", end="", flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def _show(finding: Finding, before: Sequence[Finding]) -> None:
+    """Print a line, below the model's name where it is the model's first one."""
+    if finding.model and (not before or before[-1].model != finding.model):
+        print(f"\n{finding.model:<32}{'service':<23}table")
+    differs = "DIFFERS" if finding.differs else ""
+    note = shorten(finding.note, 60)
+    line = f"  {finding.check:<30}{finding.service:<23}{finding.table:<23}{differs:<9}{note}"
+    print(line.rstrip(), flush=True)
+
+
+def _report(findings: Sequence[Finding], region: str | None) -> str:
+    report = {
+        "date": datetime.now(timezone.utc).date().isoformat(),
+        "python": platform.python_version(),
+        "langchain-dashscope-deepseek": __version__,
+        "langchain-core": version("langchain-core"),
+        "region": region,
+        "findings": [{**asdict(f), "differs": f.differs} for f in findings],
+    }
+    return json.dumps(report, ensure_ascii=False, indent=2) + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,169 @@
+"""Asking: each check becomes a request, and each answer a finding."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from langchain_dashscope_deepseek._dashscope.client import replies
+from langchain_dashscope_deepseek._dashscope.pool import ClientPool
+from langchain_dashscope_deepseek._dashscope.regions import host_of, region_of
+from langchain_dashscope_deepseek._dashscope.request import prepare
+from langchain_dashscope_deepseek._dashscope.retry import Attempts
+from langchain_dashscope_deepseek._dashscope.settings import SETTINGS
+from langchain_dashscope_deepseek.capabilities import ModelCapabilities, Route
+from langchain_dashscope_deepseek.chat_models import ChatDashScopeDeepSeek
+from langchain_dashscope_deepseek.doctor._checks import Answer, Check, Reading, checks_of, thinks
+from langchain_dashscope_deepseek.errors import (
+    DashScopeAuthenticationError,
+    DashScopeConnectionError,
+    DashScopeError,
+    DashScopeInvalidRequestError,
+    DashScopeNotFoundError,
+    DashScopePermissionDeniedError,
+    DashScopeQuotaExceededError,
+    DashScopeRouteError,
+)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A line of the report: what the service does, and what the table says."""
+
+    model: str
+    check: str
+    service: str
+    table: str
+    note: str = ""
+
+    @property
+    def differs(self) -> bool:
+        """Whether service and table are both known, and disagree."""
+        is_open = {self.service, self.table} & {"unclear", "failed", "not known", ""}
+        return not is_open and self.service != self.table
+
+    @property
+    def hurts(self) -> bool:
+        """Whether it failed, or does not work though the table says so."""
+        return self.service == "failed" or (self.service == "no" and self.table == "yes")
+
+
+class Doctor:
+    """Asks the service that a chat model's settings lead to.
+
+    Attributes:
+        region: The region; `None` for a host that is not the service's own.
+        requests: How many requests were sent.
+        tokens: How many tokens they took.
+    """
+
+    def __init__(self, model: ChatDashScopeDeepSeek, clients: ClientPool) -> None:
+        """Prepare to ask by these clients."""
+        self._clients = clients
+        self._settings = {name: getattr(model, name, None) for name in SETTINGS}
+        self.region = region_of(self._settings["base_url"])
+        self.requests = self.tokens = 0
+
+    def plan(self, row: ModelCapabilities) -> list[Check]:
+        """List the checks of a model with their limit on tokens; the first finds the route."""
+        # Where max_tokens bounds the answer alone, reasoning needs the other limit.
+        limit = "max_completion_tokens" if row.max_reasoning_tokens else "max_tokens"
+        checks = [Check("answers", {}, True), *checks_of(row, self.region)]
+        return [replace(c, parameters={**c.parameters, limit: c.limit}) for c in checks]
+
+    def findings(
+        self, rows: Mapping[str, ModelCapabilities], *, must_answer: bool
+    ) -> Iterator[Finding]:
+        """Ask each model, and yield the lines of the report.
+
+        Args:
+            rows: The models, with their rows of the capability table.
+            must_answer: Whether the account must have each of the models.
+
+        Raises:
+            DashScopeAuthenticationError: The service refuses the key.
+            DashScopeConnectionError: There is no connection to the service.
+        """
+        is_accepted = False
+        for model, row in rows.items():
+            for finding in self._examine(model, row, must_answer=must_answer):
+                if finding.service == "yes" and not is_accepted:
+                    is_accepted = True
+                    yield Finding("", "key and region", "yes", "", self.region or "")
+                yield finding
+        if not is_accepted:
+            yield Finding("", "key and region", "failed", "", "no model answered")
+
+    def _examine(
+        self, model: str, row: ModelCapabilities, *, must_answer: bool
+    ) -> Iterator[Finding]:
+        first, *checks = self.plan(row)
+        try:
+            route, answer = self._find_route(model, row, first)
+        except (DashScopeAuthenticationError, DashScopeConnectionError):
+            raise
+        except DashScopeError as error:
+            says = "yes" if must_answer else "not known"
+            yield Finding(model, first.name, _kind_of(error), says, self._text_of(error))
+            return
+        default = None if row.thinking == "unknown" else row.thinks(None)
+        yield Finding(model, first.name, "yes", "yes")
+        yield Finding(model, "route", route, row.routes[0])
+        yield Finding(model, "thinks by default", thinks(answer)[0], _word(default))
+        for check in checks:
+            found, note = self._check(model, check, check.route or route)
+            yield Finding(model, check.name, found, _word(check.table), note)
+
+    def _find_route(self, model: str, row: ModelCapabilities, check: Check) -> tuple[Route, Answer]:
+        *likelier, last = row.routes
+        for route in likelier:
+            with suppress(DashScopeRouteError):
+                return route, self._ask(model, check, route)
+        return last, self._ask(model, check, last)
+
+    def _check(self, model: str, check: Check, route: Route) -> Reading:
+        try:
+            answers = [self._ask(model, check, route) for _ in range(check.times)]
+        except DashScopeAuthenticationError:
+            raise
+        except DashScopeError as error:
+            return _kind_of(error), self._text_of(error)
+        return check.read(answers[-1])
+
+    def _ask(self, model: str, check: Check, route: Route) -> Answer:
+        settings = {**self._settings, "model": model}
+        # Without a row and a second route, nothing of it is checked, changed or asked again.
+        request = prepare(settings, None, check.parameters, check.messages, stream=check.streamed)
+        request = replace(request, routes=(route,))
+        self.requests += 1
+        acquire, attempt = self._clients.of_process().acquire, next(Attempts(request.policy))
+        answer = Answer.of(list(replies(acquire, request, attempt)))
+        self.tokens += answer.usage.total_tokens if answer.usage else 0
+        return answer
+
+    def _text_of(self, error: DashScopeError) -> str:
+        """Return the service's text and code, without the workspace and its host."""
+        text = str(error).partition(error.hint)[0].removeprefix("DashScope: ").strip()
+        host, workspace = host_of(self._settings["base_url"]), self._settings["workspace_id"]
+        label = host.partition(".")[0] if host.endswith(".maas.aliyuncs.com") else None
+        for private in filter(None, (host, label, workspace)):
+            text = text.replace(private, "***")
+        return text
+
+
+_REFUSALS = (
+    DashScopeInvalidRequestError,
+    DashScopeNotFoundError,
+    DashScopePermissionDeniedError,
+)
+
+
+def _kind_of(error: DashScopeError) -> str:
+    """Tell a refusal from what fails today: a limit, a fault, a quota that is used up."""
+    is_quota = isinstance(error, DashScopeQuotaExceededError)
+    return "no" if isinstance(error, _REFUSALS) and not is_quota else "failed"
+
+
+def _word(says: bool | None) -> str:
+    return {True: "yes", False: "no", None: "not known"}[says]

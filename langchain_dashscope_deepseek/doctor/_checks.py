@@ -1,0 +1,237 @@
+"""The checks: which requests are sent, what the capability table says, how an answer is read.
+
+Pure: no I/O, no LangChain.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+from langchain_dashscope_deepseek._dashscope.usage import Usage, read_usage
+from langchain_dashscope_deepseek._dashscope.wire import Reply, WireMessage
+from langchain_dashscope_deepseek.capabilities import ModelCapabilities, Route
+
+EFFORTS = ("minimal", "low", "medium", "high", "xhigh", "max", "ultra", 50)
+"""The values of `reasoning_effort` on any page, those that pages disagree on among them."""
+
+SHORT, LONG = 16, 64
+"""Limits on the tokens of an answer: `LONG` where it is read and should not be cut."""
+
+
+class Answer(NamedTuple):
+    """An answer of the service, all its packets together."""
+
+    text: str
+    has_reasoning: bool
+    has_call: bool
+    is_cut: bool
+    usage: Usage | None
+    packets: int
+
+    @classmethod
+    def of(cls, packets: Sequence[Reply]) -> Answer:
+        """Put the packets of an answer together; one that is not streamed is one packet."""
+        counts = [packet.usage for packet in packets if packet.usage]
+        return cls(
+            text="".join(packet.text for packet in packets),
+            has_reasoning=any(packet.reasoning for packet in packets),
+            has_call=any(call.name for packet in packets for call in packet.tool_calls),
+            is_cut=any(packet.finish_reason == "length" for packet in packets),
+            usage=read_usage(counts[-1]) if counts else None,
+            packets=len(packets),
+        )
+
+
+# --- Reading an answer: "yes", "no" or "unclear", and a note ---
+
+Reading = tuple[str, str]
+
+
+def _accepted(_: Answer) -> Reading:
+    return "yes", ""
+
+
+def thinks(answer: Answer) -> Reading:
+    """Read whether the model thinks."""
+    return "yes" if answer.has_reasoning else "no", ""
+
+
+def _does_not_think(answer: Answer) -> Reading:
+    return "no" if answer.has_reasoning else "yes", ""
+
+
+def _is_streamed(answer: Answer) -> Reading:
+    return "yes" if answer.packets > 1 else "no", ""
+
+
+def _calls(answer: Answer) -> Reading:
+    return ("yes", "") if answer.has_call else ("unclear", "accepted, answered without a call")
+
+
+def _is_made_to_call(answer: Answer) -> Reading:
+    if answer.has_call or answer.is_cut:
+        return _calls(answer)
+    return "no", "accepted, answered without a call"
+
+
+def _is_json(answer: Answer) -> Reading:
+    try:
+        json.loads(answer.text)
+    except ValueError:
+        return "unclear" if answer.is_cut else "no", "accepted, answered no whole JSON"
+    return "yes", ""
+
+
+def _stops(answer: Answer) -> Reading:
+    if "three" in answer.text:
+        return "no", "accepted, did not stop there"
+    return ("unclear", "accepted, cut before it") if answer.is_cut else ("yes", "")
+
+
+def _is_cached(answer: Answer) -> Reading:
+    cached = (answer.usage and answer.usage.cached_tokens) or 0
+    # The service promises no hit, so a miss does not show that there is no cache.
+    return "yes" if cached else "unclear", f"{cached} tokens read from the cache"
+
+
+# --- The table of checks ---
+
+
+@dataclass(frozen=True)
+class Check:
+    """A request, and how its answer is read.
+
+    Attributes:
+        name: The name in the report.
+        parameters: The parameters of the wire, without the limit on tokens.
+        table: Whether the capability table says that it works; `None`: not known.
+        read: Reads an answer. A refusal is read as "no" without it.
+        messages: The messages, as the text route takes them.
+        limit: The limit on the answer's tokens.
+        streamed: Whether a stream is asked for.
+        route: The route to ask on. `None`: the model's own.
+        times: How often to ask; the last answer is read.
+    """
+
+    name: str
+    parameters: Mapping[str, Any]
+    table: bool | None
+    read: Callable[[Answer], Reading] = _accepted
+    messages: Sequence[WireMessage] = ({"role": "user", "content": "Say OK."},)
+    limit: int = SHORT
+    streamed: bool = False
+    route: Route | None = None
+    times: int = 1
+
+
+def _user(content: str | list[dict[str, str]]) -> WireMessage:
+    return {"role": "user", "content": content}
+
+
+def _tool(name: str) -> dict[str, Any]:
+    schema = {"type": "object", "properties": {}}
+    return {"type": "function", "function": {"name": name, "parameters": schema}}
+
+
+def _after_a_call(**reasoning: str) -> list[WireMessage]:
+    function = {"name": "get_time", "arguments": "{}"}
+    call = {"id": "call_1", "type": "function", "function": function, "index": 0}
+    return [
+        _user("Call get_time."),
+        {"role": "assistant", "content": "", "tool_calls": [call], **reasoning},
+        {"role": "tool", "content": "12:00", "tool_call_id": "call_1"},
+    ]
+
+
+_TOOL, _OTHER_TOOL = _tool("get_time"), _tool("get_date")
+_NAMED = {"type": "function", "function": {"name": "get_time"}}
+_SCHEMA = {"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"]}
+_JSON = {"type": "json_object"}
+_JSON_SCHEMA = {"type": "json_schema", "json_schema": {"name": "answer", "schema": _SCHEMA}}
+_PNG = (  # 16 by 16: the service takes sides over 10 pixels
+    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAABAAAAAQAQAAAAA3iMLMAAAADklEQVR42mP4/5+BFAQA"
+    "/U4f4d7IdZcAAAAASUVORK5CYII="
+)
+
+_CALL_IT = [_user("Call get_time.")]
+_SAY_JSON = [_user('Answer with the JSON object {"ok": true}.')]
+_COUNT = [_user("Repeat exactly: one two three four")]
+_LOOK = [_user([{"image": _PNG}, {"text": "What is it?"}])]
+_BOXES = "\n".join(f"The colour of box number {n} is blue." for n in range(1, 131))
+_LONG_PROMPT = [{"role": "system", "content": _BOXES}, _user("Say OK.")]
+"""Over 1,024 tokens, from which on the service caches."""
+
+
+def checks_of(row: ModelCapabilities, region: str | None) -> Iterator[Check]:
+    """Yield the checks of a model, beside the one that finds its route."""
+    thinking = None if row.thinking == "unknown" else row.thinking
+    can_think = thinking and thinking != "never"
+    in_one_piece = can_think and not row.thinking_needs_stream
+    on, off = {"enable_thinking": True}, {"enable_thinking": False}
+    yield Check("streamed", {}, True, _is_streamed, streamed=True)
+    yield Check("thinking on", on, in_one_piece, thinks)
+    yield Check("thinking on, streamed", on, can_think, thinks, streamed=True)
+    yield Check("thinking off", off, thinking and thinking != "always", _does_not_think)
+
+    # The switch is sent to models that have it: elsewhere it may be what is refused.
+    plain, thoughtful = (off, on) if row.is_hybrid else ({}, {})
+    yield from _tools_and_json(row, region, plain, thinking=thinking == "always")
+    if row.is_hybrid:
+        for check in _tools_and_json(row, region, on, thinking=True):
+            yield replace(check, name=f"{check.name}, thinking")
+    schema = {**plain, "response_format": _JSON_SCHEMA}
+    yield Check("json_schema", schema, row.json_schema, _is_json, _SAY_JSON, LONG)
+
+    if row.efforts or row.settable is None:
+        for value in EFFORTS:
+            says = row.knows_effort(value) if row.efforts else None
+            yield Check(
+                f"reasoning_effort={value}", {**thoughtful, "reasoning_effort": value}, says
+            )
+
+    if row.thinking != "never" and row.tools in ("always", "unknown"):
+        replays = thinking and row.reasoning_replay == "with_tool_calls"
+        tools = {**thoughtful, "tools": [_TOOL]}
+        whole, bare = _after_a_call(reasoning_content="I call get_time."), _after_a_call()
+        yield Check("reasoning sent back", tools, replays, messages=whole)
+        yield Check("reasoning left out", tools, thinking and not replays, messages=bare)
+
+    listed = None if row.settable is None else True
+    stop, can_stop = {**plain, "stop": ["three"]}, row.can_set("stop") and listed
+    yield Check("image", plain, row.images, messages=_LOOK, route="multimodal-generation")
+    yield Check("stop", stop, can_stop, _stops, _COUNT, LONG)
+    yield Check("seed", {**plain, "seed": 1}, row.can_set("seed") and listed)
+    yield Check("implicit cache", plain, row.cache, _is_cached, _LONG_PROMPT, times=2)
+
+
+def _tools_and_json(
+    row: ModelCapabilities, region: str | None, switch: Mapping[str, Any], *, thinking: bool
+) -> Iterator[Check]:
+    """Yield the checks whose outcome depends on whether the model thinks."""
+    calls = None if row.tools == "unknown" else row.calls_tools(thinking=thinking)
+    # "does not support being set to required or object in thinking mode"
+    forces = calls and not thinking
+    writes = row.json_object and region not in row.json_missing_in and not thinking
+    one, two = {"tools": [_TOOL]}, {"tools": [_TOOL, _OTHER_TOOL]}
+    named, required = {"tool_choice": _NAMED}, {"tool_choice": "required"}
+    checks = [Check("tool", one, calls, _calls, _CALL_IT)]
+    if calls is not False:
+        checks += [
+            Check("named tool", {**two, **named}, forces, _is_made_to_call, _CALL_IT),
+            Check("required", {**one, **required}, forces, _is_made_to_call, _CALL_IT),
+            # One client was refused, on another route.
+            Check("required of two", {**two, **required}, None, _is_made_to_call, _CALL_IT),
+        ]
+    checks.append(Check("json_object", {"response_format": _JSON}, writes, _is_json, _SAY_JSON))
+    for check in checks:
+        yield replace(
+            check,
+            parameters={**switch, **check.parameters},
+            # The tokens may end within the reasoning: then only a refusal tells.
+            read=_accepted if thinking else check.read,
+            limit=SHORT if thinking else LONG,
+            streamed=thinking and row.thinking_needs_stream,
+        )
