@@ -20,8 +20,8 @@ def service() -> Iterator[DashScopeEmulator | None]:
         yield None
         return
     # The standard suites hold a model to `required` among several tools.
-    accepts = ("required_with_several_tools",)
-    with DashScopeEmulator(accepts=accepts) as emulator, pytest.MonkeyPatch.context() as patch:
+    emulator = DashScopeEmulator(accepts=["required_with_several_tools"])
+    with emulator, pytest.MonkeyPatch.context() as patch:
         patch.setenv("DASHSCOPE_API_KEY", emulator.api_key)
         patch.setenv("DASHSCOPE_HTTP_BASE_URL", emulator.base_url)
         yield emulator

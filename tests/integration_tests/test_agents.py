@@ -146,8 +146,9 @@ async def test_a_thread_with_a_response_format_goes_on_whatever_required_may_hol
     style: str, takes_several: bool
 ) -> None:
     """Three turns of two tools and a schema, where the service takes `required` and where not."""
-    accepts = ("required_with_several_tools",) if takes_several else ()
-    with DashScopeEmulator(accepts=accepts) as emulator:
+    with DashScopeEmulator(
+        accepts=["required_with_several_tools"] if takes_several else []
+    ) as emulator:
         model = ChatDashScopeDeepSeek(
             model="deepseek-v4-pro", base_url=emulator.base_url, api_key=emulator.api_key
         )

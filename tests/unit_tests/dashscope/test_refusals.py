@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.messages import HumanMessage
 
 from langchain_dashscope_deepseek import (
     MODELS,
@@ -220,11 +220,11 @@ def choices(service: Scripted) -> list[Any]:
     return [body["parameters"].get("tool_choice") for body in bodies]
 
 
-async def ask_events(model: Any, question: str, **kwargs: Any) -> AIMessage:
+async def ask_events(model: Any, question: str, **kwargs: Any) -> Any:
     return model.stream_events(question, version="v3", **kwargs).output
 
 
-async def ask_events_async(model: Any, question: str, **kwargs: Any) -> AIMessage:
+async def ask_events_async(model: Any, question: str, **kwargs: Any) -> Any:
     return await (await model.astream_events(question, version="v3", **kwargs)).output
 
 
