@@ -48,15 +48,13 @@ from langchain_dashscope_deepseek._langchain.tokens import (
     TOKENS_PER_MESSAGE,
     count_tokens,
 )
-from langchain_dashscope_deepseek._langchain.tools import wire_tool_choice, wire_tools
+from langchain_dashscope_deepseek._langchain.tools import AnyTool, wire_tool_choice, wire_tools
 from langchain_dashscope_deepseek._model_settings import ModelSettings
 from langchain_dashscope_deepseek.data._texts import TEXTS
 from langchain_dashscope_deepseek.errors import DashScopeInputError
 
 if TYPE_CHECKING:
     from langchain_protocol.protocol import MessagesData
-
-    from langchain_dashscope_deepseek._langchain.tools import AnyTool
 
 register_translator(PROVIDER, content_blocks, content_blocks)  # how core reads our messages
 

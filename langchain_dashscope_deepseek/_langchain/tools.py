@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
-if TYPE_CHECKING:  # importing tools takes a sixth of what importing this package adds to core
-    from langchain_core.tools import BaseTool
-
-    AnyTool = dict[str, Any] | type | Callable[..., Any] | BaseTool
+AnyTool = dict[str, Any] | type | Callable[..., Any] | BaseTool
+"""What tools are given as. Core reads the hints of methods at run time."""
 
 _CHOICES = {"auto": "auto", "none": "none", "required": "required", "any": "required"}
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from graphlib import TopologicalSorter
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 
@@ -110,6 +111,18 @@ def test_the_emulator_knows_nothing_but_the_capability_table() -> None:
 @pytest.mark.parametrize("name", modules())
 def test_a_module_opens_by_saying_what_lives_in_it(name: str) -> None:
     assert ast.get_docstring(ast.parse(modules()[name].read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize("name", package.__all__)
+def test_the_hints_of_what_is_public_resolve(name: str) -> None:
+    """Core asks for those of methods, to know which of them return a runnable."""
+    bases = getattr(getattr(package, name), "__mro__", ())
+    classes = [base for base in bases if base.__module__.startswith(package.__name__)]
+    members = [member for base in classes for member in vars(base).items()]
+    methods = [each for name, each in members if name[0] != "_" and inspect.isfunction(each)]
+    for hinted in (*classes, *methods, getattr(package, name)):
+        if callable(hinted):
+            get_type_hints(hinted)
 
 
 def test_what_is_public_is_exported() -> None:
