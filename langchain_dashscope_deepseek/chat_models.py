@@ -290,7 +290,8 @@ class ChatDashScopeDeepSeek(ModelSettings):
         """Bind tools to the model.
 
         Args:
-            tools: Functions, pydantic classes, TypedDicts, `BaseTool`s, or OpenAI-style dicts.
+            tools: Functions, pydantic classes, TypedDicts, `BaseTool`s, or dicts as OpenAI,
+                Anthropic or Bedrock take them.
             tool_choice: `"auto"`, `"none"`, `"any"` or `"required"` (or `True`: some tool must be
                 called), a tool's name, or OpenAI's dict for it. A forced choice switches off, for
                 the call, thinking that is only the model's default. It goes out as `"auto"`, with a
@@ -305,6 +306,7 @@ class ChatDashScopeDeepSeek(ModelSettings):
             The model with its tools.
 
         Raises:
+            DashScopeInputError: A tool is one that another provider runs.
             DashScopeUnsupportedError: The capability table says that the model does not call
                 functions, or does not while it thinks. For a model that the table does not know,
                 and where `model` or `enable_thinking` are overridden later, it comes at the call.
