@@ -170,6 +170,10 @@ class ModelFields(_Base):
     search_options: dict[str, Any] | None = None
     """How to search, as the service documents it. Default: the service's way."""
 
+    parallel_tool_calls: bool | None = None
+    """Whether one answer may call several tools; sent with tools only. Default: the service's,
+    which is no."""
+
     model_kwargs: dict[str, Any] = Field(default_factory=dict)
     """Further parameters of the wire, forwarded untouched. Default: none."""
 

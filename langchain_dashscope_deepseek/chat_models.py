@@ -298,8 +298,8 @@ class ChatDashScopeDeepSeek(ModelSettings):
                 `DashScopeWarning`, where thinking stays, and where the service refuses
                 `"required"` among several tools.
             strict: Sent with each tool, if given.
-            parallel_tool_calls: Whether one answer may call several tools. The service's default
-                is no.
+            parallel_tool_calls: Whether one answer may call several tools. Default: as set for
+                the model.
             kwargs: Further parameters to bind.
 
         Returns:

@@ -73,9 +73,7 @@ ELSEWHERE: Mapping[str, str] = {
 
 FOR_ONE_CALL: Mapping[str, str] = {
     "extra_headers": "it is for one call; for all calls write default_headers",
-    **dict.fromkeys(
-        ("tools", "tool_choice", "parallel_tool_calls"), "write it in bind_tools, or at the call"
-    ),
+    **dict.fromkeys(("tools", "tool_choice"), "write it in bind_tools, or at the call"),
 }
 """What a call takes and a model does not, and what to write for the model."""
 

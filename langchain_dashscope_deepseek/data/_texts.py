@@ -62,6 +62,10 @@ TEXTS: Mapping[str, str] = {
         '`response_metadata["search_results"]`. Default: it does not.'
     ),
     "search_options": "How to search, as the service documents it. Default: the service's way.",
+    "parallel_tool_calls": (
+        "Whether one answer may call several tools; sent with tools only. Default: the "
+        "service's, which is no."
+    ),
     "model_kwargs": "Further parameters of the wire, forwarded untouched. Default: none.",
     "timeout": (
         "Seconds for connecting, sending, and each silence within an answer; or an "

@@ -80,7 +80,7 @@ VALUES: dict[str, Any] = {
 }
 WITHOUT_A_TRACE = {
     *("max_retries", "max_seconds", "max_answer_size", "proxy", "verify"),
-    *("http_client", "http_async_client", "environment"),
+    *("http_client", "http_async_client", "environment", "parallel_tool_calls"),
 }
 """What a request does not show; other tests hold these."""
 

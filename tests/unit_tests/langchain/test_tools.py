@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 import pytest
+from langchain_core.runnables import ConfigurableField
 from langchain_core.tools import Tool
 
 from langchain_dashscope_deepseek import DashScopeInputError
@@ -138,3 +140,92 @@ def test_a_search_of_another_provider_names_the_search_of_this_one(
 ) -> None:
     with pytest.raises(DashScopeInputError, match="set enable_search=True"):
         service.model().bind_tools([tool])
+
+
+# --- Several calls in one answer ---
+
+
+@pytest.mark.parametrize("value", [True, False])
+async def test_parallel_calls_are_a_setting_of_the_model(
+    ask: Ask, service: Scripted, *, value: bool
+) -> None:
+    service.answer(answer_of())
+    await ask(service.model(parallel_tool_calls=value).bind_tools([TOOL]), "hi")
+    assert service.parameters["parallel_tool_calls"] is value
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        lambda service: service.model(parallel_tool_calls=True),
+        lambda service: service.model(model_kwargs={"parallel_tool_calls": True}),
+    ],
+    ids=["by name", "in model_kwargs"],
+)
+async def test_the_setting_is_not_sent_without_tools(
+    model: Any, ask: Ask, service: Scripted
+) -> None:
+    service.answer(answer_of())
+    await ask(model(service), "hi")
+    assert service.parameters == {}
+
+
+async def test_bind_tools_wins_over_the_setting_and_a_call_over_both(
+    ask: Ask, service: Scripted
+) -> None:
+    service.answer(answer_of())
+    model = service.model(parallel_tool_calls=True)
+    bound = model.bind_tools([TOOL], parallel_tool_calls=False)
+    await ask(bound, "hi")
+    assert service.parameters["parallel_tool_calls"] is False
+    await ask(bound, "hi", parallel_tool_calls=True)
+    assert service.parameters["parallel_tool_calls"] is True
+    await ask(bound, "hi", parallel_tool_calls=None)
+    assert "parallel_tool_calls" not in service.parameters
+
+
+def test_what_was_bound_before_the_tools_is_lost_in_core(service: Scripted) -> None:
+    """As the docs say; where core keeps it one day, they are to be changed."""
+    service.answer(answer_of())
+    bound: Any = service.model().bind(parallel_tool_calls=True)
+    bound.bind_tools([TOOL]).invoke("hi")
+    assert "parallel_tool_calls" not in service.parameters
+
+
+def assigned(model: Any) -> Any:
+    model.parallel_tool_calls = True
+    return model
+
+
+def configured(model: Any) -> Any:
+    field = ConfigurableField(id="it")
+    configurable = model.configurable_fields(parallel_tool_calls=field)
+    return configurable.with_config(configurable={"it": True})
+
+
+@pytest.mark.parametrize("given", [True, None], ids=["given", "not given"])
+@pytest.mark.parametrize(
+    ("change", "changed"),
+    [
+        (lambda model: model.model_copy(), None),
+        (lambda model: model.for_tenant(api_key="sk-other"), None),
+        (deepcopy, None),
+        (lambda model: model.model_copy(update={"parallel_tool_calls": True}), True),
+        (assigned, True),
+        (configured, True),
+    ],
+    ids=["copy", "tenant", "deepcopy", "update", "assigned", "configured"],
+)
+def test_the_setting_counts_whatever_way_it_is_set(
+    change: Any, changed: Any, given: Any, service: Scripted
+) -> None:
+    service.answer(answer_of())
+    model = change(service.model(parallel_tool_calls=given))
+    model.invoke("hi", tools=[TOOL])
+    assert service.parameters.get("parallel_tool_calls") is (changed or given)
+
+
+@pytest.mark.parametrize("value", [1, "yes", []])
+def test_the_setting_is_true_or_false(value: Any, service: Scripted) -> None:
+    with pytest.raises(DashScopeInputError, match="parallel_tool_calls takes True or False"):
+        service.model().bind_tools([TOOL]).invoke("hi", parallel_tool_calls=value)
