@@ -336,6 +336,7 @@ class ChatDashScopeDeepSeek(ModelSettings):
         method: Literal["function_calling", "json_mode", "json_schema"] | None = None,
         include_raw: bool = False,
         strict: bool | None = None,
+        tools: Sequence[AnyTool] | None = None,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, Any]:
         """Answer in the form of a schema.
@@ -343,36 +344,42 @@ class ChatDashScopeDeepSeek(ModelSettings):
         Args:
             schema: A pydantic class, a TypedDict, or a JSON schema with a title.
             method: `"function_calling"`, the default where the model has tools; `"json_mode"`, for
-                which a message must say what JSON is wanted; or `"json_schema"`, which DeepSeek
-                does not have on DashScope: it goes out as function calling, with a
-                `DashScopeWarning`.
+                which a message must say what JSON is wanted; or `"json_schema"`. Where the
+                capability table says that the model has no `json_schema`, it goes out as function
+                calling; where nobody knows, as it is; both with a `DashScopeWarning`.
             include_raw: Give `{"raw": message, "parsed": ..., "parsing_error": ...}` and raise no
                 parsing error.
-            strict: Sent with the tool, if given.
+            strict: Sent with the schema, if given.
+            tools: Tools that the model may call instead; their calls are in `raw`.
             kwargs: Further parameters to bind.
 
         Returns:
-            A runnable that gives an instance of the pydantic class, or a dict.
+            A runnable that gives an instance of the pydantic class, or a dict. It gives `None`,
+            with a `DashScopeWarning`, where the model does not call the function of the schema: a
+            call cannot be forced where thinking was asked for by name or cannot be switched off.
 
         Raises:
+            DashScopeInputError: A tool is one that another provider runs.
             DashScopeUnsupportedError: The model does not call functions, and the method needs it.
             ValueError: There is no such method.
 
-        The runnable raises `OutputParserException` if the model does not call the function, which
-        happens where thinking was asked for by name or cannot be switched off: a call cannot be
-        forced then.
+        The runnable raises `OutputParserException` for a call or JSON that was cut, and the error
+        of the pydantic class for arguments that do not fit it. Of a call that was cut, `invoke`
+        gives `None` where the schema is no class, since LangChain's middleware asks again then.
         """
         # Its parsers take a tenth of what importing this package adds to core.
         from langchain_dashscope_deepseek._langchain.structured import structured_output  # noqa: PLC0415
 
-        row = self._row_of(self.model)
+        row = kwargs.get("capabilities") or self._row_of(kwargs.get("model", self.model))
         only_json = row is not None and row.tools == "never" and row.json_object
         return structured_output(
             self,
+            row,
             schema,
             method=method or ("json_mode" if only_json else "function_calling"),
             include_raw=include_raw,
             strict=strict,
+            tools=tools or (),
             **kwargs,
         )
 

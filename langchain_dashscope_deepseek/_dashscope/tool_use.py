@@ -9,7 +9,12 @@ from typing import Any
 from langchain_dashscope_deepseek.capabilities import ModelCapabilities, models_that, nearest_model
 from langchain_dashscope_deepseek.errors import DashScopeInputError, DashScopeUnsupportedError
 
-TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+def is_tool_name(name: object) -> bool:
+    """Tell whether the service takes a tool of this name."""
+    return isinstance(name, str) and name != "search" and bool(_NAME.fullmatch(name))
 
 
 def check_tools(model: str, row: ModelCapabilities | None, sent: dict[str, Any]) -> None:
@@ -57,7 +62,7 @@ def _distinct_tools(tools: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any
     by_name: dict[str, Mapping[str, Any]] = {}
     for tool in tools:
         name = _name_of(tool)
-        if not isinstance(name, str) or not TOOL_NAME.fullmatch(name) or name == "search":
+        if not is_tool_name(name):
             msg = (
                 f"The service refuses a tool named {name!r}: use 1 to 64 of A-Z, a-z, 0-9, '_' and "
                 "'-', and not 'search'"

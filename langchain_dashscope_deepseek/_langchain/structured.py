@@ -5,28 +5,32 @@ Asks nothing itself: it binds tools or a response format to the model, and puts 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from operator import itemgetter
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from langchain_core.exceptions import OutputParserException
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.language_models.chat_models import BaseChatModel
-from langchain_core.messages import AIMessage, AIMessageChunk
-from langchain_core.messages.ai import add_ai_message_chunks
+from langchain_core.messages import AIMessage
 from langchain_core.output_parsers import JsonOutputParser, PydanticOutputParser
-from langchain_core.output_parsers.openai_tools import JsonOutputKeyToolsParser, PydanticToolsParser
-from langchain_core.runnables import Runnable, RunnableGenerator, RunnableMap, RunnablePassthrough
-from langchain_core.utils.function_calling import convert_to_openai_tool
-from langchain_core.utils.pydantic import is_basemodel_subclass
-from pydantic import TypeAdapter
+from langchain_core.output_parsers.openai_tools import JsonOutputKeyToolsParser
+from langchain_core.outputs import ChatGeneration
+from langchain_core.runnables import Runnable, RunnableLambda, RunnableMap
+from langchain_core.utils.pydantic import TBaseModel, is_basemodel_subclass
 
-from langchain_dashscope_deepseek._dashscope.tool_use import TOOL_NAME
+from langchain_dashscope_deepseek._dashscope.tool_use import is_tool_name
+from langchain_dashscope_deepseek._dashscope.warnings import warn
+from langchain_dashscope_deepseek._langchain.tools import AnyTool, wire_tools
+from langchain_dashscope_deepseek.capabilities import ModelCapabilities
 
 _NO_SCHEMA = (
-    "with_structured_output(method='json_schema') goes out as function calling: DeepSeek has no "
+    "with_structured_output(method='json_schema') goes out as function calling: the model has no "
     "json_schema on DashScope."
+)
+_PERHAPS_SCHEMA = (
+    "response_format json_schema was sent, and no page says whether the model takes it. If it is "
+    "refused or does nothing, leave method='json_schema' out of with_structured_output."
 )
 _OUR_NAME = "answer"
 _NO_STRICT = "strict was left out: method='json_mode' sends no schema that could be strict."
@@ -36,122 +40,127 @@ Method = Literal["function_calling", "json_mode", "json_schema"]
 
 def structured_output(
     model: BaseChatModel,
+    row: ModelCapabilities | None,
     schema: dict[str, Any] | type,
     *,
     method: Method,
     include_raw: bool,
     strict: bool | None,
+    tools: Sequence[AnyTool],
     **kwargs: Any,
 ) -> Runnable[LanguageModelInput, Any]:
     """Put the schema before the model and the parser behind it: see `with_structured_output`."""
     about = {"kwargs": {"method": method, "strict": strict}, "schema": schema}
+    bound = {"ls_structured_output_format": about, **kwargs}
+    of_class = schema if isinstance(schema, type) and is_basemodel_subclass(schema) else None
+    takes_schema = None if row is None else row.json_schema
     llm: Runnable[LanguageModelInput, Any]
     parser: Runnable[Any, Any]
-    bound = {"ls_structured_output_format": about, **kwargs}
-    if method == "json_mode":
-        note = _NO_STRICT if strict is not None else None
-        json_object = {"type": "json_object"}
-        llm = model.bind(response_format=json_object, structured_output_note=note, **bound)
-        parser = _insist(_check_json) | _json_parser(schema)
-    elif method in ("function_calling", "json_schema"):
-        note = _NO_SCHEMA if method == "json_schema" else None
-        llm, parser = _by_a_call(model, schema, strict=strict, structured_output_note=note, **bound)
-    else:
+    if method not in get_args(Method):
         msg = f"method takes 'function_calling', 'json_mode' or 'json_schema', not {method!r}"
         raise ValueError(msg)
+    if method == "json_mode" or (method == "json_schema" and takes_schema is not False):
+        if method == "json_mode":
+            response_format: dict[str, Any] = {"type": "json_object"}
+            note = None if strict is None else _NO_STRICT
+        else:
+            described = _function(schema, strict)
+            described["schema"] = described.pop("parameters", {})
+            response_format = {"type": "json_schema", "json_schema": described}
+            note = None if takes_schema else _PERHAPS_SCHEMA
+        bind: Callable[..., Any] = partial(model.bind_tools, tools) if tools else model.bind
+        llm = bind(**{"response_format": response_format, "structured_output_note": note, **bound})
+        parser = _ClassParser(pydantic_object=of_class) if of_class else _JsonParser()
+    else:
+        function = _function(schema, strict)
+        named = {"type": "function", "function": {"name": function["name"]}}
+        note = _NO_SCHEMA if method == "json_schema" else None
+        options = {"tool_choice": "required" if tools else named, "strict": strict, **bound}
+        llm = model.bind_tools([function, *tools], structured_output_note=note, **options)
+        parser = _CallParser(key_name=function["name"], of_class=of_class, has_others=bool(tools))
     if not include_raw:
         return llm | parser
-    none = RunnablePassthrough.assign(parsed=lambda _: None)
-    parsed = RunnablePassthrough.assign(
-        parsed=itemgetter("raw") | parser, parsing_error=lambda _: None
-    )
-    return RunnableMap(raw=llm) | parsed.with_fallbacks([none], exception_key="parsing_error")
+    # Not core's `with_fallbacks`, which cannot return an error of a stream, nor be pickled.
+    return RunnableMap(raw=llm) | RunnableLambda(partial(_with_parsed, parser))
 
 
-def _by_a_call(
-    model: BaseChatModel, schema: dict[str, Any] | type, *, strict: bool | None, **kwargs: Any
-) -> tuple[Runnable[LanguageModelInput, Any], Runnable[Any, Any]]:
-    """Return the model that must call a function of the schema, and the parser of the call."""
-    tool = convert_to_openai_tool(schema)
-    name = tool["function"]["name"]
-    sent = schema
-    if not TOOL_NAME.fullmatch(name):  # a title in Chinese, which the service takes for no name
-        name = _OUR_NAME
-        sent = {**tool, "function": {**tool["function"], "name": name}}
-    llm = model.bind_tools([sent], tool_choice=name, strict=strict, **kwargs)
-    parser: Runnable[Any, Any] = JsonOutputKeyToolsParser(key_name=name, first_tool_only=True)
-    if isinstance(schema, type) and is_basemodel_subclass(schema):
-        if sent is schema:
-            parser = PydanticToolsParser(tools=[schema], first_tool_only=True)
-        else:
-            validate: Callable[[Any], Any] = TypeAdapter(schema).validate_python
-            parser |= validate
-    return llm, _insist(partial(_check_call, name)) | parser
+def _with_parsed(parser: Runnable[Any, Any], answer: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return {**answer, "parsed": parser.invoke(answer["raw"]), "parsing_error": None}
+    except Exception as error:  # noqa: BLE001 - whatever a validator of a class raises
+        return {**answer, "parsed": None, "parsing_error": error}
 
 
-def _json_parser(schema: dict[str, Any] | type) -> Runnable[Any, Any]:
-    if isinstance(schema, type) and is_basemodel_subclass(schema):
-        return PydanticOutputParser(pydantic_object=schema)
-    return JsonOutputParser()
+def _function(schema: dict[str, Any] | type, strict: bool | None) -> dict[str, Any]:
+    """Make a function of a schema; one whose name the service refuses gets another."""
+    (tool,) = wire_tools([schema], strict=strict)
+    function: dict[str, Any] = tool["function"]
+    if not is_tool_name(function["name"]):
+        function["name"] = _OUR_NAME
+    return function
 
 
-def _insist(check: Callable[[AIMessage], None]) -> Runnable[Any, Any]:
-    """Pass a message or its chunks on, and check the whole: core's parsers mend or give `None`."""
-
-    def pass_on(messages: Iterator[AIMessage]) -> Iterator[AIMessage]:
-        seen = []
-        for message in messages:
-            seen.append(message)
-            yield message
-        check(_whole(seen))
-
-    async def apass_on(messages: AsyncIterator[AIMessage]) -> AsyncIterator[AIMessage]:
-        seen = []
-        async for message in messages:
-            seen.append(message)
-            yield message
-        check(_whole(seen))
-
-    return RunnableGenerator(pass_on, apass_on)
+# Core's parsers, which mend what was cut, and say nothing where there is no call.
 
 
-def _whole(messages: Sequence[AIMessage]) -> AIMessage:
-    chunks = [message for message in messages if isinstance(message, AIMessageChunk)]
-    return add_ai_message_chunks(*chunks) if chunks else messages[0]
+def _read(result: list[Any], *, partial: bool) -> tuple[AIMessage, bool]:
+    """Return the answer so far, and whether it is whole."""
+    message = result[0].message
+    if not isinstance(message, AIMessage):  # in a stream core takes the class of a whole message
+        message = AIMessage(**message.model_dump())
+    return message, not partial or getattr(message, "chunk_position", "last") == "last"
 
 
-def _check_json(whole: AIMessage) -> None:
-    """Refuse an answer that was cut: core would mend it."""
-    if whole.response_metadata.get("finish_reason") == "length":
-        msg = "The JSON was cut off by the length limit: raise max_tokens, or ask for less"
-        raise OutputParserException(msg)
+class _JsonParser(JsonOutputParser):
+    def parse_result(self, result: list[Any], *, partial: bool = False) -> Any:
+        message, is_whole = _read(result, partial=partial)
+        if message.tool_calls:
+            return None
+        if message.response_metadata.get("finish_reason") == "length":
+            msg = "The JSON was cut off by the length limit: raise max_tokens, or ask for less"
+            raise OutputParserException(msg)
+        return super().parse_result(result, partial=not is_whole)
 
 
-def _check_call(name: str, whole: AIMessage) -> None:
-    """Refuse an answer without the call; a call cannot be forced while a model thinks."""
-    if any(call["name"] == name for call in whole.tool_calls):
-        return
-    others = ", ".join(repr(call["name"]) for call in whole.tool_calls)
+class _ClassParser(_JsonParser, PydanticOutputParser[TBaseModel]):
+    pass
+
+
+class _CallParser(JsonOutputKeyToolsParser):
+    first_tool_only: bool = True
+    of_class: type | None
+    has_others: bool
+
+    def parse_result(self, result: list[Any], *, partial: bool = False) -> Any:
+        message, is_whole = _read(result, partial=partial)
+        arguments = super().parse_result([ChatGeneration(message=message)])
+        if arguments is None and is_whole and not (self.has_others and message.tool_calls):
+            why = _why_no_call(self.key_name, message)
+            # Middleware of LangChain that gives a schema as a dict asks again after None.
+            if message.invalid_tool_calls and (self.of_class or partial):
+                raise OutputParserException(why)
+            warn(why)
+        if arguments is None or self.of_class is None:
+            return arguments
+        return self.of_class(**arguments) if is_whole else None
+
+
+def _why_no_call(name: str, message: AIMessage) -> str:
+    others = ", ".join(repr(call["name"]) for call in message.tool_calls)
     if others:
-        msg = f"The model called {others} where {name!r} was asked for: ask again"
-    elif whole.invalid_tool_calls:
-        msg = (
-            f"The model called {name!r} with arguments that are no JSON object, or that were cut "
-            "off by the length limit: raise max_tokens, or ask again"
+        why = f"it called {others}. Ask again"
+    elif message.invalid_tool_calls:
+        why = (
+            "the arguments are no JSON object, or were cut off by the length limit. Raise "
+            "max_tokens, or ask again"
         )
-    elif whole.response_metadata.get("finish_reason") == "length":
-        msg = (
-            f"The answer was cut off by the length limit before {name!r} was called: raise "
-            "max_tokens, or ask for less"
+    elif message.response_metadata.get("finish_reason") == "length":
+        why = "the answer was cut off by the length limit before. Raise max_tokens"
+    elif message.additional_kwargs.get("reasoning_content"):
+        why = (
+            "a call cannot be forced while the model thinks. Switch thinking off where that can "
+            "be done, or ask again"
         )
     else:
-        msg = (
-            f"The model answered without calling {name!r}: ask again, or say in the prompt that it "
-            "must"
-        )
-        if whole.additional_kwargs.get("reasoning_content"):
-            msg += (
-                ". A call cannot be forced while the model thinks: switch thinking off where that "
-                "can be done"
-            )
-    raise OutputParserException(msg)
+        why = "it answered in text. Ask again, or say in the prompt that it must call"
+    return f"The model did not call {name!r} as it was to: {why}"

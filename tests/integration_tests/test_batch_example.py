@@ -533,6 +533,7 @@ def test_answers_that_never_fit_stop_the_run(batch: Batch) -> None:
     assert {each["message"] for each in batch.dead()} == {
         "The answer holds no object of the schema that JSON can hold."
     }
+    assert {each["code"] for each in batch.dead()} == {"OutputParserException"}
 
 
 def test_being_told_to_slow_down_is_none_of_the_attempts(batch: Batch) -> None:

@@ -1,18 +1,24 @@
-"""Fallbacks and selectors of LangChain around the model, against the emulator."""
+"""What LangChain puts around the model: fallbacks, tool selectors, processes; on the emulator."""
 
 from __future__ import annotations
 
+import json
+import multiprocessing
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from operator import itemgetter
 from typing import Any
 
 import pytest
 from langchain.agents import create_agent
+from langchain.agents.middleware import LLMToolSelectorMiddleware
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.runnables import Runnable
 from langchain_core.tools import tool
 from pydantic import BaseModel
+from typing_extensions import TypedDict
 
 from langchain_dashscope_deepseek import ChatDashScopeDeepSeek
 from langchain_dashscope_deepseek.testing import DashScopeEmulator
@@ -125,3 +131,93 @@ async def test_structured_output_falls_back(
     question = "How is the weather in Paris?"
     answer = await runnable.ainvoke(question) if style == "ainvoke" else runnable.invoke(question)
     assert isinstance(answer, Weather)
+
+
+# --- Tool selectors ---
+
+
+@tool
+def get_time(city: str) -> str:
+    """Get the time of a city."""
+    return f"It is noon in {city}."
+
+
+SELECTED: Any = {"name": "ToolSelectionResponse", "arguments": {"tools": ["get_weather"]}}
+CUT: Any = {"name": "ToolSelectionResponse", "arguments": '{"tools": ["get_wea'}
+MISSES: dict[str, dict[str, Any]] = {
+    "no call": {"text": "I would take get_weather."},
+    "a call that was cut": {"tool_calls": [CUT], "finish_reason": "length"},
+    "cut before the call": {"text": "Well, ", "finish_reason": "length"},
+}
+
+
+@pytest.mark.filterwarnings("ignore::langchain_dashscope_deepseek.DashScopeWarning")
+@pytest.mark.parametrize("miss", MISSES.values(), ids=MISSES)
+@pytest.mark.parametrize("style", ["invoke", "ainvoke"])
+@pytest.mark.parametrize(
+    ("answers", "offered"),
+    [(1, ["get_weather"]), (2, ["get_weather", "get_time"])],
+    ids=["its retry", "its fallback"],
+)
+async def test_a_selector_asks_again_and_then_falls_back(
+    answers: int,
+    offered: list[str],
+    miss: dict[str, Any],
+    style: str,
+    dashscope_emulator: DashScopeEmulator,
+) -> None:
+    for _ in range(answers):
+        dashscope_emulator.reply(**miss)
+    if answers == 1:
+        dashscope_emulator.reply(tool_calls=[SELECTED])
+    selector = LLMToolSelectorMiddleware(max_retries=1, on_parsing_failure="all")
+    agent: Any = create_agent(ours(), [get_weather, get_time], middleware=[selector])
+
+    state = await agent.ainvoke(QUESTION) if style == "ainvoke" else agent.invoke(QUESTION)
+
+    asked = dashscope_emulator.requests[2].body["parameters"]["tools"]
+    assert [each["function"]["name"] for each in asked] == offered
+    assert state["messages"][1].tool_calls[0]["name"] == "get_weather"
+
+
+def test_an_agent_sends_parallel_tool_calls_as_it_is_set(
+    dashscope_emulator: DashScopeEmulator,
+) -> None:
+    model = ChatDashScopeDeepSeek(model="deepseek-v4-pro", parallel_tool_calls=True)
+    agent: Any = create_agent(model, [get_weather])
+    agent.invoke(QUESTION)
+    sent = [each.body["parameters"]["parallel_tool_calls"] for each in dashscope_emulator.requests]
+    assert sent == [True, True]
+
+
+# --- Other processes ---
+
+
+class WeatherDict(TypedDict):
+    """The weather of a city."""
+
+    city: str
+
+
+PARIS = {"city": "Paris"}
+
+
+def test_chains_of_structured_output_work_in_other_processes(
+    dashscope_emulator: DashScopeEmulator,
+) -> None:
+    make = ours().with_structured_output
+    for name in ("Weather", "WeatherDict", "Weather", "Weather"):
+        dashscope_emulator.reply(tool_calls=[{"name": name, "arguments": PARIS}])
+    dashscope_emulator.reply(json.dumps(PARIS))
+    chains = [
+        make(Weather),
+        make(WeatherDict),
+        make(Weather, include_raw=True) | itemgetter("parsed"),
+        make(Weather, tools=[get_time]),
+        make(Weather, method="json_mode"),
+    ]
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as processes:
+        tasks = [processes.submit(chain.invoke, "In JSON, please.") for chain in chains]
+        results = [task.result(60) for task in tasks]
+    weather = Weather(city="Paris")
+    assert results == [weather, PARIS, weather, weather, weather]

@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from langchain_core.exceptions import OutputParserException
 from langchain_core.messages import AIMessage
 from langchain_core.runnables import Runnable
 
@@ -107,6 +108,8 @@ class Asker:
             else:
                 facts = Facts(row.id, time.monotonic() - began, attempt)
                 if isinstance(answer, dict):
+                    if answer["parsed"] is answer["parsing_error"] is None:
+                        answer["parsing_error"] = OutputParserException("no call of the schema")
                     record = parsed_record(facts, message, answer, self._names)
                 else:
                     record = answer_record(facts, message)

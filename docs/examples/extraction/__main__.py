@@ -27,11 +27,11 @@ class Order(BaseModel):
     delivery: Literal["normal", "express"]
 
 
-def complaint_of(error: BaseException) -> str:
+def complaint_of(error: BaseException | None) -> str:
     """Say what was wrong, in words that a model can act on."""
     if isinstance(error, ValidationError):
         return "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-    return str(error)  # it called no function, or wrote arguments that are no JSON
+    return str(error or "it called no function")
 
 
 def extract(extractor: Runnable[Any, Any], texts: list[str]) -> list[Order | None]:
