@@ -162,7 +162,7 @@ class ChatDashScopeDeepSeek(ModelSettings):
         ```python
         print(message.response_metadata)
         # {"model_name": "deepseek-v4.1-flash", "model_provider": "dashscope_deepseek",
-        #  "finish_reason": "stop", "request_id": "..."}
+        #  "finish_reason": "stop", "normalized_finish_reason": "stop", "request_id": "..."}
         ```
 
     Errors:

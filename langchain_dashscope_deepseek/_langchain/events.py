@@ -63,6 +63,7 @@ class EventEmitter(Emitter["MessagesData"]):
             yield _event("content-block-finish", index=index, content=wholes[key])
         usage = answer.usage_metadata
         finish = {
+            **answer.finish,
             **({"usage": usage} if usage else {}),
             "metadata": answer.response_metadata,
             **({"additional_kwargs": answer.additional_kwargs} if answer.reasoning else {}),

@@ -42,6 +42,13 @@ _SIZE_OF_A_CALL, _SIZE_OF_A_DELTA = 1_000, 20
 _ENDS_OF_CALLS = ("stop", "tool_calls")
 """The reasons to finish under which a call without arguments has none; under others it was cut."""
 
+_NORMALIZED = {"stop": "stop", "length": "length", "tool_calls": "tool_call"}
+"""LangChain's word for each finish_reason; for one that no page names it is `"other"`.
+
+Source: langchain-core 1.8.4. Its `finish_state` is of turns that can be resumed, which DashScope
+does not have.
+"""
+
 _MARKUP = (
     r"<[｜|] ?DSML ?[｜|]|<[｜|]tool[▁_ ]calls?[▁_ ](?:begin|sep)[｜|]>"
     r"|<(?:antml:)?(?:function_calls?>|tool_calls?>|invoke name=)"
@@ -203,13 +210,24 @@ class AnswerAccumulator:
         return {"request_id": self._request_id} if self._request_id else {}
 
     @property
+    def finish(self) -> dict[str, Any]:
+        """Why the answer ended, in the service's word and in LangChain's."""
+        reason = self._finish_reason
+        if reason is None:
+            return {}
+        # The service ends a forced call with "stop".
+        word = "tool_calls" if reason == "stop" and self.calls else reason
+        normalized = _NORMALIZED.get(word, "other")
+        return {"finish_reason": reason, "normalized_finish_reason": normalized}
+
+    @property
     def last_metadata(self) -> dict[str, Any]:
         """What is known after the answer."""
         plugins = (self._usage or {}).get("plugins")
         metadata = {
             # Again: core asks for the reader of the sources by it. It merges equal ones.
             "model_provider": PROVIDER,
-            "finish_reason": self._finish_reason,
+            **self.finish,
             "search_results": self.search_results,
             "request_changes": self._changes,
             "tool_call_markup": self.markup,

@@ -64,6 +64,7 @@ def expected(
     *,
     reasoning: str = "",
     finish: str = "stop",
+    normalized: str = "",
     **fields: Any,
 ) -> AIMessage:
     search = fields.pop("search_results", None)
@@ -75,6 +76,7 @@ def expected(
             "model_name": "deepseek-v4-pro",
             "model_provider": "dashscope_deepseek",
             "finish_reason": finish,
+            "normalized_finish_reason": normalized or finish.replace("tool_calls", "tool_call"),
             "request_id": REQUEST_ID,
             **({"search_results": search} if search else {}),
             **metadata,
@@ -158,6 +160,7 @@ MESSAGES: dict[str, AIMessage] = {
         usage_metadata=usage(250, 30, 4, 0),
     ),
     "tool_call_ends_with_stop": expected(
+        normalized="tool_call",
         tool_calls=[call(FIRST_ID, "get_weather", location="Paris")],
         usage_metadata=usage(250, 30, cached=0),
     ),
@@ -905,6 +908,34 @@ def test_long_arguments_are_not_looked_into_before_they_are_whole(
     assert merged(chunks).tool_calls[0]["args"] == {"a": "x" * (length - 9)}
 
 
+# --- Why it ended ---
+
+FINISH = ("finish_reason", "normalized_finish_reason")
+
+
+@pytest.mark.parametrize(
+    ("finish", "calls", "normalized"),
+    [
+        ("stop", 0, "stop"),
+        ("stop", 1, "tool_call"),
+        ("tool_calls", 2, "tool_call"),
+        ("length", 0, "length"),
+        ("length", 1, "length"),
+        ("of_next_year", 0, "other"),
+        ("of_next_year", 1, "other"),
+    ],
+)
+async def test_why_an_answer_ended_is_said_in_langchains_word_too(
+    finish: str, calls: int, normalized: str, ask: Ask, service: Scripted
+) -> None:
+    pieces = [function("f", "{}", id=str(index), index=index) for index in range(calls)]
+    service.answer(in_packets(pieces, finish=finish))
+    message = await ask(service.model(), "hi")
+    assert [message.response_metadata[key] for key in FINISH] == [finish, normalized]
+    last = list(service.model()._stream_chat_model_events([HumanMessage("hi")]))[-1]
+    assert [last[key] for key in FINISH] == [finish, normalized]  # type: ignore[literal-required]
+
+
 # --- v3 events ---
 
 
@@ -918,7 +949,9 @@ async def test_v3_events_are_those_that_core_makes_of_our_chunks(
     model = service.model()
     question: list[BaseMessage] = [HumanMessage("hi")]
     events = list(model._stream_chat_model_events(question))
-    assert events == list(chunks_to_events(model._stream(question), message_id=""))
+    cores = list(chunks_to_events(model._stream(question), message_id=""))
+    finish = {key: events[-1]["metadata"][key] for key in FINISH}  # type: ignore[typeddict-item]
+    assert events == [*cores[:-1], {**cores[-1], **finish}]  # core has them from 1.8.4 on
     assert events == [event async for event in model._astream_chat_model_events(question)]
     assert_valid_event_stream(events)
 
