@@ -18,7 +18,7 @@ DashScopeError
 ├── DashScopeTimeoutError               no answer in time: retried
 │   └── DashScopeDeadlineError          the whole call took more than max_seconds: not retried
 └── DashScopeConnectionError            no connection: retried
-    └── DashScopeStreamCutError         the stream ended without a finish_reason
+    └── DashScopeStreamCutError         the answer ended without a finish_reason
 ```
 
 Each class is also the LangChain class for its condition (`ModelRateLimitError`, ...), so code
@@ -236,7 +236,7 @@ class DashScopeConnectionError(DashScopeError, ModelConnectionError):
 
 
 class DashScopeStreamCutError(DashScopeConnectionError):
-    """The stream ended before the service said that the answer was finished.
+    """The answer ended before the service said that it was finished.
 
     What had arrived is in `partial_message`. It is not an answer.
     """

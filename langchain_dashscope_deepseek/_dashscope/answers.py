@@ -118,22 +118,20 @@ class AnswerReader:
         Raises:
             DashScopeError: The answer is an error, nothing that we know, or not whole.
         """
-        if not self._is_stream:
-            document = self._document()
-            if document is not None:
-                yield self._whole(document)
-                return
-            yield from self._as_events()
-        yield from chain.from_iterable(map(self._read, self._events.end()))
-        if self.is_whole:
-            return
-        document = None if self._has_packets else self._document()
+        document = None if self._is_stream else self._document()
+        if document is None:
+            if not self._is_stream:
+                yield from self._as_events()
+            yield from chain.from_iterable(map(self._read, self._events.end()))
+            if not (self.is_whole or self._has_packets):
+                document = self._document()
         if document is not None:
             yield self._whole(document)
+        if self.is_whole:
             return
         if self.status_code >= _FIRST_ERROR:
             self._refuse("a body that is no answer")
-        msg = "The stream ended without a finish_reason: the answer was cut off"
+        msg = "The answer ended without a finish_reason: it was cut off"
         raise DashScopeStreamCutError(msg, request_id=self.header_id)
 
     def refuse_encoding(self, encoding: str) -> NoReturn:

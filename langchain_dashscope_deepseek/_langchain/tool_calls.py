@@ -6,6 +6,7 @@ Pure. No tool may run with arguments that the model did not mean.
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 from langchain_core.messages import InvalidToolCall, ToolCall
@@ -147,10 +148,10 @@ def unmatched_closing(text: str) -> str:
 
 
 def _json_object(text: str) -> dict[str, Any] | None:
-    """Parse strictly: an object, no NaN or Infinity in it, and no half of a surrogate pair."""
+    """Parse strictly: an object, each number of it finite, and no half of a surrogate pair."""
     try:
         # A raw line end in a string has one reading.
-        value = json.loads(text, parse_constant=_refuse_constant, strict=False)
+        value = json.loads(text, parse_constant=_finite, parse_float=_finite, strict=False)
         if may_hold_half_a_pair(text):
             json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
@@ -158,5 +159,8 @@ def _json_object(text: str) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def _refuse_constant(name: str) -> None:
-    raise ValueError(name)
+def _finite(number: str) -> float:
+    value = float(number)
+    if not math.isfinite(value):  # NaN, Infinity, or as large as 1e400
+        raise ValueError(number)
+    return value

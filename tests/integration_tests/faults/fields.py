@@ -77,7 +77,7 @@ FIELDS = (
     Field(("output", "choices"), NO_ANSWER, streamed={"*": CUT}),
     Field(_in_choice(), NO_ANSWER, streamed={"*": CUT}),
     Field(_in_choice("index"), NO_ANSWER, {"null": HI}, {"*": CUT}),
-    Field(_in_choice("finish_reason"), HI, {'"x"': HI}, {"*": replace(CUT, partial="hi")}),
+    Field(_in_choice("finish_reason"), replace(CUT, partial="hi"), {'"x"': HI}),
     Field(_in_choice("message"), GARBLED, dict.fromkeys(EMPTY, _NOTHING)),
     Field(_in_choice("message", "role")),
     Field(

@@ -152,7 +152,7 @@ def test_a_body_without_a_content_type_says_so() -> None:
 @pytest.mark.parametrize(
     ("says", "read"),
     [
-        ("The stream ended without a finish_reason: the answer was cut off", end),
+        ("The answer ended without a finish_reason: it was cut off", end),
         *(
             (
                 "The stream was cut off or garbled: an event is not a JSON object",

@@ -540,6 +540,18 @@ async def test_a_stream_without_finish_reason_is_an_error_wherever_it_ends(
             await ask(service.model(), "hi")
 
 
+@pytest.mark.parametrize("finish", [{}, {"finish_reason": None}, {"finish_reason": "null"}])
+async def test_a_body_without_finish_reason_is_cut_as_a_stream_is(
+    finish: dict[str, Any], ask: Ask, service: Scripted
+) -> None:
+    choice = {"message": {"content": "The sky"}, **finish}
+    service.answer({"output": {"choices": [choice]}, "request_id": "r"})
+    with pytest.raises(DashScopeStreamCutError) as caught:
+        await ask(service.model(), "hi")
+    assert caught.value.partial_message is not None
+    assert caught.value.partial_message.content == "The sky"
+
+
 async def test_a_cut_stream_hands_over_what_had_arrived(ask: Ask, service: Scripted) -> None:
     whole = transcript("thinking_then_text")
     service.answer(whole[: whole.index(b"id:5")])
@@ -822,7 +834,14 @@ async def test_calls_without_an_index_are_told_apart_by_id_and_by_name(
 
 
 @pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")
-@pytest.mark.parametrize("arguments", ['{"a": "\\x"}', '{"a": NaN}', '{"a": Infinity}'])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        '{"a": "\\x"}',
+        *(f'{{"a": {number}}}' for number in ("NaN", "Infinity", "1e400", "-1e400", "1.5E+309")),
+        *('{"a": [{"b": 1e400}]}', '{"a": {"b": [[-Infinity]]}}'),
+    ],
+)
 async def test_arguments_that_are_almost_json_are_invalid_everywhere(
     arguments: str, ask: Ask, service: Scripted
 ) -> None:
