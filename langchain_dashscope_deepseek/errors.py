@@ -453,6 +453,8 @@ _SIDE = re.compile(r"\b(input|output)\b", re.IGNORECASE)
 _SECRET = re.compile(r"(?<![A-Za-z0-9])sk-[\w*-]{4,}(?:\.[\w*-]+)*")
 LONGEST_MESSAGE = 500
 """Characters of a foreign text that an error shows."""
+LONGEST_READ = 2 * LONGEST_MESSAGE
+"""Characters of a foreign text that are read; the rest is dropped."""
 _LONGEST_NAME = 100
 
 
@@ -483,10 +485,11 @@ def error_from_service(
     Returns:
         The error, to be raised.
     """
+    message, code = message[:LONGEST_READ], code and code[:LONGEST_READ]
     cls = _classify(code, message, status_code)
     text = without_keys(blot(message))[:LONGEST_MESSAGE]
     code, request_id = (
-        name and without_keys(blot(name))[:_LONGEST_NAME] for name in (code, request_id)
+        name and printable(without_keys(blot(name[:LONGEST_READ]))) for name in (code, request_id)
     )
     error = cls(
         f"DashScope: {text}" if text else "DashScope gave no message",
@@ -508,6 +511,14 @@ def error_from_service(
 def without_keys(text: str) -> str:
     """Blot out what looks like a key, whosever it is."""
     return _SECRET.sub("sk-***", text)
+
+
+def printable(name: str) -> str:
+    """Shorten a name to 100 characters, and replace what could forge a line of a log."""
+    name = name[:_LONGEST_NAME]
+    if name.isprintable():
+        return name
+    return "".join(char if char.isprintable() else "\ufffd" for char in name)
 
 
 def find_rule(code: str | None) -> CodeRule | None:

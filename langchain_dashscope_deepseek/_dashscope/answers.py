@@ -33,6 +33,7 @@ from langchain_dashscope_deepseek.errors import (
     DashScopeServerError,
     DashScopeStreamCutError,
     error_from_service,
+    printable,
     without_keys,
 )
 
@@ -40,7 +41,6 @@ logger = logging.getLogger(__name__)
 
 _FIRST_ERROR = 400
 _STATUS_COMMENT = re.compile(rb":HTTP_STATUS/(\d{3})")
-_LONGEST_ID = 100
 _ENCODING = r"[a-z0-9, *_-]{1,40}"
 _PIECE = 64 * 1024
 _EVENT_NAMES = ("result", "error", "message")
@@ -88,7 +88,7 @@ class AnswerReader:
     def header_id(self) -> str | None:
         """The request's id as the headers have it."""
         request_id = self._headers.get("x-request-id")
-        return request_id and self._blot(request_id)[:_LONGEST_ID]
+        return request_id and printable(self._blot(request_id))
 
     def feed(self, piece: bytes) -> Iterable[Reply]:
         """Take a piece of the body, and give what it says.
@@ -232,7 +232,7 @@ class AnswerReader:
         """Read the events of a body that is called something else."""
         if b"data:" not in self._raw:
             kind = self._headers.get("content-type", "no content type").partition(";")[0]
-            kind = without_keys(self._blot(kind))[:_LONGEST_ID]
+            kind = printable(without_keys(self._blot(kind)))
             self._refuse(f"a body that is no answer ({kind}, {len(self._raw)} bytes)")
         raw, self._raw, self._is_stream = bytes(self._raw), bytearray(), True
         for start in range(0, len(raw), _PIECE):

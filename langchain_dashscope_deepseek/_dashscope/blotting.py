@@ -7,16 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from langchain_dashscope_deepseek.errors import LONGEST_MESSAGE
+from langchain_dashscope_deepseek.errors import LONGEST_READ
 
 _SHORTEST_SECRET = 8
 """Characters from which on a part of a secret is blotted out by itself, and a prompt as a whole."""
 
 _WINDOW, _STRIDE = 16, 8
 """Characters that are looked for in the prompt, and how far apart: a quote of 24 is found."""
-
-_LOOKED_AT = 2 * LONGEST_MESSAGE
-"""Characters of a foreign text; the rest is dropped unread."""
 
 _LONGEST_PROMPT = 1_000_000
 """Characters of a prompt that are looked through, the newest first: some 0.1 s, in an error."""
@@ -37,7 +34,7 @@ class Blotter:
 
     def __call__(self, text: str) -> str:
         """Return a foreign text without what was sent."""
-        text = text[:_LOOKED_AT]
+        text = text[:LONGEST_READ]
         for secret in sorted(_parts_of(self._secrets), key=len, reverse=True):
             text = text.replace(secret, "***")
         said = list(_newest(self._said()))

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from langchain_dashscope_deepseek._dashscope.usage import has_counts
+from langchain_dashscope_deepseek.errors import printable
 
 WireMessage = dict[str, Any]
 """A message as the service takes it: a role, and what belongs to the role."""
@@ -57,8 +58,7 @@ def read_packet(document: Mapping[str, Any]) -> Reply | None:
     if usage is not None and not has_counts(usage):
         usage = None
     request_id = document.get("request_id")
-    if type(request_id) is not str or not request_id:
-        request_id = None
+    request_id = printable(request_id) or None if type(request_id) is str else None
     found = _search_results(output) if choice is None or "search_info" in output else ()
     if choice is None:
         silent = Reply(usage=usage, request_id=request_id, search_results=found)
@@ -77,9 +77,9 @@ def read_packet(document: Mapping[str, Any]) -> Reply | None:
     calls = message.get("tool_calls") or ()
     if calls:
         calls = _tool_calls(calls)
-    finish_reason = choice.get("finish_reason")
+    finish_reason = _string(choice.get("finish_reason"))
     # Unfinished packets carry the string "null"; JSON null is documented too.
-    finish_reason = None if finish_reason == "null" else _string(finish_reason)
+    finish_reason = None if finish_reason in (None, "null") else printable(finish_reason)
     # As `Reply(...)` does it, without the call in between: one for each token of a stream.
     return tuple.__new__(Reply, (text, reasoning, calls, finish_reason, usage, request_id, found))
 

@@ -7,6 +7,7 @@ import inspect
 import json
 import logging
 import re
+import time
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -391,6 +392,54 @@ def test_a_model_of_two_lines_takes_one_line_of_the_log(
     with caplog.at_level(logging.INFO, "langchain_dashscope_deepseek"):
         service.model("m\nERROR forged").invoke("hi")
     assert [record.getMessage().count("\n") for record in caplog.records] == [0]
+
+
+FORGED = ["r\nERROR forged", "r\r\x1b[2J", "r\u2028\u202e", "r" * 1_000_000]
+
+
+@pytest.mark.parametrize("forged", FORGED)
+@pytest.mark.parametrize("name", ["request_id", "finish_reason"])
+async def test_what_an_answer_names_is_short_and_on_one_line_wherever_it_is_shown(
+    name: str, forged: str, ask: Ask, service: Scripted, caplog: pytest.LogCaptureFixture
+) -> None:
+    document = answer_of()
+    (document["output"]["choices"][0] if name == "finish_reason" else document)[name] = forged
+    service.answer(document)
+    with caplog.at_level(logging.INFO, "langchain_dashscope_deepseek"):
+        message = await ask(service.model(), "hi")
+    for shown in (message.response_metadata[name], *caplog.messages):
+        assert shown.isprintable()
+        assert len(shown) < 400
+
+
+@pytest.mark.parametrize("forged", FORGED)
+@pytest.mark.parametrize("name", ["request_id", "code"])
+async def test_what_an_error_names_is_short_and_on_one_line_wherever_it_is_shown(
+    name: str, forged: str, ask: Ask, service: Scripted, caplog: pytest.LogCaptureFixture
+) -> None:
+    refused = {"code": "Throttling", "message": "No.", "request_id": "r", name: forged}
+    service.answer(refused, status=429, headers={"retry-after": "0"})
+    with (
+        caplog.at_level(logging.INFO, "langchain_dashscope_deepseek"),
+        pytest.raises(DashScopeError) as caught,
+    ):
+        await ask(service.model(max_retries=1), "hi")
+    for shown in (getattr(caught.value, name), str(caught.value), *caplog.messages):
+        assert shown.isprintable()
+        assert len(shown) < 500
+
+
+@pytest.mark.parametrize(
+    "refused", [{"code": "." * 1_000_000}, {"code": "X", "message": "sk-." * 250_000}]
+)
+async def test_what_an_error_says_is_shortened_before_it_is_read(
+    refused: dict[str, str], ask: Ask, service: Scripted
+) -> None:
+    service.answer(refused, status=400)
+    began = time.process_time()
+    with pytest.raises(DashScopeError):
+        await ask(service.model(), "hi")
+    assert time.process_time() - began < 1
 
 
 def test_a_stream_that_is_dropped_says_so(
