@@ -17,10 +17,17 @@ from typing import Any, NoReturn
 
 from pydantic_core import from_json
 
-from langchain_dashscope_deepseek._dashscope.json_text import LARGE, is_heavy, load
+from langchain_dashscope_deepseek._dashscope.json_text import (
+    LARGE,
+    is_heavy,
+    load,
+    load_with_halves,
+    without_halves,
+)
 from langchain_dashscope_deepseek._dashscope.sse import EventSplitter, data_of, name_of
 from langchain_dashscope_deepseek._dashscope.usage import read_usage
 from langchain_dashscope_deepseek._dashscope.wire import (
+    Halves,
     Reply,
     UnreadableError,
     first_choice,
@@ -79,6 +86,7 @@ class AnswerReader:
         # All, until a packet was read: it may be no stream after all, whatever it is called.
         self._raw = bytearray()
         self._since_shown = 0
+        self._halves: Halves | None = None
         self.is_whole = False
         self.held_more = False
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -159,10 +167,7 @@ class AnswerReader:
             self._weigh(data)
         if not self._has_packets:
             self._has_packets, self._raw = True, bytearray()
-        try:
-            document = from_json(data, cache_strings="keys")
-        except ValueError:  # what Python's parser may still take
-            document = load(data)
+        document = self._load(data)
         if type(document) is dict:
             reply = self._packet(document, event)
             return () if reply is None else (reply,)
@@ -170,7 +175,7 @@ class AnswerReader:
 
     def _documents(self, event: bytes, data: bytes) -> Iterator[Reply]:
         """Read several documents, one a line, where the blank line between events was left out."""
-        for document in map(load, data.split(b"\n")):
+        for document in map(self._load, data.split(b"\n")):
             if isinstance(document, dict):
                 reply = self._packet(document, event)
                 if reply is not None:
@@ -180,6 +185,13 @@ class AnswerReader:
                 raise DashScopeStreamCutError(msg, request_id=self.header_id)
             else:
                 logger.debug("Skipped an event of unknown kind")
+
+    def _load(self, data: bytes | bytearray) -> Any:
+        try:
+            return from_json(data, cache_strings="keys")
+        except ValueError:  # what Python's parser may still take
+            self._halves = self._halves or Halves()
+            return load_with_halves(data)
 
     def _packet(self, document: Mapping[str, Any], event: bytes = b"") -> Reply | None:
         if "code" in document or "error" in document:
@@ -194,6 +206,8 @@ class AnswerReader:
             self._refuse(str(error))
         if reply is None:
             return None
+        if self._halves is not None:
+            reply = self._halves.join(reply)
         if reply.finish_reason:
             self.is_whole, self._since_shown = True, 0
         elif reply.text or reply.reasoning or reply.tool_calls:
@@ -221,7 +235,7 @@ class AnswerReader:
     def _document(self) -> Mapping[str, Any] | None:
         """Parse all that came, and let go of a large document's bytes."""
         self._weigh(self._raw)
-        document = load(self._raw)
+        document = self._load(self._raw)
         if not isinstance(document, dict):
             return None
         if len(self._raw) > LARGE:
@@ -328,4 +342,4 @@ def _number(value: str | None) -> float | None:
 
 
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else ""
+    return without_halves(value) if isinstance(value, str) else ""

@@ -37,16 +37,25 @@ def load(data: bytes | bytearray) -> Any:
     try:
         return from_json(data, cache_strings="keys")  # half the time of json.loads
     except ValueError:
-        if len(data) > 2 * LARGE:  # mending takes some ten times as much
-            return None
-        text = data.decode("utf-8-sig", "replace")
+        return mended(load_with_halves(data))
+
+
+def load_with_halves(data: bytes | bytearray) -> Any:
+    """Parse JSON by Python's parser, which keeps halves of surrogate pairs; `None` for no JSON."""
+    if len(data) > 2 * LARGE:  # mending takes some ten times as much
+        return None
     try:
-        value = json.loads(text)
-        if may_hold_half_a_pair(text):
-            value = json.loads(without_halves(json.dumps(value, ensure_ascii=False)))
+        return json.loads(data.decode("utf-8-sig", "replace"))
     except (ValueError, RecursionError):
         return None
-    return value
+
+
+def mended(value: Any) -> Any:
+    """Return a document without halves of surrogate pairs; `None` where it is too deep."""
+    try:
+        return json.loads(without_halves(json.dumps(value, ensure_ascii=False)))
+    except RecursionError:
+        return None
 
 
 def is_heavy(data: bytes | bytearray, allowed: int) -> bool:
@@ -77,6 +86,12 @@ def without_halves(text: str) -> str:
     if text.isascii():
         return text
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def joined(text: str) -> tuple[str, str]:
+    """Mend the halves in a piece of a text; split off a first half at its end, which may go on."""
+    half = text[-1:] if "\ud800" <= text[-1:] <= "\udbff" else ""
+    return without_halves(text.removesuffix(half)), half
 
 
 def may_hold_half_a_pair(text: str) -> bool:

@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from langchain_dashscope_deepseek._dashscope.json_text import joined, mended, without_halves
 from langchain_dashscope_deepseek._dashscope.usage import has_counts
 from langchain_dashscope_deepseek.errors import printable
 
@@ -37,6 +38,35 @@ class Reply(NamedTuple):
     """As the wire has it, since the last one counts; cumulative. `read_usage` reads it."""
     request_id: str | None = None
     search_results: tuple[Mapping[str, Any], ...] = ()
+
+
+class Halves:
+    """Joins characters whose UTF-16 halves come in two packets: JSON may escape each by itself."""
+
+    def __init__(self) -> None:
+        """Begin an answer."""
+        self._text = self._reasoning = ""
+
+    def join(self, reply: Reply) -> Reply:
+        """Return a reply without halves; calls join those of their arguments themselves."""
+        text, self._text = joined(self._text + reply.text)
+        reasoning, self._reasoning = joined(self._reasoning + reply.reasoning)
+        if reply.finish_reason:
+            text += self._text and "\ufffd"
+            reasoning += self._reasoning and "\ufffd"
+        return reply._replace(
+            text=text,
+            reasoning=reasoning,
+            tool_calls=tuple(
+                call._replace(
+                    id=call.id and without_halves(call.id),
+                    name=call.name and without_halves(call.name),
+                )
+                for call in reply.tool_calls
+            ),
+            usage=mended(reply.usage),
+            search_results=tuple(mended(reply.search_results) or ()),
+        )
 
 
 class UnreadableError(Exception):

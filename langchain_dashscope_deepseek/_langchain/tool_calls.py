@@ -11,7 +11,7 @@ from typing import Any
 
 from langchain_core.messages import InvalidToolCall, ToolCall
 
-from langchain_dashscope_deepseek._dashscope.json_text import may_hold_half_a_pair
+from langchain_dashscope_deepseek._dashscope.json_text import joined, may_hold_half_a_pair
 from langchain_dashscope_deepseek._dashscope.wire import ToolCallDelta
 
 _FIRST_TOOL_INDEX = 1_000
@@ -75,7 +75,8 @@ class ToolCallAccumulator:
         self.name: str | None = None
         self.arguments = Text()
         self._given_id = given_id
-        self._held_back = ""
+        self._held_back = self._half = ""
+        self._lost_a_half = False
 
     def takes(self, delta: ToolCallDelta) -> bool:
         """Tell whether a delta may be a piece of it, going by the name."""
@@ -96,13 +97,23 @@ class ToolCallAccumulator:
         # Some models write null for none; shown, it could not be taken back.
         self._held_back = arguments if not self.arguments and arguments.strip() == "null" else ""
         arguments = arguments.removesuffix(self._held_back) if self._held_back else arguments
+        if self._half or not arguments.isascii():
+            arguments = self._joined(arguments)
         if arguments:
             self.arguments.add(arguments)
         return {"id": new_id, "name": new_name, "args": arguments}
 
+    def _joined(self, arguments: str) -> str:
+        """Join halves of characters, and hold back the first half of one that may go on."""
+        whole, self._half = joined(self._half + arguments)
+        self._lost_a_half |= whole.count("\ufffd") > arguments.count("\ufffd")
+        return whole
+
     def is_whole(self, *, may_be_empty: bool) -> bool:
         """Tell whether an agent may run it: it has a name, and its arguments are an object."""
         raw = str(self.arguments)
+        if self._half or self._lost_a_half:
+            return False
         return bool(self.name) and (_json_object(raw) is not None if raw else may_be_empty)
 
     def invalidate(self) -> str:
@@ -111,7 +122,8 @@ class ToolCallAccumulator:
         Core mends cut JSON, so that arguments cut by `length` become a valid call that an agent
         runs. This, no parser mends.
         """
-        invalidating = unmatched_closing(str(self.arguments))
+        half = self._half and "\ufffd"
+        invalidating = half + unmatched_closing(str(self.arguments) + half)
         self.arguments.add(invalidating)
         return invalidating
 

@@ -870,6 +870,87 @@ def test_arguments_with_half_of_a_character_are_invalid(
     assert len(message.invalid_tool_calls) == (not is_valid)
 
 
+# --- Characters whose halves come in two packets ---
+
+HALVES: dict[str, tuple[list[str], list[str]]] = {
+    "within texts": (["a\ud83d", "\ude00b"], ["a", "😀b"]),
+    "alone": (["a", "\ud83d", "\ude00"], ["a", "😀"]),
+    "with nothing between": (["\ud83d", "", "\ude00"], ["😀"]),
+    "one after another": (["\ud83d", "\ude00\ud83d", "\ude01"], ["😀", "😁"]),
+    "whole beside a half": (["😀\ud83d", "\ude01"], ["😀", "😁"]),
+    "first half without a second": (["a\ud83d", "b"], ["a", "\ufffdb"]),
+    "second half without a first": (["a", "\ude00b"], ["a", "\ufffdb"]),
+    "first half at the end": (["a", "b\ud83d"], ["a", "b", "\ufffd"]),
+}
+
+
+def messages_in_packets(*messages: Any) -> str:
+    documents = [answer_of(**{"text": "", **message}) for message in (*messages, {})]
+    for document in documents[:-1]:
+        document["output"]["choices"][0]["finish_reason"] = "null"
+    return "".join(f"data:{json.dumps(document)}\n\n" for document in documents)
+
+
+@pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")
+@pytest.mark.parametrize("halves", HALVES)
+@pytest.mark.parametrize("part", ["text", "reasoning_content"])
+async def test_halves_of_a_character_in_two_packets_are_one(
+    part: str, halves: str, ask: Ask, service: Scripted
+) -> None:
+    pieces, shown = HALVES[halves]
+    service.answer(messages_in_packets(*({part: piece} for piece in pieces)))
+    events = service.model().stream_events("hi", version="v3")
+    for message in (await ask(service.model(), "hi"), events.output):
+        read = {"text": message.text, **message.additional_kwargs}
+        assert read[part] == "".join(shown)
+
+
+@pytest.mark.parametrize("halves", HALVES)
+async def test_of_a_stream_a_first_half_is_held_back_and_nothing_else(
+    halves: str, service: Scripted
+) -> None:
+    pieces, shown = HALVES[halves]
+    service.answer(messages_in_packets(*({"text": piece} for piece in pieces)))
+    model = service.model()
+    assert [chunk.text for chunk in model.stream("hi") if chunk.text] == shown
+    assert [chunk.text async for chunk in model.astream("hi") if chunk.text] == shown
+    deltas = [
+        event["delta"]["text"]
+        for event in model._stream_chat_model_events([HumanMessage("hi")])
+        if event["event"] == "content-block-delta" and event["delta"]["type"] == "text-delta"
+    ]
+    assert deltas == shown
+
+
+@pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")
+@pytest.mark.parametrize("halves", HALVES)
+async def test_a_character_that_lost_a_half_makes_a_call_invalid(
+    halves: str, ask: Ask, service: Scripted
+) -> None:
+    pieces, shown = HALVES[halves]
+    arguments = ['{"a": "', *pieces, '"}']
+    service.answer(in_packets(*([function("f", a, id="a", index=0)] for a in arguments)))
+    events = service.model().stream_events("hi", version="v3")
+    for message in (await ask(service.model(), "hi"), events.output):
+        text = "".join(shown)
+        is_valid = "\ufffd" not in text
+        assert [call["args"] for call in message.tool_calls] == [{"a": text}] * is_valid
+        invalid = [call["args"] for call in message.invalid_tool_calls]
+        assert invalid == [f'{{"a": "{text}"}}]'] * (not is_valid)
+
+
+@pytest.mark.parametrize("arguments", ['{"a": "\ud83d', '{"a": "\ud83d"}', {"a": "\ude00"}])
+async def test_half_of_a_character_in_a_whole_call_makes_it_invalid(
+    arguments: Any, ask: Ask, service: Scripted
+) -> None:
+    calls = [function("f", arguments, id="a", index=0)]
+    service.answer(answer_of("", tool_calls=calls))
+    message = await ask(service.model(), "hi")
+    assert message.tool_calls == []
+    (invalid,) = message.invalid_tool_calls
+    assert "\ufffd" in str(invalid["args"])
+
+
 def in_packets(*packets: list[Any], finish: str = "tool_calls") -> str:
     documents = [answer_of("", tool_calls=calls) for calls in packets]
     for document in documents:
@@ -969,7 +1050,8 @@ async def test_v3_events_are_those_that_core_makes_of_our_chunks(
     question: list[BaseMessage] = [HumanMessage("hi")]
     events = list(model._stream_chat_model_events(question))
     cores = list(chunks_to_events(model._stream(question), message_id=""))
-    finish = {key: events[-1]["metadata"][key] for key in FINISH}  # type: ignore[typeddict-item]
+    last: Any = events[-1]
+    finish = {key: last["metadata"][key] for key in FINISH}
     assert events == [*cores[:-1], {**cores[-1], **finish}]  # core has them from 1.8.4 on
     assert events == [event async for event in model._astream_chat_model_events(question)]
     assert_valid_event_stream(events)
