@@ -42,6 +42,7 @@ from langchain_dashscope_deepseek._dashscope.regions import (
 from langchain_dashscope_deepseek._dashscope.settings import (
     check_for_another_account,
     check_headers,
+    check_no_number,
     check_row,
     check_settings,
     check_values,
@@ -321,6 +322,7 @@ class ModelSettings(ModelFields):
         """
         name = fields_by_name(cls).get(name, name)
         value = hidden(name, value)
+        check_no_number(name, value)
         if name == "base_url" and isinstance(value, str):
             return mended_base_url(value) if value.strip() else None
         if name == "region" and isinstance(value, str):

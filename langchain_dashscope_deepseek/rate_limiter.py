@@ -168,8 +168,8 @@ class _Line:
     """The time from which on a limit has something left."""
 
     def __init__(self, per_minute: float | None) -> None:
-        if per_minute is not None and not per_minute > 0:
-            raise ValueError("A limit must be above 0, or None: there is none")
+        if isinstance(per_minute, bool) or (per_minute is not None and not per_minute > 0):
+            raise ValueError("A limit must be a number above 0, or None: there is none")
         self.seconds_each = 60 / per_minute if per_minute else 0.0
         self.free_at = -math.inf
 

@@ -155,6 +155,18 @@ def check_values(settings: Mapping[str, Any], rules: Mapping[str, Rule] = PARAME
             raise DashScopeInputError(msg)
 
 
+def check_no_number(name: str, value: Any) -> None:
+    """Refuse True and False, alone or in a list, before pydantic makes numbers of them.
+
+    Raises:
+        DashScopeInputError: Names the setting and what it takes.
+    """
+    if isinstance(value, (bool, list)):
+        check_values({name: value}, {**PARAMETERS, **LIMITS})
+        if name == "timeout":
+            check_timeout(value)
+
+
 def check_settings(settings: Mapping[str, Any]) -> None:
     """Refuse what none of the settings can be that are never sent as they are.
 

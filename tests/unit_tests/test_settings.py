@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import copy
 import pickle
+import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ from langchain_dashscope_deepseek import (
 )
 from langchain_dashscope_deepseek._dashscope.connection import Tenant
 from langchain_dashscope_deepseek._dashscope.network import Line
+from langchain_dashscope_deepseek._dashscope.settings import OVERRIDABLE, PARAMETERS
 from tests.unit_tests.conftest import Ask, Scripted, answer_of
 
 BEIJING = "https://dashscope.aliyuncs.com/api/v1"
@@ -80,6 +83,52 @@ def test_a_misspelt_setting_is_refused() -> None:
 def test_a_value_that_no_model_takes_is_refused(setting: str, value: Any, expects: str) -> None:
     with pytest.raises(ValidationError, match=expects):
         chat(**{setting: value})
+
+
+NUMBERS = [
+    name
+    for name, field in ChatDashScopeDeepSeek.model_fields.items()
+    if name in OVERRIDABLE and {"int", "float"} & {*re.findall(r"\w+", str(field.annotation))}
+]
+
+
+def _assign(service: Scripted, name: str, value: Any) -> None:
+    model = service.model()
+    setattr(model, name, value)
+    model.invoke("hi")
+
+
+WAYS: dict[str, Callable[[Scripted, str, Any], object]] = {
+    "constructed": lambda _, name, value: chat(**{name: value}),
+    "in model_kwargs": lambda s, name, value: s.model(model_kwargs={name: value}).invoke("hi"),
+    "assigned": _assign,
+    "copied": lambda s, name, value: s.model().model_copy(update={name: value}).invoke("hi"),
+    "for one call": lambda s, name, value: s.model().invoke("hi", **{name: value}),
+    "bound": lambda s, name, value: s.model().bind(**{name: value}).invoke("hi"),
+}
+
+
+@pytest.mark.parametrize("value", [True, False, [True], [[False]]], ids=repr)
+@pytest.mark.parametrize(
+    ("way", "name"),
+    [
+        (way, name)
+        for way in WAYS
+        for name in NUMBERS
+        if way != "in model_kwargs" or name in PARAMETERS
+    ],
+)
+def test_a_boolean_is_no_number_however_it_is_set(
+    way: str, name: str, value: Any, service: Scripted
+) -> None:
+    service.answer(answer_of())
+    with pytest.raises(ValueError, match=f"{name} takes"):
+        WAYS[way](service, name, value)
+    assert not service.requests
+
+
+def test_the_settings_that_are_numbers_are_found() -> None:
+    assert {"reasoning_effort", "stop", "timeout", "max_retries", "temperature"} < {*NUMBERS}
 
 
 def test_none_is_as_good_as_left_out(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -215,10 +215,10 @@ async def test_those_behind_one_that_left_move_up_and_those_before_it_do_not() -
     await asyncio.wait_for(asyncio.gather(*calls[10:20], *calls[30:]), 2.5)
 
 
-@pytest.mark.parametrize("limit", [0, -5, float("nan")])
+@pytest.mark.parametrize("limit", [0, -5, float("nan"), True, False])
 @pytest.mark.parametrize("of", ["requests_per_minute", "tokens_per_minute"])
 def test_a_limit_that_is_none_is_refused(of: str, limit: float) -> None:
-    with pytest.raises(ValueError, match="must be above 0"):
+    with pytest.raises(ValueError, match="must be a number above 0"):
         TokenRateLimiter(**{of: limit})  # type: ignore[arg-type]
 
 
