@@ -177,6 +177,11 @@ class ChatDashScopeDeepSeek(ModelSettings):
     # --- What LangChain asks ---
 
     @property
+    def model_name(self) -> str:
+        """The same as `model`, under the name that other chat models have for it."""
+        return self.model
+
+    @property
     def _llm_type(self) -> str:
         return "chat-dashscope-deepseek"
 

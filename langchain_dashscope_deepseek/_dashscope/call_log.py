@@ -1,4 +1,6 @@
-"""What the log says of a call: one line at INFO, the shape of the wire at DEBUG.
+"""What the log says of a call: one line at INFO, or at WARNING where it failed.
+
+The shape of the wire is at DEBUG.
 
 Never a key, a prompt or an answer: names, counts, seconds and codes. Costs next to nothing where
 nobody listens.
@@ -47,7 +49,9 @@ class CallLog(AbstractContextManager["CallLog"]):
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         """Say how the call ended."""
-        if not logger.isEnabledFor(logging.INFO):
+        # A call that was cancelled or left did not fail: that is no `Exception`.
+        level = logging.WARNING if isinstance(error, Exception) else logging.INFO
+        if not logger.isEnabledFor(level):
             return
         now = time.monotonic()
         request_id, finish_reason, usage = self._facts()
@@ -59,7 +63,8 @@ class CallLog(AbstractContextManager["CallLog"]):
         else:
             end = f"finish_reason {finish_reason}"
         counts = usage or {}
-        logger.info(
+        logger.log(
+            level,
             "%s on %s: %s, request_id %s, first packet %s s, all %.2f s, tokens %s in %s out, "
             "retries %d",
             model if (model := self._request.model).isprintable() else repr(model),  # one line

@@ -59,6 +59,15 @@ def test_the_usual_names_work_too(alias: str, field: str, value: Any) -> None:
     assert (actual.get_secret_value() if field == "api_key" else actual) == value
 
 
+def test_the_model_reads_under_either_name() -> None:
+    model = chat()
+    model.model_name = "deepseek-v3.2"  # type: ignore[misc]
+    assert (model.model, model.model_name) == ("deepseek-v3.2", "deepseek-v3.2")
+    assert "model_name" not in {**model.model_dump(), **ChatDashScopeDeepSeek.model_fields}
+    assert model.model_copy(update={"model_name": "deepseek-v4-pro"}).model == "deepseek-v4-pro"
+    assert "model_name" not in dumps(model)
+
+
 def test_a_misspelt_setting_is_refused() -> None:
     with pytest.raises(ValidationError, match=r"Unknown setting temprature: did you mean temp"):
         chat(temprature=0)

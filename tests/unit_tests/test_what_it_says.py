@@ -368,8 +368,9 @@ async def test_a_call_that_fails_is_one_line_too(
         pytest.raises(DashScopeError),
     ):
         await ask(service.model(max_retries=1), "secret-prompt")
-    *retries, line = [record.getMessage() for record in caplog.records]
+    *retries, line = caplog.messages
     assert len(retries) == 1
+    assert [record.levelname for record in caplog.records] == ["INFO", "WARNING"]
     assert "DashScopeRateLimitError (code Throttling, HTTP 429), request_id r-1" in line
     assert line.endswith("retries 1")
 
@@ -451,6 +452,21 @@ def test_a_stream_that_is_dropped_says_so(
         next(chunks)
         chunks.close()  # type: ignore[attr-defined]
     assert "dropped, request_id a" in caplog.records[-1].getMessage()
+    assert caplog.records[-1].levelname == "INFO"
+
+
+async def test_a_call_that_is_cancelled_did_not_fail(
+    service: Scripted, caplog: pytest.LogCaptureFixture
+) -> None:
+    service.fail(httpx.ConnectError("no"))
+    with caplog.at_level(logging.INFO, "langchain_dashscope_deepseek"):
+        call = asyncio.create_task(service.model(max_retries=1).ainvoke("hi"))
+        while not caplog.records:  # noqa: ASYNC110 - it waits for its retry
+            await asyncio.sleep(0)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+    assert [record.levelname for record in caplog.records] == ["INFO", "INFO"]
 
 
 async def test_the_shape_of_the_wire_is_told_at_debug(
