@@ -160,10 +160,11 @@ def errors() -> str:
         local = issubclass(error, DashScopeInputError)
         parents = (*error.__bases__, *error.__mro__)
         cores = [b.__name__ for b in parents if b.__module__ == "langchain_core.exceptions"]
+        pythons = [b for b in (ValueError, LookupError, RuntimeError) if issubclass(error, b)]
         summary = (error.__doc__ or "").partition("\n")[0].rstrip(".")
         yield [
             f"{'&nbsp;&nbsp;' * depth}`{error.__name__}`",
-            f"`{cores[0]}`",
+            ", ".join(f"`{name}`" for name in (cores[0], *(b.__name__ for b in pythons))),
             summary,
             yes(error.is_retryable),
             "the text says it, case by case" if local else error.hint,
@@ -171,7 +172,7 @@ def errors() -> str:
         for sub in error.__subclasses__():
             yield from below(sub, depth + 1)
 
-    header = ["error", "also LangChain's", "when", "retried", "what to do"]
+    header = ["error", "also", "when", "retried", "what to do"]
     return table(header, below(DashScopeError, 0))
 
 

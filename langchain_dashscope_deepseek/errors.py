@@ -2,27 +2,30 @@
 
 ```
 DashScopeError
-├── DashScopeAuthenticationError        the key is missing or wrong
-├── DashScopePermissionDeniedError      the key may not do this
+├── DashScopeAuthenticationError        the key is missing or wrong (ValueError)
+├── DashScopePermissionDeniedError      the key may not do this (ValueError)
 │   └── DashScopeQuotaExceededError     no money, no quota: a retry does not help
-├── DashScopeNotFoundError              no such model
-├── DashScopeInvalidRequestError        the request is wrong
+├── DashScopeNotFoundError              no such model (LookupError)
+├── DashScopeInvalidRequestError        the request is wrong (ValueError)
 │   ├── DashScopeContextOverflowError   the input is too long
 │   ├── DashScopeRouteError             the model is on neither of the service's two routes
 │   ├── DataInspectionFailed            content inspection refused the input or the output
-│   └── DashScopeInputError             refused here, before any request (also a ValueError)
+│   └── DashScopeInputError             refused here, before any request
 │       └── DashScopeUnsupportedError   the capability table says that the model cannot do it
 ├── DashScopeRateLimitError             too fast: retried
 ├── DashScopeServerError                the service failed: retried
-│   └── DashScopeAnswerTooLargeError    more than max_answer_size: not retried
+│   └── DashScopeAnswerTooLargeError    more than max_answer_size (RuntimeError)
 ├── DashScopeTimeoutError               no answer in time: retried
-│   └── DashScopeDeadlineError          the whole call took more than max_seconds: not retried
+│   └── DashScopeDeadlineError          more than max_seconds (RuntimeError)
 └── DashScopeConnectionError            no connection: retried
     └── DashScopeStreamCutError         the answer ended without a finish_reason
 ```
 
 Each class is also the LangChain class for its condition (`ModelRateLimitError`, ...), so code
-that catches those works with any provider. This module must not import anything else of the
+that catches those works with any provider. Errors that a retry does not help are also the class of
+Python in brackets, by which retry policies such as LangGraph's default one tell that. None is an
+`OSError`: Starlette takes one that is raised within a streamed response for a client that left.
+This module must not import anything else of the
 package; of LangChain it knows the exceptions only.
 """
 
@@ -116,7 +119,7 @@ def _rebuild(
     return error
 
 
-class DashScopeAuthenticationError(DashScopeError, ModelAuthenticationError):
+class DashScopeAuthenticationError(DashScopeError, ModelAuthenticationError, ValueError):
     """The API key is missing or not accepted (HTTP 401)."""
 
     hint = (
@@ -125,7 +128,7 @@ class DashScopeAuthenticationError(DashScopeError, ModelAuthenticationError):
     )
 
 
-class DashScopePermissionDeniedError(DashScopeError, ModelPermissionDeniedError):
+class DashScopePermissionDeniedError(DashScopeError, ModelPermissionDeniedError, ValueError):
     """The key is valid but may not do this (HTTP 403)."""
 
     hint = (
@@ -139,7 +142,7 @@ class DashScopeQuotaExceededError(DashScopePermissionDeniedError):
     hint = "Retrying does not help: settle the bill, buy quota, or raise the budget in the console."
 
 
-class DashScopeNotFoundError(DashScopeError, ModelNotFoundError):
+class DashScopeNotFoundError(DashScopeError, ModelNotFoundError, LookupError):
     """The model (or the workspace) does not exist for this key and region (HTTP 404)."""
 
     hint = (
@@ -148,7 +151,7 @@ class DashScopeNotFoundError(DashScopeError, ModelNotFoundError):
     )
 
 
-class DashScopeInvalidRequestError(DashScopeError, ModelInvalidRequestError):
+class DashScopeInvalidRequestError(DashScopeError, ModelInvalidRequestError, ValueError):
     """The service refuses the request as it is (HTTP 400)."""
 
     hint = "Sending it again does not help: change the request as the message says."
@@ -187,7 +190,7 @@ class DataInspectionFailed(DashScopeInvalidRequestError):  # noqa: N818 - the se
         )
 
 
-class DashScopeInputError(DashScopeInvalidRequestError, ValueError):
+class DashScopeInputError(DashScopeInvalidRequestError):
     """Refused by this package before any request was sent."""
 
     hint = ""
@@ -209,7 +212,7 @@ class DashScopeServerError(DashScopeError, ModelAPIError):
     hint = "Usually passing: try again later, and quote the request_id if it lasts."
 
 
-class DashScopeAnswerTooLargeError(DashScopeServerError):
+class DashScopeAnswerTooLargeError(DashScopeServerError, RuntimeError):
     """The answer is larger than `max_answer_size`; the rest of it was not read."""
 
     hint = "Raise max_answer_size if such an answer is wanted."
@@ -222,7 +225,7 @@ class DashScopeTimeoutError(DashScopeError, ModelTimeoutError):
     hint = "Raise timeout, or stream: a stream sends bytes while the model thinks."
 
 
-class DashScopeDeadlineError(DashScopeTimeoutError):
+class DashScopeDeadlineError(DashScopeTimeoutError, RuntimeError):
     """The whole call, all its attempts together, took longer than `max_seconds`."""
 
     hint = "Raise max_seconds, or ask for less."

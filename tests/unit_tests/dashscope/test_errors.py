@@ -7,6 +7,7 @@ import json
 import logging
 import pickle
 import traceback
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
@@ -15,6 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core import exceptions as core
 from langchain_core.messages import HumanMessage
+from langgraph.graph import MessagesState, StateGraph
+from langgraph.types import RetryPolicy
 
 from langchain_dashscope_deepseek import errors
 from langchain_dashscope_deepseek._dashscope.blotting import Blotter
@@ -349,6 +352,42 @@ def test_an_error_survives_pickling_without_the_answer(error: type[DashScopeErro
         assert str(other) == str(original)
         assert (other.code, other.status_code, other.request_id) == ("C", 500, "r")
         assert other.partial_message is None
+
+
+async def _invoke(graph: Any) -> None:
+    graph.invoke({"messages": []})
+
+
+async def _ainvoke(graph: Any) -> None:
+    await graph.ainvoke({"messages": []})
+
+
+@pytest.mark.parametrize("run", [_invoke, _ainvoke])
+@pytest.mark.parametrize("is_pickled", [False, True])
+@pytest.mark.parametrize("error", subclasses(DashScopeError)[1:])
+async def test_langgraphs_own_retry_policy_repeats_what_a_retry_may_mend(
+    error: type[DashScopeError], run: Callable[[Any], Awaitable[None]], *, is_pickled: bool
+) -> None:
+    raised = error("It broke", code="C", status_code=500)
+    raised = pickle.loads(pickle.dumps(raised)) if is_pickled else raised
+    attempts: list[int] = []
+
+    def ask(_: Any) -> Any:
+        attempts.append(1)
+        raise raised
+
+    policy = RetryPolicy(initial_interval=0, jitter=False)
+    graph: Any = StateGraph(MessagesState)
+    graph.add_node("ask", ask, retry_policy=policy).add_edge("__start__", "ask")
+    with pytest.raises(error):
+        await run(graph.compile())
+    assert len(attempts) == (policy.max_attempts if error.is_retryable else 1)
+
+
+@pytest.mark.parametrize("error", subclasses(DashScopeError))
+def test_no_error_is_taken_for_a_client_that_left(error: type[DashScopeError]) -> None:
+    """Starlette drops an `OSError` that is raised within a streamed response."""
+    assert not issubclass(error, OSError)
 
 
 def test_a_key_in_a_message_is_blotted_out() -> None:
