@@ -1,16 +1,17 @@
 """A rate limiter by requests and by tokens a minute. It knows LangChain, and nothing of DashScope.
 
 Those who wait stand in a queue. Whoever looks at the clock lets out all whose time has come, so
-nobody who sleeps, or left, holds up the others.
+nobody who sleeps, or left, holds up the others; whoever is let out, or becomes the first, is woken.
 """
 
 import asyncio
+import logging
 import math
 import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import chain, count
 
 from langchain_core.callbacks import BaseCallbackHandler
@@ -18,10 +19,14 @@ from langchain_core.exceptions import ModelRateLimitError
 from langchain_core.outputs import LLMResult
 from langchain_core.rate_limiters import BaseRateLimiter
 
+logger = logging.getLogger(__name__)
+
 _SAVED_SECONDS = 1.0
 """What an idle limiter saves up: so no minute has more than 61 seconds' worth."""
 _LONGEST_NAP = 1.0
 """Seconds after which one that waits looks again whether its time came nearer, or a tenth of it."""
+_LONGEST_PAUSE = 60.0
+"""Seconds of a pause; a call waits no longer for a retry, either."""
 _FIRST_GUESS = 1_000.0
 """Tokens that a call is booked with before one has told what it took."""
 _NEWEST = 0.1
@@ -69,7 +74,7 @@ class TokenRateLimiter(BaseRateLimiter, BaseCallbackHandler):
         """
         self._requests, self._tokens = _Line(requests_per_minute), _Line(tokens_per_minute)
         self._clock, self._lock = clock, threading.Lock()
-        self._numbers, self._waiting = count(), OrderedDict[int, None]()
+        self._numbers, self._waiting = count(), OrderedDict[int, Callable[[], object]]()
         self._booked, self._paused_until = deque[float](maxlen=100_000), -math.inf
         self._usual, self._weight = _FIRST_GUESS, 1.0
 
@@ -82,16 +87,29 @@ class TokenRateLimiter(BaseRateLimiter, BaseCallbackHandler):
         Returns:
             Whether it may go out; always if it waited.
         """
-        with self._place() as place:
+        woken = threading.Event()
+        with self._place(woken.set) as place:
             while blocking and (seconds := self._seconds_left(place)) > 0:
-                time.sleep(seconds)
+                woken.wait(seconds)
+                woken.clear()
             return blocking or self._seconds_left(place) <= 0
 
     async def aacquire(self, *, blocking: bool = True) -> bool:
         """Wait until a call may go out, as `acquire` does."""
-        with self._place() as place:
-            while blocking and (seconds := self._seconds_left(place)) > 0:  # noqa: ASYNC110 - a time
-                await asyncio.sleep(seconds)
+        woken, loop = asyncio.Event(), asyncio.get_running_loop()
+
+        def wake() -> None:
+            with suppress(RuntimeError):  # its loop is closed
+                loop.call_soon_threadsafe(woken.set)
+
+        with self._place(wake) as place:
+            while blocking and (seconds := self._seconds_left(place)) > 0:
+                timer = loop.call_later(seconds, woken.set)
+                try:
+                    await woken.wait()
+                finally:
+                    timer.cancel()
+                woken.clear()
             return blocking or self._seconds_left(place) <= 0
 
     def settle(self, tokens: int | None) -> None:
@@ -107,9 +125,15 @@ class TokenRateLimiter(BaseRateLimiter, BaseCallbackHandler):
             if tokens:
                 self._usual += (tokens - self._usual) * self._weight
                 self._weight = _NEWEST
+            self._wake_first()
 
     def pause(self, seconds: float) -> None:
-        """Let no call out for so many seconds; a pause within another one adds nothing to it."""
+        """Let no call out for so many seconds, 60 at most.
+
+        A pause within another one adds nothing to it.
+        """
+        seconds = min(seconds, _LONGEST_PAUSE)
+        logger.info("No call goes out for %.2f s", seconds)
         with self._lock:
             self._paused_until = max(self._paused_until, self._clock() + seconds)
 
@@ -128,27 +152,29 @@ class TokenRateLimiter(BaseRateLimiter, BaseCallbackHandler):
             self.pause(getattr(error, "retry_after", None) or 1.0)
 
     @contextmanager
-    def _place(self) -> Iterator[int]:
+    def _place(self, wake: Callable[[], object]) -> Iterator[int]:
         """Stand in the queue; who ends by an error, such as a cancelled task, gives all back."""
         with self._lock:
-            self._waiting[place := next(self._numbers)] = None
+            self._waiting[place := next(self._numbers)] = wake
         has_ended = False
         try:
             yield place
             has_ended = True
         finally:
             with self._lock:
-                was_let_out = self._waiting.pop(place, True)
+                was_let_out = self._waiting.pop(place, None) is None
                 if was_let_out and not has_ended and self._booked:
                     self._requests.add(-1, -math.inf)
                     self._tokens.add(-self._booked.pop(), -math.inf)
+                self._wake_first()
 
     def _seconds_left(self, place: int) -> float:
         """Let out all whose time has come, and guess when this one's comes; 0 if it has."""
         with self._lock:
             now = self._clock()
             while self._waiting and self._due() <= now:
-                self._waiting.popitem(last=False)
+                _, wake = self._waiting.popitem(last=False)
+                wake()
                 self._booked.append(self._usual)
                 since = max(now - _SAVED_SECONDS, self._paused_until)  # a pause saves up nothing
                 self._requests.add(1, since)
@@ -156,7 +182,13 @@ class TokenRateLimiter(BaseRateLimiter, BaseCallbackHandler):
             if place not in self._waiting:
                 return max(self._paused_until - now, 0.0)
             seconds = self._due(place - next(iter(self._waiting))) - now
-            return min(seconds, max(seconds / 10, _LONGEST_NAP))
+            return min(seconds, max(seconds / 10, _LONGEST_NAP), _LONGEST_PAUSE)
+
+    def _wake_first(self) -> None:
+        """Wake the first in the queue: its time may have come nearer."""
+        for wake in self._waiting.values():
+            wake()
+            return
 
     def _due(self, ahead: int = 0) -> float:
         """Tell when the next call may go out, or the one behind so many others."""
