@@ -91,6 +91,9 @@ class ClientPool:
         self._sync: dict[int, _OfProcess] = {}
         self._async: dict[tuple[int, asyncio.AbstractEventLoop], _OfLoop] = {}
         self._handed_in_to: int | None = None
+        # Certificates take 20 ms to read. Models are mostly made outside of event loops.
+        with suppress(DashScopeInputError):  # the call raises it
+            _tls_context(verify=True)
         # Not __del__: in a cycle, as agents are, the garbage collector may come to a socket before
         # it comes to this pool. What `finalize` holds, it comes to last.
         weakref.finalize(self, _close_sync, self._sync)
