@@ -47,6 +47,7 @@ from langchain_dashscope_deepseek._langchain.tokens import (
     TOKENS_PER_IMAGE,
     TOKENS_PER_MESSAGE,
     count_tokens,
+    token_ids,
 )
 from langchain_dashscope_deepseek._langchain.tools import AnyTool, wire_tool_choice, wire_tools
 from langchain_dashscope_deepseek._model_settings import ModelSettings
@@ -389,6 +390,16 @@ class ChatDashScopeDeepSeek(ModelSettings):
         )
 
     # --- Counting tokens ---
+
+    def get_token_ids(self, text: str) -> list[int]:
+        """Return the ids of a text's tokens, offline.
+
+        Raises:
+            ImportError: The extra `langchain-dashscope-deepseek[tokenizer]` is not installed.
+        """
+        if self.custom_get_token_ids is not None:
+            return self.custom_get_token_ids(text)
+        return token_ids(text)
 
     def get_num_tokens(self, text: str) -> int:
         """Count the tokens of a text, offline.

@@ -59,6 +59,18 @@ def count_tokens(text: str) -> int:
     return estimate_tokens(text) if ds_token is None else len(ds_token.encode(text))
 
 
+def token_ids(text: str) -> list[int]:
+    """Return the ids of a text's tokens; only the tokenizer knows them."""
+    if ds_token is None:
+        msg = (
+            "Token ids need DeepSeek's tokenizer: "
+            "pip install 'langchain-dashscope-deepseek[tokenizer]'. get_num_tokens works without"
+        )
+        raise ImportError(msg)
+    ids: list[int] = ds_token.encode(text)
+    return ids
+
+
 def estimate_tokens(text: str) -> int:
     """Estimate the tokens of a text from its words, digits, characters and punctuation."""
     free, per_letter = _PER_LETTER_BEYOND

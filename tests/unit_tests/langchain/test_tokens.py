@@ -88,6 +88,24 @@ def test_a_text_is_counted(model: ChatDashScopeDeepSeek) -> None:
     assert model.get_num_tokens("") == 0
 
 
+@pytest.mark.parametrize("text", ["Hello, world", CHINESE, "", "🙂 Ünïcode\n"])
+def test_ids_are_the_tokenizers(text: str) -> None:
+    model = ChatDashScopeDeepSeek(model="deepseek-v4-pro")
+    assert model.get_token_ids(text) == ds_token.encode(text)
+
+
+def test_without_the_tokenizer_its_ids_say_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokens, "ds_token", None)
+    with pytest.raises(ImportError, match=r"langchain-dashscope-deepseek\[tokenizer\]"):
+        ChatDashScopeDeepSeek(model="deepseek-v4-pro").get_token_ids("hi")
+
+
+def test_a_function_of_the_users_gives_the_ids(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokens, "ds_token", None)
+    model = ChatDashScopeDeepSeek(model="deepseek-v4-pro", custom_get_token_ids=lambda _: [1, 2])
+    assert model.get_token_ids("hi") == [1, 2]
+
+
 def test_messages_and_tools_are_counted(model: ChatDashScopeDeepSeek) -> None:
     call: Any = {"type": "tool_call", "id": "1", "name": "search_files", "args": {"path": CHINESE}}
     messages = [
