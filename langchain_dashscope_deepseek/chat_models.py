@@ -16,7 +16,7 @@ from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackMana
 from langchain_core.language_models import LangSmithParams, LanguageModelInput
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.messages.block_translators import register_translator
-from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
 from langchain_core.utils.utils import LC_ID_PREFIX
 from pydantic import ConfigDict
@@ -37,6 +37,7 @@ from langchain_dashscope_deepseek._langchain.asking import aask, ask
 from langchain_dashscope_deepseek._langchain.call import check_recorded, prepare_call
 from langchain_dashscope_deepseek._langchain.citations import content_blocks
 from langchain_dashscope_deepseek._langchain.events import EventEmitter
+from langchain_dashscope_deepseek._langchain.llm_output import chat_result, combined
 from langchain_dashscope_deepseek._langchain.messages import PROVIDER, countable
 from langchain_dashscope_deepseek._langchain.stream import (
     AnswerAccumulator,
@@ -227,7 +228,7 @@ class ChatDashScopeDeepSeek(ModelSettings):
     ) -> ChatResult:
         request = self._prepared(messages, stop, kwargs, shows=False)
         (message,) = ask(self._acquire, request, MessageEmitter)
-        return ChatResult(generations=[ChatGeneration(message=message)])
+        return chat_result(message)
 
     async def _agenerate(
         self,
@@ -238,7 +239,12 @@ class ChatDashScopeDeepSeek(ModelSettings):
     ) -> ChatResult:
         request = self._prepared(messages, stop, kwargs, shows=False)
         (message,) = [m async for m in aask(self._aacquire, request, MessageEmitter)]
-        return ChatResult(generations=[ChatGeneration(message=message)])
+        return chat_result(message)
+
+    def _combine_llm_outputs(
+        self, llm_outputs: Sequence[dict[str, Any] | None], /
+    ) -> dict[str, Any]:
+        return combined(llm_outputs)
 
     def _stream(
         self,

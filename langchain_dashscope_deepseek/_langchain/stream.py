@@ -23,6 +23,7 @@ from langchain_dashscope_deepseek._dashscope.request import PreparedRequest
 from langchain_dashscope_deepseek._dashscope.usage import read_usage
 from langchain_dashscope_deepseek._dashscope.warnings import warn
 from langchain_dashscope_deepseek._dashscope.wire import Reply, ToolCallDelta
+from langchain_dashscope_deepseek._langchain.llm_output import token_usage
 from langchain_dashscope_deepseek._langchain.messages import PROVIDER, usage_metadata
 from langchain_dashscope_deepseek._langchain.tool_calls import Text, ToolCallAccumulator
 from langchain_dashscope_deepseek.errors import DashScopeError
@@ -232,6 +233,7 @@ class AnswerAccumulator:
             "request_changes": self._changes,
             "tool_call_markup": self.markup,
             "only_reasoning": self.is_only_reasoning,
+            "token_usage": token_usage(self.usage_metadata),
             # How often the service used what it has of its own, such as its search.
             "plugins": plugins if isinstance(plugins, dict) else None,
         }

@@ -29,6 +29,7 @@ from langchain_dashscope_deepseek._dashscope.request import PreparedRequest
 from langchain_dashscope_deepseek._dashscope.retry import RetryPolicy
 from langchain_dashscope_deepseek._dashscope.wire import Reply, ToolCallDelta
 from langchain_dashscope_deepseek._langchain import quick_chunks, stream
+from langchain_dashscope_deepseek._langchain.llm_output import token_usage
 from langchain_dashscope_deepseek._langchain.messages import reasoning_of
 from langchain_dashscope_deepseek._langchain.stream import AnswerAccumulator, ChunkEmitter
 from langchain_dashscope_deepseek._langchain.tool_calls import unmatched_closing
@@ -69,6 +70,7 @@ def expected(
 ) -> AIMessage:
     search = fields.pop("search_results", None)
     metadata = fields.pop("metadata", {})
+    counts = fields.get("usage_metadata")
     return AIMessage(
         content=content,
         additional_kwargs={"reasoning_content": reasoning} if reasoning else {},
@@ -79,6 +81,7 @@ def expected(
             "normalized_finish_reason": normalized or finish.replace("tool_calls", "tool_call"),
             "request_id": REQUEST_ID,
             **({"search_results": search} if search else {}),
+            **({"token_usage": token_usage(counts)} if counts else {}),
             **metadata,
         },
         **fields,
