@@ -16,8 +16,10 @@ from langchain_core.language_models import ModelProfile
 from pydantic import (
     ModelWrapValidatorHandler,
     SecretStr,
+    SerializerFunctionWrapHandler,
     ValidationError,
     field_serializer,
+    model_serializer,
     model_validator,
 )
 from pydantic_core import to_jsonable_python
@@ -350,11 +352,12 @@ class ModelSettings(ModelFields):
             if settings.get(name, name) is None:
                 del settings[name]
 
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Any:
-            """Compute a field that was not given; pydantic keeps the private attributes here."""
-            return _COMPUTED[name](self) if name in _COMPUTED else super().__getattr__(name)
+    @model_serializer(mode="wrap")
+    def _serialize(self, serialize: SerializerFunctionWrapHandler):  # type: ignore[no-untyped-def] # noqa: ANN202 - a type would take the place of the fields in the JSON schema
+        """Dump the computed fields as they read."""
+        whole = super().model_copy()
+        vars(whole).update({name: getattr(self, name) for name in _COMPUTED})
+        return serialize(whole)
 
     @field_serializer("api_key")
     def _serialize_key(self, key: SecretStr | KeySource | None) -> SecretStr | None:
@@ -397,3 +400,19 @@ _COMPUTED: Mapping[str, Callable[[Any], Any]] = {
     "profile": methodcaller("_resolve_model_profile"),
 }
 """Fields that read as what the others lead to now, as long as they are not given."""
+
+
+class _Computed:
+    """Computes a field of a model. The class has none: pydantic looks for defaults there."""
+
+    def __init__(self, compute: Callable[[Any], Any]) -> None:
+        self._compute = compute
+
+    def __get__(self, model: ModelSettings | None, _: type) -> Any:
+        if model is None:
+            raise AttributeError
+        return self._compute(model)
+
+
+for _name, _compute in _COMPUTED.items():
+    setattr(ModelSettings, _name, _Computed(_compute))

@@ -1,0 +1,54 @@
+"""Code that was written for another chat model runs with this one, or hears what to write."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from typing import Any
+
+import pytest
+
+from langchain_dashscope_deepseek import ChatDashScopeDeepSeek
+
+# --- What can be read is there ---
+
+COMPUTED = ("base_url", "region", "workspace_id", "profile")
+URL = "https://dashscope.aliyuncs.com/api/v1"
+
+
+@pytest.mark.parametrize("name", COMPUTED)
+def test_a_computed_field_is_found_without_being_read(name: str) -> None:
+    model = ChatDashScopeDeepSeek(model="deepseek-v4-pro")
+    assert inspect.getattr_static(model, name) is not None
+    assert name in dir(model)
+
+
+@pytest.mark.parametrize(
+    ("settings", "read"),
+    [
+        ({}, {"base_url": URL, "region": None, "workspace_id": None}),
+        (
+            {"region": "ap-southeast-1"},
+            {"base_url": "https://dashscope-intl.aliyuncs.com/api/v1", "region": "ap-southeast-1"},
+        ),
+        ({"base_url": "https://gate.test/api/v1"}, {"base_url": "https://gate.test/api/v1"}),
+        ({"workspace_id": "ws-1"}, {"base_url": URL, "workspace_id": "ws-1"}),
+    ],
+)
+def test_a_dump_has_what_computed_fields_read_as(
+    settings: dict[str, Any], read: dict[str, Any]
+) -> None:
+    model = ChatDashScopeDeepSeek(model="deepseek-v4-pro", **settings)
+    assert read.items() <= model.model_dump().items()
+    assert read.items() <= json.loads(model.model_dump_json()).items()
+    assert model.model_dump(include={"base_url"}) == {"base_url": model.base_url}
+    assert "base_url" not in model.model_dump(exclude={"base_url"})
+    model.base_url = "https://other.test/api/v1"
+    assert model.model_dump()["base_url"] == "https://other.test/api/v1"
+
+
+def test_dumping_gives_nothing_to_the_model() -> None:
+    model = ChatDashScopeDeepSeek(model="deepseek-v4-pro")
+    model.model_dump()
+    model.region = "us-east-1"
+    assert model.base_url == "https://dashscope-us.aliyuncs.com/api/v1"
