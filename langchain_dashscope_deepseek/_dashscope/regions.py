@@ -125,8 +125,8 @@ _API = "/api/v1"
 
 _OTHER_SERVICES: Mapping[str, str] = {
     "/compatible-mode": (
-        "base_url leads to the OpenAI-compatible route: this speaks native /api/v1. Leave base_url "
-        "out, or use langchain-openai"
+        "base_url leads to the OpenAI-compatible route: this speaks native /api/v1. Write "
+        "{host}/api/v1, or use langchain-openai"
     ),
     "/chat/completions": "base_url leads to OpenAI's protocol, and this speaks DashScope's own",
     "/anthropic": "base_url leads to Anthropic's protocol, and this speaks DashScope's own",
@@ -142,7 +142,7 @@ _OTHER_SERVICES: Mapping[str, str] = {
     ),
     "//openrouter.ai": "base_url is OpenRouter's API, and this speaks DashScope's protocol",
 }
-"""What tells that a base URL is that of another service, and what to say."""
+"""What tells that a base URL is that of another service, and what to say; `{host}` is its host."""
 
 _OF_AN_API = re.compile(r"/api/(?P<version>v\d+)(?P<rest>.*)$", re.IGNORECASE)
 _ENDPOINTS = "/services/aigc/"
@@ -152,7 +152,7 @@ def mended_base_url(base_url: str) -> str:
     """Bring a base URL to its form, `https://.../api/v1`, where it is obvious what is meant.
 
     Raises:
-        ValueError: It is not obvious, or it holds what it must not; never quotes it.
+        ValueError: It is not obvious, or it holds what it must not; quotes the host at most.
     """
     if isinstance(base_url, HiddenText):
         check_base_url(base_url)  # before a part of it stands in this frame
@@ -162,7 +162,8 @@ def mended_base_url(base_url: str) -> str:
     check_base_url(url)
     for sign, msg in _OTHER_SERVICES.items():
         if sign in url.lower():
-            raise ValueError(msg)
+            host = "/".join(url.split("/")[:3])  # not the path, which may hold a key
+            raise ValueError(msg.format(host=host))
     url = url.partition(_ENDPOINTS)[0]
     api = _OF_AN_API.search(url)
     if api is not None:

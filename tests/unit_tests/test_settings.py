@@ -454,9 +454,26 @@ def test_a_timeout_that_cannot_be_is_refused(timeout: float) -> None:
         chat(timeout=timeout)
 
 
-def test_the_openai_route_is_refused() -> None:
-    with pytest.raises(ValidationError, match="native /api/v1"):
-        chat(base_url="https://dashscope.aliyuncs.com/compatible-mode/v1")
+@pytest.mark.parametrize(
+    "host",
+    [
+        "https://dashscope.aliyuncs.com",
+        "https://dashscope-intl.aliyuncs.com",
+        "https://ws-1.ap-southeast-1.maas.aliyuncs.com",
+        "http://localhost:8080",
+    ],
+)
+@pytest.mark.parametrize("path", ["/compatible-mode/v1", "/compatible-mode/v1/chat/completions"])
+def test_the_openai_route_is_refused_and_the_same_hosts_native_one_named(
+    host: str, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    says = f"Write {re.escape(host)}/api/v1, or"
+    for base_url in (host + path, f"{host}/a-path-that-may-be-secret{path}"):
+        with pytest.raises(ValidationError, match=says):
+            chat(base_url=base_url)
+    monkeypatch.setenv("DASHSCOPE_BASE_URL", host + path)
+    with pytest.raises(ValidationError, match=says):
+        chat()
 
 
 def test_a_wrong_region_in_the_environment_does_not_matter_to_a_base_url(
