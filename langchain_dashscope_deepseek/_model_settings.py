@@ -33,7 +33,7 @@ from langchain_dashscope_deepseek._dashscope.hidden import (
     KeySource,
     hidden,
 )
-from langchain_dashscope_deepseek._dashscope.names import unknown_names
+from langchain_dashscope_deepseek._dashscope.names import is_idle, unknown_names
 from langchain_dashscope_deepseek._dashscope.regions import (
     Where,
     check_workspace_of,
@@ -85,7 +85,7 @@ class ModelSettings(ModelFields):
         """Read what is as good as left out, and what `dumps` writes."""
         if not isinstance(values, Mapping):
             return values
-        taken = {name: cls._taken(name, value) for name, value in values.items()}
+        taken = {name: cls._taken(name, value) for name, value in cls._hidden(values).items()}
         given = {k: default_of(cls, k) if v is None else v for k, v in taken.items()}
         return by_the_constructors_names(cls, given)
 
@@ -291,7 +291,10 @@ class ModelSettings(ModelFields):
             value = self._taken(name, value)
             value = default_of(cls, name) if value is None else coerced(cls, name, value)
         else:
-            value = cls._hidden({name: value})[name]
+            known = cls._hidden({name: value})
+            if not known:
+                return
+            value = known[name]
             if isinstance(value, HiddenValue):
                 raise ValueError(unknown_names([name], fields))
         super().__setattr__(name, value)
@@ -304,16 +307,19 @@ class ModelSettings(ModelFields):
     def _hidden(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
         """Hide what may be a secret, before anything else is done with it.
 
-        Of a name that leads to nothing here the value is gone: it may be another class's key.
+        Of a name that leads to nothing here the value is gone: it may be another class's key. It is
+        left out where it asks for nothing.
         """
         fields = fields_by_name(cls)
         forbids = cls.model_config.get("extra") == "forbid"
-        return {
-            name: HiddenValue()
-            if forbids and name not in fields and not hasattr(cls, name) and name[:1] != "_"
-            else hidden(fields.get(name, name), value)
-            for name, value in settings.items()
-        }
+        kept = {}
+        for name, value in settings.items():
+            if forbids and name not in fields and not hasattr(cls, name) and name[:1] != "_":
+                if not is_idle(name, value):
+                    kept[name] = HiddenValue()
+            else:
+                kept[name] = hidden(fields.get(name, name), value)
+        return kept
 
     @classmethod
     def _taken(cls, name: str, value: Any) -> Any:

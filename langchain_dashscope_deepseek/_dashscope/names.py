@@ -6,6 +6,7 @@ Pure. People come from other classes and from the service's own pages, and write
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import Any
 
 _NOT_HERE = "no page documents it for DeepSeek, and the service ignores or refuses it"
 _OURS = "this package sets it, to read the answer"
@@ -70,6 +71,30 @@ ELSEWHERE: Mapping[str, str] = {
     "web_search": "write enable_search=True, and search_options",
 }
 """What other chat models and the service's pages call a setting, and what to write here."""
+
+_IDLE: Mapping[str, Any] = {
+    "n": 1,
+    "frequency_penalty": 0,
+    "logprobs": False,
+    "top_logprobs": 0,
+    "logit_bias": {},
+    "store": False,
+    "service_tier": "auto",
+    "stream_usage": True,
+    "stream_options": {"include_usage": True},
+    "use_responses_api": False,
+    "json_mode": False,
+}
+"""Values of names from elsewhere that ask for what happens anyway."""
+
+
+def is_idle(name: str, value: Any) -> bool:
+    """Tell whether a value of an unknown name is as good as left out."""
+    if value is None:
+        return True
+    idle = _IDLE.get(name)
+    return isinstance(value, bool) is isinstance(idle, bool) and bool(value == idle)
+
 
 FOR_ONE_CALL: Mapping[str, str] = {
     "extra_headers": "it is for one call; for all calls write default_headers",

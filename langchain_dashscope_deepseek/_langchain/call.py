@@ -10,6 +10,7 @@ from typing import Any
 
 from langchain_core.messages import BaseMessage
 
+from langchain_dashscope_deepseek._dashscope.names import is_idle
 from langchain_dashscope_deepseek._dashscope.request import (
     PreparedRequest,
     choose_parameters,
@@ -17,6 +18,7 @@ from langchain_dashscope_deepseek._dashscope.request import (
 )
 from langchain_dashscope_deepseek._dashscope.settings import (
     ALIASES,
+    OVERRIDABLE,
     check_extra_headers,
     check_model_kwargs,
     check_names,
@@ -31,6 +33,8 @@ from langchain_dashscope_deepseek.capabilities import ModelCapabilities, models_
 _OF_A_CALL = ("capabilities", "stream", "extra_headers", "structured_output_note")
 """What a call takes besides the settings that it may override."""
 
+_TAKEN = OVERRIDABLE.union(_OF_A_CALL)
+
 
 def check_recorded(overrides: Mapping[str, Any]) -> None:
     """Refuse what no call takes, or what may be a secret, before a tracer records it.
@@ -38,7 +42,7 @@ def check_recorded(overrides: Mapping[str, Any]) -> None:
     Raises:
         DashScopeInputError: Says what to write; quotes no value.
     """
-    check_names({ALIASES.get(name, name) for name in overrides}.difference(_OF_A_CALL))
+    check_names({*_given(overrides)}.difference(_OF_A_CALL))
     if overrides.get("extra_headers") is not None:
         check_extra_headers(overrides["extra_headers"])
     check_model_kwargs(overrides.get("model_kwargs"))
@@ -101,13 +105,19 @@ def prepare_call(
 
 
 def _as_on_the_wire(overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """Give what was written for a call its own names, and tools and their choice their form."""
-    given = {ALIASES.get(name, name): value for name, value in overrides.items()}
+    """Give tools and their choice their form on the wire."""
+    given = _given(overrides)
     if isinstance(given.get("tools"), (list, tuple)):
         given["tools"] = wire_tools(given["tools"])
     if "tool_choice" in given:
         given["tool_choice"] = wire_tool_choice(given["tool_choice"])
     return given
+
+
+def _given(overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Give what was written for a call its own names, without what is as good as left out."""
+    given = {ALIASES.get(name, name): value for name, value in overrides.items()}
+    return {k: v for k, v in given.items() if k in _TAKEN or not is_idle(k, v)}
 
 
 def _images_refused(model: str, row: ModelCapabilities | None) -> str:

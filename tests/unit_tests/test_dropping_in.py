@@ -7,8 +7,10 @@ import json
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
-from langchain_dashscope_deepseek import ChatDashScopeDeepSeek
+from langchain_dashscope_deepseek import ChatDashScopeDeepSeek, DashScopeInputError
+from tests.unit_tests.conftest import Ask, Scripted, transcript
 
 # --- What can be read is there ---
 
@@ -52,3 +54,59 @@ def test_dumping_gives_nothing_to_the_model() -> None:
     model.model_dump()
     model.region = "us-east-1"
     assert model.base_url == "https://dashscope-us.aliyuncs.com/api/v1"
+
+
+# --- What asks for nothing is as good as left out ---
+
+IDLE: list[dict[str, Any]] = [
+    {"organization": None},
+    {"verbosity": None},
+    {"parallel_tool_calls": None},
+    {"n": 1},
+    {"frequency_penalty": 0.0},
+    {"logprobs": False},
+    {"store": False},
+    {"stream_usage": True, "service_tier": "auto"},
+]
+MEANT: list[dict[str, Any]] = [
+    {"n": 2},
+    {"n": True},
+    {"frequency_penalty": 0.5},
+    {"logprobs": True},
+    {"store": True},
+    {"stream_options": {}},
+]
+
+
+@pytest.mark.parametrize("idle", IDLE)
+def test_a_setting_that_asks_for_nothing_is_left_out(idle: dict[str, Any]) -> None:
+    plain = ChatDashScopeDeepSeek(model="deepseek-v4-pro")
+    dumped = plain.model_dump()
+    given: dict[str, Any] = {"model": "deepseek-v4-pro", **idle}
+    assert ChatDashScopeDeepSeek(**given).model_dump() == dumped
+    assert ChatDashScopeDeepSeek.model_validate(given).model_dump() == dumped
+    assert plain.model_copy(update=idle).model_dump() == dumped
+    for name, value in idle.items():
+        setattr(plain, name, value)
+    assert plain.model_dump() == dumped
+
+
+@pytest.mark.parametrize("idle", IDLE)
+async def test_a_keyword_that_asks_for_nothing_is_left_out(
+    idle: dict[str, Any], ask: Ask, service: Scripted
+) -> None:
+    service.answer(transcript("plain_text"))
+    await ask(service.model().bind(**idle), "hi")
+    await ask(service.model(), "hi", **idle)
+    assert service.parameters.keys().isdisjoint(idle)
+
+
+@pytest.mark.parametrize("meant", MEANT)
+async def test_one_that_asks_for_something_is_refused(
+    meant: dict[str, Any], ask: Ask, service: Scripted
+) -> None:
+    with pytest.raises(ValidationError, match="Unknown setting"):
+        service.model(**meant)
+    with pytest.raises(DashScopeInputError, match="Unknown setting"):
+        await ask(service.model(), "hi", **meant)
+    assert service.requests == []
