@@ -5,7 +5,7 @@ Pure. People come from other classes and from the service's own pages, and write
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 _NOT_HERE = "no page documents it for DeepSeek, and the service ignores or refuses it"
@@ -45,9 +45,8 @@ ELSEWHERE: Mapping[str, str] = {
     "frequency_penalty": f"{_NOT_HERE}. Write repetition_penalty, on models that take it",
     "n": f"{_NOT_HERE}. Ask several times, by batch",
     **dict.fromkeys(("result_format", "incremental_output"), f"leave it out: {_OURS}"),
-    **dict.fromkeys(
-        ("functions", "function_call"), "write tools by bind_tools, and tool_choice there"
-    ),
+    "functions": "write model.bind_tools([...])",
+    "function_call": 'write model.bind_tools([...], tool_choice="name")',
     "stop_words": "write stop",
     "json_mode": 'write response_format={"type": "json_object"}, or with_structured_output',
     **dict.fromkeys(
@@ -101,6 +100,13 @@ FOR_ONE_CALL: Mapping[str, str] = {
     **dict.fromkeys(("tools", "tool_choice"), "write it in bind_tools, or at the call"),
 }
 """What a call takes and a model does not, and what to write for the model."""
+
+
+def misplaced(names: Iterable[object]) -> list[str]:
+    """Return the names from elsewhere that `model_kwargs` must not send."""
+    return [
+        str(name) for name in names if not ELSEWHERE.get(str(name), _NOT_HERE).startswith(_NOT_HERE)
+    ]
 
 
 def unknown_names(names: Collection[str], known: Collection[str]) -> str:

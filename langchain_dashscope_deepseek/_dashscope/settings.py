@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
-from langchain_dashscope_deepseek._dashscope.names import unknown_names
+from langchain_dashscope_deepseek._dashscope.names import misplaced, unknown_names
 from langchain_dashscope_deepseek.capabilities import ModelCapabilities
 from langchain_dashscope_deepseek.errors import DashScopeInputError
 
@@ -197,10 +197,10 @@ _NO_PARAMETERS = frozenset(
 
 
 def check_model_kwargs(extra: Any) -> None:
-    """Refuse what is no parameter and may be a secret: tracers record what stands there.
+    """Refuse what is no parameter: it may be a secret, and tracers record what stands there.
 
     Raises:
-        DashScopeInputError: Names it.
+        DashScopeInputError: Names it, and says what to write.
     """
     secret = [name for name in extra or () if str(name).lower() in _NO_PARAMETERS]
     if secret:
@@ -208,6 +208,10 @@ def check_model_kwargs(extra: Any) -> None:
             f"model_kwargs holds {secret[0]}, which is no parameter: it would stand in the body "
             "and in traces. Write api_key or default_headers"
         )
+        raise DashScopeInputError(msg)
+    wrong = misplaced(extra or ())
+    if wrong:
+        msg = f"model_kwargs: {unknown_names(wrong, ())}"
         raise DashScopeInputError(msg)
 
 
