@@ -217,6 +217,11 @@ class ChatDashScopeDeepSeek(ModelSettings):
         check_recorded(kwargs)
         return super()._get_invocation_params(stop=stop, **kwargs)
 
+    def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
+        """Describe the model for caches as it is now: settings that hold lists can grow."""
+        self._forget()
+        return super()._get_llm_string(stop=stop, **kwargs)
+
     # --- Generate and stream ---
 
     def _generate(

@@ -44,7 +44,7 @@ from langchain_dashscope_deepseek import (
     TokenRateLimiter,
 )
 from langchain_dashscope_deepseek._model_fields import ModelFields
-from tests.unit_tests.conftest import Ask, Scripted, answer_of
+from tests.unit_tests.conftest import STYLES, Ask, Scripted, answer_of
 
 KEY = "sk-ws-H.secret0.secret1"
 NEW = "some-new-model"
@@ -1109,3 +1109,48 @@ def test_a_model_for_a_tenant_shares_nothing_with_the_one_that_it_was_made_of() 
         model.for_tenant(region="mars")
     with pytest.raises(DashScopeInputError, match="X-Bad"):
         model.for_tenant(default_headers={"X-Bad": "\n"})
+
+
+@pytest.mark.parametrize(
+    ("settings", "grow"),
+    [
+        ({"stop": ["END"]}, lambda model: model.stop.append("STOP")),
+        ({"model_kwargs": {"top_k": 1}}, lambda model: model.model_kwargs.update(top_k=2)),
+        ({"search_options": {}}, lambda model: model.search_options.update(forced_search=True)),
+        ({}, lambda model: model.model_kwargs.update(top_k=2)),
+    ],
+)
+@pytest.mark.parametrize("style", ["invoke", "ainvoke"])
+async def test_a_cache_sees_a_setting_that_grew(
+    settings: dict[str, Any], grow: Callable[[Any], None], style: str, service: Scripted
+) -> None:
+    service.answer(answer_of())
+    model = service.model(cache=InMemoryCache(), **settings)
+    for _ in range(2):
+        await STYLES[style](model, "hi")
+    assert len(service.requests) == 1
+    grow(model)
+    for _ in range(2):
+        await STYLES[style](model, "hi")
+    assert len(service.requests) == 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "asked"),
+    [
+        ({"temperature": 0.5}, 2),
+        ({"base_url": "https://other.test/api/v1"}, 2),
+        ({"workspace_id": "ws-1"}, 2),
+        ({"api_key": "sk-other"}, 1),
+        ({"default_headers": {"x-a": "1"}}, 1),
+    ],
+)
+@pytest.mark.parametrize("style", ["invoke", "ainvoke"])
+async def test_a_cache_tells_settings_and_places_apart_but_no_keys(
+    settings: dict[str, Any], asked: int, style: str, service: Scripted
+) -> None:
+    service.answer(answer_of())
+    cache = InMemoryCache()
+    await STYLES[style](service.model(cache=cache), "hi")
+    await STYLES[style](service.model(cache=cache, **settings), "hi")
+    assert len(service.requests) == asked
