@@ -13,8 +13,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+import httpx
 import pytest
 from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
@@ -342,6 +343,56 @@ def test_what_failed_is_not_part_of_the_conversation(
     assert_shown(ask(page, "Hello"), "No whole answer")
     assert_whole(ask(page, "Something else"))
     assert len(emulator.requests[-1].body["input"]["messages"]) == 1
+
+
+# --- What is no question of the page's own ---
+
+BODY = b'{"messages": [{"role": "user", "content": "Hello"}]}'
+JSON = {"content-type": "application/json"}
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "text/plain", None])
+@pytest.mark.parametrize(
+    "origin", ["https://evil.test", "http://127.0.0.1:1", "null", "http://127.0.0.1.evil.test"]
+)
+def test_a_question_of_another_origin_is_refused(
+    origin: str, content_type: str | None, address: str, emulator: DashScopeEmulator
+) -> None:
+    headers = {"origin": origin, **({"content-type": content_type} if content_type else {})}
+    assert httpx.post(f"{address}/chat", content=BODY, headers=headers).status_code == 403
+    assert emulator.requests == []
+
+
+@pytest.mark.parametrize("named", ["own", "none"])
+def test_a_question_of_the_pages_origin_or_of_no_page_is_answered(
+    named: str, address: str, emulator: DashScopeEmulator
+) -> None:
+    headers = {**JSON, **({"origin": address} if named == "own" else {})}
+    assert httpx.post(f"{address}/chat", content=BODY, headers=headers).status_code == 200
+    assert len(emulator.requests) == 1
+    emulator.clear()
+
+
+@pytest.mark.parametrize(
+    ("content", "headers"),
+    [
+        (BODY.ljust(2**20 + 1), {}),
+        (iter([BODY]), {}),
+        (BODY, {"transfer-encoding": "chunked", "content-length": "1"}),
+    ],
+)
+def test_a_question_is_refused_that_is_too_long_or_does_not_say_how_long(
+    content: Any, headers: dict[str, str], address: str, emulator: DashScopeEmulator
+) -> None:
+    refused = httpx.post(f"{address}/chat", content=content, headers={**JSON, **headers})
+    assert refused.status_code == 413
+    assert emulator.requests == []
+
+
+def test_a_question_may_be_as_long_as_the_limit(address: str, emulator: DashScopeEmulator) -> None:
+    allowed = httpx.post(f"{address}/chat", content=BODY.ljust(2**20), headers=JSON)
+    assert allowed.status_code == 200
+    emulator.clear()
 
 
 # --- Everybody can use it ---
