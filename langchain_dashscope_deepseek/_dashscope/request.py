@@ -40,9 +40,6 @@ from langchain_dashscope_deepseek.errors import (
 logger = logging.getLogger(__name__)
 
 
-_OURS = ("result_format", "incremental_output")
-
-
 @dataclass(frozen=True)
 class PreparedRequest:
     """A request, ready to be sent.
@@ -199,10 +196,6 @@ def prepare(
         DashScopeAuthenticationError: There is no key, or it cannot be one.
     """
     model, extra = settings["model"], settings["model_kwargs"] or {}
-    for name in _OURS:
-        if name in extra:
-            msg = f"model_kwargs must not hold {name!r}: this package sets it to read the answer"
-            raise DashScopeInputError(msg)
     _check_json_is_named(row, parameters, messages)
     may_think = row is None or row.thinks({**parameters, **extra}.get("enable_thinking"))
     _check_partial(model, row, messages, thinking=may_think)

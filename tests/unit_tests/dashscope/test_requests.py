@@ -212,9 +212,13 @@ async def test_a_row_that_is_declared_for_tools_alone_takes_nothing_away(
 
 
 @pytest.mark.parametrize("name", ["result_format", "incremental_output"])
-def test_model_kwargs_do_not_break_the_reading(name: str, service: Scripted) -> None:
+async def test_model_kwargs_do_not_break_the_reading(
+    name: str, ask: Ask, service: Scripted
+) -> None:
+    with pytest.raises(ValidationError, match=name):
+        service.model(model_kwargs={name: False})
     with pytest.raises(DashScopeInputError, match=name):
-        service.model(model_kwargs={name: False}).invoke("hi")
+        await ask(service.model(), "hi", model_kwargs={name: False})
 
 
 @pytest.mark.parametrize("value", ["\ud800", float("nan"), object()])
@@ -582,7 +586,7 @@ SAID: list[tuple[str, dict[str, Any], str]] = [
     (
         "deepseek-v4-pro",
         {"model_kwargs": {"result_format": "text"}},
-        "model_kwargs must not hold 'result_format': this package sets it to read the answer.",
+        "model_kwargs: Unknown setting result_format: leave it out: this package sets it, to read the answer.",
     ),
     (
         "deepseek-v4-pro",
