@@ -87,10 +87,10 @@ async def test_a_name_of_elsewhere_is_told_what_to_write(
     """The same text at construction and at the call."""
     says = f"Unknown setting {name}: {ELSEWHERE[name]}"
     with pytest.raises(ValidationError) as at_construction:
-        ChatDashScopeDeepSeek(model="m", **{name: 1})
+        ChatDashScopeDeepSeek(model="m", **{name: 2})
     assert says in str(at_construction.value)
     with pytest.raises(DashScopeInputError) as at_the_call:
-        await ask(service.model(), "hi", **{name: 1})
+        await ask(service.model(), "hi", **{name: 2})
     assert str(at_the_call.value).startswith(says)
 
 
