@@ -128,7 +128,7 @@ async def test_one_that_asks_for_something_is_refused(
 async def test_a_name_from_elsewhere_in_model_kwargs_is_told_what_to_write(
     name: str, says: str, ask: Ask, service: Scripted
 ) -> None:
-    extra = {"model_kwargs": {name: {"a": "value"}}}
+    extra: dict[str, Any] = {"model_kwargs": {name: {"a": "value"}}}
     with pytest.raises(ValidationError, match=f"model_kwargs: .*{name}.*{says}") as refused:
         service.model(**extra)
     assert "value" not in str(refused.value).replace("value_error", "").replace("Value error", "")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from langchain_core.caches import InMemoryCache
 from langchain_core.callbacks import BaseCallbackHandler
-from langchain_core.messages import HumanMessage
+from langchain_core.messages import BaseMessage, HumanMessage
 from langchain_core.outputs import LLMResult
 
 from langchain_dashscope_deepseek import ChatDashScopeDeepSeek
@@ -17,7 +17,7 @@ from tests.unit_tests.conftest import Ask, Scripted, answer_of, transcript
 @pytest.fixture(params=["generate", "agenerate"])
 def generate(request: pytest.FixtureRequest) -> Any:
     async def run(model: ChatDashScopeDeepSeek, /, *texts: str, **kwargs: Any) -> LLMResult:
-        prompts = [[HumanMessage(text)] for text in texts]
+        prompts: list[list[BaseMessage]] = [[HumanMessage(text)] for text in texts]
         if request.param == "generate":
             return model.generate(prompts, **kwargs)
         return await model.agenerate(prompts, **kwargs)
