@@ -28,6 +28,7 @@ from typing_extensions import Self
 from langchain_dashscope_deepseek._dashscope.handed_in import check_proxy
 from langchain_dashscope_deepseek._dashscope.hidden import (
     SECRETS,
+    HiddenHeaders,
     HiddenText,
     HiddenValue,
     KeySource,
@@ -86,6 +87,9 @@ class ModelSettings(ModelFields):
         if not isinstance(values, Mapping):
             return values
         taken = {name: cls._taken(name, value) for name, value in cls._hidden(values).items()}
+        headers = taken.get("default_headers")
+        if isinstance(headers, HiddenHeaders) and headers.key not in (None, taken.get("api_key")):
+            check_for_another_account(headers)  # a configured copy of a model with another key
         given = {k: default_of(cls, k) if v is None else v for k, v in taken.items()}
         return by_the_constructors_names(cls, given)
 
@@ -237,9 +241,12 @@ class ModelSettings(ModelFields):
             settings = vars(tenant)
             settings["cache"] = False  # its keys do not tell accounts apart
             limiter, settings["rate_limiter"] = settings["rate_limiter"], None
-            if limiter is not None and isinstance(settings["callbacks"], list):
-                left = [each for each in settings["callbacks"] if each is not limiter]
-                settings["callbacks"] = left
+            callbacks = settings["callbacks"]
+            if limiter is not None and isinstance(callbacks, list):
+                settings["callbacks"] = [each for each in callbacks if each is not limiter]
+            elif limiter is not None and callbacks is not None:
+                settings["callbacks"] = callbacks.copy()
+                settings["callbacks"].remove_handler(limiter)
         resolved(tenant._given, tenant.environment)  # noqa: SLF001 - its own
         return tenant
 
@@ -353,6 +360,9 @@ class ModelSettings(ModelFields):
     def _forget(self) -> None:
         """Keep nothing that follows from the fields, since they can change."""
         settings = vars(self)
+        headers = settings.get("default_headers")
+        if isinstance(headers, HiddenHeaders):
+            headers.key = headers.key or settings.get("api_key")
         settings.pop("_serialized", None)  # by core, for traces
         for name in _COMPUTED:
             if settings.get(name, name) is None:

@@ -19,7 +19,7 @@ from langchain_core.exceptions import ModelRateLimitError
 from langchain_core.outputs import LLMResult
 from langchain_core.rate_limiters import BaseRateLimiter
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 _SAVED_SECONDS = 1.0
 """What an idle limiter saves up: so no minute has more than 61 seconds' worth."""
@@ -133,7 +133,7 @@ class TokenRateLimiter(BaseRateLimiter, BaseCallbackHandler):
         A pause within another one adds nothing to it.
         """
         seconds = min(seconds, _LONGEST_PAUSE)
-        logger.info("No call goes out for %.2f s", seconds)
+        _logger.info("No call goes out for %.2f s", seconds)
         with self._lock:
             self._paused_until = max(self._paused_until, self._clock() + seconds)
 

@@ -39,7 +39,12 @@ class HiddenHeaders(_Hidden, UserDict[str, str]):
     """Headers, any of which may be a token.
 
     No `dict`: pydantic would write it into the JSON schema of a configurable setting.
+
+    Attributes:
+        key: The API key that they were given beside; `None`: not known yet.
     """
+
+    key: Any = None
 
     __str__ = _Hidden.__repr__
 

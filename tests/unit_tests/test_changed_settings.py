@@ -19,6 +19,7 @@ from typing import Any
 import httpx
 import pytest
 from langchain_core.caches import InMemoryCache
+from langchain_core.callbacks import CallbackManager
 from langchain_core.load import dumpd, dumps, load, loads
 from langchain_core.runnables import ConfigurableField
 from langchain_core.tracers import BaseTracer
@@ -1044,6 +1045,40 @@ def test_no_header_of_an_account_goes_along_to_a_tenant(name: str, service: Scri
     assert service.requests[-1].headers["x-trace"] == "1"
 
 
+@pytest.mark.parametrize("name", ["Authorization", "x-dashscope-workspace", "X-API-Key"])
+@pytest.mark.parametrize("way", ["constructed", "assigned", "copied", "tenant"])
+async def test_no_header_of_an_account_goes_along_with_a_configured_key(
+    way: str, name: str, ask: Ask, service: Scripted
+) -> None:
+    service.answer(answer_of())
+    headers = {name: "mine", "X-Trace": "1"}
+    model = service.model(default_headers=headers if way == "constructed" else None)
+    if way == "assigned":
+        model.default_headers = headers
+    elif way == "copied":
+        model = model.model_copy(update={"default_headers": headers})
+    elif way == "tenant":
+        model = model.for_tenant(api_key="sk-other", default_headers=headers)
+    own = model.api_key
+    configurable: Any = model.configurable_fields(
+        api_key=ConfigurableField(id="key"), seed=ConfigurableField(id="seed")
+    )
+    with pytest.raises(ValueError, match=f"default_headers holds {name}"):
+        await ask(configurable.with_config(configurable={"key": "sk-theirs"}), "hi")
+    assert service.requests == []
+    await ask(configurable.with_config(configurable={"key": own, "seed": 1}), "hi")
+    assert len(service.requests) == 1
+
+
+async def test_other_headers_go_along_with_a_configured_key(ask: Ask, service: Scripted) -> None:
+    service.answer(answer_of())
+    model = service.model(default_headers={"X-Trace": "1"})
+    configurable: Any = model.configurable_fields(api_key=ConfigurableField(id="key"))
+    await ask(configurable.with_config(configurable={"key": "sk-theirs"}), "hi")
+    sent = service.requests[-1].headers
+    assert (sent["authorization"], sent["x-trace"]) == ("Bearer sk-theirs", "1")
+
+
 @pytest.mark.parametrize("name", ["api_key", "workspace_id", "base_url", "headers"])
 def test_no_tenant_gets_what_was_cached_for_another(name: str, service: Scripted) -> None:
     model = service.model(cache=InMemoryCache(), streaming=False)
@@ -1081,6 +1116,16 @@ def test_no_limiter_of_an_account_goes_along_to_a_tenant() -> None:
     tenant = model.for_tenant(api_key="sk-theirs")
     assert (tenant.rate_limiter, tenant.callbacks) == (None, [heard])
     assert (model.rate_limiter, model.callbacks) == (limiter, [limiter, heard])
+
+
+def test_a_tenant_leaves_the_limiter_in_a_callback_manager_behind() -> None:
+    limiter, heard = TokenRateLimiter(requests_per_minute=60), Heard()
+    manager = CallbackManager([limiter, heard], inheritable_handlers=[limiter])
+    tenant: Any = ChatDashScopeDeepSeek(
+        model="m", rate_limiter=limiter, callbacks=manager
+    ).for_tenant(api_key="sk-theirs")
+    assert (tenant.callbacks.handlers, tenant.callbacks.inheritable_handlers) == ([heard], [])
+    assert manager.handlers == [limiter, heard]
 
 
 def test_what_is_added_to_a_tenants_settings_is_its_own(service: Scripted) -> None:
