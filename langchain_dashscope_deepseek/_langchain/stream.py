@@ -77,6 +77,8 @@ class AnswerAccumulator:
         """Begin the answer to a request."""
         self.model = request.model
         self.calls: list[ToolCallAccumulator] = []
+        self._latest: dict[Any, ToolCallAccumulator] = {}
+        """The last call of each id, of each index, and of each pair of them."""
         self.search_results: list[dict[str, Any]] = []
         self._max_size = max_size = request.endpoint.max_answer_size
         self._longest_wide = max(max_size // 3, min(max_size, LARGE))
@@ -284,22 +286,25 @@ class AnswerAccumulator:
         unless a name comes with another id. What has neither id nor name goes on with the last
         call, and is never one of its own.
         """
-        with_id = [call for call in self.calls if delta.id and call.wire_id == delta.id]
-        at_index = [call for call in self.calls if call.index == delta.wire_index is not None]
-        known = [call for call in with_id if call in at_index] or with_id
-        if not known and at_index:
-            has_another_id = delta.id and at_index[-1].wire_id and delta.name
-            known = [] if has_another_id else at_index
-        elif not known and delta.id is None and (delta.name is None or delta.wire_index is None):
-            known = self.calls
-        if known and known[-1].takes(delta):
-            return known[-1]
-        if not (delta.id or delta.name or delta.arguments):
-            return None
-        given = None if with_id else delta.id  # of two equal ids, the second becomes one of ours
-        call = ToolCallAccumulator(len(self.calls), delta.wire_index, delta.id, given)
-        self.calls.append(call)
-        return call
+        call_id, index = delta.id, delta.wire_index
+        with_id = self._latest.get(call_id) if call_id else None
+        at_index = None if index is None else self._latest.get(index)
+        known = self._latest.get((call_id, index), with_id) if with_id and at_index else with_id
+        if known is None and at_index is not None:
+            has_another_id = call_id and at_index.wire_id and delta.name
+            known = None if has_another_id else at_index
+        elif known is None and call_id is None and (delta.name is None or index is None):
+            known = self.calls[-1] if self.calls else None
+        if known is None or not known.takes(delta):
+            if not (call_id or delta.name or delta.arguments):
+                return None
+            given = None if with_id else call_id  # of two equal ids, the second becomes one of ours
+            known = ToolCallAccumulator(len(self.calls), index, call_id, given)
+            self.calls.append(known)
+            self._latest |= {call_id: known, index: known, (call_id, index): known}
+        elif call_id and not known.wire_id:
+            self._latest |= {call_id: known, (call_id, index): known}
+        return known
 
 
 class Emitter(AbstractContextManager["Emitter[T_co]"], Generic[T_co]):
