@@ -7,8 +7,9 @@ message but the one it is given: what holds between messages is in `history`.
 from __future__ import annotations
 
 import json
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from langchain_core.messages import (
@@ -55,10 +56,6 @@ _CHAT_ROLES = {
     "ai": AIMessage,
 }
 
-
-HUMAN_ROLES = frozenset(role for role, kind in _CHAT_ROLES.items() if kind is HumanMessage)
-"""The roles of a `ChatMessage` that is a human's."""
-
 PROVIDER = "dashscope_deepseek"
 """How messages of this package name their provider. Another package is called `dashscope`: whose
 thoughts a message holds must be told apart, and how its messages are read is its own affair."""
@@ -101,6 +98,25 @@ class Place(NamedTuple):
         return f"[{what}{name_of(block)} was left out here: you cannot read it]"
 
 
+@dataclass
+class Call:
+    """A tool call of an AI message.
+
+    Attributes:
+        id: Its id; `""` if it has none.
+        name: The tool; `""` if the model named none.
+        arguments: JSON.
+        is_valid: Whether the model wrote a JSON object for its arguments.
+        answer: The content of the tool message that answers it, as soon as that is known.
+    """
+
+    id: str
+    name: str
+    arguments: str
+    is_valid: bool = True
+    answer: Any = None
+
+
 def countable(messages: Sequence[BaseMessage]) -> Iterator[tuple[str, int]]:
     """Return what the model reads of each message, for counting tokens: its text and its images.
 
@@ -112,7 +128,7 @@ def countable(messages: Sequence[BaseMessage]) -> Iterator[tuple[str, int]]:
             turns.append([])
         turns[-1].append(message)
     for turn in turns:
-        has_calls = any(calls_of(message) for message in turn)
+        has_calls = any(_all_calls(message) for message in turn)
         for message in turn:
             yield _countable(message, with_reasoning=has_calls)
 
@@ -126,7 +142,7 @@ def _countable(message: BaseMessage, *, with_reasoning: bool) -> tuple[str, int]
         with suppress(DashScopeInputError):  # would not be sent
             pieces += _pieces([block], Place(0, role=role))
     texts = [piece for piece in pieces if isinstance(piece, str)]
-    for call in calls_of(message):
+    for call in _all_calls(message):
         arguments = json.dumps(call["args"], ensure_ascii=False, default=str)
         texts.append(f"{call['name']}{arguments}")
     if with_reasoning and isinstance(message, AIMessage):
@@ -135,8 +151,7 @@ def _countable(message: BaseMessage, *, with_reasoning: bool) -> tuple[str, int]
     return text, len([piece for piece in pieces if not isinstance(piece, str)])
 
 
-def calls_of(message: BaseMessage) -> list[Any]:
-    """Return all tool calls of a message, the invalid ones as well."""
+def _all_calls(message: BaseMessage) -> list[Any]:
     return [*getattr(message, "tool_calls", ()), *getattr(message, "invalid_tool_calls", ())]
 
 
@@ -161,10 +176,17 @@ def usage_metadata(usage: Usage) -> UsageMetadata:
     return metadata
 
 
-def convert(message: BaseMessage, at: Place, answered: Container[str]) -> WireMessage | None:
+def is_human(message: BaseMessage) -> bool:
+    """Tell whether a human wrote a message."""
+    if isinstance(message, ChatMessage):
+        return _CHAT_ROLES.get(message.role) is HumanMessage
+    return isinstance(message, HumanMessage)
+
+
+def convert(message: BaseMessage, at: Place) -> WireMessage | None:
     """Convert a message; `None` for one that says nothing.
 
-    `answered` are the ids of its calls that a tool message behind it answers.
+    The `tool_calls` of an AI message are `Call`s.
 
     Raises:
         DashScopeInputError: It cannot be sent; says what to change.
@@ -183,7 +205,7 @@ def convert(message: BaseMessage, at: Place, answered: Container[str]) -> WireMe
         content = _text(message.content, at._replace(role="system"))
         return {"role": "system", "content": content} if content else None
     if issubclass(kind, AIMessage):
-        return _assistant(message, at._replace(role="assistant"), answered)
+        return _assistant(message, at._replace(role="assistant"))
     if isinstance(message, ToolMessage):
         result = _content(message.content, at._replace(role="tool"))
         return {"role": "tool", "content": result, "tool_call_id": message.tool_call_id}
@@ -206,41 +228,33 @@ def _user(message: BaseMessage, at: Place) -> WireMessage | None:
     return {"role": "user", "content": content}
 
 
-def _assistant(message: BaseMessage, at: Place, answered: Container[str]) -> WireMessage | None:
+def _assistant(message: BaseMessage, at: Place) -> WireMessage | None:
     content = _text(message.content, at)
-    calls = list(_tool_calls(message, answered))
+    calls = _calls(message)
     if not calls:
         return {"role": "assistant", "content": content} if content else None
     return {"role": "assistant", "content": content, "tool_calls": calls}
 
 
-def _tool_calls(message: BaseMessage, answered: Container[str]) -> Iterator[WireMessage]:
-    """Return the calls of `tool_calls`, which core fills from `additional_kwargs`; else of blocks.
+def _calls(message: BaseMessage) -> list[Call]:
+    """Read calls, which core fills from `additional_kwargs`; else those in blocks.
 
-    An invalid call goes back where a tool message answers it, and then as valid JSON, since the
-    service parses it; one that nobody answered is left out.
+    An invalid call becomes valid JSON, since the service parses it.
     """
-    calls: list[Any] = []
-    left_out: set[str | None] = set()
-    if isinstance(message, AIMessage):
-        calls += message.tool_calls
-        for call in message.invalid_tool_calls:
-            if call.get("id") in answered:
-                calls.append({**call, "args": {"malformed_arguments": call.get("args")}})
-            else:
-                left_out.add(call.get("id"))
-    if not calls:
+    valid: list[Any] = [*getattr(message, "tool_calls", ())]
+    invalid = [
+        {**call, "args": {"malformed_arguments": call.get("args")}}
+        for call in getattr(message, "invalid_tool_calls", ())
+    ]
+    if not valid and not invalid:
         kept = message.additional_kwargs.get("tool_calls")
-        blocks = kept if isinstance(kept, list) else _blocks(message)
-        found = [call for call in map(_call_of_block, blocks) if call]
-        calls += [call for call in found if call["id"] not in left_out]
-    for index, call in enumerate(calls):
-        yield {
-            "index": index,
-            "id": call.get("id") or "",
-            "type": "function",
-            "function": {"name": call.get("name") or "", "arguments": _arguments(call)},
-        }
+        blocks = kept if isinstance(kept, list) else blocks_of(message)
+        valid = [call for call in map(_call_of_block, blocks) if call]
+    return [
+        Call(call.get("id") or "", call.get("name") or "", _arguments(call), is_valid)
+        for calls, is_valid in ((valid, True), (invalid, False))
+        for call in calls
+    ]
 
 
 def _arguments(call: dict[str, Any]) -> str:
@@ -286,15 +300,14 @@ def reasoning_of(message: BaseMessage) -> str:
     reasoning = message.additional_kwargs.get("reasoning_content")
     if isinstance(reasoning, str) and reasoning:
         return reasoning
-    blocks = (b.get("reasoning") for b in _blocks(message) if b.get("type") == "reasoning")
+    blocks = (b.get("reasoning") for b in blocks_of(message) if b.get("type") == "reasoning")
     return "".join(text for text in blocks if isinstance(text, str))
 
 
-def _blocks(message: BaseMessage) -> list[dict[str, Any]]:
+def blocks_of(message: BaseMessage) -> list[dict[str, Any]]:
+    """Return the content blocks of a message that are dicts."""
     content = message.content
-    return (
-        [block for block in content if isinstance(block, dict)] if isinstance(content, list) else []
-    )
+    return [] if isinstance(content, str) else [b for b in content if isinstance(b, dict)]
 
 
 def _content(content: Any, at: Place) -> str | list[dict[str, Any]]:

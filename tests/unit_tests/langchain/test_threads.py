@@ -25,6 +25,9 @@ from langchain_dashscope_deepseek import (
 )
 from tests.unit_tests.conftest import Ask, Scripted, answer_of
 
+Said = tuple[str, str]
+"""A role, and a tool message's id with its text, or a text."""
+
 HI = HumanMessage("hi")
 CALL: Any = {"type": "tool_call", "id": "a", "name": "look", "args": {"at": "secret-place"}}
 OTHER: Any = {"type": "tool_call", "id": "b", "name": "hear", "args": {}}
@@ -39,12 +42,13 @@ CALLS = AIMessage("", tool_calls=[CALL])
 BOTH = AIMessage("", tool_calls=[CALL, OTHER])
 SAW = ToolMessage("secret-sight", tool_call_id="a")
 HEARD = ToolMessage("a bird", tool_call_id="b")
-NOT_RUN = "This tool was not run: the conversation went on without it."
+NO_RESULT = (
+    "No result of this call was recorded. The tool may have run: before you repeat a call that "
+    "costs or changes something, check whether it took effect."
+)
+GO_ON: Said = ("user", "Continue in the language of this conversation.")
 IMAGE = {"type": "image", "url": "https://example.com/secret/cat.png?signature=secret"}
 DATA = {"type": "image", "base64": "aGVsbG8=", "mime_type": "image/png"}
-
-Said = tuple[str, str]
-"""A role, and a tool message's id with its text, or a text."""
 
 
 def said(message: dict[str, Any]) -> Said:
@@ -58,13 +62,17 @@ U: Said = ("user", "hi")
 A: Said = ("assistant", "calls look")
 A_BOTH: Said = ("assistant", "calls look, hear")
 T: Said = ("tool", "a: secret-sight")
-NOT_A: Said = ("tool", f"a: {NOT_RUN}")
-NOT_B: Said = ("tool", f"b: {NOT_RUN}")
+NOT_A: Said = ("tool", f"a: {NO_RESULT}")
+NOT_B: Said = ("tool", f"b: {NO_RESULT}")
 GONE = "A tool message was left out of the request, since its call is gone or answered."
 
 
-def mended(name: str, how: str = "says it was not run") -> str:
-    return f"A call of {name} was not answered before the conversation went on: .*{how}"
+LAST = "An AI message was the last one: a human message that asks to continue was added"
+LATE = "was answered by a tool message that came later"
+
+
+def mended(name: str, how: str = "has no recorded result and may have run") -> str:
+    return f"A call of {name} {how}"
 
 
 MENDED: dict[str, tuple[list[BaseMessage], list[Said], str]] = {
@@ -92,12 +100,12 @@ MENDED: dict[str, tuple[list[BaseMessage], list[Said], str]] = {
     "a summary stands between": (
         [HI, CALLS, SystemMessage("Summary"), SAW, HI],
         [U, A, T, ("system", "Summary"), U],
-        mended("look", "by a tool message that came later"),
+        mended("look", LATE),
     ),
     "the answer comes late": (
         [HI, CALLS, HI, SAW, HI],
         [U, A, T, U, U],
-        mended("look", "by a tool message that came later"),
+        mended("look", LATE),
     ),
     "the answer comes late, and last": (
         [HI, CALLS, HI, AIMessage("Wait."), SAW],
@@ -107,9 +115,9 @@ MENDED: dict[str, tuple[list[BaseMessage], list[Said], str]] = {
             T,
             U,
             ("assistant", "Wait."),
-            ("user", "The answer to the call a has come: it stands right behind the call."),
+            GO_ON,
         ],
-        mended("look", "by a tool message that came later"),
+        mended("look", LATE),
     ),
     "a system message stands before the answer": (
         [HI, CALLS, SystemMessage("Note"), SAW],
@@ -118,9 +126,9 @@ MENDED: dict[str, tuple[list[BaseMessage], list[Said], str]] = {
             A,
             T,
             ("system", "Note"),
-            ("user", "The answer to the call a has come: it stands right behind the call."),
+            GO_ON,
         ],
-        mended("look", "by a tool message that came later"),
+        mended("look", LATE),
     ),
     "the answer to an invalid call comes late": (
         [
@@ -131,7 +139,7 @@ MENDED: dict[str, tuple[list[BaseMessage], list[Said], str]] = {
             HI,
         ],
         [U, A, ("tool", "n: ?"), U, U],
-        mended("look", "by a tool message that came later"),
+        mended("look", LATE),
     ),
     "the call was cut off": ([SAW, HI], [U], GONE),
     "the call was cut off at the end": (
@@ -153,11 +161,7 @@ MENDED: dict[str, tuple[list[BaseMessage], list[Said], str]] = {
     ),
     "a call without a name behind a text": (
         [HI, AIMessage("So.", invalid_tool_calls=[NAMELESS]), ToolMessage("?", tool_call_id="n")],
-        [
-            U,
-            ("assistant", "So."),
-            ("user", "Your last tool call has no name, so it was not run.\n?"),
-        ],
+        [U, ("assistant", "So."), GO_ON],
         "A tool call without a name was left out",
     ),
     "a call without a name beside another": (
@@ -174,6 +178,48 @@ MENDED: dict[str, tuple[list[BaseMessage], list[Said], str]] = {
         [HI, AIMessage("", tool_calls=[{**CALL, "name": ""}]), SAW],
         [U],
         "A tool call without a name was left out",
+    ),
+    "nothing came behind a call": ([HI, CALLS], [U, A, NOT_A], mended("look")),
+    "a handoff beside another call": ([HI, BOTH, SAW], [U, A_BOTH, T, NOT_B], mended("hear")),
+    "a handoff whose call another agent made": (
+        [HI, AIMessage("Yes."), SAW],
+        [U, ("assistant", "Yes."), GO_ON],
+        GONE,
+    ),
+    "an AI message at the end": (
+        [HI, AIMessage("Yes.")],
+        [U, ("assistant", "Yes."), GO_ON],
+        LAST,
+    ),
+    "an AI message at the end, of a chat": (
+        [HI, ChatMessage(content="Yes.", role="assistant")],
+        [U, ("assistant", "Yes."), GO_ON],
+        LAST,
+    ),
+    "two AI messages at the end": (
+        [HI, AIMessage("Yes."), AIMessage("No.")],
+        [U, ("assistant", "Yes."), ("assistant", "No."), GO_ON],
+        LAST,
+    ),
+    "a system message alone": (
+        [SystemMessage("Sum up: x")],
+        [("user", "Sum up: x")],
+        "A system message was alone, and was sent as a human message",
+    ),
+    "several system messages alone": (
+        [SystemMessage("Sum up"), ChatMessage(content="x", role="developer")],
+        [("user", "Sum up\n\nx")],
+        "A system message was alone, and was sent as a human message",
+    ),
+    "a system message at the end": (
+        [SystemMessage("Be brief."), HI, SystemMessage("Who is next?")],
+        [("system", "Be brief."), U, ("system", "Who is next?"), GO_ON],
+        "A system message was the last one: a human message that asks to continue was added",
+    ),
+    "a system message, and an answer whose call is gone": (
+        [SystemMessage("Sum up."), SAW],
+        [("user", "Sum up.")],
+        GONE,
     ),
     "an empty human message": ([HumanMessage(""), HI], [U], "What cannot be sent was left out"),
 }
@@ -228,7 +274,6 @@ async def test_who_turns_warnings_into_errors_is_refused(
 
 ORPHAN = "is a tool message for the call 'a'"
 REFUSED: dict[str, tuple[list[BaseMessage], str]] = {
-    "nothing came behind the call": ([HI, BOTH, SAW], r"calls the tool 'hear' \(id 'b'\)"),
     "two answers that differ": ([HI, CALLS, SAW, ToolMessage("x", tool_call_id="a")], ORPHAN),
     "two answers that differ, later": (
         [HI, CALLS, SAW, HI, ToolMessage("x", tool_call_id="a"), HI],
@@ -241,10 +286,10 @@ REFUSED: dict[str, tuple[list[BaseMessage], str]] = {
     "two calls of one id": ([HI, AIMessage("", tool_calls=[CALL, CALL]), SAW], "needs a name and"),
     "a late answer that two calls may have": (
         [HI, CALLS, HI, CALLS, HI, SAW, HI],
-        "Message 5 answers the call 'a', and two calls that nobody answered have that id",
+        "Message 5 answers the call 'a', and two calls without an answer have that id",
     ),
-    "only an answer": ([SAW], ORPHAN),
-    "an answer without a call behind an AI message": ([HI, AIMessage("Yes."), SAW], ORPHAN),
+    "only an answer": ([SAW], "There is nothing to answer"),
+    "an empty AI message": ([AIMessage("")], "There is nothing to answer"),
 }
 
 
@@ -256,6 +301,18 @@ async def test_what_cannot_be_mended_without_guessing_is_refused(
     with pytest.raises(DashScopeInputError, match=text):
         await ask(service.model(), thread)
     assert service.requests == []
+
+
+async def test_a_call_without_a_recorded_result_may_have_run(ask: Ask, service: Scripted) -> None:
+    """Told that it did not run, a model pays a second time."""
+    service.answer(answer_of())
+    with pytest.warns(DashScopeWarning, match="may have run") as caught:
+        message = await ask(service.model(), [HI, CALLS, HI])
+    (change,) = message.response_metadata["request_changes"]["messages"]
+    answer = service.sent["input"]["messages"][2]["content"]
+    for text in (change, answer, str(caught[0].message)):
+        assert "may have run" in text
+        assert "not run" not in text
 
 
 async def test_a_thread_that_lacks_nothing_is_sent_without_a_word(
