@@ -14,6 +14,7 @@ from typing import Any
 from langchain_core.messages import BaseMessage
 
 from langchain_dashscope_deepseek._dashscope.json_text import HALF_OF_A_PAIR, without_halves
+from langchain_dashscope_deepseek._dashscope.warnings import warn
 from langchain_dashscope_deepseek._dashscope.wire import WireMessage
 from langchain_dashscope_deepseek._langchain.changes import Changes
 from langchain_dashscope_deepseek._langchain.messages import (
@@ -21,7 +22,9 @@ from langchain_dashscope_deepseek._langchain.messages import (
     Place,
     convert,
     is_human,
+    marks_cache,
     reasoning_of,
+    split_results,
 )
 from langchain_dashscope_deepseek.errors import DashScopeInputError
 
@@ -56,11 +59,14 @@ def to_wire(
         DashScopeUnsupportedError: The newest human message holds audio, video or a file, or an
             image that the model does not read.
     """
+    if any(map(marks_cache, messages)):
+        warn("cache_control has no effect: DeepSeek has no explicit cache, only an implicit one.")
     changes = Changes()
-    newest = next((n for n in reversed(range(len(messages))) if is_human(messages[n])), -1)
+    parts = [(at, part) for at, message in enumerate(messages) for part in split_results(message)]
+    newest = next((n for n in reversed(range(len(parts))) if is_human(parts[n][1])), -1)
     converted = []
-    for position, message in enumerate(messages):
-        at = Place(position, images_refused, None if position == newest else changes)
+    for number, (position, message) in enumerate(parts):
+        at = Place(position, images_refused, None if number == newest else changes)
         wire = convert(message, at)
         if wire is not None:
             _mend_halves_of_characters(wire, at)

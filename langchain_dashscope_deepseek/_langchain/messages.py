@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, NamedTuple
 
 from langchain_core.messages import (
@@ -183,6 +184,35 @@ def is_human(message: BaseMessage) -> bool:
     return isinstance(message, HumanMessage)
 
 
+def split_results(message: BaseMessage) -> list[BaseMessage]:
+    """Turn Anthropic's `tool_result` blocks of a human message into tool messages before it."""
+    if isinstance(message.content, str) or not is_human(message):
+        return [message]
+    results: list[BaseMessage] = []
+    rest: list[Any] = []
+    block: Any
+    for block in message.content:
+        if _is_typed(block, "tool_result") and isinstance(block.get("tool_use_id"), str):
+            content = block.get("content") or ""
+            error = ["Error:"] if block.get("is_error") else []
+            content = [*error, *(content if isinstance(content, list) else [content])]
+            results.append(ToolMessage(content, tool_call_id=block["tool_use_id"]))
+        else:
+            rest.append(block)
+    if not results:
+        return [message]
+    return [*results, message.model_copy(update={"content": rest})] if rest else results
+
+
+def _is_typed(block: Any, kind: str) -> bool:
+    return isinstance(block, dict) and block.get("type") == kind
+
+
+def marks_cache(message: BaseMessage) -> bool:
+    """Tell whether a message asks for an explicit cache, as Anthropic has it."""
+    return any("cache_control" in block and "type" in block for block in blocks_of(message))
+
+
 def convert(message: BaseMessage, at: Place) -> WireMessage | None:
     """Convert a message; `None` for one that says nothing.
 
@@ -328,9 +358,12 @@ def _content(content: Any, at: Place) -> str | list[dict[str, Any]]:
 
 def _text(content: Any, at: Place) -> str:
     """Flatten content to the one string that the wire takes where no image may stand."""
-    # Blocks of an AI message are pieces of one text; those of others stand for themselves.
-    joint = "" if at.role == "assistant" else "\n"
-    return joint.join(str(piece) for piece in _pieces(content, at) if piece)
+    if at.role != "assistant" or isinstance(content, str):
+        return "\n".join(str(piece) for piece in _pieces(content, at) if piece)
+    # Blocks of an AI message are pieces of one text; a refusal is a text of its own.
+    groups = groupby(content, key=lambda block: id(block) if _is_typed(block, "refusal") else 0)
+    texts = ("".join(str(piece) for piece in _pieces(group, at)) for _, group in groups)
+    return "\n".join(text for text in texts if text)
 
 
 def _pieces(content: Any, at: Place) -> Iterator[str | dict[str, Any]]:

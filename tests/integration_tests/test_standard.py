@@ -96,6 +96,10 @@ class StandardIntegrationTests(ChatModelIntegrationTests):
         return bool(self._profile["image_tool_message"])
 
     @property
+    def supports_anthropic_inputs(self) -> bool:
+        return self.has_tool_calling  # the test binds a tool
+
+    @property
     def supports_json_mode(self) -> bool:
         row = find_capabilities(self.model_name)
         return row is not None and row.json_object is True and self.enable_thinking is not True

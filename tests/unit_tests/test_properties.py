@@ -125,11 +125,16 @@ CALL_BLOCKS = st.fixed_dictionaries(
         "arguments": st.sampled_from(['{"a": 1}', "[]", "{", ""]),
     },
 )
+RESULT_BLOCKS = st.fixed_dictionaries(
+    {"type": st.just("tool_result"), "tool_use_id": IDS | st.none()},
+    optional={"content": VALUES, "is_error": st.booleans()},
+)
 BLOCKS = (
     st.builds(lambda kind, rest: {**rest, "type": kind}, KINDS, st.dictionaries(KEYS, VALUES))
     | st.builds(lambda text: {"type": "text", "text": text}, TEXTS)
     | st.builds(lambda kind: {"type": kind}, MEDIA)
     | CALL_BLOCKS
+    | RESULT_BLOCKS
     | st.dictionaries(TEXTS, VALUES, max_size=2)
 )
 CONTENTS = TEXTS | lists(TEXTS | BLOCKS, 3)
@@ -206,6 +211,12 @@ def tool_turns(draw: st.DrawFn) -> list[BaseMessage]:
         "", tool_calls=calls[:split], invalid_tool_calls=invalid, additional_kwargs=thought
     )
     answers = [ToolMessage(f"Answer {i}", tool_call_id=i) for i in draw(st.permutations(ids))]
+    if draw(st.booleans()):  # as Anthropic has them
+        results = [
+            {"type": "tool_result", "tool_use_id": a.tool_call_id, "content": a.content}
+            for a in answers
+        ]
+        return [message, HumanMessage([*results, *draw(st.sampled_from([[], ["And?"]]))])]
     return [message, *answers]
 
 

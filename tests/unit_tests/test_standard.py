@@ -41,6 +41,10 @@ class StandardUnitTests(ChatModelUnitTests):
             },
         )
 
+    @property
+    def supports_anthropic_inputs(self) -> bool:
+        return True
+
     @pytest.mark.xfail(
         reason="core's loads() admits only its own mapping, so no third party passes",
         raises=ValueError,

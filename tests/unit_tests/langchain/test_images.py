@@ -156,6 +156,22 @@ async def test_images_of_tools_follow_their_results_as_a_user_message(
     assert wire[5]["reasoning_content"] == ""  # still the turn in which a tool was called
 
 
+async def test_images_in_anthropics_tool_results_follow_them(ask: Ask, service: Scripted) -> None:
+    image = {"type": "image", "source": {"type": "url", "url": URL}}
+    result = {"type": "tool_result", "tool_use_id": "call_1", "content": ["Here:", image]}
+    conversation = [
+        HumanMessage("look"),
+        AIMessage([{"type": "tool_use", "id": "call_1", "name": "look", "input": {}}]),
+        HumanMessage([result, "Sure?", image]),
+    ]
+    name = "[image 1 of the tool results]"
+    assert (await sent(ask, service, conversation))[2:] == [
+        {"role": "tool", "content": [{"text": f"Here:\n{name}"}], "tool_call_id": "call_1"},
+        {"role": "user", "content": [{"text": name}, {"image": URL}]},
+        {"role": "user", "content": [{"text": "Sure?"}, {"image": URL}]},
+    ]
+
+
 async def test_a_conversation_may_end_with_the_image_of_a_tool(ask: Ask, service: Scripted) -> None:
     conversation = [
         HumanMessage("look"),

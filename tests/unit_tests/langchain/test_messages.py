@@ -17,7 +17,11 @@ from langchain_core.messages import (
     ToolMessage,
 )
 
-from langchain_dashscope_deepseek import DashScopeInputError, DashScopeUnsupportedError
+from langchain_dashscope_deepseek import (
+    DashScopeInputError,
+    DashScopeUnsupportedError,
+    DashScopeWarning,
+)
 from langchain_dashscope_deepseek._langchain.messages import countable, reasoning_of
 from tests.unit_tests.conftest import Ask, Scripted, answer_of
 
@@ -51,7 +55,7 @@ async def sent(ask: Ask, service: Scripted, messages: Any, **settings: Any) -> l
         (HumanMessage([{"text": "hi"}]), USER),
         (ChatMessage(content="hi", role="user"), USER),
         (HumanMessage([{"type": "text", "text": None}, {"type": "text", "text": "hi"}]), USER),
-        (HumanMessage([{"type": "tool_result", "tool_use_id": "1", "content": "hi"}]), USER),
+        (HumanMessage([{"type": "tool_result", "content": "hi"}]), USER),
         (
             HumanMessage([{"type": "search_result", "content": [{"type": "text", "text": "hi"}]}]),
             USER,
@@ -334,6 +338,108 @@ def test_reasoning_that_goes_back_is_counted() -> None:
 async def test_reasoning_of_a_plain_answer_never_goes_back(ask: Ask, service: Scripted) -> None:
     wire = await sent(ask, service, [HumanMessage("hi"), PLAIN, HumanMessage("hi")])
     assert wire[1] == {"role": "assistant", "content": "hello"}
+
+
+# --- Anthropic's shape ---
+
+ASKED: Any = {"type": "tool_use", "id": "call_1", "name": "get_weather", "input": CALL["args"]}
+CLAUDE = AIMessage([{"type": "text", "text": "Let me look."}, ASKED])
+WIRE_CLAUDE = {"role": "assistant", "content": "Let me look.", "tool_calls": [WIRE_CALL]}
+
+
+def result(content: Any = None, **more: Any) -> Any:
+    given = {} if content is None else {"content": content}
+    return {"type": "tool_result", "tool_use_id": "call_1", **given, **more}
+
+
+@pytest.mark.parametrize(
+    ("blocks", "wire"),
+    [
+        ([result("sunny")], [WIRE_RESULT]),
+        ([result([{"type": "text", "text": "sunny"}])], [WIRE_RESULT]),
+        (
+            [result(["sun", {"type": "text", "text": "ny"}])],
+            [{**WIRE_RESULT, "content": "sun\nny"}],
+        ),
+        ([result()], [{**WIRE_RESULT, "content": ""}]),
+        ([result(is_error=True)], [{**WIRE_RESULT, "content": "Error:"}]),
+        ([result("no", is_error=True)], [{**WIRE_RESULT, "content": "Error:\nno"}]),
+        ([result("sunny", is_error=False)], [WIRE_RESULT]),
+        ([result("sunny"), {"type": "text", "text": "hi"}], [WIRE_RESULT, USER]),
+        ([{"type": "text", "text": "hi"}, result("sunny")], [WIRE_RESULT, USER]),
+        (["hi", result("sunny")], [WIRE_RESULT, USER]),
+    ],
+)
+async def test_anthropics_tool_results_become_tool_messages(
+    blocks: list[Any], wire: list[dict[str, Any]], ask: Ask, service: Scripted
+) -> None:
+    """What stands beside them is the user's, behind them."""
+    for human in (HumanMessage(blocks), ChatMessage(content=blocks, role="user")):
+        thread = [HumanMessage("hi"), CLAUDE, human]
+        assert await sent(ask, service, thread, enable_thinking=False) == [
+            *(USER, WIRE_CLAUDE),
+            *wire,
+        ]
+
+
+async def test_a_thread_of_anthropics_shape_goes_on(ask: Ask, service: Scripted) -> None:
+    thread = [HumanMessage("hi"), CLAUDE, HumanMessage([result("sunny")]), AIMessage("So."), THANKS]
+    before = [message.model_copy(deep=True) for message in thread]
+    wire = await sent(ask, service, thread)
+    assert [message["role"] for message in wire] == [
+        *("user", "assistant", "tool", "assistant", "user")
+    ]
+    assert wire[3]["reasoning_content"] == "", "still the turn in which a tool was called"
+    assert thread == before
+
+
+async def test_the_rules_of_tool_messages_hold_for_anthropics_results(
+    ask: Ask, service: Scripted
+) -> None:
+    service.answer(answer_of())
+    with pytest.warns(DashScopeWarning, match="since its call is gone"):
+        await ask(service.model(), [HumanMessage([result("sunny"), "hi"])])
+    assert service.sent["input"]["messages"] == [USER]
+    image = {"type": "image", "file_id": "file-1"}
+    with pytest.warns(DashScopeWarning, match="What cannot be sent was left out"):
+        wire = await sent(
+            ask, service, [HumanMessage("hi"), CLAUDE, HumanMessage([result([image])])]
+        )
+    assert "an image was left out here" in wire[2]["content"]
+
+
+@pytest.mark.parametrize(
+    ("blocks", "text"),
+    [
+        (["Well", ".", {"type": "refusal", "refusal": "No."}], "Well.\nNo."),
+        ([{"type": "refusal", "refusal": "No."}, "But", " yes."], "No.\nBut yes."),
+        ([{"type": "refusal", "refusal": part} for part in ("No.", "Never.")], "No.\nNever."),
+        ([{"type": "refusal", "refusal": "No."}], "No."),
+        (["a refusal", " is text"], "a refusal is text"),
+    ],
+)
+async def test_a_refusal_is_a_text_of_its_own(
+    blocks: list[Any], text: str, ask: Ask, service: Scripted
+) -> None:
+    wire = await sent(ask, service, [HumanMessage("hi"), AIMessage(blocks), HumanMessage("hi")])
+    assert wire[1] == {"role": "assistant", "content": text}
+
+
+@pytest.mark.parametrize("kind", [HumanMessage, SystemMessage, AIMessage])
+async def test_a_mark_for_an_explicit_cache_warns_once(
+    kind: type[BaseMessage], ask: Ask, service: Scripted
+) -> None:
+    block: Any = {"type": "text", "text": "hi", "cache_control": {"type": "ephemeral"}}
+    with pytest.warns(DashScopeWarning, match="DeepSeek has no explicit cache") as caught:
+        wire = await sent(ask, service, [kind(content=[block, block]), HumanMessage("hi")])
+    assert len(caught) == 1
+    assert "cache_control" not in json.dumps(wire)
+
+
+async def test_cache_control_in_a_tools_data_is_data(ask: Ask, service: Scripted) -> None:
+    head = ToolMessage([{"cache_control": "no-store"}], tool_call_id="call_1")
+    wire = await sent(ask, service, [HumanMessage("hi"), AIMessage("", tool_calls=[CALL]), head])
+    assert wire[2]["content"] == '{"cache_control": "no-store"}'
 
 
 # --- Refused before anything is sent ---
