@@ -139,6 +139,12 @@ BARS = (
         1.15,
     ),
     Bar(
+        "4,000 blocks of text beside an image over 4 times 1,000",
+        growth("blocks_1000", "blocks_4000", 4),
+        "at most",
+        1.15,
+    ),
+    Bar(
         "an event of 100,000 over one of 10,000",
         growth("long_direct_10000", "long_direct_100000"),
         "at most",

@@ -13,7 +13,9 @@ from typing import Any, ClassVar
 from benchmarks.answers import CALL_ID, MODEL, REQUEST_ID, TOOL_NAME, Answer
 
 KEY = "sk-benchmark"
-Messages = list[tuple[str, str]]
+Messages = list[tuple[str, Any]]
+"""Roles and contents: texts, or lists of blocks with a text each."""
+
 QUESTION: Messages = [("user", "Why is the sky blue?")]
 Said = tuple[str, str, str]
 """Reasoning, text and arguments of a tool call."""
@@ -443,7 +445,11 @@ def _metadata() -> dict[str, Any]:
 
 
 def _wire(messages: Messages) -> list[dict[str, str]]:
-    return [{"role": role, "content": content} for role, content in messages]
+    return [{"role": role, "content": _text(content)} for role, content in messages]
+
+
+def _text(content: Any) -> str:
+    return content if isinstance(content, str) else "\n".join(block["text"] for block in content)
 
 
 def _read_native(part: Any) -> Said:

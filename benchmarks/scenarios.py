@@ -305,7 +305,7 @@ def with_history(bench: Bench, *, messages: int) -> Samples:
     contender: Any
     contender, said = bench.ask("text", 20, streamed=False)
     pair = [
-        ("user", "And why?"),
+        ("user", [{"type": "text", "text": text} for text in ("And why?", "In a sentence.")]),
         ("assistant", "Air scatters short waves more than long ones. " * 5),
     ]
     system = [("system", "Be brief.")] * (messages % 2 == 0)
@@ -321,6 +321,26 @@ def with_history(bench: Bench, *, messages: int) -> Samples:
         return spent
 
     return [once() for _ in range(2 if bench.quick or messages > 100 else 10)][1:]
+
+
+def with_blocks(bench: Bench, *, blocks: int) -> Samples:
+    """CPU of a call with so many blocks of text beside an image, and a short answer."""
+    contender: Any
+    contender, said = bench.ask("text", 20, streamed=False)
+    seeing = contender.model.bind(model="deepseek-v4.1-flash")
+    texts = [{"type": "text", "text": "What is new? " * 100}] * bench.few(blocks)
+    question = [("user", [*texts, {"type": "image", "url": "https://example.com/cat.png"}])]
+
+    def once() -> float:
+        contender.prepare(said, 1)
+        gc.collect()
+        start = process_time()
+        message = seeing.invoke(question)
+        spent = process_time() - start
+        check(contender, said, [message])
+        return spent
+
+    return [once() for _ in range(6)][1:]
 
 
 # --- Before the first call ---
@@ -526,6 +546,17 @@ SCENARIOS: dict[str, Scenario] = {
             peer_rounds=1,
         )
         for messages in (10, 100, 1_000, 5_000)
+    },
+    **{
+        f"blocks_{blocks}": Scenario(
+            title=f"`invoke` with {blocks:,} blocks of text and an image, CPU per call",
+            unit="ms",
+            way="invoke",
+            measure=partial(with_blocks, blocks=blocks),
+            rounds=5,
+            only=frozenset({"ours"}),
+        )
+        for blocks in (1_000, 4_000)
     },
     "long_stream": Scenario(
         title="`stream` of 100,000 events, CPU per event",

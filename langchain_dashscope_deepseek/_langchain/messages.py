@@ -345,14 +345,12 @@ def _content(content: Any, at: Place) -> str | list[dict[str, Any]]:
     pieces = [piece for piece in _pieces(content, at) if piece]
     if all(isinstance(piece, str) for piece in pieces):
         return "\n".join(str(piece) for piece in pieces)
-    parts: list[dict[str, Any]] = []
-    for piece in pieces:
-        if not isinstance(piece, str):
-            parts.append(piece)
-        elif parts and "text" in parts[-1]:
-            parts[-1]["text"] += f"\n{piece}"
+    parts: list[Any] = []
+    for is_text, group in groupby(pieces, key=lambda piece: isinstance(piece, str)):
+        if is_text:
+            parts.append({"text": "\n".join(map(str, group))})
         else:
-            parts.append({"text": piece})
+            parts.extend(group)
     return parts
 
 
