@@ -164,7 +164,8 @@ class ChatDashScopeDeepSeek(ModelSettings):
         ```python
         print(message.response_metadata)
         # {"model_name": "deepseek-v4.1-flash", "model_provider": "dashscope_deepseek",
-        #  "finish_reason": "stop", "normalized_finish_reason": "stop", "request_id": "..."}
+        #  "finish_reason": "stop", "normalized_finish_reason": "stop",
+        #  "finish_state": "complete", "request_id": "...", "token_usage": {...}}
         ```
 
     Errors:

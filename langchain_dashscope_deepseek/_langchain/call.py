@@ -87,8 +87,12 @@ def prepare_call(
         and row.reasoning_replay == "with_tool_calls"
         and row.thinks(parameters.get("enable_thinking"))
     )
+    asked, sent = values["tool_choice"], parameters.get("tool_choice")
     wire, changes = to_wire(
-        messages, replay_reasoning=replays, images_refused=_images_refused(values["model"], row)
+        messages,
+        replay_reasoning=replays,
+        images_refused=_images_refused(values["model"], row),
+        must_call=asked != "auto" and sent == "auto",
     )
     may_stream = not (
         is_streamed is False or values["streaming"] is False or values["disable_streaming"] is True

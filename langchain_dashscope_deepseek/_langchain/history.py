@@ -33,10 +33,15 @@ _NO_RESULT = (
     "costs or changes something, check whether it took effect."
 )
 _GO_ON = "Continue in the language of this conversation."
+_CALL_A_TOOL = "Continue by calling one of your tools."
 
 
 def to_wire(
-    messages: Sequence[BaseMessage], *, replay_reasoning: bool, images_refused: str = ""
+    messages: Sequence[BaseMessage],
+    *,
+    replay_reasoning: bool,
+    images_refused: str = "",
+    must_call: bool = False,
 ) -> tuple[list[WireMessage], list[str]]:
     """Convert a conversation to the wire's messages.
 
@@ -49,6 +54,8 @@ def to_wire(
         messages: The conversation, oldest first.
         replay_reasoning: Send the reasoning of turns in which tools were called.
         images_refused: Why the model takes no images; `""` if it does.
+        must_call: Ask for a call of a tool where a human message that asks to continue is added:
+            the choice that forces one is not sent.
 
     Returns:
         The wire's messages, and a description of each change that was made to them.
@@ -87,7 +94,7 @@ def to_wire(
         else:
             sent.append(said.wire)
         sent += _with_images_behind(said.answers)
-    _mend_end(sent, conversation[-1], changes)
+    _mend_end(sent, conversation[-1], _CALL_A_TOOL if must_call else _GO_ON, changes)
     changes.say()
     return sent, changes.made
 
@@ -269,7 +276,7 @@ def _with_images_behind(answers: list[WireMessage]) -> list[WireMessage]:
     return [*answers, {"role": "user", "content": images}] if images else answers
 
 
-def _mend_end(sent: list[WireMessage], last: _Converted, changes: Changes) -> None:
+def _mend_end(sent: list[WireMessage], last: _Converted, go_on: str, changes: Changes) -> None:
     """Make a user's message the last one, unless the service answers the last one as it is."""
     role = sent[-1]["role"]
     if role in ("user", "tool"):
@@ -282,7 +289,7 @@ def _mend_end(sent: list[WireMessage], last: _Converted, changes: Changes) -> No
         sent[0]["role"] = "user"
         what = f"{kind} was alone, and was sent as a human message"
     else:
-        sent.append({"role": "user", "content": _GO_ON})
+        sent.append({"role": "user", "content": go_on})
         what = f"{kind} was the last one: a human message that asks to continue was added"
     msg = (
         f"Message {last.position} is {kind} and the last one, and the service answers human and "

@@ -221,7 +221,11 @@ class AnswerAccumulator:
         # The service ends a forced call with "stop".
         word = "tool_calls" if reason == "stop" and self.calls else reason
         normalized = _NORMALIZED.get(word, "other")
-        return {"finish_reason": reason, "normalized_finish_reason": normalized}
+        return {
+            "finish_reason": reason,
+            "normalized_finish_reason": normalized,
+            "finish_state": "complete",  # the other state is "suspended", which no page knows here
+        }
 
     @property
     def last_metadata(self) -> dict[str, Any]:

@@ -79,6 +79,7 @@ def expected(
             "model_provider": "dashscope_deepseek",
             "finish_reason": finish,
             "normalized_finish_reason": normalized or finish.replace("tool_calls", "tool_call"),
+            "finish_state": "complete",
             "request_id": REQUEST_ID,
             **({"search_results": search} if search else {}),
             **({"token_usage": token_usage(counts)} if counts else {}),
@@ -1013,7 +1014,7 @@ def test_long_arguments_are_not_looked_into_before_they_are_whole(
 
 # --- Why it ended ---
 
-FINISH = ("finish_reason", "normalized_finish_reason")
+FINISH = ("finish_reason", "normalized_finish_reason", "finish_state")
 
 
 @pytest.mark.parametrize(
@@ -1034,9 +1035,9 @@ async def test_why_an_answer_ended_is_said_in_langchains_word_too(
     pieces = [function("f", "{}", id=str(index), index=index) for index in range(calls)]
     service.answer(in_packets(pieces, finish=finish))
     message = await ask(service.model(), "hi")
-    assert [message.response_metadata[key] for key in FINISH] == [finish, normalized]
+    assert [message.response_metadata[key] for key in FINISH] == [finish, normalized, "complete"]
     last = list(service.model()._stream_chat_model_events([HumanMessage("hi")]))[-1]
-    assert [last[key] for key in FINISH] == [finish, normalized]  # type: ignore[literal-required]
+    assert [last[key] for key in FINISH] == [finish, normalized, "complete"]  # type: ignore[literal-required]
 
 
 # --- v3 events ---
