@@ -423,7 +423,7 @@ ADVICE: Mapping[str, str] = {
         "expired, not private, not on this machine). Or send the image itself, as base64."
     ),
     "response_format type is unavailable now": (
-        'DeepSeek has no json_schema on DashScope: use {"type": "json_object"}, or '
+        'The model has no json_schema on DashScope: use {"type": "json_object"}, or '
         "with_structured_output, which goes out as function calling."
     ),
     "Please set one tool in required mode": (

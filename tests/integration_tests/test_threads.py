@@ -226,7 +226,7 @@ class Weather(BaseModel):
 async def test_a_thread_goes_on_behind_a_structured_response_that_was_cut(
     name: str, run: Run
 ) -> None:
-    with DashScopeEmulator(accepts=("required_with_several_tools",)) as emulator:
+    with DashScopeEmulator(accepts=["required_with_several_tools"]) as emulator:
         cut = ANSWERS[name][0].replace(b"get_weather", b"Weather")
         emulator.raw(cut, headers={"content-type": EVENTS})
         model = ChatDashScopeDeepSeek(
