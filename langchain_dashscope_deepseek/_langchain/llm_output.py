@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,14 +10,18 @@ from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatResult
 
 
-def token_usage(usage: UsageMetadata | None) -> dict[str, int]:
-    """Return the counts under OpenAI's names."""
+def token_usage(usage: UsageMetadata | None) -> dict[str, Any]:
+    """Return the counts under OpenAI's names, with the details that tracers read there."""
     if usage is None:
         return {}
+    cached = usage.get("input_token_details", {}).get("cache_read")
+    reasoning = usage.get("output_token_details", {}).get("reasoning")
     return {
         "prompt_tokens": usage["input_tokens"],
         "completion_tokens": usage["output_tokens"],
         "total_tokens": usage["total_tokens"],
+        **({"prompt_tokens_details": {"cached_tokens": cached}} if cached else {}),
+        **({"completion_tokens_details": {"reasoning_tokens": reasoning}} if reasoning else {}),
     }
 
 
@@ -31,9 +34,18 @@ def chat_result(message: AIMessage) -> ChatResult:
 
 def combined(outputs: Sequence[Mapping[str, Any] | None]) -> dict[str, Any]:
     """Add up the outputs of several prompts; an answer from a cache has none."""
-    usage: Counter[str] = Counter()
-    whole: dict[str, Any] = {}
+    whole: dict[str, Any] = {"token_usage": {}}
     for output in filter(None, outputs):
-        usage.update(output.get("token_usage", {}))
-        whole.update(output)
-    return {**whole, "token_usage": dict(usage)}
+        usage = _added(whole["token_usage"], output.get("token_usage", {}))
+        whole = {**whole, **output, "token_usage": usage}
+    return whole
+
+
+def _added(total: Mapping[str, Any], counts: Mapping[str, Any]) -> dict[str, Any]:
+    sums = {
+        name: _added(total.get(name, {}), count)
+        if isinstance(count, Mapping)
+        else total.get(name, 0) + count
+        for name, count in counts.items()
+    }
+    return {**total, **sums}

@@ -524,6 +524,7 @@ def test_a_mended_prompt_that_retry_failed_did_not_come_to_is_still_noticed(batc
     assert ids(batch.answers()) == names(2)
 
 
+@pytest.mark.filterwarnings("ignore:The model did not call")
 def test_answers_that_never_fit_stop_the_run(batch: Batch) -> None:
     batch.emulator.reply("I would rather not.", times=60)
     schema = ("--schema", "tests.integration_tests.batches:Marks")

@@ -42,6 +42,24 @@ async def test_the_output_adds_up_all_prompts(
     assert result.llm_output == {"token_usage": counts(prompts), "model_name": "deepseek-v4-pro"}
 
 
+async def test_the_output_adds_up_reasoning_and_cached_tokens(
+    generate: Any, service: Scripted
+) -> None:
+    details = {
+        "output_tokens_details": {"reasoning_tokens": 1},
+        "prompt_tokens_details": {"cached_tokens": 3},
+    }
+    answer = answer_of()
+    service.answer({**answer, "usage": {**answer["usage"], **details}})
+    service.answer(answer)
+    result = await generate(service.model(streaming=False), "hi", "ho")
+    assert result.llm_output["token_usage"] == {
+        **counts(2),
+        "prompt_tokens_details": {"cached_tokens": 3},
+        "completion_tokens_details": {"reasoning_tokens": 1},
+    }
+
+
 async def test_the_output_names_the_model_of_the_call(generate: Any, service: Scripted) -> None:
     service.answer(answer_of())
     result = await generate(service.model(), "hi", model="deepseek-v4-flash")
