@@ -21,7 +21,7 @@ from langchain_dashscope_deepseek._version import __version__
 from langchain_dashscope_deepseek.capabilities import MODELS, ModelCapabilities, find_capabilities
 from langchain_dashscope_deepseek.chat_models import ChatDashScopeDeepSeek
 from langchain_dashscope_deepseek.doctor._asking import Doctor, Finding
-from langchain_dashscope_deepseek.errors import DashScopeError
+from langchain_dashscope_deepseek.errors import LONGEST_MESSAGE, DashScopeError
 
 _UNKNOWN_MODEL = ModelCapabilities(
     tools="unknown", json_object=None, json_schema=None, search=None, cache=None
@@ -56,6 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(str(error))
     if options.json and not options.json.parent.is_dir():
         parser.error(f"--json: there is no folder {options.json.parent}")
+    if options.json and options.json.is_dir():
+        parser.error(f"--json: {options.json} is a folder, not a file")
     findings: list[Finding] = []
     with closing(ClientPool()) as clients:
         doctor = Doctor(model, clients)
@@ -124,7 +126,7 @@ def _show(finding: Finding, before: Sequence[Finding]) -> None:
     if finding.model and (not before or before[-1].model != finding.model):
         print(f"\n{finding.model:<32}{'service':<23}table")
     differs = "DIFFERS" if finding.differs else ""
-    note = shorten(finding.note, 60)
+    note = shorten(finding.note, LONGEST_MESSAGE if finding.service == "failed" else 60)
     line = f"  {finding.check:<30}{finding.service:<23}{finding.table:<23}{differs:<9}{note}"
     print(line.rstrip(), flush=True)
 

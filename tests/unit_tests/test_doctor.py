@@ -241,6 +241,13 @@ def test_a_failure_is_no_refusal(run: Run, emulator: DashScopeEmulator) -> None:
     assert report.code == 1
 
 
+def test_a_failure_is_shown_with_all_of_its_text(run: Run, emulator: DashScopeEmulator) -> None:
+    """The code of an unpaid bill stands behind a long text."""
+    text = "Access denied, please make sure your account is in good standing."
+    emulator.fail("Arrearage", text)
+    assert f"{text} [code Arrearage, HTTP 400" in run(emulator)["answers"][2]
+
+
 def test_without_names_a_model_that_the_account_has_not_is_passed_over(
     run: Run, emulator: DashScopeEmulator
 ) -> None:
@@ -312,6 +319,7 @@ def test_without_a_terminal_it_asks_nothing_and_says_what_to_add(
         ({}, [], "There is no API key"),
         ({"DASHSCOPE_API_KEY": KEY, "DASHSCOPE_REGION": "nowhere"}, [], "DASHSCOPE_REGION"),
         ({"DASHSCOPE_API_KEY": KEY}, ["--json", "no/such/folder.json"], "no folder no/such"),
+        ({"DASHSCOPE_API_KEY": KEY}, ["--json", "/"], "is a folder"),
         ({"DASHSCOPE_API_KEY": KEY}, ["--nonsense"], "--nonsense"),
     ],
 )
