@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from langchain_dashscope_deepseek._dashscope.request import PreparedRequest
 from langchain_dashscope_deepseek._dashscope.warnings import warn
-from langchain_dashscope_deepseek.errors import DashScopeError
+from langchain_dashscope_deepseek.errors import DashScopeError, DashScopeWarning
 
 logger = logging.getLogger(__name__)
 
@@ -101,8 +101,11 @@ class Negotiation:
         changed = refusal.change(self.request)
         if changed is None:
             return False
-        if refusal.warning:
-            warn(refusal.warning.format(changed.model))
+        try:
+            if refusal.warning:
+                warn(refusal.warning.format(changed.model))
+        except DashScopeWarning:  # warnings are errors: the refusal stands
+            return False
         self.request = changed
         return True
 

@@ -282,15 +282,16 @@ async def test_required_with_one_tool_goes_out_as_its_name(ask: Ask, service: Sc
     assert "request_changes" not in message.response_metadata
 
 
-async def test_whoever_refuses_changes_gets_no_answer_in_another_form(
+async def test_where_warnings_are_errors_a_refused_required_is_an_error(
     ask: Ask, service: Scripted
 ) -> None:
     service.answer(ONE_ONLY, status=400)
     with warnings.catch_warnings():
         warnings.simplefilter("error", DashScopeWarning)
-        with pytest.raises(DashScopeWarning, match="as 'auto'"):
-            await ask(service.model(), "hi", **SEVERAL)
-    assert choices(service) == ["required"]
+        for _ in range(2):
+            with pytest.raises(DashScopeInvalidRequestError, match="Name the tool that must be"):
+                await ask(service.model(), "hi", **SEVERAL)
+    assert choices(service) == ["required"] * 2
 
 
 async def test_a_wrong_route_and_a_refused_required_are_both_settled(
