@@ -116,13 +116,12 @@ def test_a_module_opens_by_saying_what_lives_in_it(name: str) -> None:
 @pytest.mark.parametrize("name", package.__all__)
 def test_the_hints_of_what_is_public_resolve(name: str) -> None:
     """Core asks for those of methods, to know which of them return a runnable."""
-    bases = getattr(getattr(package, name), "__mro__", ())
-    classes = [base for base in bases if base.__module__.startswith(package.__name__)]
+    public = getattr(package, name)
+    classes = [c for c in getattr(public, "__mro__", ()) if package.__name__ in c.__module__]
     members = [member for base in classes for member in vars(base).items()]
-    methods = [each for name, each in members if name[0] != "_" and inspect.isfunction(each)]
-    for hinted in (*classes, *methods, getattr(package, name)):
-        if callable(hinted):
-            get_type_hints(hinted)
+    methods = [each for name, each in members if name[0] != "_"]
+    for hinted in filter(inspect.isfunction, [public, *methods]):
+        get_type_hints(hinted)
 
 
 def test_what_is_public_is_exported() -> None:
