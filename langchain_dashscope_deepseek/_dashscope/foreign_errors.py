@@ -13,8 +13,8 @@ from contextlib import AbstractContextManager
 import httpx
 
 from langchain_dashscope_deepseek._dashscope.answers import AnswerReader
-from langchain_dashscope_deepseek._dashscope.blotting import Blotter
 from langchain_dashscope_deepseek._dashscope.endpoint import Endpoint
+from langchain_dashscope_deepseek._dashscope.redaction import Blotter
 from langchain_dashscope_deepseek._dashscope.request import PreparedRequest
 from langchain_dashscope_deepseek.errors import (
     LONGEST_MESSAGE,

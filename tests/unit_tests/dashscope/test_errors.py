@@ -20,7 +20,7 @@ from langgraph.graph import MessagesState, StateGraph
 from langgraph.types import RetryPolicy
 
 from langchain_dashscope_deepseek import errors
-from langchain_dashscope_deepseek._dashscope.blotting import Blotter
+from langchain_dashscope_deepseek._dashscope.redaction import Blotter
 from langchain_dashscope_deepseek.errors import (
     DashScopeAuthenticationError,
     DashScopeConnectionError,
