@@ -453,12 +453,19 @@ _FINAL = (DashScopeQuotaExceededError, DashScopeInvalidRequestError)
 """What a retry cannot mend, whatever a header says."""
 
 _SIDE = re.compile(r"\b(input|output)\b", re.IGNORECASE)
-_SECRET = re.compile(r"(?<![A-Za-z0-9])sk-[\w*-]{4,}(?:\.[\w*-]+)*")
+_KEY = re.compile(r"(?<![A-Za-z0-9])sk-[\w*-]{4,}(?:\.[\w*-]+)*")
+REDACTED = "[redacted]"
+"""Stands for a secret in a text that is shown."""
 LONGEST_MESSAGE = 500
 """Characters of a foreign text that an error shows."""
-LONGEST_READ = 2 * LONGEST_MESSAGE
+_LONGEST_READ = 2 * LONGEST_MESSAGE
 """Characters of a foreign text that are read; the rest is dropped."""
 _LONGEST_NAME = 100
+
+
+def redact_keys(text: str) -> str:
+    """Redact what looks like a key, whosever it is."""
+    return _KEY.sub(REDACTED, text)
 
 
 def error_from_service(
@@ -469,7 +476,7 @@ def error_from_service(
     request_id: str | None = None,
     headers: Mapping[str, str] | None = None,
     retry_after: float | None = None,
-    blot: Callable[[str], str] = str,
+    redact: Callable[[str], str] = redact_keys,
 ) -> DashScopeError:
     """Turn what the service said into the error that it means.
 
@@ -477,22 +484,22 @@ def error_from_service(
     HTTP status.
 
     Args:
-        message: The service's text. Shortened to 500 characters; keys are blotted out.
+        message: The service's text. Shortened to 500 characters; secrets are redacted.
         code: The service's code.
         status_code: The HTTP status of the answer.
         request_id: The service's id of the request.
         headers: The answer's headers, for `x-should-retry`.
         retry_after: Seconds to wait, as read from the headers.
-        blot: Takes out of a foreign text what was sent.
+        redact: Takes secrets out of a text.
 
     Returns:
         The error, to be raised.
     """
-    message, code = message[:LONGEST_READ], code and code[:LONGEST_READ]
+    message, code = message[:_LONGEST_READ], code and code[:_LONGEST_READ]
     cls = _classify(code, message, status_code)
-    text = without_keys(blot(message))[:LONGEST_MESSAGE]
+    text = redact(message)[:LONGEST_MESSAGE]
     code, request_id = (
-        name and printable(without_keys(blot(name[:LONGEST_READ]))) for name in (code, request_id)
+        name and printable(redact(name[:_LONGEST_READ])) for name in (code, request_id)
     )
     error = cls(
         f"DashScope: {text}" if text else "DashScope gave no message",
@@ -509,11 +516,6 @@ def error_from_service(
     if should_retry == "false" or (should_retry == "true" and not isinstance(error, _FINAL)):
         error.is_retryable = should_retry == "true"
     return error
-
-
-def without_keys(text: str) -> str:
-    """Blot out what looks like a key, whosever it is."""
-    return _SECRET.sub("sk-***", text)
 
 
 def printable(name: str) -> str:

@@ -41,7 +41,7 @@ from langchain_dashscope_deepseek.errors import (
     DashScopeStreamCutError,
     error_from_service,
     printable,
-    without_keys,
+    redact_keys,
 )
 
 logger = logging.getLogger(__name__)
@@ -71,10 +71,10 @@ class AnswerReader:
         status_code: int,
         headers: Mapping[str, str],
         max_size: int,
-        blot: Callable[[str], str] = str,
+        redact: Callable[[str], str] = redact_keys,
     ) -> None:
-        """Begin an answer of which the head has come; `blot` takes what was sent out of texts."""
-        self._blot = blot
+        """Begin an answer of which the head has come; `redact` takes secrets out of texts."""
+        self._redact = redact
         self.status_code = status_code
         self._headers = headers
         self._max_size = max_size
@@ -96,7 +96,7 @@ class AnswerReader:
     def header_id(self) -> str | None:
         """The request's id as the headers have it."""
         request_id = self._headers.get("x-request-id")
-        return request_id and printable(self._blot(request_id))
+        return request_id and printable(self._redact(request_id))
 
     def feed(self, piece: bytes) -> Iterable[Reply]:
         """Take a piece of the body, and give what it says.
@@ -246,7 +246,7 @@ class AnswerReader:
         """Read the events of a body that is called something else."""
         if b"data:" not in self._raw:
             kind = self._headers.get("content-type", "no content type").partition(";")[0]
-            kind = printable(without_keys(self._blot(kind)))
+            kind = printable(self._redact(kind))
             self._refuse(f"a body that is no answer ({kind}, {len(self._raw)} bytes)")
         raw, self._raw, self._is_stream = bytes(self._raw), bytearray(), True
         for start in range(0, len(raw), _PIECE):
@@ -305,7 +305,7 @@ class AnswerReader:
             text,
             headers=self._headers,
             retry_after=retry_after(self._headers),
-            blot=self._blot,
+            redact=self._redact,
             **{"status_code": self.status_code, "request_id": self.header_id, **facts},
         )
 

@@ -14,7 +14,7 @@ import httpx
 
 from langchain_dashscope_deepseek._dashscope.answers import AnswerReader
 from langchain_dashscope_deepseek._dashscope.endpoint import Endpoint
-from langchain_dashscope_deepseek._dashscope.redaction import Blotter
+from langchain_dashscope_deepseek._dashscope.redaction import Redactor
 from langchain_dashscope_deepseek._dashscope.request import PreparedRequest
 from langchain_dashscope_deepseek.errors import (
     LONGEST_MESSAGE,
@@ -26,7 +26,6 @@ from langchain_dashscope_deepseek.errors import (
     DashScopeServerError,
     DashScopeStreamCutError,
     DashScopeTimeoutError,
-    without_keys,
 )
 
 logger = logging.getLogger(__name__)
@@ -66,7 +65,7 @@ class Exchange(AbstractContextManager["Exchange"]):
         self._request = request
         self._until = until
         self._max_answer_size = endpoint.max_answer_size
-        self._blot = Blotter(endpoint.secrets, request.said)
+        self._redact = Redactor(endpoint.secrets)
         self.answer: AnswerReader | None = None
 
     def begin(self, response: httpx.Response) -> AnswerReader:
@@ -76,11 +75,11 @@ class Exchange(AbstractContextManager["Exchange"]):
             DashScopeError: It redirects, or is compressed.
         """
         answer = AnswerReader(
-            response.status_code, response.headers, self._max_answer_size, self._blot
+            response.status_code, response.headers, self._max_answer_size, self._redact
         )
         if response.is_redirect:
             location = response.headers.get("location")
-            shown = without_keys(self._blot(location or ""))[:LONGEST_MESSAGE]
+            shown = self._redact(location or "")[:LONGEST_MESSAGE]
             where = f"to {shown!r}" if location else "and does not say where to"
             raise DashScopeInvalidRequestError(
                 f"The server redirects {where}: set base_url",
@@ -153,7 +152,7 @@ class Exchange(AbstractContextManager["Exchange"]):
         if isinstance(error, httpx.ProtocolError):
             msg = f"No connection to the service: it, or a proxy, does not speak HTTP ({name})"
             return DashScopeConnectionError(msg)
-        shown = without_keys(self._blot(str(error)))[:LONGEST_MESSAGE]
+        shown = self._redact(str(error))[:LONGEST_MESSAGE]
         return DashScopeConnectionError(f"No connection to the service ({name}: {shown})")
 
 

@@ -81,15 +81,6 @@ class PreparedRequest:
             **({"X-DashScope-OssResourceResolve": "enable"} if oss else {}),
         }
 
-    def said(self) -> Iterator[str]:
-        """Yield the texts of the prompt, which no error may quote."""
-        for message in self.body["input"]["messages"]:
-            content = message["content"]
-            yield from [content] if isinstance(content, str) else _texts_of(content)
-            yield message.get("reasoning_content", "")
-            for call in message.get("tool_calls", ()):
-                yield call["function"]["arguments"]
-
     def advise(self, error: DashScopeError) -> None:
         """Add to an error what helps with this request."""
         for kind, text in self.advice:
@@ -125,14 +116,6 @@ def _parts(messages: Sequence[WireMessage]) -> Iterator[Mapping[str, Any]]:
     for message in messages:
         if isinstance(message["content"], list):
             yield from message["content"]
-
-
-def _texts_of(parts: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Yield the texts and URLs of parts; of an image in them the beginning tells enough."""
-    return (part.get("text") or part.get("image", "")[:_TOLD_OF_AN_IMAGE] for part in parts)
-
-
-_TOLD_OF_AN_IMAGE = 2_000
 
 
 def _with_list(message: WireMessage) -> WireMessage:

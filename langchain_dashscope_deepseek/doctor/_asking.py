@@ -16,6 +16,7 @@ from langchain_dashscope_deepseek.capabilities import ModelCapabilities, Route
 from langchain_dashscope_deepseek.chat_models import ChatDashScopeDeepSeek
 from langchain_dashscope_deepseek.doctor._checks import Answer, Check, Reading, checks_of, thinks
 from langchain_dashscope_deepseek.errors import (
+    REDACTED,
     DashScopeAuthenticationError,
     DashScopeConnectionError,
     DashScopeError,
@@ -148,7 +149,7 @@ class Doctor:
         host, workspace = host_of(self._settings["base_url"]), self._settings["workspace_id"]
         label = host.partition(".")[0] if host.endswith(".maas.aliyuncs.com") else None
         for private in filter(None, (host, label, workspace)):
-            text = text.replace(private, "***")
+            text = text.replace(private, REDACTED)
         return text
 
 
