@@ -20,6 +20,7 @@ from types import FrameType
 import httpx
 from langchain_core.messages import HumanMessage
 
+from docs.code_meanings import MEANINGS
 from langchain_dashscope_deepseek import (
     MODELS,
     ChatDashScopeDeepSeek,
@@ -178,18 +179,20 @@ def errors() -> str:
 
 def codes() -> str:
     """Render the code table."""
-    rows = (
-        (
-            f"`{code}`",
-            rule.status,
-            rule.means,
-            rule.do or rule.error.hint,
+
+    def row(codes: Iterable[str], status: int, means: str) -> Iterable[object]:
+        (rule,) = {CODES[code] for code in codes}
+        return [
+            ", ".join(f"`{code}`" for code in codes),
+            status,
+            means,
+            rule.advice or rule.error.hint,
             "yes, slowly" if rule.waits else yes(rule.error.is_retryable),
             f"`{rule.error.__name__}`",
-        )
-        for code, rule in CODES.items()
-    )
-    return table(["code", "HTTP", "what it means", "what to do", "retried", "error"], rows)
+        ]
+
+    header = ["code", "HTTP", "what it means", "what to do", "retried", "error"]
+    return table(header, (row(codes, *told) for codes, told in MEANINGS.items()))
 
 
 def messages() -> str:

@@ -77,7 +77,7 @@ class DashScopeError(ModelError):
     """
 
     hint = "See the errors page of the documentation."
-    """What to do next. Ends the text of every error of the class."""
+    """What to do next. Ends the error's text."""
 
     def __init__(
         self,
@@ -87,8 +87,10 @@ class DashScopeError(ModelError):
         status_code: int | None = None,
         request_id: str | None = None,
         retry_after: float | None = None,
+        hint: str = "",
     ) -> None:
-        """Build the text from what happened, the identifiers and the class's hint."""
+        """Build the text from what happened, the identifiers and the hint."""
+        self.hint = hint or self.hint
         facts = [f"code {code}"] if code else []
         facts += [f"HTTP {status_code}"] if status_code else []
         facts += [f"request_id {request_id}"] if request_id else []
@@ -251,13 +253,10 @@ class CodeRule(NamedTuple):
     """One line of the code table."""
 
     error: type[DashScopeError]
-    status: int
-    """The HTTP status that it comes with; within a stream a comment line may say it."""
-    means: str
     waits: Literal["", "minute"] = ""
     """`"minute"`: the limit is a window of one minute, so a retry waits longer."""
-    do: str = ""
-    """What to do, in the documentation; the error's hint where this is empty."""
+    advice: str = ""
+    """What to do next, in place of the error's hint."""
 
 
 _BAD, _DENIED, _QUOTA = (
@@ -270,138 +269,71 @@ _LIMIT, _SERVER, _MISSING = DashScopeRateLimitError, DashScopeServerError, DashS
 _STREAM = "Ask again, and stream: a stream sends bytes while the model thinks."
 
 CODES: Mapping[str, CodeRule] = {
-    "InvalidParameter": CodeRule(
-        _BAD, 400, "A parameter or a message is not as the service takes it; the message says which"
-    ),
-    "invalid_parameter_error": CodeRule(_BAD, 400, "InvalidParameter, spelt otherwise"),
-    "BadRequest": CodeRule(
-        _BAD, 400, "Something is missing in the request or too large; the message says what"
-    ),
+    "InvalidParameter": CodeRule(_BAD),
+    "invalid_parameter_error": CodeRule(_BAD),
+    "InternalError.Algo.InvalidParameter": CodeRule(_BAD),
+    "BadRequest": CodeRule(_BAD),
     "InvalidURL": CodeRule(
-        _BAD,
-        400,
-        "A URL in the request cannot be read, such as that of an image",
-        do="Send a URL that the service can reach, or the image itself, as base64.",
+        _BAD, advice="Send a URL that the service can reach, or the image itself, as base64."
     ),
-    "UnsupportedOperation": CodeRule(_BAD, 400, "What the request refers to cannot do this"),
-    "InternalError.Algo.InvalidParameter": CodeRule(
-        _BAD, 400, "InvalidParameter: no fault of the service, whatever the name says"
-    ),
-    "DataInspectionFailed": CodeRule(
-        DataInspectionFailed, 400, "Content inspection refused the input or the output"
-    ),
-    "InternalError.Algo.DataInspectionFailed": CodeRule(
-        DataInspectionFailed,
-        400,
-        "DataInspectionFailed: no fault of the service, whatever the name says",
-    ),
-    "data_inspection_failed": CodeRule(
-        DataInspectionFailed, 400, "DataInspectionFailed, spelt otherwise"
-    ),
+    "UnsupportedOperation": CodeRule(_BAD),
+    "DataInspectionFailed": CodeRule(DataInspectionFailed),
+    "data_inspection_failed": CodeRule(DataInspectionFailed),
+    "InternalError.Algo.DataInspectionFailed": CodeRule(DataInspectionFailed),
     "CustomRoleBlocked": CodeRule(
-        DataInspectionFailed,
-        400,
-        "A rule of your own for contents refused the input or the output",
-        do="Rephrase the input, or change that rule in the console.",
+        DataInspectionFailed, advice="Rephrase the input, or change that rule in the console."
     ),
-    "FaqRuleBlocked": CodeRule(
-        DataInspectionFailed, 400, "A rule for frequent questions refused the input or the output"
-    ),
-    "IPInfringementSuspect": CodeRule(
-        DataInspectionFailed, 400, "The input may infringe somebody's intellectual property"
-    ),
-    "InvalidApiKey": CodeRule(
-        DashScopeAuthenticationError, 401, "The key is wrong, deleted, or of another region"
-    ),
-    "invalid_api_key": CodeRule(
-        DashScopeAuthenticationError, 401, "InvalidApiKey, spelt otherwise"
-    ),
+    "FaqRuleBlocked": CodeRule(DataInspectionFailed),
+    "IPInfringementSuspect": CodeRule(DataInspectionFailed),
+    "InvalidApiKey": CodeRule(DashScopeAuthenticationError),
+    "invalid_api_key": CodeRule(DashScopeAuthenticationError),
     "NOT AUTHORIZED": CodeRule(
         DashScopeAuthenticationError,
-        401,
-        "The workspace does not exist, the account is no member of it, or the host is another's",
-        do="Check workspace_id, region and base_url, and that the account is in the workspace.",
+        advice="Check workspace_id, region and base_url, and that the account is in the workspace.",
     ),
-    "AccessDenied": CodeRule(
-        _DENIED, 403, "The model is not activated for the account, or was switched off"
-    ),
-    "access_denied": CodeRule(_DENIED, 403, "AccessDenied, spelt otherwise"),
-    "Model.AccessDenied": CodeRule(_DENIED, 403, "The key's workspace may not use the model"),
-    "Workspace.AccessDenied": CodeRule(_DENIED, 403, "The key may not use the workspace"),
+    "AccessDenied": CodeRule(_DENIED),
+    "access_denied": CodeRule(_DENIED),
+    "Model.AccessDenied": CodeRule(_DENIED),
+    "Workspace.AccessDenied": CodeRule(_DENIED),
     "Arrearage": CodeRule(
-        _QUOTA,
-        400,
-        "The account is in arrears",
-        do="Settle the bill in the console; it counts after some minutes.",
+        _QUOTA, advice="Settle the bill in the console; calls work again after some minutes."
     ),
     "AllocationQuota.FreeTierOnly": CodeRule(
         _QUOTA,
-        403,
-        "The free quota is used up, and the account is set to use no other",
-        do="Switch off in the console that a model stops at the end of its free quota; an account "
-        "that is new is verified first.",
+        advice="Allow paid use beyond the free quota in the console; verify a new account first.",
     ),
-    "CommodityNotPurchased": CodeRule(
-        _QUOTA,
-        429,
-        "The workspace has not subscribed to the service",
-        do="Subscribe the workspace in the console.",
-    ),
-    "PrepaidBillOverdue": CodeRule(
-        _QUOTA, 429, "The workspace's prepaid bill is overdue", do="Settle the bill in the console."
-    ),
-    "PostpaidBillOverdue": CodeRule(
-        _QUOTA, 429, "The bill for calling models is overdue", do="Settle the bill in the console."
-    ),
-    "BudgetLimitExceeded": CodeRule(
-        _QUOTA, 429, "The budget that was set is used up", do="Raise the budget in the console."
-    ),
-    "ModelNotFound": CodeRule(_MISSING, 404, "There is no such model for this key and region"),
-    "model_not_found": CodeRule(_MISSING, 404, "ModelNotFound, spelt otherwise"),
-    "Model.NotExist": CodeRule(_MISSING, 404, "There is no such model"),
-    "model_not_supported": CodeRule(_MISSING, 404, "The model is not served at this address"),
-    "WorkSpaceNotFound": CodeRule(
-        _MISSING, 404, "There is no such workspace", do="Check workspace_id."
-    ),
-    "Throttling": CodeRule(
-        _LIMIT,
-        429,
-        "Too many requests (Throttling.RateQuota), too suddenly (.BurstRate), or too many at once "
-        "(.Concurrency)",
-    ),
-    "Throttling.AllocationQuota": CodeRule(
-        _LIMIT, 429, "Too many tokens within a minute", waits="minute"
-    ),
-    "insufficient_quota": CodeRule(
-        _LIMIT, 429, "Throttling.AllocationQuota, spelt otherwise", waits="minute"
-    ),
-    "LimitRequests": CodeRule(_LIMIT, 429, "Throttling.RateQuota, spelt otherwise"),
-    "limit_requests": CodeRule(_LIMIT, 429, "Throttling.RateQuota, spelt otherwise"),
-    "limit_burst_rate": CodeRule(_LIMIT, 429, "Throttling.BurstRate, spelt otherwise"),
-    "rate_limit_exceeded": CodeRule(_LIMIT, 429, "Too many requests or tokens"),
-    "InternalError": CodeRule(_SERVER, 500, "The service or the model failed"),
-    "internal_error": CodeRule(_SERVER, 500, "InternalError, spelt otherwise"),
-    "SystemError": CodeRule(_SERVER, 500, "The service failed"),
-    "ModelServiceFailed": CodeRule(_SERVER, 500, "The service could not ask the model"),
-    "RequestTimeOut": CodeRule(
-        DashScopeTimeoutError, 500, "The answer took longer than the service waits", do=_STREAM
-    ),
-    "ResponseTimeout": CodeRule(
-        DashScopeTimeoutError, 500, "The answer came to a halt within the service", do=_STREAM
-    ),
-    "InternalError.Timeout": CodeRule(
-        DashScopeTimeoutError, 500, "The answer took longer than the service waits", do=_STREAM
-    ),
-    "ModelServingError": CodeRule(_SERVER, 503, "The service is at the limit of what it can do"),
-    "ModelUnavailable": CodeRule(_SERVER, 503, "The model is not available for the moment"),
-    "ServiceUnavailable": CodeRule(_SERVER, 503, "The service is not available for the moment"),
-    "GatewayTimeout": CodeRule(
-        DashScopeTimeoutError, 504, "The gateway waited too long for the answer", do=_STREAM
-    ),
+    "CommodityNotPurchased": CodeRule(_QUOTA, advice="Subscribe the workspace in the console."),
+    "PrepaidBillOverdue": CodeRule(_QUOTA, advice="Settle the bill in the console."),
+    "PostpaidBillOverdue": CodeRule(_QUOTA, advice="Settle the bill in the console."),
+    "BudgetLimitExceeded": CodeRule(_QUOTA, advice="Raise the budget in the console."),
+    "ModelNotFound": CodeRule(_MISSING),
+    "model_not_found": CodeRule(_MISSING),
+    "Model.NotExist": CodeRule(_MISSING),
+    "model_not_supported": CodeRule(_MISSING),
+    "WorkSpaceNotFound": CodeRule(_MISSING, advice="Check workspace_id."),
+    "Throttling": CodeRule(_LIMIT),
+    "Throttling.AllocationQuota": CodeRule(_LIMIT, waits="minute"),
+    "insufficient_quota": CodeRule(_LIMIT, waits="minute"),
+    "LimitRequests": CodeRule(_LIMIT),
+    "limit_requests": CodeRule(_LIMIT),
+    "limit_burst_rate": CodeRule(_LIMIT),
+    "rate_limit_exceeded": CodeRule(_LIMIT),
+    "InternalError": CodeRule(_SERVER),
+    "internal_error": CodeRule(_SERVER),
+    "SystemError": CodeRule(_SERVER),
+    "ModelServiceFailed": CodeRule(_SERVER),
+    "RequestTimeOut": CodeRule(DashScopeTimeoutError, advice=_STREAM),
+    "InternalError.Timeout": CodeRule(DashScopeTimeoutError, advice=_STREAM),
+    "ResponseTimeout": CodeRule(DashScopeTimeoutError, advice=_STREAM),
+    "ModelServingError": CodeRule(_SERVER),
+    "ModelUnavailable": CodeRule(_SERVER),
+    "ServiceUnavailable": CodeRule(_SERVER),
+    "GatewayTimeout": CodeRule(DashScopeTimeoutError, advice=_STREAM),
 }
 """The code table: a code, or the part of it before a dot, and what it means.
 
-Source: the error page of the documentation, the official client, and recorded traffic.
+Source: the error page of the documentation, the official client, and recorded traffic. What the
+documentation says of a code stands in `docs/code_meanings.py`.
 """
 
 MESSAGES: tuple[tuple[str, tuple[type[DashScopeError], ...], type[DashScopeError]], ...] = (
@@ -496,7 +428,8 @@ def error_from_service(
         The error, to be raised.
     """
     message, code = message[:_LONGEST_READ], code and code[:_LONGEST_READ]
-    cls = _classify(code, message, status_code)
+    rule = find_rule(code)
+    cls = _classify(rule, message, status_code)
     text = redact(message)[:LONGEST_MESSAGE]
     code, request_id = (
         name and printable(redact(name[:_LONGEST_READ])) for name in (code, request_id)
@@ -507,6 +440,7 @@ def error_from_service(
         status_code=status_code,
         request_id=request_id,
         retry_after=retry_after,
+        hint=rule.advice if rule and rule.error is cls else "",
     )
     for part, advice in ADVICE.items():
         if part in message:
@@ -535,8 +469,7 @@ def find_rule(code: str | None) -> CodeRule | None:
     return None
 
 
-def _classify(code: str | None, message: str, status_code: int | None) -> type[DashScopeError]:
-    rule = find_rule(code)
+def _classify(rule: CodeRule | None, message: str, status_code: int | None) -> type[DashScopeError]:
     by_code = rule.error if rule else STATUSES.get(status_code or 0)
     for text, broad, narrow in MESSAGES:
         if text in message and (by_code is None or by_code in broad):

@@ -182,7 +182,8 @@ def test_the_errors_page_begins_with_what_to_do_about_each_code() -> None:
     rows = [line.strip("| ").split(" | ") for line in rest.partition("<!-- end")[0].splitlines()]
     header, _, *rows = [row for row in rows if len(row) > 1]
     assert header == ["code", "HTTP", "what it means", "what to do", "retried", "error"]
-    assert [row[0].strip("`") for row in rows] == list(CODES)
+    codes = [code for row in rows for code in re.findall("`([^`]+)`", row[0])]
+    assert sorted(codes) == sorted(CODES)
     assert all(len(row) == len(header) and all(row) for row in rows)
     assert "<!-- errors: made by" in rest
     for url in (

@@ -18,6 +18,7 @@ from langgraph.types import RetryPolicy
 
 from langchain_dashscope_deepseek import errors
 from langchain_dashscope_deepseek.errors import (
+    CODES,
     DashScopeAuthenticationError,
     DashScopeConnectionError,
     DashScopeContextOverflowError,
@@ -28,6 +29,7 @@ from langchain_dashscope_deepseek.errors import (
     DashScopePermissionDeniedError,
     DashScopeQuotaExceededError,
     DashScopeRateLimitError,
+    DashScopeRouteError,
     DashScopeServerError,
     DashScopeStreamCutError,
     DashScopeTimeoutError,
@@ -265,6 +267,19 @@ def test_a_code_means_what_the_documentation_says(
     actual = error_from_service(message, code=code, status_code=status)
     assert type(actual) is error
     assert actual.is_retryable == issubclass(error, RETRYABLE)
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_an_error_says_what_to_do_about_its_code(code: str) -> None:
+    rule = CODES[code]
+    error = error_from_service("x", code=code)
+    assert str(error) == f"DashScope: x. [code {code}] {rule.advice or rule.error.hint}"
+
+
+def test_the_advice_of_a_code_goes_where_the_message_says_something_else() -> None:
+    assert CODES["InvalidURL"].advice
+    error = error_from_service("url error, please check url！", code="InvalidURL")
+    assert str(error).endswith(DashScopeRouteError.hint)
 
 
 @pytest.mark.parametrize(
