@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 
 from pydantic_core import from_json
 
+from langchain_dashscope_deepseek._dashscope.error_codes import error_from_service
 from langchain_dashscope_deepseek._dashscope.json_text import (
     LARGE,
     is_heavy,
@@ -24,6 +25,7 @@ from langchain_dashscope_deepseek._dashscope.json_text import (
     load_with_halves,
     without_halves,
 )
+from langchain_dashscope_deepseek._dashscope.redaction import printable, redact_keys
 from langchain_dashscope_deepseek._dashscope.sse import EventSplitter, data_of, name_of
 from langchain_dashscope_deepseek._dashscope.usage import read_usage
 from langchain_dashscope_deepseek._dashscope.wire import (
@@ -39,9 +41,6 @@ from langchain_dashscope_deepseek.errors import (
     DashScopeError,
     DashScopeServerError,
     DashScopeStreamCutError,
-    error_from_service,
-    printable,
-    redact_keys,
 )
 
 logger = logging.getLogger(__name__)

@@ -14,10 +14,9 @@ import httpx
 
 from langchain_dashscope_deepseek._dashscope.answers import AnswerReader
 from langchain_dashscope_deepseek._dashscope.endpoint import Endpoint
-from langchain_dashscope_deepseek._dashscope.redaction import Redactor
+from langchain_dashscope_deepseek._dashscope.redaction import LONGEST_MESSAGE, Redactor
 from langchain_dashscope_deepseek._dashscope.request import PreparedRequest
 from langchain_dashscope_deepseek.errors import (
-    LONGEST_MESSAGE,
     DashScopeConnectionError,
     DashScopeDeadlineError,
     DashScopeError,

@@ -1,17 +1,23 @@
-"""Redacts the secrets of one request in the texts of a server or a proxy. Pure."""
+"""Makes the texts of a server or a proxy fit to be shown. Pure."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 
-from langchain_dashscope_deepseek.errors import REDACTED, redact_keys
+REDACTED = "[redacted]"
+"""Stands for a secret in a text that is shown."""
+LONGEST_MESSAGE = 500
+"""Characters of a foreign text that an error shows."""
 
+_LONGEST_NAME = 100
+_KEY = re.compile(r"(?<![A-Za-z0-9])sk-[\w*-]{4,}(?:\.[\w*-]+)*")
 _SHORTEST_SECRET = 8
 """Characters; a shorter word may stand in any text."""
 
 
 class Redactor:
-    """Replaces in a text the secrets of a request, and whatever looks like a key."""
+    """Redacts the secrets of one request, and whatever looks like a key."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
         """Remember the key, and the values of other headers that may be secret."""
@@ -22,6 +28,19 @@ class Redactor:
         for secret in sorted(_parts_of(self._secrets), key=len, reverse=True):
             text = text.replace(secret, REDACTED)
         return redact_keys(text)
+
+
+def redact_keys(text: str) -> str:
+    """Redact what looks like a key, whosever it is."""
+    return _KEY.sub(REDACTED, text)
+
+
+def printable(name: str) -> str:
+    """Shorten a name to 100 characters, and replace what could forge a line of a log."""
+    name = name[:_LONGEST_NAME]
+    if name.isprintable():
+        return name
+    return "".join(char if char.isprintable() else "\ufffd" for char in name)
 
 
 def _parts_of(secrets: Iterable[str]) -> Iterator[str]:

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from langchain_dashscope_deepseek._dashscope.json_text import joined, mended, without_halves
+from langchain_dashscope_deepseek._dashscope.redaction import printable
 from langchain_dashscope_deepseek._dashscope.usage import has_counts
-from langchain_dashscope_deepseek.errors import printable
 
 WireMessage = dict[str, Any]
 """A message as the service takes it: a role, and what belongs to the role."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from langchain_dashscope_deepseek._dashscope.client import replies
 from langchain_dashscope_deepseek._dashscope.pool import ClientPool
+from langchain_dashscope_deepseek._dashscope.redaction import REDACTED
 from langchain_dashscope_deepseek._dashscope.regions import host_of, region_of
 from langchain_dashscope_deepseek._dashscope.request import prepare
 from langchain_dashscope_deepseek._dashscope.retry import Attempts
@@ -16,7 +17,6 @@ from langchain_dashscope_deepseek.capabilities import ModelCapabilities, Route
 from langchain_dashscope_deepseek.chat_models import ChatDashScopeDeepSeek
 from langchain_dashscope_deepseek.doctor._checks import Answer, Check, Reading, checks_of, thinks
 from langchain_dashscope_deepseek.errors import (
-    REDACTED,
     DashScopeAuthenticationError,
     DashScopeConnectionError,
     DashScopeError,

@@ -17,8 +17,8 @@ from langgraph.graph import MessagesState, StateGraph
 from langgraph.types import RetryPolicy
 
 from langchain_dashscope_deepseek import errors
+from langchain_dashscope_deepseek._dashscope.error_codes import CODES, error_from_service
 from langchain_dashscope_deepseek.errors import (
-    CODES,
     DashScopeAuthenticationError,
     DashScopeConnectionError,
     DashScopeContextOverflowError,
@@ -35,7 +35,6 @@ from langchain_dashscope_deepseek.errors import (
     DashScopeTimeoutError,
     DashScopeUnsupportedError,
     DataInspectionFailed,
-    error_from_service,
 )
 from tests.unit_tests.conftest import EVENTS, JSON, Ask, Scripted, transcript
 

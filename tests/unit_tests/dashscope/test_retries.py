@@ -19,8 +19,8 @@ from langchain_dashscope_deepseek import (
     DashScopeStreamCutError,
 )
 from langchain_dashscope_deepseek._dashscope.answers import retry_after
+from langchain_dashscope_deepseek._dashscope.error_codes import error_from_service
 from langchain_dashscope_deepseek._dashscope.retry import Attempts, RetryPolicy
-from langchain_dashscope_deepseek.errors import error_from_service
 from tests.unit_tests.conftest import STYLES, Ask, Scripted, answer_of, transcript
 
 BUSY = {"code": "Throttling", "message": "Slow down.", "request_id": "r"}

@@ -1,0 +1,235 @@
+"""The code table: which error a code or a text of the service means, and what to do. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Literal, NamedTuple
+
+from langchain_dashscope_deepseek._dashscope.redaction import (
+    LONGEST_MESSAGE,
+    printable,
+    redact_keys,
+)
+from langchain_dashscope_deepseek.errors import (
+    DashScopeAuthenticationError,
+    DashScopeContextOverflowError,
+    DashScopeError,
+    DashScopeInvalidRequestError,
+    DashScopeNotFoundError,
+    DashScopePermissionDeniedError,
+    DashScopeQuotaExceededError,
+    DashScopeRateLimitError,
+    DashScopeRouteError,
+    DashScopeServerError,
+    DashScopeTimeoutError,
+    DataInspectionFailed,
+)
+
+
+class CodeRule(NamedTuple):
+    """One line of the code table."""
+
+    error: type[DashScopeError]
+    waits: Literal["", "minute"] = ""
+    """`"minute"`: the limit is a window of one minute, so a retry waits longer."""
+    advice: str = ""
+    """What to do next, in place of the error's hint."""
+
+
+_BAD, _DENIED, _QUOTA = (
+    DashScopeInvalidRequestError,
+    DashScopePermissionDeniedError,
+    DashScopeQuotaExceededError,
+)
+_LIMIT, _SERVER, _MISSING = DashScopeRateLimitError, DashScopeServerError, DashScopeNotFoundError
+
+_STREAM = "Ask again, and stream: a stream sends bytes while the model thinks."
+
+CODES: Mapping[str, CodeRule] = {
+    "InvalidParameter": CodeRule(_BAD),
+    "invalid_parameter_error": CodeRule(_BAD),
+    "InternalError.Algo.InvalidParameter": CodeRule(_BAD),
+    "BadRequest": CodeRule(_BAD),
+    "InvalidURL": CodeRule(
+        _BAD, advice="Send a URL that the service can reach, or the image itself, as base64."
+    ),
+    "UnsupportedOperation": CodeRule(_BAD),
+    "DataInspectionFailed": CodeRule(DataInspectionFailed),
+    "data_inspection_failed": CodeRule(DataInspectionFailed),
+    "InternalError.Algo.DataInspectionFailed": CodeRule(DataInspectionFailed),
+    "CustomRoleBlocked": CodeRule(
+        DataInspectionFailed, advice="Rephrase the input, or change that rule in the console."
+    ),
+    "FaqRuleBlocked": CodeRule(DataInspectionFailed),
+    "IPInfringementSuspect": CodeRule(DataInspectionFailed),
+    "InvalidApiKey": CodeRule(DashScopeAuthenticationError),
+    "invalid_api_key": CodeRule(DashScopeAuthenticationError),
+    "NOT AUTHORIZED": CodeRule(
+        DashScopeAuthenticationError,
+        advice="Check workspace_id, region and base_url, and that the account is in the workspace.",
+    ),
+    "AccessDenied": CodeRule(_DENIED),
+    "access_denied": CodeRule(_DENIED),
+    "Model.AccessDenied": CodeRule(_DENIED),
+    "Workspace.AccessDenied": CodeRule(_DENIED),
+    "Arrearage": CodeRule(
+        _QUOTA, advice="Settle the bill in the console; calls work again after some minutes."
+    ),
+    "AllocationQuota.FreeTierOnly": CodeRule(
+        _QUOTA,
+        advice="Allow paid use beyond the free quota in the console; verify a new account first.",
+    ),
+    "CommodityNotPurchased": CodeRule(_QUOTA, advice="Subscribe the workspace in the console."),
+    "PrepaidBillOverdue": CodeRule(_QUOTA, advice="Settle the bill in the console."),
+    "PostpaidBillOverdue": CodeRule(_QUOTA, advice="Settle the bill in the console."),
+    "BudgetLimitExceeded": CodeRule(_QUOTA, advice="Raise the budget in the console."),
+    "ModelNotFound": CodeRule(_MISSING),
+    "model_not_found": CodeRule(_MISSING),
+    "Model.NotExist": CodeRule(_MISSING),
+    "model_not_supported": CodeRule(_MISSING),
+    "WorkSpaceNotFound": CodeRule(_MISSING, advice="Check workspace_id."),
+    "Throttling": CodeRule(_LIMIT),
+    "Throttling.AllocationQuota": CodeRule(_LIMIT, waits="minute"),
+    "insufficient_quota": CodeRule(_LIMIT, waits="minute"),
+    "LimitRequests": CodeRule(_LIMIT),
+    "limit_requests": CodeRule(_LIMIT),
+    "limit_burst_rate": CodeRule(_LIMIT),
+    "rate_limit_exceeded": CodeRule(_LIMIT),
+    "InternalError": CodeRule(_SERVER),
+    "internal_error": CodeRule(_SERVER),
+    "SystemError": CodeRule(_SERVER),
+    "ModelServiceFailed": CodeRule(_SERVER),
+    "RequestTimeOut": CodeRule(DashScopeTimeoutError, advice=_STREAM),
+    "InternalError.Timeout": CodeRule(DashScopeTimeoutError, advice=_STREAM),
+    "ResponseTimeout": CodeRule(DashScopeTimeoutError, advice=_STREAM),
+    "ModelServingError": CodeRule(_SERVER),
+    "ModelUnavailable": CodeRule(_SERVER),
+    "ServiceUnavailable": CodeRule(_SERVER),
+    "GatewayTimeout": CodeRule(DashScopeTimeoutError, advice=_STREAM),
+}
+"""By code, or the part of it before a dot. What each means stands in `docs/code_meanings.py`.
+
+Source: the error page of the documentation, the official client, and recorded traffic.
+"""
+
+MESSAGES: tuple[tuple[str, tuple[type[DashScopeError], ...], type[DashScopeError]], ...] = (
+    ("Range of input length should be", (_BAD, _SERVER), DashScopeContextOverflowError),
+    ("maximum context length", (_BAD, _SERVER), DashScopeContextOverflowError),
+    ("inappropriate content", (_BAD, _SERVER), DataInspectionFailed),
+    ("InternalError.Algo.DataInspectionFailed", (_BAD, _SERVER), DataInspectionFailed),
+    ("Model not exist", (_BAD,), _MISSING),
+    ("url error, please check url", (_BAD,), DashScopeRouteError),
+    ("Free allocated quota exceeded", (_LIMIT, _DENIED), _QUOTA),
+    ("<429> InternalError", (_SERVER, _BAD), _LIMIT),
+    ("<400> InternalError.Algo.InvalidParameter", (_SERVER,), _BAD),
+)
+"""Texts that say more than their code: (part of the message, what the code said, what it is)."""
+
+ADVICE: Mapping[str, str] = {
+    "Failed to download multimodal content": (
+        "The service could not fetch an image: its URL must be one that the service can read (not "
+        "expired, not private, not on this machine). Or send the image itself, as base64."
+    ),
+    "response_format type is unavailable now": (
+        'The model has no json_schema on DashScope: use {"type": "json_object"}, or '
+        "with_structured_output, which goes out as function calling."
+    ),
+    "Please set one tool in required mode": (
+        "Name the tool that must be called, by tool_choice, or leave tool_choice out."
+    ),
+    "does not support enable_thinking": "Leave enable_thinking out for this model.",
+}
+"""What helps where a text of the service does not: (part of the message, what to do).
+
+Source: the error page of the documentation, and what clients measured in September 2026.
+"""
+
+STATUSES: Mapping[int, type[DashScopeError]] = {
+    400: _BAD,
+    401: DashScopeAuthenticationError,
+    403: _DENIED,
+    404: _MISSING,
+    408: DashScopeTimeoutError,
+    409: _SERVER,
+    429: _LIMIT,
+    504: DashScopeTimeoutError,
+}
+"""The HTTP statuses that decide where neither code nor message does; other 4xx and 5xx follow
+their hundred."""
+
+_FINAL = (DashScopeQuotaExceededError, DashScopeInvalidRequestError)
+"""What a retry cannot mend, whatever a header says."""
+
+_LONGEST_READ = 2 * LONGEST_MESSAGE
+"""Characters of a foreign text that are read; the rest is dropped."""
+
+
+def error_from_service(
+    message: str,
+    *,
+    code: str | None = None,
+    status_code: int | None = None,
+    request_id: str | None = None,
+    headers: Mapping[str, str] | None = None,
+    retry_after: float | None = None,
+    redact: Callable[[str], str] = redact_keys,
+) -> DashScopeError:
+    """Turn what the service said into the error that it means.
+
+    Decided by the code, then by the code's dotted prefixes, then by the message, then by the
+    HTTP status.
+
+    Args:
+        message: The service's text. Shortened to 500 characters; secrets are redacted.
+        code: The service's code.
+        status_code: The HTTP status of the answer.
+        request_id: The service's id of the request.
+        headers: The answer's headers, for `x-should-retry`.
+        retry_after: Seconds to wait, as read from the headers.
+        redact: Takes secrets out of a text.
+
+    Returns:
+        The error, to be raised.
+    """
+    message, code = message[:_LONGEST_READ], code and code[:_LONGEST_READ]
+    rule = find_rule(code)
+    cls = _classify(rule, message, status_code)
+    text = redact(message)[:LONGEST_MESSAGE]
+    code, request_id = (
+        name and printable(redact(name[:_LONGEST_READ])) for name in (code, request_id)
+    )
+    error = cls(
+        f"DashScope: {text}" if text else "DashScope gave no message",
+        code=code,
+        status_code=status_code,
+        request_id=request_id,
+        retry_after=retry_after,
+        hint=rule.advice if rule and rule.error is cls else "",
+    )
+    for part, advice in ADVICE.items():
+        if part in message:
+            error.add_advice(advice)
+    should_retry = (headers or {}).get("x-should-retry", "").strip().lower()
+    # A gateway says "true" to a whole status, so it cannot know of a bill or of a wrong request.
+    if should_retry == "false" or (should_retry == "true" and not isinstance(error, _FINAL)):
+        error.is_retryable = should_retry == "true"
+    return error
+
+
+def find_rule(code: str | None) -> CodeRule | None:
+    """Look up a code's line in the table: the whole code, else its longest dotted prefix."""
+    while code:
+        if code in CODES:
+            return CODES[code]
+        code = code.rpartition(".")[0]
+    return None
+
+
+def _classify(rule: CodeRule | None, message: str, status_code: int | None) -> type[DashScopeError]:
+    by_code = rule.error if rule else STATUSES.get(status_code or 0)
+    for text, broad, narrow in MESSAGES:
+        if text in message and (by_code is None or by_code in broad):
+            return narrow
+    if by_code is not None:
+        return by_code
+    return _BAD if status_code is not None and 400 <= status_code < 500 else _SERVER  # noqa: PLR2004
