@@ -253,6 +253,16 @@ async def test_a_refused_required_is_asked_again_as_auto(
     assert "retries 0" in caplog.text
 
 
+async def test_a_refusal_is_recognised_whatever_the_conversation_says(
+    ask: Ask, service: Scripted
+) -> None:
+    service.answer(ONE_ONLY, status=400)
+    service.answer(answer_of())
+    with pytest.warns(DashScopeWarning, match="as 'auto'"):
+        await ask(service.model(), [HumanMessage("required"), HumanMessage("one tool")], **SEVERAL)
+    assert choices(service) == ["required", "auto"]
+
+
 async def test_a_refused_required_is_remembered(ask: Ask, service: Scripted) -> None:
     """For the base URL and the model; each answer says what was sent."""
     service.answer(ONE_ONLY, status=400)
