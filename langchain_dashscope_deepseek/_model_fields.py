@@ -14,7 +14,7 @@ import httpx
 from langchain_core.language_models.chat_models import BaseChatModel
 from pydantic import AliasChoices, ConfigDict, Field, PrivateAttr, SecretStr
 
-from langchain_dashscope_deepseek._dashscope.hidden import KeySource, hidden
+from langchain_dashscope_deepseek._dashscope.hidden import KeySource
 from langchain_dashscope_deepseek._dashscope.pool import ClientPool
 from langchain_dashscope_deepseek._dashscope.regions import Where
 from langchain_dashscope_deepseek.capabilities import ModelCapabilities
@@ -27,7 +27,7 @@ def _from_env(*names: str) -> str | None:
     return next(filter(None, values), None)
 
 
-def key_from_env() -> SecretStr | None:
+def _key_from_env() -> SecretStr | None:
     key = _from_env("DASHSCOPE_API_KEY") or _key_of_file()
     return SecretStr(key) if key else None
 
@@ -51,7 +51,7 @@ def _key_of_file() -> str | None:
 
 def _where_from_env() -> Where:
     return Where(
-        base_url=hidden("base_url", _from_env("DASHSCOPE_HTTP_BASE_URL", "DASHSCOPE_BASE_URL")),
+        base_url=_from_env("DASHSCOPE_HTTP_BASE_URL", "DASHSCOPE_BASE_URL"),
         region=_from_env("DASHSCOPE_REGION", "DASHSCOPE_API_REGION"),
         workspace_id=_from_env("DASHSCOPE_WORKSPACE_ID", "DASHSCOPE_WORKSPACE"),
     )
@@ -100,7 +100,9 @@ class ModelFields(_Base):
     it is. There is no default."""
 
     api_key: SecretStr | str | KeySource | None = Field(
-        default_factory=key_from_env, validation_alias=AliasChoices("api_key", "dashscope_api_key")
+        default_factory=_key_from_env,
+        validation_alias=AliasChoices("api_key", "dashscope_api_key"),
+        repr=False,
     )
     """The key, or a function that gives it, for keys that change; it may be asynchronous, and is
     asked before each attempt. Default: `DASHSCOPE_API_KEY`, else the content of the file that
@@ -205,7 +207,7 @@ class ModelFields(_Base):
     """Headers of every request, over our own. They may hold a secret, so they are in no dump.
     Default: none."""
 
-    proxy: SecretStr | str | None = Field(default=None, exclude=True)
+    proxy: SecretStr | str | None = Field(default=None, exclude=True, repr=False)
     """The proxy of all calls, as `"http://user:password@host:port"`. Default: what the environment
     says (`HTTPS_PROXY` and the like)."""
 
@@ -230,6 +232,7 @@ class ModelFields(_Base):
     it is when the model is made."""
 
     _clients: ClientPool = PrivateAttr(default_factory=ClientPool)
+    _is_made: bool = PrivateAttr(default=False)
 
     model_config: ClassVar[ConfigDict] = ConfigDict(
         arbitrary_types_allowed=True,
@@ -237,6 +240,8 @@ class ModelFields(_Base):
         hide_input_in_errors=True,
         # Nothing is dropped silently.
         extra="forbid",
+        # LangChain makes configured copies, and models out of dumps, by the names of the fields.
+        populate_by_name=True,
         # Nobody makes one; the chat model builds its own validators.
         defer_build=True,
     )

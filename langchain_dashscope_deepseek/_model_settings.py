@@ -26,15 +26,8 @@ from pydantic_core import to_jsonable_python
 from typing_extensions import Self
 
 from langchain_dashscope_deepseek._dashscope.handed_in import check_proxy
-from langchain_dashscope_deepseek._dashscope.hidden import (
-    SECRETS,
-    HiddenHeaders,
-    HiddenText,
-    HiddenValue,
-    KeySource,
-    hidden,
-)
-from langchain_dashscope_deepseek._dashscope.names import is_idle, unknown_names
+from langchain_dashscope_deepseek._dashscope.hidden import SECRETS, HiddenHeaders, KeySource
+from langchain_dashscope_deepseek._dashscope.names import is_idle
 from langchain_dashscope_deepseek._dashscope.regions import (
     Where,
     check_workspace_of,
@@ -52,17 +45,8 @@ from langchain_dashscope_deepseek._dashscope.settings import (
     named,
 )
 from langchain_dashscope_deepseek._dashscope.warnings import warn
-from langchain_dashscope_deepseek._field_values import (
-    CONTAINERS,
-    SECRETS_TAKE,
-    by_the_constructors_names,
-    coerced,
-    copied,
-    default_of,
-    explained,
-    fields_by_name,
-)
-from langchain_dashscope_deepseek._model_fields import ModelFields, key_from_env
+from langchain_dashscope_deepseek._field_values import explained, fields_by_name
+from langchain_dashscope_deepseek._model_fields import ModelFields
 from langchain_dashscope_deepseek._version import __version__
 from langchain_dashscope_deepseek.capabilities import ModelCapabilities, find_capabilities
 from langchain_dashscope_deepseek.data._profiles import profile_of
@@ -77,8 +61,14 @@ class ModelSettings(ModelFields):
 
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             """Make a model of these settings."""
-            kwargs = self._hidden(kwargs)  # no frame keeps them as they came
             super().__init__(*args, **kwargs)
+            settings = vars(self)
+            if settings["profile"] == self._resolve_model_profile():  # by core, which keeps it
+                settings["profile"] = None
+            for name in _COMPUTED:
+                if settings[name] is None:
+                    del settings[name]
+            self._is_made = True
 
     @model_validator(mode="before")
     @classmethod
@@ -86,12 +76,16 @@ class ModelSettings(ModelFields):
         """Read what is as good as left out, and what `dumps` writes."""
         if not isinstance(values, Mapping):
             return values
-        taken = {name: cls._taken(name, value) for name, value in cls._hidden(values).items()}
-        headers = taken.get("default_headers")
-        if isinstance(headers, HiddenHeaders) and headers.key not in (None, taken.get("api_key")):
+        fields = fields_by_name(cls)
+        read = {k: _read(fields[k], v) if k in fields else v for k, v in values.items()}
+        headers = read.get("default_headers")
+        if isinstance(headers, HiddenHeaders) and headers.key not in (None, read.get("api_key")):
             check_for_another_account(headers)  # a configured copy of a model with another key
-        given = {k: default_of(cls, k) if v is None else v for k, v in taken.items()}
-        return by_the_constructors_names(cls, given)
+        return {
+            name: value
+            for name, value in read.items()
+            if not (value is None if name in fields else is_idle(name, value))
+        }
 
     @model_validator(mode="after")
     def _check_settings(self) -> Self:
@@ -99,11 +93,14 @@ class ModelSettings(ModelFields):
         settings = named(vars(self))
         check_values(settings)
         check_settings(settings)
-        self._resolved()
-        vars(self)["default_headers"] = hidden("default_headers", self.default_headers)
-        if vars(self).get("profile") == self._resolve_model_profile():  # by core, which keeps it
-            vars(self)["profile"] = None
-        self._forget()
+        if is_exposed(self._where.base_url or ""):
+            warn(
+                "base_url begins with http://, so the API key and all prompts travel unencrypted: "
+                "use https://."
+            )
+        if self.default_headers is not None:
+            headers = HiddenHeaders(self.default_headers, self.api_key)
+            vars(self)["default_headers"] = headers
         self._add_version("langchain-dashscope-deepseek", __version__)
         return self
 
@@ -128,25 +125,8 @@ class ModelSettings(ModelFields):
 
     @property
     def _where(self) -> Where:
-        """Where calls go; found out for each, since each setting can change."""
-        try:
-            return resolved(self._given, self.environment)
-        except ValueError:
-            return self._given  # the call refuses it
-
-    def _resolved(self) -> Where:
-        """Find out where calls go, and warn where that is unencrypted.
-
-        Raises:
-            ValueError: Nowhere; says what to set.
-        """
-        where = resolved(self._given, self.environment)
-        if is_exposed(where.base_url or ""):
-            warn(
-                "base_url begins with http://, so the API key and all prompts travel unencrypted: "
-                "use https://."
-            )
-        return where
+        """Where calls go, or a `ValueError` that says what to set."""
+        return resolved(self._given, self.environment)
 
     def _row_of(self, model: str) -> ModelCapabilities | None:
         if self.capabilities is not None and model == self.model:
@@ -203,7 +183,7 @@ class ModelSettings(ModelFields):
         base_url: str | None = None,
         default_headers: dict[str, str] | None = None,
     ) -> Self:
-        """Make the same model for another account, in microseconds.
+        """Make the same model for another account, within a millisecond.
 
         It shares nothing with this one but the process: it has connections of its own, so keep it
         for the next call of the same tenant. What is left out stays as it is, but a workspace
@@ -222,9 +202,8 @@ class ModelSettings(ModelFields):
         Raises:
             ValueError: They cannot be right.
         """
-        update = {"api_key": api_key, "default_headers": default_headers, "base_url": base_url}
-        update = self._hidden({k: value for k, value in update.items() if value is not None})
-        del api_key, default_headers, base_url  # a traceback may show what stands in this frame
+        accounts = {"api_key": api_key, "default_headers": default_headers, "base_url": base_url}
+        update: dict[str, Any] = {k: value for k, value in accounts.items() if value is not None}
         is_another = "api_key" in update or region is not None
         if "api_key" in update and "default_headers" not in update:
             check_for_another_account(self.default_headers or {})
@@ -235,138 +214,57 @@ class ModelSettings(ModelFields):
         if update and "base_url" not in update:
             given, environment = self._given, self.environment
             check_workspace_of(given.base_url or (None if given.region else environment.base_url))
-        tenant = self.model_copy(update=update)
-        tenant._own_what_can_change()  # noqa: SLF001 - its own
         if update:
-            settings = vars(tenant)
-            settings["cache"] = False  # its keys do not tell accounts apart
-            limiter, settings["rate_limiter"] = settings["rate_limiter"], None
-            callbacks = settings["callbacks"]
-            if limiter is not None and isinstance(callbacks, list):
-                settings["callbacks"] = [each for each in callbacks if each is not limiter]
-            elif limiter is not None and callbacks is not None:
-                settings["callbacks"] = callbacks.copy()
-                settings["callbacks"].remove_handler(limiter)
-        resolved(tenant._given, tenant.environment)  # noqa: SLF001 - its own
+            update["cache"] = False  # its keys do not tell accounts apart
+            update.update(rate_limiter=None, callbacks=_without(self.rate_limiter, self.callbacks))
+        tenant = self._made_with(update)
+        tenant.__pydantic_private__ = _copied(tenant.__pydantic_private__)
+        tenant._clients = deepcopy(self._clients)  # noqa: SLF001 - its own; empty
         return tenant
-
-    def _own_what_can_change(self) -> None:
-        """Share no connection, and nothing that is added to, with the model that this copies."""
-        self._clients = deepcopy(self._clients)  # empty
-        for settings in (vars(self), self.__pydantic_extra__, self.__pydantic_private__):
-            for name, value in (settings or {}).items():
-                if type(value) in CONTAINERS:
-                    settings[name] = copied(value)  # type: ignore[index]
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """Copy the model, with other settings if given; the copy shares its connections."""
-        update = self._hidden(update or {})
         other = super().model_copy(deep=deep)
-        for name, value in update.items():
-            setattr(other, name, value)
-        return other
-
-    def copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:  # type: ignore[override]
-        """Copy the model, as `model_copy` does; pydantic's name of old."""
-        return self.model_copy(update=update, deep=deep)
-
-    if not TYPE_CHECKING:  # mypy's plugin writes it as it must be
-
-        @classmethod
-        def model_construct(cls, _fields_set: set[str] | None = None, **values: Any) -> Self:
-            """Make a model without validation; the key stays a secret."""
-            values = cls._hidden(values)
-            taken = {name: cls._taken(name, value) for name, value in values.items()}
-            model = super().model_construct(_fields_set, **taken)
-            model._forget()  # noqa: SLF001 - its own
-            return model
-
-    def _assign(self, name: str, value: Any) -> None:
-        """Set a field, as the constructor takes it; `None` counts as left out.
-
-        Raises:
-            ValueError: There is no such setting, or nothing like that can be set.
-        """
-        if name.startswith("_"):
-            super().__setattr__(name, value)
-            return
-        cls = type(self)
-        fields = fields_by_name(cls)
-        if name in fields:
-            name = fields[name]
-            value = hidden(name, value)  # before anything can raise
-            value = self._taken(name, value)
-            value = default_of(cls, name) if value is None else coerced(cls, name, value)
-        else:
-            known = cls._hidden({name: value})
-            if not known:
-                return
-            value = known[name]
-            if isinstance(value, HiddenValue):
-                raise ValueError(unknown_names([name], fields))
-        super().__setattr__(name, value)
-        self._forget()
+        return other._made_with(update) if update else other  # noqa: SLF001 - its own
 
     if not TYPE_CHECKING:  # a checker knows the fields
-        __setattr__ = _assign
 
-    @classmethod
-    def _hidden(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
-        """Hide what may be a secret, before anything else is done with it.
+        def __setattr__(self, name: str, value: Any) -> None:
+            """Set a field as the constructor does; `None` counts as left out.
 
-        Of a name that leads to nothing here the value is gone: it may be another class's key. It is
-        left out where it asks for nothing.
-        """
+            Raises:
+                ValueError: There is no such setting, or it cannot be set to that.
+            """
+            field = fields_by_name(type(self)).get(name)
+            if field is not None and not self._is_made:  # by a validator, while it is made
+                vars(self)[field] = value
+                self.__pydantic_fields_set__.add(field)
+                return
+            if name.startswith("_") or (field is None and hasattr(type(self), name)):
+                super().__setattr__(name, value)
+                return
+            other = self._made_with({name: value})
+            for state in ("__dict__", "__pydantic_extra__", "__pydantic_fields_set__"):
+                object.__setattr__(self, state, getattr(other, state))
+
+    def _made_with(self, changes: Mapping[str, Any]) -> Self:
+        """Make a model of the settings of this one and of others, which it shares no list with."""
+        cls = type(self)
         fields = fields_by_name(cls)
-        forbids = cls.model_config.get("extra") == "forbid"
-        kept = {}
-        for name, value in settings.items():
-            if forbids and name not in fields and not hasattr(cls, name) and name[:1] != "_":
-                if not is_idle(name, value):
-                    kept[name] = HiddenValue()
-            else:
-                kept[name] = hidden(fields.get(name, name), value)
-        return kept
+        changed = {fields.get(name, name): value for name, value in changes.items()}
+        other = cls.__new__(cls)
+        # Not a subclass's own, which may take other arguments.
+        ModelSettings.__init__(other, **{**self._settings(), **changed})
+        set_by_now = other.model_fields_set & (self.model_fields_set | changed.keys())
+        object.__setattr__(other, "__pydantic_fields_set__", set_by_now)
+        object.__setattr__(other, "__pydantic_private__", {**(self.__pydantic_private__ or {})})
+        return other
 
-    @classmethod
-    def _taken(cls, name: str, value: Any) -> Any:
-        """Take a value, whatever way it comes in; `None`: it is as good as left out.
-
-        Raises:
-            ValueError: Nothing like that can be set; never quotes it.
-        """
-        name = fields_by_name(cls).get(name, name)
-        value = hidden(name, value)
-        check_no_number(name, value)
-        if name == "base_url" and isinstance(value, str):
-            return mended_base_url(value) if value.strip() else None
-        if name == "region" and isinstance(value, str):
-            return value.strip() or None
-        if name == "workspace_id" and isinstance(value, str):
-            return value.strip()
-        if name == "timeout" and isinstance(value, Mapping):  # as `dumps` writes it
-            return httpx.Timeout(**value)
-        if name == "default_headers" and value is not None:
-            check_headers(value)
-        if isinstance(value, HiddenValue) and name in SECRETS:
-            msg = f"{name} takes {SECRETS_TAKE[name]}"
-            raise ValueError(msg)
-        if name == "capabilities" and not isinstance(value, Mapping):  # as `dumps` writes it
-            check_row(value)
-        if name == "proxy" and isinstance(value, SecretStr):
-            check_proxy(value)
-        return value
-
-    def _forget(self) -> None:
-        """Keep nothing that follows from the fields, since they can change."""
-        settings = vars(self)
-        headers = settings.get("default_headers")
-        if isinstance(headers, HiddenHeaders):
-            headers.key = headers.key or settings.get("api_key")
-        settings.pop("_serialized", None)  # by core, for traces
-        for name in _COMPUTED:
-            if settings.get(name, name) is None:
-                del settings[name]
+    def _settings(self) -> dict[str, Any]:
+        """Return what the constructor makes the same model of."""
+        fields = type(self).model_fields
+        given = {k: v for k, v in vars(self).items() if k in fields and v is not None}
+        return _copied({**given, **(self.__pydantic_extra__ or {})})
 
     @model_serializer(mode="wrap")
     def _serialize(self, serialize: SerializerFunctionWrapHandler):  # type: ignore[no-untyped-def] # noqa: ANN202 - a type would take the place of the fields in the JSON schema
@@ -396,19 +294,58 @@ class ModelSettings(ModelFields):
                 "since connections cannot: make it anew on the other side"
             )
             raise TypeError(msg)
-        state = super().__getstate__()
+        settings = self._settings()
         for name in SECRETS:
-            if name != "api_key" and state["__dict__"].get(name):
+            if settings.pop(name, None) and name != "api_key":
                 warn(f"{name} was not pickled, since it may hold a secret: set it again there.")
-        settings = {**state["__dict__"], **dict.fromkeys(SECRETS)}
-        if isinstance(self.environment.base_url, HiddenText):  # refused where it is asked
+        if self._given.region is not None or self._given.base_url is not None:  # nobody checked it
             settings["environment"] = self.environment._replace(base_url=None)
-        return {**state, "__dict__": settings}
+        return {**super().__getstate__(), "__dict__": settings, "__pydantic_extra__": None}
 
     def __setstate__(self, state: dict[Any, Any]) -> None:
-        """Take the key from the environment, as a new object does."""
-        settings = {**state["__dict__"], "api_key": key_from_env()}
-        super().__setstate__({**state, "__dict__": settings})
+        """Make the model anew, with the key from the environment."""
+        ModelSettings.__init__(self, **state["__dict__"])
+        for name in ("__pydantic_fields_set__", "__pydantic_private__"):
+            object.__setattr__(self, name, state[name])
+
+
+def _read(name: str, value: Any) -> Any:
+    """Read the value of a setting; `None`: it is as good as left out."""
+    check_no_number(name, value)
+    if name == "base_url" and value is not None:
+        return mended_base_url(str(value)) if str(value).strip() else None
+    if name == "region" and isinstance(value, str):
+        return value.strip() or None
+    if name == "workspace_id" and isinstance(value, str):
+        return value.strip()
+    if name == "timeout" and isinstance(value, Mapping):  # as `dumps` writes it
+        return httpx.Timeout(**value)
+    if name == "default_headers" and value is not None:
+        check_headers(value)
+    if name == "capabilities" and not isinstance(value, Mapping):  # as `dumps` writes it
+        check_row(value)
+    if name == "proxy" and value is not None:
+        check_proxy(value)
+    return SecretStr(value) if name in SECRETS and isinstance(value, str) else value
+
+
+def _without(limiter: Any, callbacks: Any) -> Any:
+    """Take the rate limiter of an account out of callbacks."""
+    if limiter is None or callbacks is None:
+        return callbacks
+    if isinstance(callbacks, list):
+        return [each for each in callbacks if each is not limiter]
+    callbacks = callbacks.copy()
+    callbacks.remove_handler(limiter)
+    return callbacks
+
+
+def _copied(value: Any) -> Any:
+    """Copy dicts, lists and sets, all the way down, and nothing that they hold besides."""
+    kind = type(value)
+    if kind is dict or kind is HiddenHeaders:
+        return {key: _copied(item) for key, item in value.items()}
+    return kind(map(_copied, value)) if kind is list or kind is set else value
 
 
 _COMPUTED: Mapping[str, Callable[[Any], Any]] = {

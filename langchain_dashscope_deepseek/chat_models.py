@@ -53,7 +53,6 @@ from langchain_dashscope_deepseek._langchain.tokens import (
 from langchain_dashscope_deepseek._langchain.tools import AnyTool, wire_tool_choice, wire_tools
 from langchain_dashscope_deepseek._model_settings import ModelSettings
 from langchain_dashscope_deepseek.data._texts import TEXTS
-from langchain_dashscope_deepseek.errors import DashScopeInputError
 
 if TYPE_CHECKING:
     from langchain_protocol.protocol import MessagesData
@@ -220,7 +219,7 @@ class ChatDashScopeDeepSeek(ModelSettings):
 
     def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
         """Describe the model for caches as it is now: settings that hold lists can grow."""
-        self._forget()
+        vars(self).pop("_serialized", None)  # kept by core
         return super()._get_llm_string(stop=stop, **kwargs)
 
     # --- Generate and stream ---
@@ -490,13 +489,9 @@ class ChatDashScopeDeepSeek(ModelSettings):
         shows: bool,
     ) -> PreparedRequest:
         settings = vars(self)
-        try:
-            where = self._resolved()
-        except ValueError as error:
-            raise DashScopeInputError(str(error)) from None
         return prepare_call(
             messages,
-            {**{name: settings.get(name) for name in SETTINGS}, **where._asdict()},
+            {**{name: settings.get(name) for name in SETTINGS}, **self._where._asdict()},
             overrides if stop is None else {**overrides, "stop": stop},
             self._row_of,
             shows=shows,

@@ -14,7 +14,7 @@ import httpx
 from pydantic import SecretStr
 
 from langchain_dashscope_deepseek._dashscope.connection import NEVER, Tenant
-from langchain_dashscope_deepseek._dashscope.hidden import HiddenHeaders, KeyFunction
+from langchain_dashscope_deepseek._dashscope.hidden import HiddenHeaders, KeySource
 from langchain_dashscope_deepseek._dashscope.keys import aauthorization_from, authorization_from
 from langchain_dashscope_deepseek._version import __version__
 from langchain_dashscope_deepseek.capabilities import Route
@@ -48,7 +48,7 @@ class Endpoint:
     max_answer_size: int
     timeout: httpx.Timeout | float | None = None
     own_headers: HiddenHeaders = field(default_factory=HiddenHeaders, repr=False)
-    key_source: KeyFunction | None = field(default=None, repr=False)
+    key_source: KeySource | None = field(default=None, repr=False)
     proxy: SecretStr | None = None
     verify: ssl.SSLContext | bool = True
 

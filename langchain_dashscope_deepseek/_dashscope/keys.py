@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from langchain_dashscope_deepseek._dashscope.hidden import KeyFunction, hidden
+from langchain_dashscope_deepseek._dashscope.hidden import KeySource
 from langchain_dashscope_deepseek.errors import DashScopeAuthenticationError, DashScopeInputError
 
 
@@ -24,7 +24,6 @@ def authorization(key: Any) -> str:
     if text and text.isascii() and text.isprintable() and " " not in text:
         return f"Bearer {text}"
     is_missing = key is None or (not text and isinstance(key, (str, SecretStr)))
-    del key, text  # a traceback may show what stands in this frame
     if is_missing:
         msg = (
             "There is no API key, so nothing was sent. Set the variable DASHSCOPE_API_KEY or hand "
@@ -36,7 +35,7 @@ def authorization(key: Any) -> str:
     raise DashScopeAuthenticationError(msg)
 
 
-def authorization_from(source: KeyFunction) -> str:
+def authorization_from(source: KeySource) -> str:
     """Ask for a key, and give the value of the header.
 
     Raises:
@@ -52,11 +51,10 @@ def authorization_from(source: KeyFunction) -> str:
     raise DashScopeInputError(msg)
 
 
-async def aauthorization_from(source: KeyFunction) -> str:
+async def aauthorization_from(source: KeySource) -> str:
     """Ask for a key, awaiting it where it has to be, and give the value of the header."""
-    key: Any = source()
-    key = hidden("api_key", await key) if inspect.isawaitable(key) else key
-    return authorization(key)
+    key = source()
+    return authorization(await key if inspect.isawaitable(key) else key)
 
 
 def is_of_a_plan(key: Any) -> bool:

@@ -13,8 +13,6 @@ from ipaddress import ip_address
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from langchain_dashscope_deepseek._dashscope.hidden import HiddenText
-
 REGIONS: Mapping[str, str | None] = {
     "cn-beijing": "dashscope.aliyuncs.com",
     "ap-southeast-1": "dashscope-intl.aliyuncs.com",
@@ -154,8 +152,6 @@ def mended_base_url(base_url: str) -> str:
     Raises:
         ValueError: It is not obvious, or it holds what it must not; quotes the host at most.
     """
-    if isinstance(base_url, HiddenText):
-        check_base_url(base_url)  # before a part of it stands in this frame
     url = base_url.strip().rstrip("/")
     if url.partition("/")[0].partition(":")[0].lower().endswith(".aliyuncs.com"):
         url = f"https://{url}"

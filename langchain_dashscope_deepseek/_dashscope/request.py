@@ -212,7 +212,7 @@ def _endpoint(settings: Mapping[str, Any], extra_headers: Mapping[str, str] | No
         headers["Authorization"] = authorization(key)
     if workspace_id:
         headers["X-DashScope-WorkSpace"] = workspace_id
-    own: HiddenHeaders = settings["default_headers"] or HiddenHeaders()
+    own = HiddenHeaders(settings["default_headers"])
     return Endpoint(
         base_url=settings["base_url"],
         headers=headers,

@@ -353,7 +353,7 @@ def check_headers(headers: Any, setting: str = "default_headers") -> None:
             raise DashScopeInputError(msg)
 
 
-def _can_be_sent(value: str) -> bool:  # whose frame is gone where an error is raised
+def _can_be_sent(value: str) -> bool:
     return value.isascii() and value.isprintable() and value == value.strip()
 
 
@@ -369,7 +369,7 @@ def check_extra_headers(headers: Any) -> None:
         msg = (
             f"extra_headers must not hold {secret[0]}: LangChain's tracers record what is given to "
             "a call. Set it for the model, by api_key or default_headers; model.for_tenant(...) "
-            "gives a model for another key within microseconds"
+            "gives a model for another key"
         )
         raise DashScopeInputError(msg)
 

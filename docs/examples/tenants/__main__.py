@@ -43,7 +43,7 @@ def find_models(
 ) -> Callable[[str], ChatDashScopeDeepSeek]:
     """Give a function that finds a tenant's model, and makes it where it is not kept.
 
-    Making one takes microseconds; it is kept for its connections, which are open at the tenant's
+    It is kept for its connections, which are open at the tenant's
     next call. One that falls out of the cache closes them when its last call has ended.
 
     Args:
