@@ -240,11 +240,13 @@ class ModelFields(_Base):
         hide_input_in_errors=True,
         # Nothing is dropped silently.
         extra="forbid",
-        # LangChain makes configured copies, and models out of dumps, by the names of the fields.
-        populate_by_name=True,
         # Nobody makes one; the chat model builds its own validators.
         defer_build=True,
     )
+
+    if not TYPE_CHECKING:  # mypy's plugin would refuse the other names
+        # LangChain makes configured copies, and models out of dumps, by the names of the fields.
+        model_config["populate_by_name"] = True
 
 
 # What `help`, the schema and `model_fields` say is what stands below the fields; pydantic itself

@@ -1,7 +1,7 @@
-"""`ModelSettings`: every way of setting a field of the chat model.
+"""`ModelSettings`: every way of setting a field of the chat model, which is the constructor.
 
-Nothing is asked here. Whatever way a setting is given (constructed, assigned, copied, configured,
-unpickled), it is read the same, a secret stays hidden, and what follows from it is found anew.
+Nothing is asked here. Whatever way a setting is given (assigned, copied, configured, unpickled),
+the model is made anew of what was given.
 """
 
 from __future__ import annotations
@@ -99,8 +99,7 @@ class ModelSettings(ModelFields):
                 "use https://."
             )
         if self.default_headers is not None:
-            headers = HiddenHeaders(self.default_headers, self.api_key)
-            vars(self)["default_headers"] = headers
+            vars(self)["default_headers"] = HiddenHeaders(self.default_headers, self.api_key)
         self._add_version("langchain-dashscope-deepseek", __version__)
         return self
 
@@ -120,8 +119,7 @@ class ModelSettings(ModelFields):
 
     @property
     def _given(self) -> Where:
-        get = vars(self).get
-        return Where(get("base_url") or None, get("region") or None, get("workspace_id"))
+        return Where(*map(vars(self).get, Where._fields))
 
     @property
     def _where(self) -> Where:
@@ -237,7 +235,7 @@ class ModelSettings(ModelFields):
             """
             field = fields_by_name(type(self)).get(name)
             if field is not None and not self._is_made:  # by a validator, while it is made
-                vars(self)[field] = value
+                vars(self)[field] = _read(field, value)
                 self.__pydantic_fields_set__.add(field)
                 return
             if name.startswith("_") or (field is None and hasattr(type(self), name)):
@@ -263,8 +261,8 @@ class ModelSettings(ModelFields):
     def _settings(self) -> dict[str, Any]:
         """Return what the constructor makes the same model of."""
         fields = type(self).model_fields
-        given = {k: v for k, v in vars(self).items() if k in fields and v is not None}
-        return _copied({**given, **(self.__pydantic_extra__ or {})})
+        given = {k: _copied(v) for k, v in vars(self).items() if k in fields and v is not None}
+        return {**given, **_copied(self.__pydantic_extra__ or {})}
 
     @model_serializer(mode="wrap")
     def _serialize(self, serialize: SerializerFunctionWrapHandler):  # type: ignore[no-untyped-def] # noqa: ANN202 - a type would take the place of the fields in the JSON schema

@@ -375,12 +375,14 @@ def test_a_subclass_may_assign_in_a_validator_and_take_arguments_of_its_own() ->
         @model_validator(mode="after")
         def _be_calm(self) -> Own:
             self.top_p = 0.5
+            self.proxy = f"http://me:{KEY}@proxy.test"
             return self
 
     model = Own("ws-1")
     for other in (model, model.model_copy(update={"max_tokens": 9}), model.for_tenant()):
         other.temperature = 1
         assert (other.seed, other.top_p, other.workspace_id) == (7, 0.5, "ws-1")
+        assert "secret0" not in f"{vars(other)}"
 
 
 # --- No way shows a secret ---

@@ -43,8 +43,8 @@ def find_models(
 ) -> Callable[[str], ChatDashScopeDeepSeek]:
     """Give a function that finds a tenant's model, and makes it where it is not kept.
 
-    It is kept for its connections, which are open at the tenant's
-    next call. One that falls out of the cache closes them when its last call has ended.
+    It is kept for its connections, which are open at the tenant's next call. One that falls out of
+    the cache closes them when its last call has ended.
 
     Args:
         model: The settings that all tenants share.
