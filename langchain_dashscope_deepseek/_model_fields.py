@@ -15,8 +15,8 @@ from langchain_core.language_models.chat_models import BaseChatModel
 from pydantic import AliasChoices, ConfigDict, Field, PrivateAttr, SecretStr
 
 from langchain_dashscope_deepseek._dashscope.hidden import KeySource
-from langchain_dashscope_deepseek._dashscope.pool import ClientPool
 from langchain_dashscope_deepseek._dashscope.regions import Where
+from langchain_dashscope_deepseek._dashscope.transport.pool import ClientPool
 from langchain_dashscope_deepseek.capabilities import ModelCapabilities
 from langchain_dashscope_deepseek.data._texts import TEXTS
 

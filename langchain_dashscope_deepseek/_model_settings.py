@@ -25,7 +25,6 @@ from pydantic import (
 from pydantic_core import to_jsonable_python
 from typing_extensions import Self
 
-from langchain_dashscope_deepseek._dashscope.handed_in import check_proxy
 from langchain_dashscope_deepseek._dashscope.hidden import SECRETS, HiddenHeaders, KeySource
 from langchain_dashscope_deepseek._dashscope.names import is_idle
 from langchain_dashscope_deepseek._dashscope.regions import (
@@ -44,6 +43,7 @@ from langchain_dashscope_deepseek._dashscope.settings import (
     check_values,
     named,
 )
+from langchain_dashscope_deepseek._dashscope.transport.proxies import check_proxy
 from langchain_dashscope_deepseek._dashscope.warnings import warn
 from langchain_dashscope_deepseek._field_values import explained, fields_by_name
 from langchain_dashscope_deepseek._model_fields import ModelFields

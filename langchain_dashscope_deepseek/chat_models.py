@@ -22,8 +22,6 @@ from langchain_core.utils.utils import LC_ID_PREFIX
 from pydantic import ConfigDict
 from typing_extensions import Self
 
-from langchain_dashscope_deepseek._dashscope.connection import Connection, Tenant
-from langchain_dashscope_deepseek._dashscope.handed_in import check_clients
 from langchain_dashscope_deepseek._dashscope.request import PreparedRequest
 from langchain_dashscope_deepseek._dashscope.settings import (
     ALIASES,
@@ -33,6 +31,8 @@ from langchain_dashscope_deepseek._dashscope.settings import (
     named,
 )
 from langchain_dashscope_deepseek._dashscope.tool_use import check_tool_use
+from langchain_dashscope_deepseek._dashscope.transport.connections import Connection, Tenant
+from langchain_dashscope_deepseek._dashscope.transport.proxies import check_clients
 from langchain_dashscope_deepseek._langchain.asking import aask, ask
 from langchain_dashscope_deepseek._langchain.call import check_recorded, prepare_call
 from langchain_dashscope_deepseek._langchain.citations import content_blocks

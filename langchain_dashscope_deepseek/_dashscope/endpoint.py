@@ -13,9 +13,9 @@ from hashlib import blake2b
 import httpx
 from pydantic import SecretStr
 
-from langchain_dashscope_deepseek._dashscope.connection import NEVER, Tenant
 from langchain_dashscope_deepseek._dashscope.hidden import HiddenHeaders, KeySource
 from langchain_dashscope_deepseek._dashscope.keys import aauthorization_from, authorization_from
+from langchain_dashscope_deepseek._dashscope.transport.connections import NEVER, Tenant
 from langchain_dashscope_deepseek._version import __version__
 from langchain_dashscope_deepseek.capabilities import Route
 

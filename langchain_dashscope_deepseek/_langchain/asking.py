@@ -11,10 +11,15 @@ from contextlib import aclosing, closing
 from typing import TypeVar
 
 from langchain_dashscope_deepseek._dashscope.call_log import CallLog
-from langchain_dashscope_deepseek._dashscope.client import Acquire, AsyncAcquire, areplies, replies
 from langchain_dashscope_deepseek._dashscope.refusals import Negotiation
 from langchain_dashscope_deepseek._dashscope.request import PreparedRequest
 from langchain_dashscope_deepseek._dashscope.retry import Attempts
+from langchain_dashscope_deepseek._dashscope.transport.sending import (
+    Acquire,
+    AsyncAcquire,
+    areplies,
+    replies,
+)
 from langchain_dashscope_deepseek._langchain.stream import AnswerAccumulator, Emitter
 
 T = TypeVar("T")

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from langchain_dashscope_deepseek import ChatDashScopeDeepSeek, DashScopeTimeoutError
-from langchain_dashscope_deepseek._dashscope.pool import ClientPool
+from langchain_dashscope_deepseek._dashscope.transport.pool import ClientPool
 from langchain_dashscope_deepseek.testing import DashScopeEmulator
 from tests.leaks import open_descriptors
 from tests.unit_tests.conftest import STYLES, Ask

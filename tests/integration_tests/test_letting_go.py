@@ -23,7 +23,7 @@ from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 
 from langchain_dashscope_deepseek import ChatDashScopeDeepSeek, DashScopeStreamCutError
-from langchain_dashscope_deepseek._dashscope.connection import Tenant
+from langchain_dashscope_deepseek._dashscope.transport.connections import Tenant
 from langchain_dashscope_deepseek.testing import DashScopeEmulator
 from tests.leaks import open_descriptors
 from tests.waiting import PATIENCE_SECONDS, eventually

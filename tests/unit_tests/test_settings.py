@@ -25,9 +25,9 @@ from langchain_dashscope_deepseek import (
     DashScopeWarning,
     __version__,
 )
-from langchain_dashscope_deepseek._dashscope.connection import Tenant
-from langchain_dashscope_deepseek._dashscope.network import Line
 from langchain_dashscope_deepseek._dashscope.settings import OVERRIDABLE, PARAMETERS
+from langchain_dashscope_deepseek._dashscope.transport.connections import Tenant
+from langchain_dashscope_deepseek._dashscope.transport.streams import Line
 from tests.unit_tests.conftest import Ask, Scripted, answer_of
 
 BEIJING = "https://dashscope.aliyuncs.com/api/v1"

@@ -49,7 +49,9 @@ def test_the_fuzzer_knows_a_call_that_got_what_was_anothers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Else it would find nothing."""
-    monkeypatch.setattr("langchain_dashscope_deepseek._dashscope.pool.is_spotless", lambda _: True)
+    monkeypatch.setattr(
+        "langchain_dashscope_deepseek._dashscope.transport.pool.is_spotless", lambda _: True
+    )
     monkeypatch.setattr(one_connection.Stream, "get_extra_info", lambda *_: None)
     with pytest.raises(AssertionError):
         one_connection.check(CONNECTIONS["answered_twice"])

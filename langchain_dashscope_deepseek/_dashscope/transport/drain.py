@@ -17,7 +17,7 @@ from queue import Empty, SimpleQueue
 import anyio
 import httpx
 
-from langchain_dashscope_deepseek._dashscope.connection import Connection
+from langchain_dashscope_deepseek._dashscope.transport.connections import Connection
 
 LONGEST_SECONDS = 1.0
 """Seconds to wait for the end of a body whose answer is whole."""

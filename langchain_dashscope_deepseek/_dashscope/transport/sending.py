@@ -13,11 +13,11 @@ from itertools import chain
 import httpx
 
 from langchain_dashscope_deepseek._dashscope.call_log import log_request
-from langchain_dashscope_deepseek._dashscope.connection import NEVER, Connection, Tenant
-from langchain_dashscope_deepseek._dashscope.foreign_errors import Exchange
 from langchain_dashscope_deepseek._dashscope.request import PreparedRequest
-from langchain_dashscope_deepseek._dashscope.rest import aread_rest, read_rest
 from langchain_dashscope_deepseek._dashscope.retry import Attempt
+from langchain_dashscope_deepseek._dashscope.transport.connections import NEVER, Connection, Tenant
+from langchain_dashscope_deepseek._dashscope.transport.drain import aread_rest, read_rest
+from langchain_dashscope_deepseek._dashscope.transport.http_errors import Exchange
 from langchain_dashscope_deepseek._dashscope.wire import Reply
 
 Acquire = Callable[[float | None, Tenant], AbstractContextManager[Connection[httpx.Client]]]

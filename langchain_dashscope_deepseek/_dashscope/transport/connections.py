@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from langchain_dashscope_deepseek.errors import DashScopeInputError
 
 if TYPE_CHECKING:
-    from langchain_dashscope_deepseek._dashscope.network import Line
+    from langchain_dashscope_deepseek._dashscope.transport.streams import Line
 
 AnyClient = TypeVar("AnyClient", httpx.Client, httpx.AsyncClient)
 

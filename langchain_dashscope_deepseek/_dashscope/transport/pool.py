@@ -22,12 +22,17 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import anyio
 import httpx
 
-from langchain_dashscope_deepseek._dashscope.connection import NEVER, AnyClient, Connection, Tenant
-from langchain_dashscope_deepseek._dashscope.leftovers import is_spotless
+from langchain_dashscope_deepseek._dashscope.transport.connections import (
+    NEVER,
+    AnyClient,
+    Connection,
+    Tenant,
+)
+from langchain_dashscope_deepseek._dashscope.transport.private import is_spotless
 from langchain_dashscope_deepseek.errors import DashScopeInputError
 
 if TYPE_CHECKING:
-    from langchain_dashscope_deepseek._dashscope.network import Line
+    from langchain_dashscope_deepseek._dashscope.transport.streams import Line
 
 
 Made = TypeVar("Made")
@@ -203,7 +208,7 @@ class _Clients(Generic[OurClient]):
 
     def _new(self, tenant: Tenant) -> OurClient:
         # Not above: httpx, too, imports httpcore when it makes its first client.
-        from langchain_dashscope_deepseek._dashscope.network import put_on_a_line  # noqa: PLC0415
+        from langchain_dashscope_deepseek._dashscope.transport.streams import put_on_a_line  # noqa: PLC0415
 
         proxy, tls = tenant.proxy, _tls_context(tenant.verify)
         client = _made(
