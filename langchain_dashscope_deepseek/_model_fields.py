@@ -16,7 +16,6 @@ from pydantic import AliasChoices, ConfigDict, Field, PrivateAttr, SecretStr
 
 from langchain_dashscope_deepseek._dashscope.hidden import KeySource
 from langchain_dashscope_deepseek._dashscope.regions import Where
-from langchain_dashscope_deepseek._dashscope.transport.pool import ClientPool
 from langchain_dashscope_deepseek.capabilities import ModelCapabilities
 from langchain_dashscope_deepseek.data._texts import TEXTS
 
@@ -231,7 +230,6 @@ class ModelFields(_Base):
     """What the environment says of the place, where nothing is given; copies keep it. Default: as
     it is when the model is made."""
 
-    _clients: ClientPool = PrivateAttr(default_factory=ClientPool)
     _is_made: bool = PrivateAttr(default=False)
 
     model_config: ClassVar[ConfigDict] = ConfigDict(

@@ -7,7 +7,6 @@ the model is made anew of what was given.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from copy import deepcopy
 from operator import attrgetter, methodcaller
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +42,8 @@ from langchain_dashscope_deepseek._dashscope.settings import (
     check_values,
     named,
 )
-from langchain_dashscope_deepseek._dashscope.transport.proxies import check_proxy
+from langchain_dashscope_deepseek._dashscope.transport.connections import preload_certificates
+from langchain_dashscope_deepseek._dashscope.transport.proxies import check_proxy, refuse_bypass
 from langchain_dashscope_deepseek._dashscope.warnings import warn
 from langchain_dashscope_deepseek._field_values import explained, fields_by_name
 from langchain_dashscope_deepseek._model_fields import ModelFields
@@ -93,6 +93,8 @@ class ModelSettings(ModelFields):
         settings = named(vars(self))
         check_values(settings)
         check_settings(settings)
+        refuse_bypass(settings)
+        preload_certificates()
         if is_exposed(self._where.base_url or ""):
             warn(
                 "base_url begins with http://, so the API key and all prompts travel unencrypted: "
@@ -183,11 +185,10 @@ class ModelSettings(ModelFields):
     ) -> Self:
         """Make the same model for another account, within a millisecond.
 
-        It shares nothing with this one but the process: it has connections of its own, so keep it
-        for the next call of the same tenant. What is left out stays as it is, but a workspace
-        never goes along with another key or region, nor a base URL with another region, nor a
-        cache, which does not tell accounts apart, nor a rate limiter, which keeps the limits of
-        one: set `cache` and `rate_limiter` of the tenant's model to its own. Other callbacks,
+        It shares nothing with this one but the process. What is left out stays as it is, but a
+        workspace never goes along with another key or region, nor a base URL with another region,
+        nor a cache, which does not tell accounts apart, nor a rate limiter, which keeps the limits
+        of one: set `cache` and `rate_limiter` of the tenant's model to its own. Other callbacks,
         `proxy` and clients that were handed in go along, the same objects.
 
         Args:
@@ -217,11 +218,10 @@ class ModelSettings(ModelFields):
             update.update(rate_limiter=None, callbacks=_without(self.rate_limiter, self.callbacks))
         tenant = self._made_with(update)
         tenant.__pydantic_private__ = _copied(tenant.__pydantic_private__)
-        tenant._clients = deepcopy(self._clients)  # noqa: SLF001 - its own; empty
         return tenant
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """Copy the model, with other settings if given; the copy shares its connections."""
+        """Copy the model, with other settings if given."""
         other = super().model_copy(deep=deep)
         return other._made_with(update) if update else other  # noqa: SLF001 - its own
 

@@ -6,6 +6,7 @@ comes back is read in `_dashscope.answers`, and `_langchain.stream` makes messag
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
@@ -32,7 +33,12 @@ from langchain_dashscope_deepseek._dashscope.settings import (
 )
 from langchain_dashscope_deepseek._dashscope.tool_use import check_tool_use
 from langchain_dashscope_deepseek._dashscope.transport.connections import Connection, Tenant
-from langchain_dashscope_deepseek._dashscope.transport.proxies import check_clients
+from langchain_dashscope_deepseek._dashscope.transport.pool import (
+    aborrow,
+    borrow,
+    loop_pool,
+    process_pool,
+)
 from langchain_dashscope_deepseek._langchain.asking import aask, ask
 from langchain_dashscope_deepseek._langchain.call import check_recorded, prepare_call
 from langchain_dashscope_deepseek._langchain.citations import content_blocks
@@ -439,8 +445,13 @@ class ChatDashScopeDeepSeek(ModelSettings):
     # --- Letting go ---
 
     def close(self) -> None:
-        """Close the connections for synchronous calls. A later call opens new ones."""
-        self._clients.close()
+        """Close the connections for synchronous calls that this object used last.
+
+        Of its calls that are under way, reading ends by an error. A later call opens new ones.
+        Connections of other objects stay open, copies of this one included. Without `close`, an
+        idle connection is closed with the first call of any model that ends 5 seconds later.
+        """
+        process_pool().close(self)
 
     def __enter__(self) -> Self:
         """Begin a block that closes the connections for synchronous calls at its end."""
@@ -459,26 +470,24 @@ class ChatDashScopeDeepSeek(ModelSettings):
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the connections of the running event loop, and those for synchronous calls."""
-        await self._clients.aclose()
+        """Do as `close`, and close the connections in the running event loop that it used last."""
+        self.close()
+        loop_pool().close(self)
+        await asyncio.sleep(0)  # in which the loop closes the sockets
 
     def _acquire(
         self, seconds: float | None, tenant: Tenant
     ) -> AbstractContextManager[Connection[httpx.Client]]:
-        own, other = self.http_client, self.http_async_client
-        check_clients("http_client", own, other, self.proxy, self.verify)
-        if own is None:
-            return self._clients.of_process().acquire(seconds, tenant)
-        return self._clients.share(own)
+        if self.http_client is not None:
+            return borrow(self.http_client)
+        return process_pool().acquire(seconds, tenant, self)
 
     def _aacquire(
         self, seconds: float | None, tenant: Tenant
     ) -> AbstractAsyncContextManager[Connection[httpx.AsyncClient]]:
-        own, other = self.http_async_client, self.http_client
-        check_clients("http_async_client", own, other, self.proxy, self.verify)
-        if own is None:
-            return self._clients.of_running_loop().acquire(seconds, tenant)
-        return self._clients.ashare(own)
+        if self.http_async_client is not None:
+            return aborrow(self.http_async_client)
+        return loop_pool().acquire(seconds, tenant, self)
 
     def _prepared(
         self,

@@ -62,7 +62,7 @@ class AnswerReader:
     Attributes:
         status_code: The HTTP status.
         is_whole: Whether the answer has come to its end, whatever may follow.
-        held_more: Whether something was dropped that came behind the end.
+        has_unread_tail: Whether something was dropped that came behind the end.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class AnswerReader:
         self._since_shown = 0
         self._halves: Halves | None = None
         self.is_whole = False
-        self.held_more = False
+        self.has_unread_tail = False
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         self._is_stream = status_code in range(200, 300) and kind == "text/event-stream"
 
@@ -218,13 +218,13 @@ class AnswerReader:
 
         The answer is whole, and must not be lost, nor grow, for what a server sends behind it.
         """
-        if self.held_more or data == _OPENAIS_END:
+        if self.has_unread_tail or data == _OPENAIS_END:
             return ()
         document = load(data)
         usage = document.get("usage") if isinstance(document, dict) else None
         is_bill = isinstance(usage, dict) and read_usage(usage) is not None
         if not is_bill or "code" in document or not is_silent(document):
-            self.held_more = True
+            self.has_unread_tail = True
             logger.info("Dropped what came behind the end of an answer")
             return ()
         return (Reply(usage=usage),)

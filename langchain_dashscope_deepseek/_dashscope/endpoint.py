@@ -15,7 +15,8 @@ from pydantic import SecretStr
 
 from langchain_dashscope_deepseek._dashscope.hidden import HiddenHeaders, KeySource
 from langchain_dashscope_deepseek._dashscope.keys import aauthorization_from, authorization_from
-from langchain_dashscope_deepseek._dashscope.transport.connections import NEVER, Tenant
+from langchain_dashscope_deepseek._dashscope.retry import NO_DEADLINE
+from langchain_dashscope_deepseek._dashscope.transport.connections import Tenant
 from langchain_dashscope_deepseek._version import __version__
 from langchain_dashscope_deepseek.capabilities import Route
 
@@ -102,7 +103,7 @@ class Endpoint:
         """Tell how long to wait in each phase, if the call is over at a time."""
         by_default = STREAM_TIMEOUT if streamed else WHOLE_TIMEOUT
         timeout = by_default if self.timeout is None else httpx.Timeout(self.timeout)
-        if until == NEVER:
+        if until == NO_DEADLINE:
             return timeout
         left = max(until - time.monotonic(), 0.001)
         phases = timeout.as_dict().items()

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import random
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -21,6 +20,17 @@ logger = logging.getLogger(__name__)
 
 Settle = Callable[[DashScopeError], bool]
 """Tells whether the cause of an error is removed, so that the request can be sent again."""
+
+NO_DEADLINE = float("inf")
+"""When a call must be over that may take as long as it takes."""
+
+_CLOCK = 0.01
+"""Seconds by which the clock of a loop or of a system may be early."""
+
+
+def is_over(until: float) -> bool:
+    """Tell whether a time by `time.monotonic` has come."""
+    return time.monotonic() >= until - _CLOCK
 
 
 @dataclass(frozen=True)
@@ -98,7 +108,7 @@ class Attempt(AbstractContextManager["Attempt"]):
         self._began = began
         seconds = policy.max_seconds
         self.failures = failures
-        self.until = math.inf if seconds is None else began + seconds
+        self.until = NO_DEADLINE if seconds is None else began + seconds
         self.committed = False
         self.delay: float | None = None
 

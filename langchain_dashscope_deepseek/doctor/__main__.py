@@ -15,7 +15,6 @@ from pathlib import Path
 from textwrap import shorten
 
 from langchain_dashscope_deepseek._dashscope.keys import authorization
-from langchain_dashscope_deepseek._dashscope.pool import ClientPool
 from langchain_dashscope_deepseek._dashscope.regions import host_of
 from langchain_dashscope_deepseek._version import __version__
 from langchain_dashscope_deepseek.capabilities import MODELS, ModelCapabilities, find_capabilities
@@ -59,8 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.json and options.json.is_dir():
         parser.error(f"--json: {options.json} is a folder, not a file")
     findings: list[Finding] = []
-    with closing(ClientPool()) as clients:
-        doctor = Doctor(model, clients)
+    with closing(Doctor(model)) as doctor:
         try:
             _show_estimate(doctor, model, rows.values())
             if not (options.yes or _is_confirmed()):

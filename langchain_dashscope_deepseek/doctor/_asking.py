@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 
-from langchain_dashscope_deepseek._dashscope.client import replies
-from langchain_dashscope_deepseek._dashscope.pool import ClientPool
 from langchain_dashscope_deepseek._dashscope.redaction import REDACTED
 from langchain_dashscope_deepseek._dashscope.regions import host_of, region_of
 from langchain_dashscope_deepseek._dashscope.request import prepare
 from langchain_dashscope_deepseek._dashscope.retry import Attempts
 from langchain_dashscope_deepseek._dashscope.settings import SETTINGS
+from langchain_dashscope_deepseek._dashscope.transport.pool import process_pool
+from langchain_dashscope_deepseek._dashscope.transport.sending import replies
 from langchain_dashscope_deepseek.capabilities import ModelCapabilities, Route
 from langchain_dashscope_deepseek.chat_models import ChatDashScopeDeepSeek
 from langchain_dashscope_deepseek.doctor._checks import Answer, Check, Reading, checks_of, thinks
@@ -59,12 +60,15 @@ class Doctor:
         tokens: How many tokens they took.
     """
 
-    def __init__(self, model: ChatDashScopeDeepSeek, clients: ClientPool) -> None:
-        """Prepare to ask by these clients."""
-        self._clients = clients
+    def __init__(self, model: ChatDashScopeDeepSeek) -> None:
+        """Prepare to ask."""
         self._settings = {name: getattr(model, name, None) for name in SETTINGS}
         self.region = region_of(self._settings["base_url"])
         self.requests = self.tokens = 0
+
+    def close(self) -> None:
+        """Close the connections that it used."""
+        process_pool().close(self)
 
     def plan(self, row: ModelCapabilities) -> list[Check]:
         """List the checks of a model with their limit on tokens; the first finds the route."""
@@ -138,7 +142,8 @@ class Doctor:
         request = prepare(settings, None, check.parameters, check.messages, stream=check.streamed)
         request = replace(request, routes=(route,))
         self.requests += 1
-        acquire, attempt = self._clients.of_process().acquire, next(Attempts(request.policy))
+        acquire = partial(process_pool().acquire, owner=self)
+        attempt = next(Attempts(request.policy))
         answer = Answer.of(list(replies(acquire, request, attempt)))
         self.tokens += answer.usage.total_tokens if answer.usage else 0
         return answer

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import gc
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing
+from itertools import count
 from typing import Any
 
 import httpx
 import pytest
 
 from langchain_dashscope_deepseek import ChatDashScopeDeepSeek, DashScopeTimeoutError
-from langchain_dashscope_deepseek._dashscope.transport.pool import ClientPool
+from langchain_dashscope_deepseek._dashscope.transport import pool
 from langchain_dashscope_deepseek.testing import DashScopeEmulator
 from tests.leaks import open_descriptors
 from tests.unit_tests.conftest import STYLES, Ask
@@ -59,6 +62,14 @@ async def model(dashscope_emulator: DashScopeEmulator) -> AsyncIterator[ChatDash
         yield model
 
 
+@pytest.fixture(autouse=True)
+def _pools_of_its_own(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What other tests left idle is not counted, nor closed by this one's calls."""
+    monkeypatch.setattr(pool, "_OF_PROCESSES", {})
+    yield
+    pool.process_pool().close()
+
+
 @pytest.fixture
 def has(model: ChatDashScopeDeepSeek) -> Callable[[int], bool]:
     """Tell whether so many connections are open, soon; both ends of each are in this process."""
@@ -83,17 +94,19 @@ async def test_requests_at_once_use_a_connection_each(
 
 
 async def test_a_request_gives_up_where_no_connection_becomes_free(
-    hold: Hold, model: ChatDashScopeDeepSeek
+    hold: Hold, model: ChatDashScopeDeepSeek, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model._clients = ClientPool(max_connections=2)
+    monkeypatch.setattr(pool, "MAX_CONNECTIONS", 2)
     impatient = model.model_copy(update={"timeout": NO_PATIENCE, "max_retries": 0})
     with pytest.raises(DashScopeTimeoutError, match="Waiting for a free connection"):
         await hold(impatient, 3)
     await hold(impatient, 2)
 
 
-async def test_a_request_waits_for_a_connection(model: ChatDashScopeDeepSeek) -> None:
-    model._clients = ClientPool(max_connections=2)
+async def test_a_request_waits_for_a_connection(
+    model: ChatDashScopeDeepSeek, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "MAX_CONNECTIONS", 2)
     answers = await model.abatch(["one", "two", "three", "four", "five"])
     more = await asyncio.to_thread(model.batch, ["six", "seven", "eight", "nine", "ten"])
     words = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
@@ -102,9 +115,9 @@ async def test_a_request_waits_for_a_connection(model: ChatDashScopeDeepSeek) ->
 
 
 async def test_a_request_that_is_cancelled_while_it_waits_takes_no_connection(
-    model: ChatDashScopeDeepSeek,
+    model: ChatDashScopeDeepSeek, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model._clients = ClientPool(max_connections=1)
+    monkeypatch.setattr(pool, "MAX_CONNECTIONS", 1)
     stream: Any = model.astream("hi")
     async with aclosing(stream):
         await anext(stream)
@@ -116,17 +129,81 @@ async def test_a_request_that_is_cancelled_while_it_waits_takes_no_connection(
     assert "next" in (await model.ainvoke("next")).text
 
 
-async def test_a_connection_that_was_idle_for_long_is_closed_by_the_next_request(
+@pytest.fixture
+def tenant(model: ChatDashScopeDeepSeek) -> Callable[[], ChatDashScopeDeepSeek]:
+    """Make a model whose key no other has; the emulator takes any."""
+    numbers = count()
+    return lambda: ChatDashScopeDeepSeek(
+        model="deepseek-v4-pro", api_key=f"sk-tenant-{next(numbers)}"
+    )
+
+
+async def test_a_connection_that_was_idle_for_long_is_closed_by_the_next_call_of_any_model(
     hold: Hold,
-    model: ChatDashScopeDeepSeek,
+    tenant: Callable[[], ChatDashScopeDeepSeek],
     has: Callable[[int], bool],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    model._clients = ClientPool(keep_alive=1)
-    await hold(model, 10)
+    monkeypatch.setattr(pool, "KEEP_ALIVE", 1)
+    for _ in range(10):
+        await hold(tenant(), 1)
     assert await asyncio.to_thread(has, 10)
     await asyncio.sleep(1.1)
-    await hold(model, 1)
+    await hold(tenant(), 1)
     assert await asyncio.to_thread(has, 1)
+
+
+async def test_an_event_loop_closes_what_was_idle_for_long_by_itself(
+    model: ChatDashScopeDeepSeek, has: Callable[[int], bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "KEEP_ALIVE", 0.5)
+    await _tasks(model, 5)
+    assert await asyncio.to_thread(has, 0)
+
+
+async def test_closing_a_model_closes_what_it_used_and_nothing_else(
+    hold: Hold, model: ChatDashScopeDeepSeek, has: Callable[[int], bool]
+) -> None:
+    """Models of the same key share connections, and the last user of one is whose it is."""
+    other = model.model_copy()
+    await hold(model, 3)
+    await hold(other, 2)
+    await model.aclose()
+    assert await asyncio.to_thread(has, 2)
+    await other.aclose()
+    assert await asyncio.to_thread(has, 0)
+
+
+async def test_closing_a_model_ends_no_stream_of_another_of_the_same_key(
+    model: ChatDashScopeDeepSeek,
+) -> None:
+    other = model.model_copy()
+    stream, astream = model.stream("sync"), model.astream("async")
+    chunks = [next(stream), await anext(astream)]
+    await other.aclose()
+    chunks += [*stream, *[chunk async for chunk in astream]]
+    assert "“sync”" in (text := "".join(chunk.text for chunk in chunks))
+    assert "“async”" in text
+
+
+async def test_a_server_that_closes_after_each_answer_leaves_nothing_behind(
+    ask: Ask, model: ChatDashScopeDeepSeek, dashscope_emulator: DashScopeEmulator
+) -> None:
+    packet = {"output": {"choices": [{"finish_reason": "stop", "message": {"content": "hi"}}]}}
+    for _ in range(700):
+        dashscope_emulator.raw(
+            f"data:{json.dumps(packet)}\n\n",
+            headers={"content-type": "text/event-stream", "connection": "close"},
+        )
+    for _ in range(5):
+        await ask(model, "hi")
+    gc.collect()
+    before, open_before = len(gc.get_objects()), open_descriptors()
+    for _ in range(695):
+        await ask(model, "hi")
+    gc.collect()
+    assert len(gc.get_objects()) - before < 695
+    assert await asyncio.to_thread(eventually, lambda: open_descriptors() <= open_before)
 
 
 async def test_no_request_carries_what_an_answer_set(

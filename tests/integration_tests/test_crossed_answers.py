@@ -1,6 +1,6 @@
-"""An attacker's server: whatever it sends behind an answer, no call gets what is not its own.
+"""A server that sends more than it was asked for: no call gets what was another's answer.
 
-RFC 9112, section 6.3: data behind a message must not be processed as the next response.
+HTTP/1.1 cannot tell an answer that comes too late from the right one: its `request_id` can. RFC 9112, section 6.3: data behind a message must not be processed as the next response.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import re
 import socket
 import ssl
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +36,15 @@ KEYS = ("sk-key-of-the-first-tenant", "sk-key-of-the-second-tenant")
 CALLS = 10
 
 
-def answer(text: str, *, streamed: bool) -> bytes:
+NUMBERS = count()
+
+
+def answer(text: str, *, streamed: bool, request_id: str | None = None) -> bytes:
     """Write an answer with its head, for a connection that stays open."""
     choice = {"finish_reason": "stop", "message": {"role": "assistant", "content": text}}
     usage = {"input_tokens": 1, "output_tokens": 1, "total_tokens": 2}
-    document = {"output": {"choices": [choice]}, "usage": usage, "request_id": "r"}
+    document: dict[str, Any] = {"output": {"choices": [choice]}, "usage": usage}
+    document["request_id"] = request_id or f"request-{next(NUMBERS)}"
     body = json.dumps(document).encode()
     if streamed:
         body = b"id:1\nevent:result\n:HTTP_STATUS/200\ndata:" + body + b"\n\n"
@@ -177,12 +182,11 @@ def serve(
 
 
 def tenants_of(base_url: str, **settings: Any) -> list[ChatDashScopeDeepSeek]:
-    """Make a model, and a copy of it with another key: they share a pool."""
+    """Make a model, and a copy of it with another key."""
     first = ChatDashScopeDeepSeek(
         model="deepseek-v4-pro", api_key=KEYS[0], base_url=base_url, max_retries=0, **settings
     )
     second = first.model_copy(update={"api_key": SecretStr(KEYS[1])})
-    assert first._clients is second._clients
     return [first, second]
 
 
@@ -198,7 +202,8 @@ async def test_no_call_gets_what_came_behind_the_answer_of_another(
         assert message.text == f"answer {number}"
         if trick is twice_in_two_segments:
             await asyncio.sleep(0.2)
-    await tenants[0].aclose()
+    for tenant in tenants:
+        await tenant.aclose()
 
 
 async def test_connections_are_used_again_by_the_same_key_only(ask: Ask, serve: Any) -> None:
@@ -208,7 +213,8 @@ async def test_connections_are_used_again_by_the_same_key_only(ask: Ask, serve: 
     for number in range(CALLS):
         await ask(tenants[number % 2], f"question {number}")
     assert server.seen == len(KEYS)
-    await tenants[0].aclose()
+    for tenant in tenants:
+        await tenant.aclose()
 
 
 @pytest.mark.parametrize("status", ["429 Too Many Requests", "503 No"])

@@ -23,7 +23,6 @@ from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 
 from langchain_dashscope_deepseek import ChatDashScopeDeepSeek, DashScopeStreamCutError
-from langchain_dashscope_deepseek._dashscope.transport.connections import Tenant
 from langchain_dashscope_deepseek.testing import DashScopeEmulator
 from tests.leaks import open_descriptors
 from tests.waiting import PATIENCE_SECONDS, eventually
@@ -310,52 +309,6 @@ async def test_an_async_block_closes_the_connections_at_its_end(
     assert await asyncio.to_thread(eventually, lambda: open_descriptors() <= before)
 
 
-def before_it_in_a_cycle(first: Any, then: Any) -> list[Any]:
-    """Make a cycle in which the collector, which goes breadth first, comes to one thing first."""
-    for _ in range(40):
-        then = [then]
-    cycle = [first, then]
-    cycle.append(cycle)
-    return cycle
-
-
-def test_a_model_that_nobody_closed_closes_its_connections(
-    dashscope_emulator: DashScopeEmulator,
-) -> None:
-    """Even as part of a cycle, as agents are, in which the collector comes to the socket first."""
-    before = open_descriptors()
-    for _ in range(5):  # the collector's order is not quite ours
-        model = ChatDashScopeDeepSeek(model="deepseek-v4-pro")
-        model.invoke("hi")
-        with model._clients.of_process().acquire(1, Tenant("https://a.test", b"me")) as lent:
-            lent.is_clean = True
-            cycle = before_it_in_a_cycle(lent.http, model)
-        del model, lent
-        gc.collect()  # brings the cycle into this order
-        del cycle
-        gc.collect()
-    assert eventually(lambda: open_descriptors() <= before)
-
-
-async def test_a_model_that_nobody_closed_closes_its_connections_in_an_event_loop(
-    dashscope_emulator: DashScopeEmulator,
-) -> None:
-    before = open_descriptors()
-    for _ in range(5):
-        model = ChatDashScopeDeepSeek(model="deepseek-v4-pro")
-        await model.ainvoke("hi")
-        async with model._clients.of_running_loop().acquire(
-            1, Tenant("https://a.test", b"me")
-        ) as lent:
-            lent.is_clean = True
-            cycle = before_it_in_a_cycle(lent.http, model)
-        del model, lent
-        gc.collect()
-        del cycle
-        gc.collect()
-    assert await asyncio.to_thread(eventually, lambda: open_descriptors() <= before)
-
-
 class CollectingLock:
     """A lock with which the collector comes as soon as httpcore holds it, as it may at any time."""
 
@@ -416,18 +369,3 @@ async def test_a_client_handed_in_is_never_closed_by_us(
             assert not async_client.is_closed
             assert "next" in copied.invoke("next").text
             assert "next" in (await copied.ainvoke("next")).text
-
-
-def test_an_answer_is_not_lost_where_no_thread_can_be_started(
-    dashscope_emulator: DashScopeEmulator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The end of its body is waited for with one; some machines and moments allow none."""
-
-    def refuse(_: threading.Timer) -> None:
-        msg = "can't start new thread"
-        raise RuntimeError(msg)
-
-    monkeypatch.setattr(threading.Timer, "start", refuse)
-    dashscope_emulator.reply("All of it.")
-    with ChatDashScopeDeepSeek(model="deepseek-v4-pro") as model:
-        assert "".join(chunk.text for chunk in model.stream("hi")) == "All of it."

@@ -215,7 +215,7 @@ async def test_a_proxy_of_an_unknown_kind_is_named_without_its_password(
     ask: Ask, chat: Chat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ALL_PROXY", "foo://user:hush-hush@127.0.0.1:1")
-    with pytest.raises(DashScopeError, match="check HTTP_PROXY, HTTPS_PROXY") as caught:
+    with pytest.raises(DashScopeError, match=r"^ALL_PROXY is no URL of a proxy") as caught:
         await ask(chat(), QUESTION)
     assert_hides(caught.value, KEY, QUESTION, "hush-hush")
 

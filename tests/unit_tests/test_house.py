@@ -69,6 +69,21 @@ def test_the_half_that_speaks_langchain_asks_nobody(name: str) -> None:
         assert imported != f"{package.__name__}.chat_models"
 
 
+@pytest.mark.parametrize(
+    "name", [n for n in modules() if not n.startswith("_dashscope.transport.")]
+)
+def test_only_the_transport_opens_connections(name: str) -> None:
+    assert {imported.partition(".")[0] for imported in imports(modules()[name])}.isdisjoint(
+        {"httpcore", "h11", "socket"}
+    )
+
+
+@pytest.mark.parametrize("name", [n for n in modules() if n.startswith("_dashscope.transport.")])
+def test_one_file_touches_private_names_of_other_libraries(name: str) -> None:
+    is_private = name == "_dashscope.transport.private"
+    assert ("SLF001" in modules()[name].read_text(encoding="utf-8")) == is_private
+
+
 @pytest.mark.parametrize("name", TABLES)
 def test_the_tables_know_neither_half(name: str) -> None:
     assert all(other in TABLES for other in own(name))

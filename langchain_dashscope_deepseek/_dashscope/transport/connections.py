@@ -1,139 +1,268 @@
-"""A connection for one request: an HTTP client that was acquired, whose it is, what became of it.
+"""Connections: each an httpx client over one socket of its own, used by one request at a time.
 
-Opens and closes nothing by itself; the pool does.
+Knows what a connection is made of, and nothing of the others. `pool` keeps and closes them.
 """
 
 from __future__ import annotations
 
+import os
 import ssl
-import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+import weakref
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, cast
 
 import httpx
 from pydantic import SecretStr
 
+from langchain_dashscope_deepseek._dashscope.transport import private
+from langchain_dashscope_deepseek._dashscope.transport.proxies import proxy_of
 from langchain_dashscope_deepseek.errors import DashScopeInputError
 
 if TYPE_CHECKING:
-    from langchain_dashscope_deepseek._dashscope.transport.streams import Line
+    from langchain_dashscope_deepseek._dashscope.transport.streams import (
+        AsyncNetwork,
+        Deadline,
+        Network,
+    )
 
-AnyClient = TypeVar("AnyClient", httpx.Client, httpx.AsyncClient)
+AnyClient = TypeVar("AnyClient", bound=httpx.Client | httpx.AsyncClient)
 
-NEVER = float("inf")
+KEEP_ALIVE = 5.0
+"""Seconds that an idle connection is kept for the next request, as httpx does."""
 
 
 class Tenant(NamedTuple):
-    """Whose connection it is: what must be equal for a call to get it.
+    """What must be equal for a request to use the connection of another one.
 
     Attributes:
         base_url: The service.
-        who: A digest of the key and the other headers; a tenant stands in frames that a traceback
-            may show.
+        secrets: A digest of the key and the other headers.
         proxy: The proxy, if it is not left to the environment.
         verify: Whether, or by what, the server's certificate is checked.
     """
 
     base_url: str
-    who: bytes
+    secrets: bytes
     proxy: SecretStr | None = None
     verify: ssl.SSLContext | bool = True
 
 
+class Transport(httpx.HTTPTransport):
+    """The transport of httpx that tracers instrument, over one connection of httpcore's."""
+
+    def __init__(self, tenant: Tenant, network: Network) -> None:
+        """Make it with a network of ours, which `httpx.HTTPTransport` does not take."""
+        import httpcore  # noqa: PLC0415 - as httpx does: it takes longer to import than this package
+
+        self._pool = httpcore.ConnectionPool(
+            ssl_context=_tls_context(tenant.verify),
+            proxy=proxy_of(tenant.base_url, tenant.proxy),
+            max_connections=1,
+            keepalive_expiry=KEEP_ALIVE,
+            network_backend=network,
+        )
+        private.remove_lock(self._pool)
+
+    def is_idle(self) -> bool:
+        """Tell whether the connection is open, with nothing left behind its last answer."""
+        return _is_idle(self._pool.connections)
+
+
+class AsyncTransport(httpx.AsyncHTTPTransport):
+    """The transport of httpx that tracers instrument, over one connection of httpcore's."""
+
+    def __init__(self, tenant: Tenant, network: AsyncNetwork) -> None:
+        """Make it with a network of ours, which `httpx.AsyncHTTPTransport` does not take."""
+        import httpcore  # noqa: PLC0415 - as above
+
+        self._pool = httpcore.AsyncConnectionPool(
+            ssl_context=_tls_context(tenant.verify),
+            proxy=proxy_of(tenant.base_url, tenant.proxy),
+            max_connections=1,
+            keepalive_expiry=KEEP_ALIVE,
+            network_backend=network,
+        )
+
+    def is_idle(self) -> bool:
+        """Tell whether the connection is open, with nothing left behind its last answer."""
+        return _is_idle(self._pool.connections)
+
+
+class _NoCookies(httpx.Cookies):
+    """Keeps none: the service's firewall sets one in every answer, and the service asks for none.
+
+    Looking for it takes some 5 % of a call.
+    """
+
+    def extract_cookies(self, response: httpx.Response) -> None:
+        """Take none."""
+
+
+_NO_COOKIES = _NoCookies()
+
+
+class _Client(httpx.Client):
+    cookies = property(lambda _: _NO_COOKIES)
+
+
+class _AsyncClient(httpx.AsyncClient):
+    cookies = property(lambda _: _NO_COOKIES)
+
+
 class Connection(Generic[AnyClient]):
-    """An HTTP client for one request, and what became of it.
+    """An HTTP client, for one request; by itself a client of the user's, whose network is its own.
 
     Attributes:
         http: The client.
-        line: Its network. `None` for a client of the user's, whose network is the user's.
-        response: What was answered; the pool closes it where the client is the user's.
-        is_clean: Whether the answer was read to its end and closed, so that the next may come.
+        deadline: When reading must end, where the client has a network of this package.
+        response: The answer.
+        is_clean: Whether the answer was read to its end and closed.
     """
 
-    def __init__(self, http: AnyClient, line: Line | None = None) -> None:
-        """Begin with a client that nobody else has."""
+    def __init__(self, http: AnyClient, deadline: Deadline) -> None:
+        """Begin with a client that is open."""
         self.http: AnyClient = http
-        self.line = line
+        self.deadline = deadline
         self.response: httpx.Response | None = None
         self.is_clean = False
-
-    def begin(self, until: float) -> None:
-        """Begin a request, to which the call may wait until a time.
-
-        Raises:
-            DashScopeInputError: A client of the user's is closed.
-        """
-        if self.line is not None:
-            self.line.until = until
-        elif self.http.is_closed:
-            msg = "The HTTP client that was handed in is closed: hand in an open one"
-            raise DashScopeInputError(msg)
 
     def build(
         self, url: httpx.URL, *, content: bytes, headers: Mapping[str, str], timeout: httpx.Timeout
     ) -> httpx.Request:
-        """Build the request; a client of the user's adds its own headers, cookies and the like."""
-        if self.line is not None:
-            times = {"timeout": timeout.as_dict()}
-            return httpx.Request("POST", url, content=content, headers=headers, extensions=times)
+        """Build a request, to which the user's client adds its own headers and cookies."""
         return self.http.build_request(
             "POST", url, content=content, headers=headers, timeout=timeout
         )
 
-    def answered(self, response: httpx.Response) -> httpx.Response:
-        """Note that the head of an answer has come."""
-        self.response = response
-        if self.line is not None:
-            self.line.head_is_over()
-        return response
-
     def pieces(self, response: httpx.Response) -> Iterator[bytes]:
-        """Read the body of an answer; a hook of the user's may have read it already."""
-        if self.line is not None and isinstance(response.stream, httpx.SyncByteStream):
-            return iter(response.stream)  # there is nothing to decode
+        """Read the body of an answer, which an event hook may have read already."""
         return response.iter_bytes()
 
     def apieces(self, response: httpx.Response) -> AsyncIterator[bytes]:
-        """Read the body of an answer; a hook of the user's may have read it already."""
-        if self.line is not None:
-            with suppress(AttributeError, ImportError):  # another version: as httpx reads
-                return _Body(response.stream)
+        """Read the body of an answer, which an event hook may have read already."""
         return response.aiter_bytes()
 
-    def end_within(self, seconds: float) -> bool:
-        """Let no read wait longer than this, all in all; a client of the user's cannot do that."""
-        if self.line is not None:
-            self.line.until = min(self.line.until, time.monotonic() + seconds)
-        return self.line is not None
+    def keep(self) -> None:
+        """Note that the answer was read to its end, so that another request may follow."""
+        self.is_clean = True
 
 
-class _Body(AsyncIterator[bytes]):
-    """The body of an answer of a client in a loop, read without an asynchronous generator.
+class PooledConnection(Connection[AnyClient]):
+    """An HTTP client over a single socket.
 
-    httpx and httpcore read it through four, which await something when they are dropped. Where no
-    loop waits for that, Python prints it: under `nest_asyncio`, and where a loop has ended.
+    Attributes:
+        tenant: Whose requests may use it.
+        owner: What used it last, as a weak reference.
+        idle_since: When its last request ended, by `time.monotonic`.
     """
 
-    def __init__(self, stream: Any) -> None:
-        from httpx._transports.default import map_httpcore_exceptions  # noqa: PLC0415
+    def __init__(
+        self,
+        tenant: Tenant,
+        http: AnyClient,
+        transport: Transport | AsyncTransport,
+        network: Network | AsyncNetwork,
+    ) -> None:
+        """Put the parts together, which `connect` and `aconnect` make."""
+        super().__init__(http, network.deadline)
+        self.tenant = tenant
+        self.owner: weakref.ref[object] | None = None
+        self.idle_since = 0.0
+        self._transport = transport
+        self._network = network
+        self._pid = os.getpid()
 
-        self._mapped = map_httpcore_exceptions
-        of_connection = stream._stream._httpcore_stream._stream  # noqa: SLF001
-        self._receive = of_connection._connection._receive_event  # noqa: SLF001
-        self._timeout = of_connection._request.extensions["timeout"]["read"]  # noqa: SLF001
-        self._has_ended = False
+    def build(
+        self, url: httpx.URL, *, content: bytes, headers: Mapping[str, str], timeout: httpx.Timeout
+    ) -> httpx.Request:
+        """Build a request of nothing else."""
+        times = {"timeout": timeout.as_dict()}
+        return httpx.Request("POST", url, content=content, headers=headers, extensions=times)
 
-    async def __anext__(self) -> bytes:
-        if self._has_ended:
-            raise StopAsyncIteration
-        try:
-            event = await self._receive(timeout=self._timeout)
-        except Exception:
-            with self._mapped():
-                raise
-        data: bytes | bytearray | None = getattr(event, "data", None)
-        if data is None:
-            self._has_ended = True
-            raise StopAsyncIteration
-        return bytes(data)
+    def pieces(self, response: httpx.Response) -> Iterator[bytes]:
+        """Read the body of an answer, in which there is nothing to decode."""
+        return iter(cast("httpx.SyncByteStream", response.stream))
+
+    def apieces(self, response: httpx.Response) -> AsyncIterator[bytes]:
+        """Read the body of an answer, in which there is nothing to decode."""
+        return aiter(cast("httpx.AsyncByteStream", response.stream))
+
+    def is_reusable(self) -> bool:
+        """Tell whether the next answer can only be the next request's; `False` if it is unsure."""
+        stream = self._network.stream
+        return (
+            not self.deadline.is_closed
+            and self._transport.is_idle()
+            and stream is not None
+            and not stream.has_unread()
+        )
+
+    def shut(self) -> None:
+        """End the request that uses it, from any thread; the reader of the answer closes it."""
+        self._end("shut")
+
+    def close(self) -> None:
+        """Close the socket at once. Only for the user of the connection, or if there is none."""
+        self._end("close")
+
+    __del__ = close  # of a connection that an interrupt lost, or whose event loop is gone
+
+    def _end(self, how: str) -> None:
+        self.deadline.is_closed = True
+        stream = self._network.stream
+        if stream is None or self._pid != os.getpid():  # it belongs to a parent process
+            return
+        with suppress(OSError, AttributeError, RuntimeError):  # the event loop may be closed
+            getattr(stream, how)()
+
+
+def connect(tenant: Tenant) -> PooledConnection[httpx.Client]:
+    """Make a connection, which its first request opens."""
+    from langchain_dashscope_deepseek._dashscope.transport.streams import Network  # noqa: PLC0415
+
+    network = Network()
+    transport = Transport(tenant, network)
+    return PooledConnection(tenant, _Client(transport=transport), transport, network)
+
+
+def aconnect(tenant: Tenant) -> PooledConnection[httpx.AsyncClient]:
+    """Make a connection, which its first request opens."""
+    from langchain_dashscope_deepseek._dashscope.transport.streams import AsyncNetwork  # noqa: PLC0415
+
+    network = AsyncNetwork()
+    transport = AsyncTransport(tenant, network)
+    return PooledConnection(tenant, _AsyncClient(transport=transport), transport, network)
+
+
+def preload_certificates() -> None:
+    """Read the certificates, which takes 20 ms; models are mostly made outside of event loops."""
+    with suppress(DashScopeInputError):  # the call raises it
+        _tls_context(verify=True)
+
+
+def _is_idle(connections: Sequence[Any]) -> bool:
+    """Tell whether a pool of httpcore's has one connection, idle and with nothing left to parse."""
+    return (
+        len(connections) == 1
+        and connections[0].is_idle()
+        and not private.has_trailing_data(connections[0])
+    )
+
+
+def _tls_context(verify: ssl.SSLContext | bool) -> ssl.SSLContext:
+    """Return the settings of TLS; reading the certificates takes longer than the rest of a call."""
+    if isinstance(verify, ssl.SSLContext):
+        return verify
+    return _default_tls(verify, *map(os.environ.get, ("SSL_CERT_FILE", "SSL_CERT_DIR")))
+
+
+@lru_cache(maxsize=8)
+def _default_tls(verify: bool, file: str | None, _folder: str | None) -> ssl.SSLContext:
+    try:
+        return httpx.create_ssl_context(verify=verify)
+    except OSError as error:
+        name = "SSL_CERT_FILE" if file else "SSL_CERT_DIR"
+        msg = f"{name} of the environment holds no certificates that can be read ({error})"
+        raise DashScopeInputError(msg) from None

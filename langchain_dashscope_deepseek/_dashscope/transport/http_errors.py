@@ -1,14 +1,15 @@
-"""Errors of httpx, and of the sockets below it, become ours by one table.
+"""Errors of httpx and httpcore become ours by one table.
 
-Asks nothing. A foreign error may hold the key and the prompt in its request, its text or its
-frames: none of that goes further.
+Sends nothing. Such an error may hold the key and the prompt in its request or its text, which go no
+further.
 """
 
 from __future__ import annotations
 
 import logging
-import time
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from typing import Any
 
 import httpx
 
@@ -16,6 +17,8 @@ from langchain_dashscope_deepseek._dashscope.answers import AnswerReader
 from langchain_dashscope_deepseek._dashscope.endpoint import Endpoint
 from langchain_dashscope_deepseek._dashscope.redaction import LONGEST_MESSAGE, Redactor
 from langchain_dashscope_deepseek._dashscope.request import PreparedRequest
+from langchain_dashscope_deepseek._dashscope.retry import is_over
+from langchain_dashscope_deepseek._dashscope.transport.connections import Connection
 from langchain_dashscope_deepseek.errors import (
     DashScopeConnectionError,
     DashScopeDeadlineError,
@@ -29,31 +32,29 @@ from langchain_dashscope_deepseek.errors import (
 
 logger = logging.getLogger(__name__)
 
-_FOREIGN: tuple[tuple[type[Exception], type[DashScopeError], str], ...] = (
-    (httpx.ConnectTimeout, DashScopeTimeoutError, "Connecting took too long"),
-    (httpx.ReadTimeout, DashScopeTimeoutError, "The head or the next byte took too long"),
-    (httpx.WriteTimeout, DashScopeTimeoutError, "Sending the request took too long"),
-    (httpx.PoolTimeout, DashScopeTimeoutError, "Waiting for a free connection took too long"),
-    (httpx.InvalidURL, DashScopeInputError, "base_url is no URL that can be asked"),
-    (
-        httpx.UnsupportedProtocol,
-        DashScopeInputError,
-        "base_url must begin with https:// or http://",
-    ),
-    (UnicodeError, DashScopeInputError, "base_url or a header holds what HTTP cannot carry"),
-    (httpx.LocalProtocolError, DashScopeInputError, "A header holds what HTTP cannot carry"),
-    (httpx.DecodingError, DashScopeServerError, "A hook of yours read what cannot be unpacked"),
-)
-"""Errors of httpx that always mean the same; any other is a connection that failed or broke."""
+_TRANSLATED: Mapping[str, tuple[type[DashScopeError], str]] = {
+    "ConnectTimeout": (DashScopeTimeoutError, "Connecting took too long"),
+    "ReadTimeout": (DashScopeTimeoutError, "The head or the next byte took too long"),
+    "WriteTimeout": (DashScopeTimeoutError, "Sending the request took too long"),
+    "PoolTimeout": (DashScopeTimeoutError, "Waiting for a free connection took too long"),
+    "InvalidURL": (DashScopeInputError, "base_url is no URL that can be asked"),
+    "UnsupportedProtocol": (DashScopeInputError, "base_url must begin with https:// or http://"),
+    "UnicodeError": (DashScopeInputError, "base_url or a header holds what HTTP cannot carry"),
+    "LocalProtocolError": (DashScopeInputError, "A header holds what HTTP cannot carry"),
+    "DecodingError": (DashScopeServerError, "An event hook read what cannot be unpacked"),
+    "ProtocolError": (DashScopeConnectionError, ": it, or a proxy, does not speak HTTP"),
+    "NetworkError": (DashScopeConnectionError, ""),
+    "ProxyError": (DashScopeConnectionError, ""),
+    "HTTPError": (DashScopeConnectionError, ""),
+}
+"""What errors of httpx and httpcore become, by the names of their classes and base classes.
 
-_MEANT = (DashScopeError, httpx.HTTPError, httpx.InvalidURL, UnicodeError)
-
-_CLOCK = 0.01
-"""Seconds by which the clock of a loop or of a system may be early."""
+Of a connection that failed the text goes on behind "No connection to the service".
+"""
 
 
 class Exchange(AbstractContextManager["Exchange"]):
-    """One request and its answer: foreign errors become ours, and only the ones meant.
+    """One request and its answer: errors of HTTP become ours, and no others.
 
     Attributes:
         answer: Reads the answer, once its head has come.
@@ -67,12 +68,14 @@ class Exchange(AbstractContextManager["Exchange"]):
         self._redact = Redactor(endpoint.secrets)
         self.answer: AnswerReader | None = None
 
-    def begin(self, response: httpx.Response) -> AnswerReader:
-        """Take the head of the answer.
+    def begin(self, response: httpx.Response, connection: Connection[Any]) -> AnswerReader:
+        """Take the head of the answer, which came over a connection.
 
         Raises:
             DashScopeError: It redirects, or is compressed.
         """
+        connection.response = response
+        connection.deadline.end_head()
         answer = AnswerReader(
             response.status_code, response.headers, self._max_answer_size, self._redact
         )
@@ -99,12 +102,13 @@ class Exchange(AbstractContextManager["Exchange"]):
         Raises:
             DashScopeTimeoutError: It is over.
         """
-        if self._is_over:
+        if is_over(self._until):
             raise self._took_too_long()
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
-        """Raise our error for a foreign one; behind a whole answer there is none."""
-        if not isinstance(error, _MEANT):
+        """Raise our error for one of HTTP; behind a whole answer there is none."""
+        names = [] if error is None else _names_of(error)
+        if error is None or not (isinstance(error, DashScopeError) or names):
             return False
         if self.answer is not None and self.answer.is_whole:
             # Trouble in what follows an answer must not lose it.
@@ -113,54 +117,46 @@ class Exchange(AbstractContextManager["Exchange"]):
         if isinstance(error, DashScopeError):
             self._request.advise(error)
             return False
-        if isinstance(error, httpx.RequestError):
+        if "RequestError" in names:
             # The failed request holds the key and the prompt; an exception lives long.
-            error.request = httpx.Request("POST", "https://request.invalid")
-        if isinstance(error, httpx.ProtocolError):
+            error.request = httpx.Request("POST", "https://request.invalid")  # type: ignore[attr-defined]
+        if "ProtocolError" in names:
             # h11 quotes the line that it could not read, which may be an echo of what was sent.
             error.args = ("(hidden)",)
             error.__cause__ = error.__context__ = None
-        _strip(error)
-        quotes_headers = isinstance(error, httpx.LocalProtocolError)
+        cause = None if "LocalProtocolError" in names else error
         # Not by a name of its own: its traceback would hold it, and with it the caller's streams.
-        raise self._translate(error) from (None if quotes_headers else error)
-
-    @property
-    def _is_over(self) -> bool:
-        return time.monotonic() >= self._until - _CLOCK
+        raise self._translate(error, names) from cause
 
     def _took_too_long(self) -> DashScopeDeadlineError:
         request_id = None if self.answer is None else self.answer.header_id
         text = "The call took longer than max_seconds allows"
         return DashScopeDeadlineError(text, request_id=request_id)
 
-    def _translate(self, error: Exception) -> DashScopeError:
+    def _translate(self, error: BaseException, names: Sequence[str]) -> DashScopeError:
         answer = self.answer
         if answer is not None and answer.status_code >= 400:  # noqa: PLR2004
             return answer.cut_error()
+        if "TimeoutException" in names and is_over(self._until):
+            return self._took_too_long()
+        ours, text = next(_TRANSLATED[name] for name in names if name in _TRANSLATED)
         name = type(error).__name__
         request_id = None if answer is None else answer.header_id
-        if isinstance(error, httpx.TimeoutException) and self._is_over:
-            return self._took_too_long()
-        for theirs, ours, text in _FOREIGN:
-            if isinstance(error, theirs):
-                return ours(text, request_id=request_id)
+        if ours is not DashScopeConnectionError:
+            return ours(text, request_id=request_id)
         if answer is not None:
             msg = f"The connection broke within the answer ({name})"
             return DashScopeStreamCutError(msg, request_id=request_id)
-        if isinstance(error, httpx.ProtocolError):
-            msg = f"No connection to the service: it, or a proxy, does not speak HTTP ({name})"
-            return DashScopeConnectionError(msg)
         shown = self._redact(str(error))[:LONGEST_MESSAGE]
-        return DashScopeConnectionError(f"No connection to the service ({name}: {shown})")
+        detail = name if text else f"{name}: {shown}"
+        return DashScopeConnectionError(f"No connection to the service{text} ({detail})")
 
 
-def _strip(error: BaseException) -> None:
-    """Take the frames out of a foreign error and of what caused it: they hold the headers.
+def _names_of(error: BaseException) -> Sequence[str]:
+    """Name the class of an error and its base classes; none if it is not of HTTP."""
+    kinds = type(error).__mro__
+    names = [kind.__name__ for kind in kinds if kind.__module__.startswith(_LIBRARIES)]
+    return names if any(name in _TRANSLATED for name in names) else ()
 
-    Who prints a traceback with its local variables, as rich does, would print the key.
-    """
-    seen: BaseException | None = error
-    while seen is not None:
-        seen.__traceback__ = None
-        seen = seen.__cause__ or seen.__context__
+
+_LIBRARIES = ("httpx", "httpcore", "builtins")

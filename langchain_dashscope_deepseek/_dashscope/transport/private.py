@@ -1,57 +1,66 @@
-"""Whether a client's connection holds bytes that no request asked for.
+"""Everything that touches private names of other libraries, where no public name does it.
 
-httpx looks at the socket alone before it uses a connection again; what came in behind an answer may
-be in a parser, a decrypted record or a queue, and would be the next call's answer (RFC 9112, 6.3,
-forbids that). Looks into httpcore, h11 and anyio, which show it nowhere: where anything is not as
-expected, the connection counts as unclean, and is closed instead of used again. Asks nothing.
+Each function fails safe where a library is not built as expected: a connection then counts as
+unusable, or is closed later than it should be. `tests/unit_tests/dashscope/test_private.py` says
+which one it is. `connections.Transport` sets one more: `_pool`, in which httpx keeps its pool.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 
-def is_spotless(client: Any) -> bool:
-    """Tell whether the next answer of an idle client of httpx can only be the next call's.
+def remove_lock(pool: Any) -> None:
+    """Take the lock out of a pool of httpcore's, which one call at a time uses.
 
-    `False` too where it cannot be told.
+    Its `__enter__` is written in Python: an interrupt within leaves it held, and the handler of the
+    interrupt then waits for it for ever.
+    """
+    pool._optional_thread_lock = nullcontext()  # noqa: SLF001
+
+
+def has_trailing_data(connection: Any) -> bool:
+    """Tell whether h11 holds bytes behind the last answer; `True` if that cannot be told.
+
+    They would be read as the next answer, which RFC 9112, section 6.3, forbids.
     """
     try:
-        return all(_is_clean(connection) for connection in _connections_of(client))
+        while not hasattr(connection, "_h11_state"):  # TLS and proxies hold another connection
+            connection = connection._connection  # noqa: SLF001
+        data, has_ended = connection._h11_state.trailing_data  # noqa: SLF001
     except (AttributeError, TypeError, ValueError):
-        return False
+        return True
+    return bool(data or has_ended)
 
 
-def _connections_of(client: Any) -> Iterator[Any]:
-    for transport in (client._transport, *client._mounts.values()):  # noqa: SLF001
-        if transport is not None:
-            yield from transport._pool.connections  # noqa: SLF001
+def has_buffered(stream: Any) -> bool:
+    """Tell whether bytes wait between asyncio and the parser; `True` if that cannot be told."""
+    try:
+        *layers, sock = _layers(stream)
+        if any(tls._read_bio.pending for tls in layers):  # noqa: SLF001
+            return True
+        tls = stream.get_extra_info("ssl_object")
+        return bool(sock._protocol.read_queue or (tls and tls.pending()))  # noqa: SLF001
+    except AttributeError:
+        return True
 
 
-def _is_clean(connection: Any) -> bool:
-    # Behind a proxy and before its first request, a connection holds another one, or none yet.
-    while not hasattr(connection, "_h11_state"):
-        connection = connection._connection  # noqa: SLF001
-    left, has_ended = connection._h11_state.trailing_data  # noqa: SLF001
-    is_idle: bool = connection.is_idle()
-    return is_idle and not left and not has_ended and _is_silent(connection._network_stream)  # noqa: SLF001
+def abort(stream: Any) -> None:
+    """Close a socket of an event loop at once, even where the loop is closed."""
+    *_, sock = _layers(stream)
+    transport = sock._transport  # noqa: SLF001
+    try:
+        transport.abort()
+    except RuntimeError:  # a closed loop does not come to it
+        transport._call_connection_lost(None)  # noqa: SLF001
 
 
-def _is_silent(stream: Any) -> bool:
-    """Tell whether nothing waits on a socket, in TLS or in a queue."""
-    stream = getattr(stream, "inner", stream)  # on a line of ours
-    if stream.get_extra_info("is_readable"):
-        return False
-    tls = stream.get_extra_info("ssl_object")
-    if tls is not None and tls.pending():
-        return False
-    inner = getattr(stream, "_stream", None)
-    if inner is None:
-        buffer = getattr(stream, "_incoming", None)  # TLS within TLS, of a proxy
-        return buffer is None or not buffer.pending
-    while hasattr(inner, "transport_stream"):
-        if inner._read_bio.pending:  # noqa: SLF001
-            return False
-        inner = inner.transport_stream
-    return not inner._protocol.read_queue  # noqa: SLF001
+def _layers(stream: Any) -> Iterator[Any]:
+    """Yield anyio's streams below one of httpcore's: those of TLS, then the socket."""
+    layer = stream._stream  # noqa: SLF001
+    while hasattr(layer, "transport_stream"):
+        yield layer
+        layer = layer.transport_stream
+    yield layer

@@ -1,122 +1,110 @@
-"""Clients and proxies that a user hands in: what they serve, and what would go around them.
+"""Which proxy a connection goes through: that of the model, else that of the environment.
 
-Asks nothing. A proxy that is gone around is a rule of somebody's network that is broken.
+Sends nothing. An error about a proxy names where it was set, and never quotes it: it may hold a
+password.
 """
 
 from __future__ import annotations
 
-import ssl
-from collections.abc import Iterator
+import os
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
-from urllib.request import getproxies
+from importlib.util import find_spec
+from ipaddress import ip_address, ip_network
+from typing import TYPE_CHECKING, Any
+from urllib.request import getproxies, proxy_bypass_environment  # type: ignore[attr-defined]
 
 import httpx
 from pydantic import SecretStr
 
-from langchain_dashscope_deepseek._dashscope.warnings import warn
 from langchain_dashscope_deepseek.errors import DashScopeInputError
 
+if TYPE_CHECKING:
+    import httpcore
 
-def check_proxy(proxy: SecretStr | str) -> None:
-    """Refuse what no proxy can be, without quoting it: it may hold a password.
+
+def check_proxy(proxy: SecretStr | str, name: str = "proxy") -> httpx.Proxy:
+    """Read the URL of a proxy.
 
     Raises:
-        DashScopeInputError: Says what a proxy looks like.
+        DashScopeInputError: It is none, or one of SOCKS without the package for that.
     """
     url = proxy.get_secret_value() if isinstance(proxy, SecretStr) else proxy
-    with suppress(ValueError, TypeError, httpx.InvalidURL):
-        httpx.Proxy(url)
-        return
-    del url  # a traceback may show what stands in this frame
-    msg = "proxy is no URL of a proxy: write http://host:port, https://... or socks5://..."
-    raise DashScopeInputError(msg)
+    try:
+        read = httpx.Proxy(url)
+    except (ValueError, TypeError, httpx.InvalidURL):
+        msg = f"{name} is no URL of a proxy: write http://host:port, https://... or socks5://..."
+        raise DashScopeInputError(msg) from None
+    if read.url.scheme.startswith("socks") and find_spec("socksio") is None:
+        msg = f'{name} is a SOCKS proxy, which needs another package: pip install "httpx[socks]"'
+        raise DashScopeInputError(msg)
+    return read
 
 
-def check_clients(name: str, client: Any, other: Any, proxy: Any, verify: Any) -> None:
-    """Refuse settings of the network that a call would go around, where a client was handed in.
-
-    Args:
-        name: The setting that holds the client of calls of this kind.
-        client: That client, if one was handed in.
-        other: The client of the other kind, likewise.
-        proxy: The setting `proxy`, which serves calls of a kind that has no client of its own.
-        verify: The setting `verify`, likewise.
+def proxy_of(base_url: str, setting: SecretStr | None) -> httpcore.Proxy | None:
+    """Return the proxy for a base URL: the setting's, else the environment's.
 
     Raises:
-        DashScopeInputError: Nothing goes by one of them, or this call would go around the proxy.
+        DashScopeInputError: It is no URL of a proxy.
     """
-    if client is None:
-        if other is not None and proxy is None:
-            _check_bypass(name, other)
-        return
-    if proxy is not None and (other is not None or not _has_own_network(client)):
-        msg = (
-            f"{name} was handed in, so calls by it go around proxy: make that client with proxy=, "
-            f"or leave {name} out"
-        )
-        raise DashScopeInputError(msg)
-    if verify is not True and (other is not None or not _checks_as(client, verify)):
-        msg = (
-            f"{name} was handed in, so calls by it are not checked as verify says: make that "
-            f"client with verify=, or leave {name} out"
-        )
-        raise DashScopeInputError(msg)
+    import httpcore  # noqa: PLC0415 - it takes longer to import than this package
+
+    proxy = _of_environment(httpx.URL(base_url)) if setting is None else check_proxy(setting)
+    if proxy is None:
+        return None
+    url = proxy.url
+    target = httpcore.URL(
+        scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path
+    )
+    return httpcore.Proxy(target, auth=proxy.raw_auth)
 
 
-def _check_bypass(missing: str, other: Any) -> None:
-    """Say that calls go around the one client that was handed in, which serves the other kind."""
-    is_sync = missing == "http_client"
-    name = "http_async_client" if is_sync else "http_client"
-    kind = "synchronous" if is_sync else "asynchronous"
-    if _has_own_network(other):
-        msg = (
-            f"{name} has a proxy or a transport of its own, and {kind} calls would go around it: "
-            f"hand in {missing} as well, or set proxy, which serves both"
-        )
-        raise DashScopeInputError(msg)
-    warn(
-        f"{name} serves calls of the other kind only: {kind} calls go out by a client of this "
-        f"package. Hand in {missing} as well, or set proxy and verify, which serve both."
+def refuse_bypass(settings: Mapping[str, Any]) -> None:
+    """Refuse `proxy` and `verify` beside clients of the user's, whose calls would go around them.
+
+    Raises:
+        DashScopeInputError: Says what to do instead.
+    """
+    for name in ("http_client", "http_async_client"):
+        if settings.get(name) is None:
+            continue
+        for setting, default in (("proxy", None), ("verify", True)):
+            if settings.get(setting, default) is not default:
+                msg = (
+                    f"{name} has a network of its own, so its calls would go around {setting}: "
+                    f"make that client with {setting}=, or leave one of the two out"
+                )
+                raise DashScopeInputError(msg)
+
+
+def _of_environment(url: httpx.URL) -> httpx.Proxy | None:
+    proxies = getproxies()
+    found = next((scheme for scheme in (url.scheme, "all") if proxies.get(scheme)), None)
+    if found is None or _is_bypassed(url, proxies):
+        return None
+    proxy = proxies[found]
+    names = (f"{found}_proxy", f"{found.upper()}_PROXY")
+    name = next((name for name in names if os.environ.get(name)), f"The system's {found} proxy")
+    return check_proxy(proxy if "://" in proxy else f"http://{proxy}", name)
+
+
+def _is_bypassed(url: httpx.URL, proxies: dict[str, str]) -> bool:
+    """Tell whether NO_PROXY names a host; entries that nobody can read are skipped."""
+    entries = [entry.strip() for entry in proxies.get("no", "").split(",")]
+    hosts = (url.host, f"[{url.host}]")
+    names = (*hosts, *(f"{host}:{url.port or _PORTS.get(url.scheme)}" for host in hosts))
+    return (
+        "*" in entries
+        # Not proxy_bypass, which asks a name server on Windows.
+        or any(proxy_bypass_environment(name, proxies) for name in names)
+        or any(_is_within(url.host, entry) for entry in entries)
     )
 
 
-_Way = tuple[bytes, bytes, "int | None"] | None
-_OWN: _Way = (b"", b"", None)
+_PORTS = {"http": 80, "https": 443}
 
 
-def _has_own_network(client: Any) -> bool:
-    """Tell whether a client goes another way than one that was made with no arguments."""
-    try:
-        way = _way_of(client._transport)  # noqa: SLF001
-        mounts = {(p.pattern, _way_of(t)) for p, t in client._mounts.items() if t}  # noqa: SLF001
-    except AttributeError:  # of another version of httpx
-        return False
-    return way is not None or not mounts <= {*_ways_of_the_environment()}
-
-
-def _checks_as(client: Any, verify: ssl.SSLContext | bool) -> bool:
-    """Tell whether a client checks certificates as it should, as far as can be seen."""
-    pool = getattr(getattr(client, "_transport", None), "_pool", None)
-    context = getattr(pool, "_ssl_context", None)
-    if context is None:
-        return True  # a transport of somebody's own
-    return context is verify or (verify is False and context.verify_mode is ssl.CERT_NONE)
-
-
-def _way_of(transport: Any) -> _Way:
-    """Tell the proxy of a transport of httpx; `None` without one, `_OWN` for a way of its own."""
-    if type(transport) not in (httpx.HTTPTransport, httpx.AsyncHTTPTransport):
-        return _OWN
-    pool: Any = transport._pool  # noqa: SLF001
-    if (pool._local_address, pool._uds) != (None, None):  # noqa: SLF001
-        return _OWN
-    proxy = getattr(pool, "_proxy_url", None)
-    return None if proxy is None else (proxy.scheme, proxy.host, proxy.port)
-
-
-def _ways_of_the_environment() -> Iterator[tuple[str, _Way]]:
-    for scheme, url in getproxies().items():
-        with suppress(ValueError, httpx.InvalidURL):
-            proxy = httpx.Proxy(url if "://" in url else f"http://{url}").url
-            yield f"{scheme}://", (proxy.raw_scheme, proxy.raw_host, proxy.port)
+def _is_within(host: str, network: str) -> bool:
+    with suppress(ValueError):
+        return ip_address(host) in ip_network(network, strict=False)
+    return False

@@ -1,4 +1,4 @@
-"""The only I/O: sends a prepared request and yields the replies of its answer.
+"""Sends a prepared request, and yields the replies of its answer.
 
 Nothing here knows LangChain or a single model. `replies` and `areplies` are the same line by line
 but for the awaiting; what they do besides reading bytes stands in the modules that they import.
@@ -6,27 +6,33 @@ but for the awaiting; what they do besides reading bytes stands in the modules t
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, suppress
 from itertools import chain
 
 import httpx
 
 from langchain_dashscope_deepseek._dashscope.call_log import log_request
 from langchain_dashscope_deepseek._dashscope.request import PreparedRequest
-from langchain_dashscope_deepseek._dashscope.retry import Attempt
-from langchain_dashscope_deepseek._dashscope.transport.connections import NEVER, Connection, Tenant
-from langchain_dashscope_deepseek._dashscope.transport.drain import aread_rest, read_rest
+from langchain_dashscope_deepseek._dashscope.retry import NO_DEADLINE, Attempt
+from langchain_dashscope_deepseek._dashscope.transport.connections import Connection, Tenant
 from langchain_dashscope_deepseek._dashscope.transport.http_errors import Exchange
 from langchain_dashscope_deepseek._dashscope.wire import Reply
 
 Acquire = Callable[[float | None, Tenant], AbstractContextManager[Connection[httpx.Client]]]
-"""Acquires an HTTP client for a tenant's request; waits so many seconds for one."""
+"""Acquires a connection for a tenant's request; waits so many seconds for one."""
 
 AsyncAcquire = Callable[
     [float | None, Tenant], AbstractAsyncContextManager[Connection[httpx.AsyncClient]]
 ]
-"""Acquires an HTTP client for a tenant's request; waits so many seconds for one."""
+"""Acquires a connection for a tenant's request; waits so many seconds for one."""
+
+_LONGEST_DRAIN = 1.0
+"""Seconds to wait for the end of a body whose answer is whole. Usage may follow, and then the
+connection can be used again; a proxy may hold the body open."""
+
+_LARGEST_TAIL = 64 * 1024
+"""Bytes behind a whole answer that are still looked at."""
 
 
 def replies(acquire: Acquire, request: PreparedRequest, attempt: Attempt) -> Generator[Reply]:
@@ -35,14 +41,14 @@ def replies(acquire: Acquire, request: PreparedRequest, attempt: Attempt) -> Gen
     Raises:
         DashScopeError: There is no answer, or it is not whole.
     """
+    timeout = request.endpoint.timeout_of(attempt.until, streamed=request.streamed)
     endpoint = request.endpoint.with_key()
-    timeout = endpoint.timeout_of(attempt.until, streamed=request.streamed)
     with (
         Exchange(request, endpoint, attempt.until) as exchange,
         acquire(timeout.pool, endpoint.tenant) as connection,
     ):
         log_request(request)
-        connection.begin(attempt.until)
+        connection.deadline.until = attempt.until
         built = connection.build(
             endpoint.url(request.route),
             content=request.content(),
@@ -51,20 +57,20 @@ def replies(acquire: Acquire, request: PreparedRequest, attempt: Attempt) -> Gen
         )
         http = connection.http
         response = http.send(built, stream=True, follow_redirects=False)
-        answer = exchange.begin(connection.answered(response))
+        answer = exchange.begin(response, connection)
         pieces = connection.pieces(response)
         is_read = True
         for piece in pieces:
-            if attempt.until < NEVER:
+            if attempt.until < NO_DEADLINE:
                 exchange.check_time()
             yield from answer.feed(piece)
             if answer.is_whole:
-                rest, is_read = read_rest(pieces, connection)
-                yield from chain(answer.feed(rest), answer.end())
+                tail, is_read = _drain(pieces, connection)
+                yield from chain(answer.feed(tail), answer.end())
                 break
-        if is_read and not answer.held_more:
+        if is_read and not answer.has_unread_tail:
             response.close()
-            connection.is_clean = True
+            connection.keep()
         yield from answer.end()
 
 
@@ -76,12 +82,12 @@ async def areplies(
     Raises:
         DashScopeError: There is no answer, or it is not whole.
     """
+    timeout = request.endpoint.timeout_of(attempt.until, streamed=request.streamed)
     endpoint = await request.endpoint.awith_key()
-    timeout = endpoint.timeout_of(attempt.until, streamed=request.streamed)
     with Exchange(request, endpoint, attempt.until) as exchange:
         async with acquire(timeout.pool, endpoint.tenant) as connection:
             log_request(request)
-            connection.begin(attempt.until)
+            connection.deadline.until = attempt.until
             built = connection.build(
                 endpoint.url(request.route),
                 content=request.content(),
@@ -90,21 +96,49 @@ async def areplies(
             )
             http = connection.http
             response = await http.send(built, stream=True, follow_redirects=False)
-            answer = exchange.begin(connection.answered(response))
+            answer = exchange.begin(response, connection)
             pieces = connection.apieces(response)
             is_read = True
             async for piece in pieces:
-                if attempt.until < NEVER:
+                if attempt.until < NO_DEADLINE:
                     exchange.check_time()
                 for reply in answer.feed(piece):
                     yield reply
                 if answer.is_whole:
-                    rest, is_read = await aread_rest(pieces, connection)
-                    for reply in chain(answer.feed(rest), answer.end()):
+                    tail, is_read = await _adrain(pieces, connection)
+                    for reply in chain(answer.feed(tail), answer.end()):
                         yield reply
                     break
-            if is_read and not answer.held_more:
+            if is_read and not answer.has_unread_tail:
                 await response.aclose()
-                connection.is_clean = True
+                connection.keep()
             for reply in answer.end():
                 yield reply
+
+
+def _drain(pieces: Iterator[bytes], connection: Connection[httpx.Client]) -> tuple[bytes, bool]:
+    """Read what follows a whole answer, and tell whether that was all."""
+    connection.deadline.bound_reads(_LONGEST_DRAIN)
+    tail = b""
+    with suppress(httpx.TransportError):
+        for piece in pieces:
+            tail += piece
+            if len(tail) > _LARGEST_TAIL:
+                return tail[:_LARGEST_TAIL], False
+        return tail, True
+    return tail, False
+
+
+async def _adrain(
+    pieces: AsyncIterator[bytes], connection: Connection[httpx.AsyncClient]
+) -> tuple[bytes, bool]:
+    """Read what follows a whole answer, and tell whether that was all."""
+    connection.deadline.bound_reads(_LONGEST_DRAIN)
+    tail = b""
+    with suppress(httpx.TransportError):
+        async for piece in pieces:
+            tail += piece
+            if len(tail) > _LARGEST_TAIL:
+                return tail[:_LARGEST_TAIL], False
+        return tail, True
+    return tail, False

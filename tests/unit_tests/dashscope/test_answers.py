@@ -447,7 +447,7 @@ def test_a_stream_is_whole_from_its_first_finish_reason_on() -> None:
     event(answer_of())(whole)
     event({"output": {"choices": [{"message": {"content": "x"}}]}})(whole)
     assert whole.is_whole
-    assert whole.held_more
+    assert whole.has_unread_tail
     assert end(whole) == []
 
 

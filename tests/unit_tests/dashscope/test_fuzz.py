@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from langchain_dashscope_deepseek._dashscope.transport.connections import PooledConnection
 from tests.fuzz import one_connection
 from tests.fuzz.one_input import check, may_be_whole, seeds
 
@@ -49,9 +50,7 @@ def test_the_fuzzer_knows_a_call_that_got_what_was_anothers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Else it would find nothing."""
-    monkeypatch.setattr(
-        "langchain_dashscope_deepseek._dashscope.transport.pool.is_spotless", lambda _: True
-    )
+    monkeypatch.setattr(PooledConnection, "is_reusable", lambda _: True)
     monkeypatch.setattr(one_connection.Stream, "get_extra_info", lambda *_: None)
     with pytest.raises(AssertionError):
         one_connection.check(CONNECTIONS["answered_twice"])
