@@ -53,17 +53,22 @@ class Endpoint:
     proxy: SecretStr | None = None
     verify: ssl.SSLContext | bool = True
 
-    def with_key(self) -> Endpoint:
-        """Return the endpoint with the key of an attempt."""
+    def with_key(self, seconds: float | None, until: float) -> Endpoint:
+        """Return the endpoint with the key of an attempt.
+
+        Args:
+            seconds: How long a function may take that gives the key.
+            until: When the call must be over, by `time.monotonic`.
+        """
         if self.key_source is None:
             return self
-        return self._unlocked(authorization_from(self.key_source))
+        return self._unlocked(authorization_from(self.key_source, seconds, until))
 
-    async def awith_key(self) -> Endpoint:
+    async def awith_key(self, seconds: float | None, until: float) -> Endpoint:
         """Return the endpoint with the key of an attempt, which may have to be awaited."""
         if self.key_source is None:
             return self
-        return self._unlocked(await aauthorization_from(self.key_source))
+        return self._unlocked(await aauthorization_from(self.key_source, seconds, until))
 
     def _unlocked(self, authorization: str) -> Endpoint:
         headers = HiddenHeaders({"Authorization": authorization, **self.headers})

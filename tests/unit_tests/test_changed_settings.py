@@ -8,8 +8,10 @@ import copy
 import json
 import pickle
 import ssl
+import time
 import warnings
 from collections.abc import Callable
+from contextvars import ContextVar
 from functools import partial
 from typing import Any
 
@@ -34,8 +36,10 @@ from pydantic_core import PydanticCustomError
 from langchain_dashscope_deepseek import (
     ChatDashScopeDeepSeek,
     DashScopeAuthenticationError,
+    DashScopeDeadlineError,
     DashScopeError,
     DashScopeInputError,
+    DashScopeTimeoutError,
     DashScopeWarning,
     ModelCapabilities,
     TokenRateLimiter,
@@ -797,6 +801,47 @@ async def test_a_key_may_have_to_be_awaited(service: Scripted) -> None:
         warnings.simplefilter("error")  # a coroutine that nobody awaited
         model.invoke("hi")
     assert len(service.requests) == 2
+
+
+def _slow_key() -> str:
+    time.sleep(30)
+    return "sk-1"
+
+
+async def _slow_async_key() -> str:
+    await asyncio.sleep(30)
+    return "sk-1"
+
+
+BOUNDS: dict[str, tuple[dict[str, Any], type[DashScopeError]]] = {
+    "timeout": ({"timeout": 0.2}, DashScopeTimeoutError),
+    "max_seconds": ({"max_seconds": 0.2}, DashScopeDeadlineError),
+}
+
+
+@pytest.mark.parametrize("bound", BOUNDS)
+async def test_a_function_that_gives_no_key_ends_with_the_time_of_the_call(
+    bound: str, ask: Ask, service: Scripted
+) -> None:
+    settings, error = BOUNDS[bound]
+    began = time.monotonic()
+    with pytest.raises(error):
+        await ask(service.model(api_key=_slow_key, **settings), "hi")
+    if ask in (STYLES["ainvoke"], STYLES["astream"]):
+        with pytest.raises(error):
+            await ask(service.model(api_key=_slow_async_key, **settings), "hi")
+    assert time.monotonic() - began < 20
+    assert service.requests == []
+
+
+async def test_a_function_that_gives_a_key_sees_the_context_of_the_call(
+    ask: Ask, service: Scripted
+) -> None:
+    tenant: ContextVar[str] = ContextVar("tenant")
+    service.answer(answer_of())
+    tenant.set("sk-of-this-request")
+    await ask(service.model(api_key=tenant.get), "hi")
+    assert service.requests[-1].headers["authorization"] == "Bearer sk-of-this-request"
 
 
 async def test_what_a_function_gives_must_be_a_key(ask: Ask, service: Scripted) -> None:

@@ -42,7 +42,7 @@ def replies(acquire: Acquire, request: PreparedRequest, attempt: Attempt) -> Gen
         DashScopeError: There is no answer, or it is not whole.
     """
     timeout = request.endpoint.timeout_of(attempt.until, streamed=request.streamed)
-    endpoint = request.endpoint.with_key()
+    endpoint = request.endpoint.with_key(timeout.pool, attempt.until)
     with (
         Exchange(request, endpoint, attempt.until) as exchange,
         acquire(timeout.pool, endpoint.tenant) as connection,
@@ -83,7 +83,7 @@ async def areplies(
         DashScopeError: There is no answer, or it is not whole.
     """
     timeout = request.endpoint.timeout_of(attempt.until, streamed=request.streamed)
-    endpoint = await request.endpoint.awith_key()
+    endpoint = await request.endpoint.awith_key(timeout.pool, attempt.until)
     with Exchange(request, endpoint, attempt.until) as exchange:
         async with acquire(timeout.pool, endpoint.tenant) as connection:
             log_request(request)
