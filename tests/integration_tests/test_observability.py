@@ -1,4 +1,7 @@
-"""What others see of a call: OpenTelemetry, OpenInference, LangSmith's tracer, and vcrpy's cassettes."""
+"""What others see of a call: OpenTelemetry, Sentry, OpenInference, LangSmith, and vcrpy's cassettes.
+
+The first two and vcrpy patch httpx: each sees our requests only if they go through what it patches.
+"""
 
 from __future__ import annotations
 
@@ -76,6 +79,40 @@ async def test_opentelemetry_sees_a_span_an_attempt_with_no_key_and_no_prompt(
         text = span.to_json()
         assert dashscope_emulator.api_key not in text
         assert PROMPT not in text
+
+
+@pytest.fixture
+def sentry() -> Iterator[list[Any]]:
+    """Give the events that would go to Sentry."""
+    import sentry_sdk  # noqa: PLC0415 - it patches what it finds
+    from sentry_sdk.integrations.httpx import HttpxIntegration  # noqa: PLC0415
+
+    seen: list[Any] = []
+    sentry_sdk.init(
+        dsn="https://key@sentry.invalid/1",
+        before_send_transaction=lambda event, _: seen.append(event),  # and None: it is not sent
+        integrations=[HttpxIntegration()],
+        default_integrations=False,
+        auto_enabling_integrations=False,
+        traces_sample_rate=1.0,
+    )
+    yield seen
+    sentry_sdk.init(default_integrations=False, auto_enabling_integrations=False)  # sends nothing
+
+
+async def test_sentry_sees_a_span_an_attempt_with_no_key_and_no_prompt(
+    ask: Ask, sentry: list[Any], dashscope_emulator: DashScopeEmulator
+) -> None:
+    import sentry_sdk  # noqa: PLC0415 - as above
+
+    dashscope_emulator.fail("Throttling", status=429, headers={"retry-after": "0"})
+    with sentry_sdk.start_transaction(name="a call"):
+        await ask(model_of(dashscope_emulator), PROMPT)
+    (event,) = sentry
+    spans = [span for span in event["spans"] if span["op"] == "http.client"]
+    assert [span["data"]["http.response.status_code"] for span in spans] == [429, 200]
+    assert dashscope_emulator.api_key not in json.dumps(event, default=str)
+    assert PROMPT not in json.dumps(event, default=str)
 
 
 def attributes(spans: tuple[ReadableSpan, ...]) -> dict[str, Any]:
