@@ -12,8 +12,16 @@ from __future__ import annotations
 import asyncio
 import re
 from functools import lru_cache
+from itertools import count
 
-from benchmarks.answers import answer, native_body, native_events, openai_body, openai_events
+from benchmarks.answers import (
+    REQUEST_ID,
+    answer,
+    native_body,
+    native_events,
+    openai_body,
+    openai_events,
+)
 
 LATE = 1.0
 """Seconds."""
@@ -21,6 +29,7 @@ LATE = 1.0
 _PATH = re.compile(rb"POST /([a-z]+)(\d+)/")
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _NATIVE_STREAM = re.compile(rb"\r\nx-dashscope-sse: *enable", re.IGNORECASE)
+_NUMBERS = count()
 _OPENAI_STREAM = re.compile(rb'"stream": *true')
 
 
@@ -51,6 +60,8 @@ class Replay(asyncio.Protocol):
         streamed = _NATIVE_STREAM.search(head) if is_native else _OPENAI_STREAM.search(body)
         kind, events = path[1].decode(), int(path[2])
         response = _response(kind, events, is_native, streamed is not None)
+        # No two answers of the service have the same id.
+        response = response.replace(REQUEST_ID.encode(), b"%036d" % next(_NUMBERS))
         if kind == "late":
             asyncio.get_running_loop().call_later(LATE, self._transport.write, response)
         else:

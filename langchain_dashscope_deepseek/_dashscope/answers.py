@@ -63,6 +63,7 @@ class AnswerReader:
         status_code: The HTTP status.
         is_whole: Whether the answer has come to its end, whatever may follow.
         has_unread_tail: Whether something was dropped that came behind the end.
+        request_id: The `request_id` of the last packet, or of the headers.
     """
 
     def __init__(
@@ -71,11 +72,22 @@ class AnswerReader:
         headers: Mapping[str, str],
         max_size: int,
         redact: Callable[[str], str] = redact_keys,
+        last_request_id: str | None = None,
     ) -> None:
-        """Begin an answer of which the head has come; `redact` takes secrets out of texts."""
+        """Begin an answer of which the head has come.
+
+        Args:
+            status_code: The HTTP status.
+            headers: The headers.
+            max_size: The size of an answer that is still read, in bytes.
+            redact: Takes secrets out of texts.
+            last_request_id: The `request_id` of the answer before it on the same connection.
+        """
         self._redact = redact
         self.status_code = status_code
         self._headers = headers
+        self._last_request_id = last_request_id
+        self.request_id = self.header_id
         self._max_size = max_size
         # Of an event a quarter: it is held several times over while it is found.
         self._longest_event = max(max_size // 4, min(max_size, LARGE))
@@ -205,13 +217,23 @@ class AnswerReader:
             self._refuse(str(error))
         if reply is None:
             return None
+        reply = self._with_id(reply)
         if self._halves is not None:
             reply = self._halves.join(reply)
         if reply.finish_reason:
             self.is_whole, self._since_shown = True, 0
         elif reply.text or reply.reasoning or reply.tool_calls:
             self._since_shown = 0
-        return reply if reply.request_id else reply._replace(request_id=self.header_id)
+        return reply
+
+    def _with_id(self, reply: Reply) -> Reply:
+        """Note the `request_id`, and refuse that of the last answer."""
+        if not reply.request_id:
+            reply = reply._replace(request_id=self.header_id)
+        self.request_id = reply.request_id
+        if self.request_id is not None and self.request_id == self._last_request_id:
+            self._refuse("the answer to the request before this one (the same request_id)")
+        return reply
 
     def _behind_the_end(self, data: bytes) -> Iterable[Reply]:
         """Take usage from a packet that says nothing else; whatever follows another one is dropped.

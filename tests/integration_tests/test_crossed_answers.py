@@ -19,7 +19,7 @@ import pytest
 from langchain_core.messages import AIMessage
 from pydantic import SecretStr
 
-from langchain_dashscope_deepseek import ChatDashScopeDeepSeek
+from langchain_dashscope_deepseek import ChatDashScopeDeepSeek, DashScopeServerError
 from tests.integration_tests.stage import (
     Certificates,
     RawServer,
@@ -204,6 +204,22 @@ async def test_no_call_gets_what_came_behind_the_answer_of_another(
             await asyncio.sleep(0.2)
     for tenant in tenants:
         await tenant.aclose()
+
+
+async def test_an_answer_that_repeats_the_request_id_before_it_is_refused(
+    ask: Ask, serve: Any
+) -> None:
+    """As a gateway does that answers twice, late enough for the next request to be under way."""
+    _, base_url = serve(
+        playing(lambda text, *, streamed: [answer(text, streamed=streamed, request_id="r")])
+    )
+    model, _ = tenants_of(base_url)
+    assert (await ask(model, "question 1")).text == "answer 1"
+    with pytest.raises(DashScopeServerError, match="the same request_id") as caught:
+        await ask(model, "question 2")
+    assert caught.value.is_retryable
+    assert (await ask(model, "question 3")).text == "answer 3"  # on a connection of its own
+    await model.aclose()
 
 
 async def test_connections_are_used_again_by_the_same_key_only(ask: Ask, serve: Any) -> None:

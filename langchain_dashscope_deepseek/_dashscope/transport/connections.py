@@ -119,6 +119,7 @@ class Connection(Generic[AnyClient]):
         deadline: When reading must end, where the client has a network of this package.
         response: The answer.
         is_clean: Whether the answer was read to its end and closed.
+        last_request_id: The `request_id` of the answer before it on the same connection.
     """
 
     def __init__(self, http: AnyClient, deadline: Deadline) -> None:
@@ -127,6 +128,7 @@ class Connection(Generic[AnyClient]):
         self.deadline = deadline
         self.response: httpx.Response | None = None
         self.is_clean = False
+        self.last_request_id: str | None = None
 
     def build(
         self, url: httpx.URL, *, content: bytes, headers: Mapping[str, str], timeout: httpx.Timeout
@@ -144,9 +146,9 @@ class Connection(Generic[AnyClient]):
         """Read the body of an answer, which an event hook may have read already."""
         return response.aiter_bytes()
 
-    def keep(self) -> None:
+    def keep(self, request_id: str | None) -> None:
         """Note that the answer was read to its end, so that another request may follow."""
-        self.is_clean = True
+        self.is_clean, self.last_request_id = True, request_id
 
 
 class PooledConnection(Connection[AnyClient]):

@@ -76,8 +76,14 @@ class Exchange(AbstractContextManager["Exchange"]):
         """
         connection.response = response
         connection.deadline.end_head()
+        # What replays recorded answers, as vcrpy does, gives one without a socket.
+        is_of_socket = "network_stream" in response.extensions
         answer = AnswerReader(
-            response.status_code, response.headers, self._max_answer_size, self._redact
+            response.status_code,
+            response.headers,
+            self._max_answer_size,
+            self._redact,
+            connection.last_request_id if is_of_socket else None,
         )
         if response.is_redirect:
             location = response.headers.get("location")

@@ -70,7 +70,7 @@ def replies(acquire: Acquire, request: PreparedRequest, attempt: Attempt) -> Gen
                 break
         if is_read and not answer.has_unread_tail:
             response.close()
-            connection.keep()
+            connection.keep(answer.request_id)
         yield from answer.end()
 
 
@@ -111,7 +111,7 @@ async def areplies(
                     break
             if is_read and not answer.has_unread_tail:
                 await response.aclose()
-                connection.keep()
+                connection.keep(answer.request_id)
             for reply in answer.end():
                 yield reply
 

@@ -143,7 +143,8 @@ def sent(
     raw = content if isinstance(content, bytes) else json.dumps(content).encode()
     if kind is None:
         kind = EVENTS if isinstance(content, bytes) else JSON
-    headers = {"content-type": kind, "x-request-id": ID, **headers}
+    # Each request_id is one answer's, so two of this one must not come over one connection.
+    headers = {"content-type": kind, "x-request-id": ID, "connection": "close", **headers}
     headers = {name.replace("_", "-"): value for name, value in headers.items()}
     return emulated(
         lambda e: e.raw(raw, status=status, headers=headers, piece=piece, times=99),
@@ -222,7 +223,8 @@ def bound_to(route: Route | None) -> Act:
 
     def bind(stage: Stage) -> None:
         emulator = stage.emulate(routes={"deepseek-v4-pro": route})
-        emulator.raw(STREAM, headers={"content-type": EVENTS, "x-request-id": ID}, times=99)
+        headers = {"content-type": EVENTS, "x-request-id": ID, "connection": "close"}
+        emulator.raw(STREAM, headers=headers, times=99)
 
     return bind
 
