@@ -29,12 +29,12 @@ def check_proxy(proxy: SecretStr | str, name: str = "proxy") -> httpx.Proxy:
     Raises:
         DashScopeInputError: It is none, or one of SOCKS without the package for that.
     """
-    url = proxy.get_secret_value() if isinstance(proxy, SecretStr) else proxy
-    try:
-        read = httpx.Proxy(url)
-    except (ValueError, TypeError, httpx.InvalidURL):
+    read = None
+    with suppress(ValueError, TypeError, httpx.InvalidURL):  # whose texts may quote a password
+        read = httpx.Proxy(proxy.get_secret_value() if isinstance(proxy, SecretStr) else proxy)
+    if read is None:
         msg = f"{name} is no URL of a proxy: write http://host:port, https://... or socks5://..."
-        raise DashScopeInputError(msg) from None
+        raise DashScopeInputError(msg)
     if read.url.scheme.startswith("socks") and find_spec("socksio") is None:
         msg = f'{name} is a SOCKS proxy, which needs another package: pip install "httpx[socks]"'
         raise DashScopeInputError(msg)
