@@ -75,7 +75,7 @@ class DashScopeError(ModelError):
             `None` if nothing had. Not part of the text, the repr or a pickle.
     """
 
-    hint = "See the errors page of the documentation."
+    hint: str = "See the errors page of the documentation."
     """What to do next. Ends the error's text."""
 
     def __init__(

@@ -15,12 +15,13 @@ from pathlib import Path
 from textwrap import shorten
 
 from langchain_dashscope_deepseek._dashscope.keys import authorization
+from langchain_dashscope_deepseek._dashscope.redaction import LONGEST_MESSAGE
 from langchain_dashscope_deepseek._dashscope.regions import host_of
 from langchain_dashscope_deepseek._version import __version__
 from langchain_dashscope_deepseek.capabilities import MODELS, ModelCapabilities, find_capabilities
 from langchain_dashscope_deepseek.chat_models import ChatDashScopeDeepSeek
 from langchain_dashscope_deepseek.doctor._asking import Doctor, Finding
-from langchain_dashscope_deepseek.errors import LONGEST_MESSAGE, DashScopeError
+from langchain_dashscope_deepseek.errors import DashScopeError
 
 _UNKNOWN_MODEL = ModelCapabilities(
     tools="unknown", json_object=None, json_schema=None, search=None, cache=None

@@ -150,7 +150,8 @@ class Doctor:
 
     def _text_of(self, error: DashScopeError) -> str:
         """Return the service's text and code, without the workspace and its host."""
-        text = str(error).partition(error.hint)[0].removeprefix("DashScope: ").strip()
+        text = str(error).partition(error.hint)[0] if error.hint else str(error)
+        text = text.removeprefix("DashScope: ").strip()
         host, workspace = host_of(self._settings["base_url"]), self._settings["workspace_id"]
         label = host.partition(".")[0] if host.endswith(".maas.aliyuncs.com") else None
         for private in filter(None, (host, label, workspace)):

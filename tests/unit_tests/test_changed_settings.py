@@ -661,14 +661,14 @@ def test_no_client_goes_around_a_proxy_or_certificates_that_were_set(
     match = f"{name} has a network of its own, so its calls would go around {setting}: make that"
     with pytest.raises(ValidationError, match=match):
         ChatDashScopeDeepSeek(model="m", **{name: client}, **around)
-    with pytest.raises(DashScopeInputError, match=match):
+    with pytest.raises(ValidationError, match=match):
         ChatDashScopeDeepSeek(model="m", **around).model_copy(update={name: client})
     model = ChatDashScopeDeepSeek(model="m", **{name: client})
-    with pytest.raises(DashScopeInputError, match=match):
+    with pytest.raises(ValidationError, match=match):
         setattr(model, setting, AROUND[setting])
     setattr(model, name, None)
     setattr(model, setting, AROUND[setting])
-    with pytest.raises(DashScopeInputError, match=match):
+    with pytest.raises(ValidationError, match=match):
         setattr(model, name, client)
 
 
