@@ -7,10 +7,8 @@ nothing and fails where a table is not what the code says; the tests run that.
 from __future__ import annotations
 
 import ast
-import json
 import re
 import sys
-import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date, datetime, timedelta, timezone
 from itertools import pairwise
@@ -34,19 +32,6 @@ from tests.integration_tests.faults import FAULTS, FIELDS, VALUES, Answers, Fail
 
 DOCS = Path(__file__).parent
 PACKAGE = DOCS.parent / "langchain_dashscope_deepseek"
-TEXTS_HEAD = '''\
-"""What stands below the fields of the model, for `help`, schemas and `model_fields`.
-
-Written by `make docs` from `_model_fields.py`, where the texts are changed.
-"""
-
-from __future__ import annotations
-
-from collections.abc import Mapping
-
-TEXTS: Mapping[str, str] = {
-'''
-LONGEST_LINE = 100
 LONGEST_DAYS = 90
 """A model page is read again after so many days."""
 
@@ -357,29 +342,6 @@ def old_rows(today: date) -> list[str]:
     ]
 
 
-def texts_of_the_fields() -> str:
-    """Render the module with what stands below the fields of the model, for use at run time."""
-    lines = [_entry(name, text) for _, name, text in _fields()]
-    return f"{TEXTS_HEAD}{''.join(lines)}}}\n"
-
-
-def _entry(name: str, text: str) -> str:
-    """Render a text as the formatter would."""
-    whole = f"    {_quoted(name)}: {_quoted(text)},\n"
-    if len(whole) <= LONGEST_LINE + 1:
-        return whole
-    parts = textwrap.wrap(text, 84, break_long_words=False, break_on_hyphens=False)
-    if len(f"        {_quoted(text)}") <= LONGEST_LINE:
-        parts = [text]
-    spaced = [*(f"{part} " for part in parts[:-1]), parts[-1]]
-    lines = "".join(f"        {_quoted(part)}\n" for part in spaced)
-    return f"    {_quoted(name)}: (\n{lines}    ),\n"
-
-
-def _quoted(text: str) -> str:
-    return f"'{text}'" if '"' in text and "'" not in text else json.dumps(text, ensure_ascii=False)
-
-
 def write(path: Path, text: str) -> bool:
     """Write a file anew, unless it is only to be checked; tell whether it was stale."""
     is_stale = not path.exists() or path.read_text(encoding="utf-8") != text
@@ -390,14 +352,12 @@ def write(path: Path, text: str) -> bool:
 
 def main() -> int:
     """Write the tables, or check them."""
-    texts = PACKAGE / "data" / "_texts.py"
-    stale = [texts.name] if write(texts, texts_of_the_fields()) else []
     pages = [
         *sorted(DOCS.glob("*.md")),
         *sorted(DOCS.glob("reference/*.md")),
         DOCS.parent / "CONTRIBUTING.md",
     ]
-    stale += [page.name for page in pages if write(page, filled(page.read_text(encoding="utf-8")))]
+    stale = [page.name for page in pages if write(page, filled(page.read_text(encoding="utf-8")))]
     for name in old_rows(datetime.now(tz=timezone.utc).date()):
         print(f"older than {LONGEST_DAYS} days: {name} (docs/models.md says what to read again)")
     if stale:

@@ -58,7 +58,6 @@ from langchain_dashscope_deepseek._langchain.tokens import (
 )
 from langchain_dashscope_deepseek._langchain.tools import AnyTool, wire_tool_choice, wire_tools
 from langchain_dashscope_deepseek._model_settings import ModelSettings
-from langchain_dashscope_deepseek.data._texts import TEXTS
 
 if TYPE_CHECKING:
     from langchain_protocol.protocol import MessagesData
@@ -508,7 +507,9 @@ class ChatDashScopeDeepSeek(ModelSettings):
 
 
 ChatDashScopeDeepSeek.__doc__ = f"{ChatDashScopeDeepSeek.__doc__}\n    Args:\n" + "".join(
-    f"        {name}: {text}\n" for name, text in TEXTS.items()
+    f"        {name}: {field.description}\n"
+    for name, field in ChatDashScopeDeepSeek.model_fields.items()
+    if field.description
 )
 
 
