@@ -81,10 +81,11 @@ class ModelSettings(ModelFields):
         headers = read.get("default_headers")
         if isinstance(headers, HiddenHeaders) and headers.key not in (None, read.get("api_key")):
             check_for_another_account(headers)  # a configured copy of a model with another key
+        forbids = cls.model_config.get("extra") == "forbid"
         return {
             name: value
             for name, value in read.items()
-            if not (value is None if name in fields else is_idle(name, value))
+            if not (value is None if name in fields else forbids and is_idle(name, value))
         }
 
     @model_validator(mode="after")

@@ -281,6 +281,16 @@ def test_a_subclass_may_validate_what_is_assigned(service: Scripted) -> None:
         model.temperature = 9
 
 
+def test_a_subclass_may_take_any_name() -> None:
+    class Own(ChatDashScopeDeepSeek):
+        model_config = ConfigDict(extra="allow")
+
+    model: Any = Own(model="m", team=None, n=1)
+    model.team = "a"
+    for other in (model, model.model_copy(update={"seed": 7}), model.for_tenant()):
+        assert other.model_extra == {"team": "a", "n": 1}
+
+
 def test_a_subclass_is_copied_by_its_own_names(service: Scripted) -> None:
     class Own(ChatDashScopeDeepSeek):
         budget: int = Field(default=1, validation_alias="my_budget")
