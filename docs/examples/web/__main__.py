@@ -14,26 +14,19 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Literal, cast
-from urllib.parse import urlsplit
 
 import uvicorn
 from fastapi import FastAPI
-from fastapi.responses import HTMLResponse, PlainTextResponse, Response, StreamingResponse
+from fastapi.responses import HTMLResponse, StreamingResponse
 from langchain_core.messages import AIMessageChunk
 from pydantic import BaseModel, Field
-from starlette.datastructures import Headers
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.types import ASGIApp, Receive, Scope, Send
 
+from docs.examples.web.refusals import Refusals
 from langchain_dashscope_deepseek import ChatDashScopeDeepSeek, DashScopeError
 from langchain_dashscope_deepseek.testing import DashScopeEmulator
 
-LARGEST_QUESTION = 2**20
-"""Bytes of a question with all that was said before it."""
-
-THOUGHT = (
-    "Air is clear, so why is it blue? Sunlight is a mix of colours, and air scatters some more."
-)
+THOUGHT = "Air is clear, so why is it blue? Sunlight is a mix of colours, and air scatters some."
 ANSWER = """Because air scatters **blue light** more than red light:
 
 1. Sunlight holds all colours.
@@ -92,35 +85,6 @@ async def answer(model: ChatDashScopeDeepSeek, conversation: Conversation) -> As
     else:
         said = {name: facts.get(name) for name in ("model_name", "request_id", "finish_reason")}
         yield write_event("done", said)
-
-
-def find_refusal(headers: Headers) -> Response | None:
-    """Refuse a question of another site's page, which would ask at your cost, and one too long.
-
-    Browsers send some requests to any site for any page, and say in `Origin` whose page it is.
-    """
-    origin = headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != headers.get("host"):
-        return PlainTextResponse("Only questions of this page are answered.", status_code=403)
-    length = headers.get("content-length", "")
-    if "transfer-encoding" in headers or not length.isdecimal() or int(length) > LARGEST_QUESTION:
-        limit = f"A conversation has at most {LARGEST_QUESTION:,} bytes, and says how many."
-        return PlainTextResponse(limit, status_code=413)
-    return None
-
-
-class Refusals:
-    """Middleware that refuses a question before any of it is read."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        """Stand before an app."""
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or refuse it."""
-        is_question = scope["type"] == "http" and scope["method"] == "POST"
-        refusal = find_refusal(Headers(scope=scope)) if is_question else None
-        await (refusal or self.app)(scope, receive, send)
 
 
 def make_app(model: ChatDashScopeDeepSeek) -> FastAPI:
