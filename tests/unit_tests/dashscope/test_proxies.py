@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -119,9 +120,10 @@ async def test_an_error_names_the_variable_and_does_not_quote_it(
 
 
 async def test_certificates_that_cannot_be_read_are_blamed_on_their_variable(
-    ask: Ask, monkeypatch: pytest.MonkeyPatch
+    ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("SSL_CERT_FILE", "/no/such/file.pem")
+    (tmp_path / "empty.pem").write_text("no certificate", encoding="utf-8")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "empty.pem"))
     with pytest.raises(DashScopeInputError, match=r"^SSL_CERT_FILE of the environment holds no"):
         await ask(_model(), "hi")
 
