@@ -45,7 +45,7 @@ from langchain_dashscope_deepseek._dashscope.settings import (
 from langchain_dashscope_deepseek._dashscope.transport.connections import preload_certificates
 from langchain_dashscope_deepseek._dashscope.transport.proxies import check_proxy, refuse_bypass
 from langchain_dashscope_deepseek._dashscope.warnings import warn
-from langchain_dashscope_deepseek._field_values import explained, fields_by_name
+from langchain_dashscope_deepseek._field_names import explained, fields_by_name
 from langchain_dashscope_deepseek._model_fields import ModelFields
 from langchain_dashscope_deepseek._version import __version__
 from langchain_dashscope_deepseek.capabilities import ModelCapabilities, find_capabilities
