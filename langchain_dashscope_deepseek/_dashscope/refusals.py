@@ -80,22 +80,22 @@ class Negotiation:
 
     def settle(self, error: DashScopeError) -> bool:
         """Change the request if the error is a refusal of the table, and tell whether it was."""
-        for refusal in REFUSALS:
-            if refusal.text in str(error):
-                key, text = self._key(refusal), refusal.text
-                if text in self._refused:
-                    _learnt.pop(key, None)  # neither form is taken
-                    return False
-                self._refused.add(text)
-                if not self._change(refusal):
-                    return False
-                if text in self._from_memory:
-                    _learnt.pop(key, None)
-                else:
-                    _learn(key)
-                logger.info("Asking %s in another form after %r", self.request.model, text)
-                return True
-        return False
+        refusal = next((r for r in REFUSALS if r.text in str(error)), None)
+        if refusal is None:
+            return False
+        key, text = self._key(refusal), refusal.text
+        if text in self._refused:
+            _learnt.pop(key, None)  # neither form is taken
+            return False
+        self._refused.add(text)
+        if not self._change(refusal):
+            return False
+        if text in self._from_memory:
+            _learnt.pop(key, None)
+        else:
+            _learn(key)
+        logger.info("Asking %s in another form after %r", self.request.model, text)
+        return True
 
     def _change(self, refusal: Refusal) -> bool:
         changed = refusal.change(self.request)
