@@ -96,7 +96,10 @@ PARAMETERS: Mapping[str, Rule] = {
     "response_format": Rule('a dict such as {"type": "json_object"}', _is_mapping),
     "enable_search": Rule("True or False", _is_bool),
     "search_options": Rule("a dict", _is_mapping),
-    "tools": Rule("a list of tools", lambda value: isinstance(value, (list, tuple))),
+    "tools": Rule(
+        "a list of tools",
+        lambda value: isinstance(value, (list, tuple)) and all(map(_is_mapping, value)),
+    ),
     "tool_choice": Rule(
         '"auto", "none", "required" or {"type": "function", "function": {"name": ...}}',
         lambda value: value in ("auto", "none", "required") or _is_mapping(value),

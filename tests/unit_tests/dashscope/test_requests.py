@@ -833,6 +833,7 @@ def test_a_model_that_is_off_is_said_to_be(
         ("response_format", [{}], [[], "json_object"]),
         ("tools", [[], ()], [{}, "x"]),
         ("tool_choice", ["auto", "none", "required", {}], ["any", True]),
+        ("tools", [[], [{}], ({},)], [{}, "tools", [1], [{}, None]]),
     ],
 )
 def test_a_parameter_takes_what_its_reference_says(
