@@ -25,7 +25,7 @@ from langchain_dashscope_deepseek import (
     DashScopeError,
     DashScopeInputError,
 )
-from langchain_dashscope_deepseek._dashscope.error_codes import ADVICE, CODES, MESSAGES
+from langchain_dashscope_deepseek._dashscope.protocol.error_codes import ADVICE, CODES, MESSAGES
 from langchain_dashscope_deepseek._dashscope.regions import REGIONS
 from langchain_dashscope_deepseek.capabilities import ModelCapabilities
 from tests.integration_tests.faults import FAULTS, FIELDS, VALUES, Answers, Fails, Field, Outcome

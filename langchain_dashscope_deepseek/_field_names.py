@@ -12,7 +12,7 @@ from langchain_core.language_models.chat_models import BaseChatModel
 from pydantic import AliasChoices, ValidationError
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError, PydanticKnownError
 
-from langchain_dashscope_deepseek._dashscope.names import unknown_names
+from langchain_dashscope_deepseek._dashscope.protocol.aliases import unknown_names
 
 
 @cache

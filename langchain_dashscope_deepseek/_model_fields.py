@@ -20,7 +20,7 @@ import httpx
 from langchain_core.language_models.chat_models import BaseChatModel
 from pydantic import AliasChoices, ConfigDict, Field, PrivateAttr, SecretStr
 
-from langchain_dashscope_deepseek._dashscope.hidden import KeySource
+from langchain_dashscope_deepseek._dashscope.protocol.redaction import KeySource
 from langchain_dashscope_deepseek._dashscope.regions import Where
 from langchain_dashscope_deepseek.capabilities import ModelCapabilities
 

@@ -24,16 +24,8 @@ from pydantic import (
 from pydantic_core import to_jsonable_python
 from typing_extensions import Self
 
-from langchain_dashscope_deepseek._dashscope.hidden import SECRETS, HiddenHeaders, KeySource
-from langchain_dashscope_deepseek._dashscope.names import is_idle
-from langchain_dashscope_deepseek._dashscope.regions import (
-    Where,
-    check_workspace_of,
-    is_exposed,
-    mended_base_url,
-    resolved,
-)
-from langchain_dashscope_deepseek._dashscope.settings import (
+from langchain_dashscope_deepseek._dashscope.protocol.aliases import is_idle
+from langchain_dashscope_deepseek._dashscope.protocol.parameters import (
     check_for_another_account,
     check_headers,
     check_no_number,
@@ -41,6 +33,18 @@ from langchain_dashscope_deepseek._dashscope.settings import (
     check_settings,
     check_values,
     named,
+)
+from langchain_dashscope_deepseek._dashscope.protocol.redaction import (
+    SECRETS,
+    KeySource,
+    SecretHeaders,
+)
+from langchain_dashscope_deepseek._dashscope.regions import (
+    Where,
+    check_workspace_of,
+    is_exposed,
+    mended_base_url,
+    resolved,
 )
 from langchain_dashscope_deepseek._dashscope.transport.connections import preload_certificates
 from langchain_dashscope_deepseek._dashscope.transport.proxies import check_proxy, refuse_bypass
@@ -79,7 +83,7 @@ class ModelSettings(ModelFields):
         fields = fields_by_name(cls)
         read = {k: _read(fields[k], v) if k in fields else v for k, v in values.items()}
         headers = read.get("default_headers")
-        if isinstance(headers, HiddenHeaders) and headers.key not in (None, read.get("api_key")):
+        if isinstance(headers, SecretHeaders) and headers.key not in (None, read.get("api_key")):
             check_for_another_account(headers)  # a configured copy of a model with another key
         forbids = cls.model_config.get("extra") == "forbid"
         return {
@@ -102,7 +106,7 @@ class ModelSettings(ModelFields):
                 "use https://."
             )
         if self.default_headers is not None:
-            vars(self)["default_headers"] = HiddenHeaders(self.default_headers, self.api_key)
+            vars(self)["default_headers"] = SecretHeaders(self.default_headers, self.api_key)
         self._add_version("langchain-dashscope-deepseek", __version__)
         return self
 
@@ -342,7 +346,7 @@ def _without(limiter: Any, callbacks: Any) -> Any:
 def _copied(value: Any) -> Any:
     """Copy dicts, lists and sets, all the way down, and nothing that they hold besides."""
     kind = type(value)
-    if kind is dict or kind is HiddenHeaders:
+    if kind is dict or kind is SecretHeaders:
         return {key: _copied(item) for key, item in value.items()}
     return kind(map(_copied, value)) if kind is list or kind is set else value
 

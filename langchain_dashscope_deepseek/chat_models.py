@@ -1,7 +1,7 @@
 """`ChatDashScopeDeepSeek`: what it is, and the methods that LangChain calls.
 
-Its settings are fields of `ModelSettings`. What is sent is decided in `_dashscope.request`, what
-comes back is read in `_dashscope.answers`, and `_langchain.stream` makes messages of it.
+Its settings are fields of `ModelSettings`. `_dashscope.protocol.request` decides what is sent,
+`_dashscope.protocol.reading` reads the answer, and `_langchain.stream` makes messages of it.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from langchain_core.utils.utils import LC_ID_PREFIX
 from pydantic import ConfigDict
 from typing_extensions import Self
 
-from langchain_dashscope_deepseek._dashscope.request import PreparedRequest
-from langchain_dashscope_deepseek._dashscope.settings import (
+from langchain_dashscope_deepseek._dashscope.protocol.parameters import (
     ALIASES,
     PARAMETERS,
     SETTINGS,
     check_row,
     named,
 )
-from langchain_dashscope_deepseek._dashscope.tool_use import check_tool_use
+from langchain_dashscope_deepseek._dashscope.protocol.request import PreparedRequest
+from langchain_dashscope_deepseek._dashscope.protocol.tool_use import check_tool_use
 from langchain_dashscope_deepseek._dashscope.transport.connections import Connection, Tenant
 from langchain_dashscope_deepseek._dashscope.transport.pool import (
     aborrow,

@@ -13,8 +13,8 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 
-from langchain_dashscope_deepseek._dashscope.request import PreparedRequest
-from langchain_dashscope_deepseek._dashscope.retry import Attempt
+from langchain_dashscope_deepseek._dashscope.protocol.request import PreparedRequest
+from langchain_dashscope_deepseek._dashscope.transport.retry import Attempt
 from langchain_dashscope_deepseek.errors import DashScopeError
 
 logger = logging.getLogger("langchain_dashscope_deepseek")

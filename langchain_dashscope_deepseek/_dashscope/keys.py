@@ -15,8 +15,8 @@ from typing import Any
 import anyio
 from pydantic import SecretStr
 
-from langchain_dashscope_deepseek._dashscope.hidden import KeySource
-from langchain_dashscope_deepseek._dashscope.retry import is_over
+from langchain_dashscope_deepseek._dashscope.protocol.redaction import KeySource
+from langchain_dashscope_deepseek._dashscope.transport.retry import is_over
 from langchain_dashscope_deepseek.errors import (
     DashScopeAuthenticationError,
     DashScopeDeadlineError,

@@ -11,9 +11,9 @@ from contextlib import aclosing, closing
 from typing import TypeVar
 
 from langchain_dashscope_deepseek._dashscope.call_log import CallLog
-from langchain_dashscope_deepseek._dashscope.refusals import Negotiation
-from langchain_dashscope_deepseek._dashscope.request import PreparedRequest
-from langchain_dashscope_deepseek._dashscope.retry import Attempts
+from langchain_dashscope_deepseek._dashscope.protocol.refusals import Negotiation
+from langchain_dashscope_deepseek._dashscope.protocol.request import PreparedRequest
+from langchain_dashscope_deepseek._dashscope.transport.retry import Attempts
 from langchain_dashscope_deepseek._dashscope.transport.sending import (
     Acquire,
     AsyncAcquire,

@@ -10,13 +10,8 @@ from typing import Any
 
 from langchain_core.messages import BaseMessage
 
-from langchain_dashscope_deepseek._dashscope.names import is_idle
-from langchain_dashscope_deepseek._dashscope.request import (
-    PreparedRequest,
-    choose_parameters,
-    prepare,
-)
-from langchain_dashscope_deepseek._dashscope.settings import (
+from langchain_dashscope_deepseek._dashscope.protocol.aliases import is_idle
+from langchain_dashscope_deepseek._dashscope.protocol.parameters import (
     ALIASES,
     OVERRIDABLE,
     check_extra_headers,
@@ -25,6 +20,13 @@ from langchain_dashscope_deepseek._dashscope.settings import (
     check_row,
     overridden,
 )
+from langchain_dashscope_deepseek._dashscope.protocol.request import (
+    PreparedRequest,
+    choose_parameters,
+    prepare,
+)
+from langchain_dashscope_deepseek._dashscope.transport.endpoint import endpoint_of
+from langchain_dashscope_deepseek._dashscope.transport.retry import RetryPolicy
 from langchain_dashscope_deepseek._dashscope.warnings import warn
 from langchain_dashscope_deepseek._langchain.history import to_wire
 from langchain_dashscope_deepseek._langchain.tools import wire_tool_choice, wire_tools
@@ -103,8 +105,9 @@ def prepare_call(
         parameters,
         wire,
         stream=True if shows else None if may_stream else False,
+        endpoint=endpoint_of(values, headers),
+        policy=RetryPolicy(values["max_retries"], max_seconds=values["max_seconds"]),
         changes=changes,
-        extra_headers=headers,
     )
 
 

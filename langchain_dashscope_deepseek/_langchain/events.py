@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
-from langchain_dashscope_deepseek._dashscope.wire import Reply
+from langchain_dashscope_deepseek._dashscope.protocol.packets import Reply
 from langchain_dashscope_deepseek._langchain.citations import citations
 from langchain_dashscope_deepseek._langchain.messages import PROVIDER
 from langchain_dashscope_deepseek._langchain.stream import AnswerAccumulator, Emitter

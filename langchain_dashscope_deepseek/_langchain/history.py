@@ -13,9 +13,12 @@ from typing import Any
 
 from langchain_core.messages import BaseMessage
 
-from langchain_dashscope_deepseek._dashscope.json_text import HALF_OF_A_PAIR, without_halves
+from langchain_dashscope_deepseek._dashscope.protocol.json_text import (
+    HALF_OF_A_PAIR,
+    without_halves,
+)
+from langchain_dashscope_deepseek._dashscope.protocol.packets import WireMessage
 from langchain_dashscope_deepseek._dashscope.warnings import warn
-from langchain_dashscope_deepseek._dashscope.wire import WireMessage
 from langchain_dashscope_deepseek._langchain.changes import Changes
 from langchain_dashscope_deepseek._langchain.messages import (
     Call,

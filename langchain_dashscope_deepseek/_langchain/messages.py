@@ -23,9 +23,9 @@ from langchain_core.messages import (
 )
 from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails, UsageMetadata
 
-from langchain_dashscope_deepseek._dashscope.images import image_part, is_image, name_of
-from langchain_dashscope_deepseek._dashscope.usage import Usage
-from langchain_dashscope_deepseek._dashscope.wire import WireMessage
+from langchain_dashscope_deepseek._dashscope.protocol.images import image_part, is_image, name_of
+from langchain_dashscope_deepseek._dashscope.protocol.packets import WireMessage
+from langchain_dashscope_deepseek._dashscope.protocol.usage import Usage
 from langchain_dashscope_deepseek._langchain.changes import Changes
 from langchain_dashscope_deepseek.errors import (
     DashScopeError,

@@ -17,12 +17,12 @@ from langchain_core.messages.ai import UsageMetadata
 from langchain_core.messages.tool import invalid_tool_call, tool_call, tool_call_chunk
 from langchain_core.outputs import ChatGenerationChunk
 
-from langchain_dashscope_deepseek._dashscope.answers import too_large
-from langchain_dashscope_deepseek._dashscope.json_text import LARGE
-from langchain_dashscope_deepseek._dashscope.request import PreparedRequest
-from langchain_dashscope_deepseek._dashscope.usage import read_usage
+from langchain_dashscope_deepseek._dashscope.protocol.json_text import LARGE
+from langchain_dashscope_deepseek._dashscope.protocol.packets import Reply, ToolCallDelta
+from langchain_dashscope_deepseek._dashscope.protocol.reading import too_large
+from langchain_dashscope_deepseek._dashscope.protocol.request import PreparedRequest
+from langchain_dashscope_deepseek._dashscope.protocol.usage import read_usage
 from langchain_dashscope_deepseek._dashscope.warnings import warn
-from langchain_dashscope_deepseek._dashscope.wire import Reply, ToolCallDelta
 from langchain_dashscope_deepseek._langchain.llm_output import token_usage
 from langchain_dashscope_deepseek._langchain.messages import PROVIDER, usage_metadata
 from langchain_dashscope_deepseek._langchain.tool_calls import Text, ToolCallAccumulator

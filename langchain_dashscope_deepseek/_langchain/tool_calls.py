@@ -11,8 +11,8 @@ from typing import Any
 
 from langchain_core.messages import InvalidToolCall, ToolCall
 
-from langchain_dashscope_deepseek._dashscope.json_text import joined, may_hold_half_a_pair
-from langchain_dashscope_deepseek._dashscope.wire import ToolCallDelta
+from langchain_dashscope_deepseek._dashscope.protocol.json_text import joined, may_hold_half_a_pair
+from langchain_dashscope_deepseek._dashscope.protocol.packets import ToolCallDelta
 
 _FIRST_TOOL_INDEX = 1_000
 """In v1 streams core merges blocks of one index whatever their type, and counts text and reasoning

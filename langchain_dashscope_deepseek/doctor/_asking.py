@@ -7,12 +7,13 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
-from langchain_dashscope_deepseek._dashscope.redaction import REDACTED
+from langchain_dashscope_deepseek._dashscope.protocol.parameters import SETTINGS
+from langchain_dashscope_deepseek._dashscope.protocol.redaction import REDACTED
+from langchain_dashscope_deepseek._dashscope.protocol.request import prepare
 from langchain_dashscope_deepseek._dashscope.regions import host_of, region_of
-from langchain_dashscope_deepseek._dashscope.request import prepare
-from langchain_dashscope_deepseek._dashscope.retry import Attempts
-from langchain_dashscope_deepseek._dashscope.settings import SETTINGS
+from langchain_dashscope_deepseek._dashscope.transport.endpoint import endpoint_of
 from langchain_dashscope_deepseek._dashscope.transport.pool import process_pool
+from langchain_dashscope_deepseek._dashscope.transport.retry import Attempts, RetryPolicy
 from langchain_dashscope_deepseek._dashscope.transport.sending import replies
 from langchain_dashscope_deepseek.capabilities import ModelCapabilities, Route
 from langchain_dashscope_deepseek.chat_models import ChatDashScopeDeepSeek
@@ -139,7 +140,15 @@ class Doctor:
     def _ask(self, model: str, check: Check, route: Route) -> Answer:
         settings = {**self._settings, "model": model}
         # Without a row and a second route, nothing of it is checked, changed or asked again.
-        request = prepare(settings, None, check.parameters, check.messages, stream=check.streamed)
+        request = prepare(
+            settings,
+            None,
+            check.parameters,
+            check.messages,
+            stream=check.streamed,
+            endpoint=endpoint_of(settings),
+            policy=RetryPolicy(settings["max_retries"], max_seconds=settings["max_seconds"]),
+        )
         request = replace(request, routes=(route,))
         self.requests += 1
         acquire = partial(process_pool().acquire, owner=self)

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from langchain_dashscope_deepseek._dashscope.usage import Usage, read_usage
-from langchain_dashscope_deepseek._dashscope.wire import Reply, WireMessage
+from langchain_dashscope_deepseek._dashscope.protocol.packets import Reply, WireMessage
+from langchain_dashscope_deepseek._dashscope.protocol.usage import Usage, read_usage
 from langchain_dashscope_deepseek.capabilities import ModelCapabilities, Route
 
 EFFORTS = ("minimal", "low", "medium", "high", "xhigh", "max", "ultra", 50)

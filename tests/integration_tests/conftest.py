@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from langchain_dashscope_deepseek._dashscope.refusals import forget
+from langchain_dashscope_deepseek._dashscope.protocol.refusals import forget
 from langchain_dashscope_deepseek.testing import DashScopeEmulator
 
 LIVE = os.environ.get("DASHSCOPE_LIVE") == "1" and bool(os.environ.get("DASHSCOPE_API_KEY"))

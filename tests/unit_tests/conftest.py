@@ -15,7 +15,7 @@ import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk, message_chunk_to_message
 
 from langchain_dashscope_deepseek import ChatDashScopeDeepSeek, find_capabilities
-from langchain_dashscope_deepseek._dashscope.refusals import forget
+from langchain_dashscope_deepseek._dashscope.protocol.refusals import forget
 from langchain_dashscope_deepseek.capabilities import Route
 
 TRANSCRIPTS = Path(__file__).parent / "transcripts"

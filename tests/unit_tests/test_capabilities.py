@@ -19,7 +19,7 @@ from langchain_dashscope_deepseek import (
     ModelCapabilities,
     find_capabilities,
 )
-from langchain_dashscope_deepseek._dashscope.settings import PARAMETERS
+from langchain_dashscope_deepseek._dashscope.protocol.parameters import PARAMETERS
 from langchain_dashscope_deepseek.capabilities import ParameterDefaults
 from langchain_dashscope_deepseek.data._profiles import _PROFILES
 from langchain_dashscope_deepseek.testing import _model_rules

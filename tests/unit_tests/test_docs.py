@@ -21,7 +21,7 @@ from pytest_examples import CodeExample, EvalExample, find_examples
 
 from docs.check_types import GOES_ON, chains
 from langchain_dashscope_deepseek import ChatDashScopeDeepSeek
-from langchain_dashscope_deepseek._dashscope.error_codes import CODES
+from langchain_dashscope_deepseek._dashscope.protocol.error_codes import CODES
 from langchain_dashscope_deepseek.testing import DashScopeEmulator
 from tests import shown
 

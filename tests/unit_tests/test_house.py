@@ -69,6 +69,31 @@ def test_the_half_that_speaks_langchain_asks_nobody(name: str) -> None:
         assert imported != f"{package.__name__}.chat_models"
 
 
+IO = frozenset(
+    {
+        *("anyio", "asyncio", "concurrent", "h11", "httpcore", "os", "pathlib", "select"),
+        *("selectors", "socket", "ssl", "subprocess", "tempfile", "threading", "urllib"),
+    }
+)
+
+
+@pytest.mark.parametrize("name", [n for n in modules() if n.startswith("_dashscope.protocol.")])
+def test_the_protocol_does_no_io(name: str) -> None:
+    """It may name httpx's types, and imports nothing that waits, reads or opens."""
+    tree = ast.parse(modules()[name].read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            node.body = []  # as at run time
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            module = getattr(node, "module", None) or node.names[0].name
+            assert module.partition(".")[0] not in IO
+            assert not module.startswith(f"{DASHSCOPE}.transport")
+        if isinstance(node, ast.Call):
+            assert ast.unparse(node.func) not in ("open", "print", "input", "time.sleep")
+            assert ast.unparse(node.func) not in ("httpx.Client", "httpx.AsyncClient")
+
+
 @pytest.mark.parametrize(
     "name", [n for n in modules() if not n.startswith("_dashscope.transport.")]
 )

@@ -24,7 +24,7 @@ from langchain_dashscope_deepseek import (
     DashScopeWarning,
     __version__,
 )
-from langchain_dashscope_deepseek._dashscope.settings import OVERRIDABLE, PARAMETERS
+from langchain_dashscope_deepseek._dashscope.protocol.parameters import OVERRIDABLE, PARAMETERS
 from tests.unit_tests.conftest import Ask, Scripted, answer_of
 
 BEIJING = "https://dashscope.aliyuncs.com/api/v1"

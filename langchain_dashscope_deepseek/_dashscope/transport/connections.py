@@ -11,12 +11,12 @@ import weakref
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import httpx
-from pydantic import SecretStr
 
 from langchain_dashscope_deepseek._dashscope.transport import private
+from langchain_dashscope_deepseek._dashscope.transport.endpoint import Tenant
 from langchain_dashscope_deepseek._dashscope.transport.proxies import proxy_of
 from langchain_dashscope_deepseek.errors import DashScopeInputError
 
@@ -31,22 +31,6 @@ AnyClient = TypeVar("AnyClient", bound=httpx.Client | httpx.AsyncClient)
 
 KEEP_ALIVE = 5.0
 """Seconds that an idle connection is kept for the next request, as httpx does."""
-
-
-class Tenant(NamedTuple):
-    """What must be equal for a request to use the connection of another one.
-
-    Attributes:
-        base_url: The service.
-        secrets: A digest of the key and the other headers.
-        proxy: The proxy, if it is not left to the environment.
-        verify: Whether, or by what, the server's certificate is checked.
-    """
-
-    base_url: str
-    secrets: bytes
-    proxy: SecretStr | None = None
-    verify: ssl.SSLContext | bool = True
 
 
 class Transport(httpx.HTTPTransport):

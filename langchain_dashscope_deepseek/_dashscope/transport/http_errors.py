@@ -13,12 +13,12 @@ from typing import Any
 
 import httpx
 
-from langchain_dashscope_deepseek._dashscope.answers import AnswerReader
-from langchain_dashscope_deepseek._dashscope.endpoint import Endpoint
-from langchain_dashscope_deepseek._dashscope.redaction import LONGEST_MESSAGE, Redactor
-from langchain_dashscope_deepseek._dashscope.request import PreparedRequest
-from langchain_dashscope_deepseek._dashscope.retry import is_over
+from langchain_dashscope_deepseek._dashscope.protocol.reading import AnswerReader
+from langchain_dashscope_deepseek._dashscope.protocol.redaction import LONGEST_MESSAGE, Redactor
+from langchain_dashscope_deepseek._dashscope.protocol.request import PreparedRequest
 from langchain_dashscope_deepseek._dashscope.transport.connections import Connection
+from langchain_dashscope_deepseek._dashscope.transport.endpoint import Endpoint
+from langchain_dashscope_deepseek._dashscope.transport.retry import is_over
 from langchain_dashscope_deepseek.errors import (
     DashScopeConnectionError,
     DashScopeDeadlineError,

@@ -13,11 +13,11 @@ from itertools import chain
 import httpx
 
 from langchain_dashscope_deepseek._dashscope.call_log import log_request
-from langchain_dashscope_deepseek._dashscope.request import PreparedRequest
-from langchain_dashscope_deepseek._dashscope.retry import NO_DEADLINE, Attempt
+from langchain_dashscope_deepseek._dashscope.protocol.packets import Reply
+from langchain_dashscope_deepseek._dashscope.protocol.request import PreparedRequest
 from langchain_dashscope_deepseek._dashscope.transport.connections import Connection, Tenant
 from langchain_dashscope_deepseek._dashscope.transport.http_errors import Exchange
-from langchain_dashscope_deepseek._dashscope.wire import Reply
+from langchain_dashscope_deepseek._dashscope.transport.retry import NO_DEADLINE, Attempt
 
 Acquire = Callable[[float | None, Tenant], AbstractContextManager[Connection[httpx.Client]]]
 """Acquires a connection for a tenant's request; waits so many seconds for one."""

@@ -14,8 +14,8 @@ from typing import Any
 
 import httpcore
 
-from langchain_dashscope_deepseek._dashscope.retry import NO_DEADLINE
 from langchain_dashscope_deepseek._dashscope.transport import private
+from langchain_dashscope_deepseek._dashscope.transport.retry import NO_DEADLINE
 
 _PIECE = 64 * 1024
 """Bytes that are written before the deadline is looked at again."""

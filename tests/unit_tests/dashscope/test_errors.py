@@ -17,7 +17,7 @@ from langgraph.graph import MessagesState, StateGraph
 from langgraph.types import RetryPolicy
 
 from langchain_dashscope_deepseek import errors
-from langchain_dashscope_deepseek._dashscope.error_codes import CODES, error_from_service
+from langchain_dashscope_deepseek._dashscope.protocol.error_codes import CODES, error_from_service
 from langchain_dashscope_deepseek.errors import (
     DashScopeAuthenticationError,
     DashScopeConnectionError,

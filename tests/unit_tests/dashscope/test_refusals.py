@@ -24,7 +24,7 @@ from langchain_dashscope_deepseek import (
     DashScopeWarning,
     ModelCapabilities,
 )
-from langchain_dashscope_deepseek._dashscope import refusals
+from langchain_dashscope_deepseek._dashscope.protocol import refusals
 from tests.unit_tests.conftest import STYLES, Ask, Scripted, answer_of, transcript
 
 NEW, PRO = "deepseek-v4.1-flash", "deepseek-v4-pro"

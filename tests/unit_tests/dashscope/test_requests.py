@@ -17,7 +17,7 @@ from langchain_dashscope_deepseek import (
     DashScopeWarning,
     ModelCapabilities,
 )
-from langchain_dashscope_deepseek._dashscope.settings import PARAMETERS
+from langchain_dashscope_deepseek._dashscope.protocol.parameters import PARAMETERS
 from tests.unit_tests.conftest import Ask, Scripted, answer_of
 
 TOOL = {

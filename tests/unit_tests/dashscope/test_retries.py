@@ -18,9 +18,9 @@ from langchain_dashscope_deepseek import (
     DashScopeRateLimitError,
     DashScopeStreamCutError,
 )
-from langchain_dashscope_deepseek._dashscope.answers import retry_after
-from langchain_dashscope_deepseek._dashscope.error_codes import error_from_service
-from langchain_dashscope_deepseek._dashscope.retry import Attempts, RetryPolicy
+from langchain_dashscope_deepseek._dashscope.protocol.error_codes import error_from_service
+from langchain_dashscope_deepseek._dashscope.protocol.reading import retry_after
+from langchain_dashscope_deepseek._dashscope.transport.retry import Attempts, RetryPolicy
 from tests.unit_tests.conftest import STYLES, Ask, Scripted, answer_of, transcript
 
 BUSY = {"code": "Throttling", "message": "Slow down.", "request_id": "r"}

@@ -23,11 +23,11 @@ from langchain_dashscope_deepseek import (
     DashScopeServerError,
     DashScopeStreamCutError,
 )
-from langchain_dashscope_deepseek._dashscope.endpoint import Endpoint
-from langchain_dashscope_deepseek._dashscope.hidden import HiddenHeaders
-from langchain_dashscope_deepseek._dashscope.request import PreparedRequest
-from langchain_dashscope_deepseek._dashscope.retry import RetryPolicy
-from langchain_dashscope_deepseek._dashscope.wire import Reply, ToolCallDelta
+from langchain_dashscope_deepseek._dashscope.protocol.packets import Reply, ToolCallDelta
+from langchain_dashscope_deepseek._dashscope.protocol.redaction import SecretHeaders
+from langchain_dashscope_deepseek._dashscope.protocol.request import PreparedRequest
+from langchain_dashscope_deepseek._dashscope.transport.endpoint import Endpoint
+from langchain_dashscope_deepseek._dashscope.transport.retry import RetryPolicy
 from langchain_dashscope_deepseek._langchain import quick_chunks, stream
 from langchain_dashscope_deepseek._langchain.llm_output import token_usage
 from langchain_dashscope_deepseek._langchain.messages import reasoning_of
@@ -386,7 +386,7 @@ def test_the_file_with_the_shortcut_may_be_deleted() -> None:
 def test_pieces_of_calls_are_read_as_core_reads_them(pieces: list[str]) -> None:
     """Core tries to mend each of them, which takes long."""
     deltas = tuple(ToolCallDelta(i, f"c{i}", "f", piece) for i, piece in enumerate(pieces))
-    endpoint = Endpoint("https://a.test/api/v1", HiddenHeaders(), max_answer_size=10_000)
+    endpoint = Endpoint("https://a.test/api/v1", SecretHeaders(), max_answer_size=10_000)
     body: dict[str, Any] = {"parameters": {}}
     request = PreparedRequest("deepseek-v3", body, True, endpoint, RetryPolicy())
     answer = AnswerAccumulator(request)

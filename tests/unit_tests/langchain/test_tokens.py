@@ -62,7 +62,7 @@ TEXTS = {
     "Chinese": CHINESE,
     "Chinese news": NEWS,
     "Chinese fiction": FICTION,
-    "code": (PACKAGE / "_dashscope" / "wire.py").read_text(encoding="utf-8"),
+    "code": (PACKAGE / "_dashscope" / "protocol" / "packets.py").read_text(encoding="utf-8"),
     "other code": (ROOT / "docs" / "examples" / "demo.py").read_text(encoding="utf-8"),
     "tools": schemas(),
 }

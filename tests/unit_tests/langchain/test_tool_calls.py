@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage
 
-from langchain_dashscope_deepseek._dashscope.endpoint import Endpoint
-from langchain_dashscope_deepseek._dashscope.hidden import HiddenHeaders
-from langchain_dashscope_deepseek._dashscope.request import PreparedRequest
-from langchain_dashscope_deepseek._dashscope.retry import RetryPolicy
-from langchain_dashscope_deepseek._dashscope.wire import Reply, ToolCallDelta
+from langchain_dashscope_deepseek._dashscope.protocol.packets import Reply, ToolCallDelta
+from langchain_dashscope_deepseek._dashscope.protocol.redaction import SecretHeaders
+from langchain_dashscope_deepseek._dashscope.protocol.request import PreparedRequest
+from langchain_dashscope_deepseek._dashscope.transport.endpoint import Endpoint
+from langchain_dashscope_deepseek._dashscope.transport.retry import RetryPolicy
 from langchain_dashscope_deepseek._langchain.stream import AnswerAccumulator
 from tests.unit_tests.conftest import STYLES, Ask, Scripted, answer_of
 
@@ -222,7 +222,7 @@ class CountedId(str):
 @pytest.mark.parametrize("indexed", [True, False])
 def test_the_call_of_a_piece_is_looked_up_and_not_searched(indexed: bool) -> None:
     """Among 14,000 calls of one event, a search takes half a minute."""
-    endpoint = Endpoint("https://a.test/api/v1", HiddenHeaders(), max_answer_size=10_000_000)
+    endpoint = Endpoint("https://a.test/api/v1", SecretHeaders(), max_answer_size=10_000_000)
     request = PreparedRequest("deepseek-v3", {"parameters": {}}, True, endpoint, RetryPolicy())
     deltas = [
         ToolCallDelta(number if indexed else None, CountedId(f"call_{number}"), "f", "{}")

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
-from langchain_dashscope_deepseek._dashscope.names import misplaced, unknown_names
+from langchain_dashscope_deepseek._dashscope.protocol.aliases import misplaced, unknown_names
 from langchain_dashscope_deepseek.capabilities import ModelCapabilities
 from langchain_dashscope_deepseek.errors import DashScopeInputError
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from pydantic_core import from_json
 
 from langchain_dashscope_deepseek import DashScopeError
-from langchain_dashscope_deepseek._dashscope.answers import AnswerReader, too_large
-from langchain_dashscope_deepseek._dashscope.usage import Usage, read_usage
-from langchain_dashscope_deepseek._dashscope.wire import Reply, ToolCallDelta
+from langchain_dashscope_deepseek._dashscope.protocol.packets import Reply, ToolCallDelta
+from langchain_dashscope_deepseek._dashscope.protocol.reading import AnswerReader, too_large
+from langchain_dashscope_deepseek._dashscope.protocol.usage import Usage, read_usage
 from langchain_dashscope_deepseek.errors import (
     DashScopeAnswerTooLargeError,
     DashScopeInvalidRequestError,

@@ -17,18 +17,15 @@ from typing import Any, NoReturn
 
 from pydantic_core import from_json
 
-from langchain_dashscope_deepseek._dashscope.error_codes import error_from_service
-from langchain_dashscope_deepseek._dashscope.json_text import (
+from langchain_dashscope_deepseek._dashscope.protocol.error_codes import error_from_service
+from langchain_dashscope_deepseek._dashscope.protocol.json_text import (
     LARGE,
     is_heavy,
     load,
     load_with_halves,
     without_halves,
 )
-from langchain_dashscope_deepseek._dashscope.redaction import printable, redact_keys
-from langchain_dashscope_deepseek._dashscope.sse import EventSplitter, data_of, name_of
-from langchain_dashscope_deepseek._dashscope.usage import read_usage
-from langchain_dashscope_deepseek._dashscope.wire import (
+from langchain_dashscope_deepseek._dashscope.protocol.packets import (
     Halves,
     Reply,
     UnreadableError,
@@ -36,6 +33,9 @@ from langchain_dashscope_deepseek._dashscope.wire import (
     is_silent,
     read_packet,
 )
+from langchain_dashscope_deepseek._dashscope.protocol.redaction import printable, redact_keys
+from langchain_dashscope_deepseek._dashscope.protocol.sse import EventSplitter, data_of, name_of
+from langchain_dashscope_deepseek._dashscope.protocol.usage import read_usage
 from langchain_dashscope_deepseek.errors import (
     DashScopeAnswerTooLargeError,
     DashScopeError,

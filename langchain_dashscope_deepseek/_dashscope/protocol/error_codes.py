@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Literal, NamedTuple
 
-from langchain_dashscope_deepseek._dashscope.redaction import (
+from langchain_dashscope_deepseek._dashscope.protocol.redaction import (
     LONGEST_MESSAGE,
     printable,
     redact_keys,

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
-from langchain_dashscope_deepseek._dashscope.request import PreparedRequest
+from langchain_dashscope_deepseek._dashscope.protocol.request import PreparedRequest
 from langchain_dashscope_deepseek._dashscope.warnings import warn
 from langchain_dashscope_deepseek.errors import DashScopeError, DashScopeWarning
 

@@ -18,24 +18,28 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from langchain_dashscope_deepseek._dashscope.advice import Advice, advice_on
-from langchain_dashscope_deepseek._dashscope.endpoint import Endpoint
-from langchain_dashscope_deepseek._dashscope.hidden import HiddenHeaders
-from langchain_dashscope_deepseek._dashscope.json_text import HALF_OF_A_PAIR
-from langchain_dashscope_deepseek._dashscope.keys import authorization
-from langchain_dashscope_deepseek._dashscope.retry import RetryPolicy
-from langchain_dashscope_deepseek._dashscope.settings import PARAMETERS, check_values
-from langchain_dashscope_deepseek._dashscope.tool_use import by_name, check_tools, unsupported
+from langchain_dashscope_deepseek._dashscope.protocol.hints import Advice, advice_on
+from langchain_dashscope_deepseek._dashscope.protocol.json_text import HALF_OF_A_PAIR
+from langchain_dashscope_deepseek._dashscope.protocol.packets import WireMessage
+from langchain_dashscope_deepseek._dashscope.protocol.parameters import PARAMETERS, check_values
+from langchain_dashscope_deepseek._dashscope.protocol.tool_use import (
+    by_name,
+    check_tools,
+    unsupported,
+)
 from langchain_dashscope_deepseek._dashscope.warnings import warn
-from langchain_dashscope_deepseek._dashscope.wire import WireMessage
 from langchain_dashscope_deepseek.capabilities import TEXT_FIRST, ModelCapabilities, Route
 from langchain_dashscope_deepseek.errors import (
     DashScopeError,
     DashScopeInputError,
     DashScopeUnsupportedError,
 )
+
+if TYPE_CHECKING:
+    from langchain_dashscope_deepseek._dashscope.transport.endpoint import Endpoint
+    from langchain_dashscope_deepseek._dashscope.transport.retry import RetryPolicy
 
 logger = logging.getLogger(__name__)
 
@@ -158,8 +162,9 @@ def prepare(
     messages: Sequence[WireMessage],
     *,
     stream: bool | None,
+    endpoint: Endpoint,
+    policy: RetryPolicy,
     changes: Sequence[str] = (),
-    extra_headers: Mapping[str, str] | None = None,
 ) -> PreparedRequest:
     """Prepare a request.
 
@@ -171,12 +176,12 @@ def prepare(
         stream: Whether to ask for a stream; `None` leaves that to the row: an answer that
             is thought about is streamed, because proxies cut connections that are silent for
             minutes.
+        endpoint: Where the request goes.
+        policy: How often to try, and for how long.
         changes: What in the messages is otherwise than it was given.
-        extra_headers: Headers of this call.
 
     Raises:
         DashScopeInputError: The messages or the extra parameters do not fit the others.
-        DashScopeAuthenticationError: There is no key, or it cannot be one.
     """
     model, extra = settings["model"], settings["model_kwargs"] or {}
     _check_json_is_named(row, parameters, messages)
@@ -194,34 +199,14 @@ def prepare(
             "parameters": {**ours, **parameters, **extra},
         },
         streamed=streamed,
-        endpoint=_endpoint(settings, extra_headers),
-        policy=RetryPolicy(settings["max_retries"], max_seconds=settings["max_seconds"]),
+        endpoint=endpoint,
+        policy=policy,
         routes=routes,
         advice=tuple(advice_on(row, settings, parameters, routes)),
         changes={
             **_changes(model, settings, parameters),
             **({"messages": list(changes)} if changes else {}),
         },
-    )
-
-
-def _endpoint(settings: Mapping[str, Any], extra_headers: Mapping[str, str] | None) -> Endpoint:
-    key, workspace_id = settings["api_key"], settings["workspace_id"]
-    headers = HiddenHeaders()
-    if not callable(key):
-        headers["Authorization"] = authorization(key)
-    if workspace_id:
-        headers["X-DashScope-WorkSpace"] = workspace_id
-    own = HiddenHeaders(settings["default_headers"])
-    return Endpoint(
-        base_url=settings["base_url"],
-        headers=headers,
-        key_source=key if callable(key) else None,
-        own_headers=own.under(extra_headers) if extra_headers else own,
-        proxy=settings["proxy"],
-        verify=settings["verify"],
-        max_answer_size=settings["max_answer_size"],
-        timeout=settings["timeout"],
     )
 
 

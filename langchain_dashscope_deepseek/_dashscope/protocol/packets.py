@@ -10,9 +10,13 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from langchain_dashscope_deepseek._dashscope.json_text import joined, mended, without_halves
-from langchain_dashscope_deepseek._dashscope.redaction import printable
-from langchain_dashscope_deepseek._dashscope.usage import has_counts
+from langchain_dashscope_deepseek._dashscope.protocol.json_text import (
+    joined,
+    mended,
+    without_halves,
+)
+from langchain_dashscope_deepseek._dashscope.protocol.redaction import printable
+from langchain_dashscope_deepseek._dashscope.protocol.usage import has_counts
 
 WireMessage = dict[str, Any]
 """A message as the service takes it: a role, and what belongs to the role."""

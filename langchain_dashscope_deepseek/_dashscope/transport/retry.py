@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from langchain_dashscope_deepseek._dashscope.error_codes import find_rule
+from langchain_dashscope_deepseek._dashscope.protocol.error_codes import find_rule
 from langchain_dashscope_deepseek.errors import DashScopeError
 
 logger = logging.getLogger(__name__)

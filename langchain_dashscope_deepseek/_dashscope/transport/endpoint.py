@@ -9,14 +9,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from hashlib import blake2b
+from typing import Any, NamedTuple
 
 import httpx
 from pydantic import SecretStr
 
-from langchain_dashscope_deepseek._dashscope.hidden import HiddenHeaders, KeySource
-from langchain_dashscope_deepseek._dashscope.keys import aauthorization_from, authorization_from
-from langchain_dashscope_deepseek._dashscope.retry import NO_DEADLINE
-from langchain_dashscope_deepseek._dashscope.transport.connections import Tenant
+from langchain_dashscope_deepseek._dashscope.keys import (
+    aauthorization_from,
+    authorization,
+    authorization_from,
+)
+from langchain_dashscope_deepseek._dashscope.protocol.redaction import KeySource, SecretHeaders
+from langchain_dashscope_deepseek._dashscope.transport.retry import NO_DEADLINE
 from langchain_dashscope_deepseek._version import __version__
 from langchain_dashscope_deepseek.capabilities import Route
 
@@ -27,6 +31,22 @@ of silence is what the official client waits, and leaves room for a queue before
 WHOLE_TIMEOUT = httpx.Timeout(connect=10, read=1800, write=60, pool=60)
 """Seconds, for answers in one piece, which send nothing until they are whole: the service holds
 such a connection open for at least 1,800 seconds (its `x-dashscope-timeout`)."""
+
+
+class Tenant(NamedTuple):
+    """What must be equal for a request to use the connection of another one.
+
+    Attributes:
+        base_url: The service.
+        secrets: A digest of the key and the other headers.
+        proxy: The proxy, if it is not left to the environment.
+        verify: Whether, or by what, the server's certificate is checked.
+    """
+
+    base_url: str
+    secrets: bytes
+    proxy: SecretStr | None = None
+    verify: ssl.SSLContext | bool = True
 
 
 @dataclass(frozen=True)
@@ -45,10 +65,10 @@ class Endpoint:
     """
 
     base_url: str
-    headers: HiddenHeaders = field(repr=False)
+    headers: SecretHeaders = field(repr=False)
     max_answer_size: int
     timeout: httpx.Timeout | float | None = None
-    own_headers: HiddenHeaders = field(default_factory=HiddenHeaders, repr=False)
+    own_headers: SecretHeaders = field(default_factory=SecretHeaders, repr=False)
     key_source: KeySource | None = field(default=None, repr=False)
     proxy: SecretStr | None = None
     verify: ssl.SSLContext | bool = True
@@ -71,7 +91,7 @@ class Endpoint:
         return self._unlocked(await aauthorization_from(self.key_source, seconds, until))
 
     def _unlocked(self, authorization: str) -> Endpoint:
-        headers = HiddenHeaders({"Authorization": authorization, **self.headers})
+        headers = SecretHeaders({"Authorization": authorization, **self.headers})
         return replace(self, headers=headers, key_source=None)
 
     def url(self, route: Route) -> httpx.URL:
@@ -90,9 +110,9 @@ class Endpoint:
         own = self.own_headers.values()
         return (self.headers.get("Authorization", ""), *own, *_secrets_of(self.proxy))
 
-    def all_headers(self, of_request: Mapping[str, str]) -> HiddenHeaders:
+    def all_headers(self, of_request: Mapping[str, str]) -> SecretHeaders:
         """Put the headers together, one of a name: the user's over ours, whatever their case."""
-        ours = HiddenHeaders(
+        ours = SecretHeaders(
             {
                 "User-Agent": f"langchain-dashscope-deepseek/{__version__}",
                 "Content-Type": "application/json",
@@ -113,6 +133,29 @@ class Endpoint:
         left = max(until - time.monotonic(), 0.001)
         phases = timeout.as_dict().items()
         return httpx.Timeout(**{name: left if s is None else min(s, left) for name, s in phases})
+
+
+def endpoint_of(
+    settings: Mapping[str, Any], extra_headers: Mapping[str, str] | None = None
+) -> Endpoint:
+    """Read from the settings of a call where it goes, with which key and headers."""
+    key, workspace_id = settings["api_key"], settings["workspace_id"]
+    headers = SecretHeaders()
+    if not callable(key):
+        headers["Authorization"] = authorization(key)
+    if workspace_id:
+        headers["X-DashScope-WorkSpace"] = workspace_id
+    own = SecretHeaders(settings["default_headers"])
+    return Endpoint(
+        base_url=settings["base_url"],
+        headers=headers,
+        key_source=key if callable(key) else None,
+        own_headers=own.under(extra_headers) if extra_headers else own,
+        proxy=settings["proxy"],
+        verify=settings["verify"],
+        max_answer_size=settings["max_answer_size"],
+        timeout=settings["timeout"],
+    )
 
 
 def _secrets_of(proxy: SecretStr | None) -> tuple[str, ...]:

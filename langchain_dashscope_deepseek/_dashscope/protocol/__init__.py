@@ -1,0 +1,1 @@
+"""DashScope's protocol: what is sent and how an answer is read. Pure: no I/O, no LangChain."""
