@@ -90,6 +90,12 @@ def models() -> str:
     return table(header, (row(*item) for item in MODELS.items()))
 
 
+def current() -> str:
+    """List the models that Alibaba hosts and has not retired; those of partners have a prefix."""
+    names = [n for n, row in MODELS.items() if row.status == "current" and "/" not in n]
+    return ", ".join(f"`{name}`" for name in names)
+
+
 def sources() -> str:
     """Render the route of each model, and where its facts come from."""
 
@@ -306,6 +312,7 @@ def _fields() -> Iterator[tuple[ast.AnnAssign, str, str]]:
 
 TABLES: Mapping[str, Callable[[], str]] = {
     "models": models,
+    "current": current,
     "sources": sources,
     "parameters": parameters,
     "regions": regions,
@@ -355,7 +362,7 @@ def main() -> int:
     pages = [
         *sorted(DOCS.glob("*.md")),
         *sorted(DOCS.glob("reference/*.md")),
-        DOCS.parent / "CONTRIBUTING.md",
+        *sorted(DOCS.parent.glob("*.md")),
     ]
     stale = [page.name for page in pages if write(page, filled(page.read_text(encoding="utf-8")))]
     for name in old_rows(datetime.now(tz=timezone.utc).date()):
