@@ -19,6 +19,7 @@ import httpx
 from langchain_core.messages import HumanMessage
 
 from docs.code_meanings import MEANINGS
+from docs.links import site
 from langchain_dashscope_deepseek import (
     MODELS,
     ChatDashScopeDeepSeek,
@@ -32,6 +33,11 @@ from tests.integration_tests.faults import FAULTS, FIELDS, VALUES, Answers, Fail
 
 DOCS = Path(__file__).parent
 PACKAGE = DOCS.parent / "langchain_dashscope_deepseek"
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
 LONGEST_DAYS = 90
 """A model page is read again after so many days."""
 
@@ -339,6 +345,12 @@ def filled(page: str) -> str:
     return page
 
 
+def repository() -> str:
+    """Read the address of the repository; `""` while there is none."""
+    text = (DOCS.parent / "pyproject.toml").read_text(encoding="utf-8")
+    return str(tomllib.loads(text)["tool"]["hatch"]["metadata"]["hooks"]["custom"]["repository"])
+
+
 def old_rows(today: date) -> list[str]:
     """Name the current models whose facts were read too long ago."""
     longest = timedelta(days=LONGEST_DAYS)
@@ -365,6 +377,9 @@ def main() -> int:
         *sorted(DOCS.parent.glob("*.md")),
     ]
     stale = [page.name for page in pages if write(page, filled(page.read_text(encoding="utf-8")))]
+    settings = DOCS.parent / "mkdocs.yml"
+    if write(settings, site(settings.read_text(encoding="utf-8"), repository())):
+        stale.append(settings.name)
     for name in old_rows(datetime.now(tz=timezone.utc).date()):
         print(f"older than {LONGEST_DAYS} days: {name} (docs/models.md says what to read again)")
     if stale:

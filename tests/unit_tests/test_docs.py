@@ -20,15 +20,11 @@ from pydantic.errors import PydanticInvalidForJsonSchema
 from pytest_examples import CodeExample, EvalExample, find_examples
 
 from docs.check_types import GOES_ON, chains
+from docs.links import site, standalone, urls
 from langchain_dashscope_deepseek import ChatDashScopeDeepSeek
 from langchain_dashscope_deepseek._dashscope.protocol.error_codes import CODES
 from langchain_dashscope_deepseek.testing import DashScopeEmulator
 from tests import shown
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
@@ -130,17 +126,25 @@ def test_the_emulator_of_the_readme_runs_anywhere_without_a_key(tmp_path: Path) 
     assert b"emulator" in done.stdout
 
 
-def test_a_readme_that_stands_alone_has_links_that_lead_somewhere() -> None:
-    """As PyPI shows it."""
-    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    hook = settings["tool"]["hatch"]["metadata"]["hooks"]["fancy-pypi-readme"]
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    for rule in hook["substitutions"]:
-        text = re.sub(rule["pattern"], rule["replacement"], text)
-    links = re.findall(r"\]\(([^)]+)\)", text)
-    assert all(link.startswith(("https://", "#")) for link in links)
-    assert "`docs/thinking.md`" in text
-    assert all(url.startswith("https://") for url in settings["project"]["urls"].values())
+@pytest.mark.parametrize("repository", ["", "https://example.com/it"])
+def test_every_link_of_a_distribution_and_of_the_site_follows_one_variable(repository: str) -> None:
+    text = standalone((ROOT / "README.md").read_text(encoding="utf-8"), repository)
+    found = re.findall(r"\]\(([^)]+)\)", text)
+    assert all(link.startswith(("https://", "#")) for link in found)
+    assert ("`docs/thinking.md`" in text) != (f"({repository}/blob/main/docs/thinking.md)" in text)
+    assert all(url.startswith("https://") for url in urls(repository).values())
+    assert (urls(repository).get("Source") == repository) == bool(repository)
+    settings = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    assert (f"repo_url: {repository}" in site(settings, repository)) == bool(repository)
+    assert site(site(settings, repository), "") == site(settings, "")
+
+
+def test_no_file_names_the_repository_by_hand() -> None:
+    """But `pyproject.toml`, and mkdocs.yml, which is written from it."""
+    texts = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("**/*.md"), *(ROOT / "docs").glob("**/*.py")]
+    for path in [*texts, *(ROOT / "langchain_dashscope_deepseek").glob("**/*.py")]:
+        named = r"https://(?:github|gitlab|pypi)\.\w+/\S*dashscope[-_]deepseek"
+        assert not re.findall(named, path.read_text(encoding="utf-8")), path
 
 
 def test_langchain_takes_no_outside_providers_by_name() -> None:

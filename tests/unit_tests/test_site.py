@@ -19,16 +19,6 @@ def test_every_page_is_in_the_navigation() -> None:
     assert pages == named
 
 
-@pytest.mark.parametrize(
-    "path",
-    ["docs/moving.md", "docs/start.md", "docs/integration.md"],
-)
-def test_a_page_for_newcomers_names_no_other_address(path: str) -> None:
-    """Nothing is published yet, so no link may promise it."""
-    text = (ROOT / path).read_text(encoding="utf-8")
-    assert not re.findall(r"https://(?:github\.com|pypi\.org)\S*dashscope-deepseek", text)
-
-
 # --- What there is in three languages ---
 
 TRANSLATED = ("README.md", "docs/start.md")
