@@ -17,7 +17,7 @@ from langchain_dashscope_deepseek._dashscope.protocol.packets import Reply
 from langchain_dashscope_deepseek._dashscope.protocol.request import PreparedRequest
 from langchain_dashscope_deepseek._dashscope.transport.connections import Connection, Tenant
 from langchain_dashscope_deepseek._dashscope.transport.http_errors import Exchange
-from langchain_dashscope_deepseek._dashscope.transport.retry import NO_DEADLINE, Attempt
+from langchain_dashscope_deepseek._dashscope.transport.retry import NO_DEADLINE, Attempts
 
 Acquire = Callable[[float | None, Tenant], AbstractContextManager[Connection[httpx.Client]]]
 """Acquires a connection for a tenant's request; waits so many seconds for one."""
@@ -35,7 +35,7 @@ _LARGEST_TAIL = 64 * 1024
 """Bytes behind a whole answer that are still looked at."""
 
 
-def replies(acquire: Acquire, request: PreparedRequest, attempt: Attempt) -> Generator[Reply]:
+def replies(acquire: Acquire, request: PreparedRequest, attempt: Attempts) -> Generator[Reply]:
     """Ask once, and yield the replies as they come.
 
     Raises:
@@ -75,7 +75,7 @@ def replies(acquire: Acquire, request: PreparedRequest, attempt: Attempt) -> Gen
 
 
 async def areplies(
-    acquire: AsyncAcquire, request: PreparedRequest, attempt: Attempt
+    acquire: AsyncAcquire, request: PreparedRequest, attempt: Attempts
 ) -> AsyncGenerator[Reply]:
     """Ask once, and yield the replies as they come.
 
