@@ -17,7 +17,7 @@ from langchain_dashscope_deepseek import (
     DashScopeInputError,
     DashScopeTimeoutError,
 )
-from langchain_dashscope_deepseek._dashscope.transport.proxies import proxy_of
+from langchain_dashscope_deepseek._dashscope.transport.connections import proxy_of
 from langchain_dashscope_deepseek.testing import DashScopeEmulator
 from tests.unit_tests.conftest import Ask
 
