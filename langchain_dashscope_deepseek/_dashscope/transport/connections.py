@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import os
 import ssl
+import weakref
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.util import find_spec
 from ipaddress import ip_address, ip_network
@@ -19,6 +21,7 @@ from urllib.request import getproxies, proxy_bypass_environment  # type: ignore[
 import httpcore
 import httpx
 from pydantic import SecretStr
+from typing_extensions import Self
 
 from langchain_dashscope_deepseek._dashscope.transport import private
 from langchain_dashscope_deepseek._dashscope.transport.endpoint import Tenant
@@ -35,66 +38,85 @@ KEEP_ALIVE = 5.0
 """Seconds that an idle connection is kept for the next request, as in httpx."""
 
 
+@dataclass(eq=False)
 class Connection(Generic[AnyClient]):
-    """A client for one request: the user's own, which has its own sockets, or a pooled one."""
+    """An HTTP client, for one request."""
 
-    def __init__(self, http: AnyClient, deadline: Deadline) -> None:
-        self.http: AnyClient = http
-        self.deadline = deadline
-        self.response: httpx.Response | None = None
-        self.is_clean = False
-        self.last_request_id: str | None = None
+    http: AnyClient
+    deadline: Deadline
+    response: httpx.Response | None = None
+    is_clean: bool = False
+    last_request_id: str | None = None
 
     def keep(self, request_id: str | None) -> None:
         """Note that the response was read to its end, so that another request may follow."""
-        self.is_clean, self.last_request_id = True, request_id
+        self.response, self.is_clean, self.last_request_id = None, True, request_id
 
 
+_USED_IN: weakref.WeakKeyDictionary[httpx.Client | httpx.AsyncClient, int] = (
+    weakref.WeakKeyDictionary()
+)
+"""The process in which each client of a user was first used."""
+
+
+class UserConnection(Connection[AnyClient]):
+    """The user's own client, beside other requests that use it. Its sockets are its own."""
+
+    def __init__(self, http: AnyClient) -> None:
+        super().__init__(http, Deadline())
+        if http.is_closed:
+            msg = "The HTTP client of the model is closed: set an open one"
+            raise DashScopeInputError(msg)
+        if _USED_IN.setdefault(http, os.getpid()) != os.getpid():
+            msg = (
+                "The HTTP client of the model was used before this process was forked, and both "
+                "would get each other's answers: make the model anew, with a client of this process"
+            )
+            raise DashScopeInputError(msg)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.response is not None:
+            self.response.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        if self.response is not None:
+            await self.response.aclose()
+
+
+@dataclass(eq=False, kw_only=True)
 class PooledConnection(Connection[AnyClient]):
     """A client over a single socket."""
 
-    def __init__(
-        self,
-        tenant: Tenant,
-        http: AnyClient,
-        pool: httpcore.ConnectionPool | httpcore.AsyncConnectionPool,
-        network: Network | AsyncNetwork,
-    ) -> None:
-        super().__init__(http, network.deadline)
-        self.tenant = tenant
-        self.owner: Callable[[], object] = lambda: None  # the model that used it last, if it exists
-        self.idle_since = 0.0  # by time.monotonic
-        self._pool = pool
-        self._network = network
-        self._pid = os.getpid()
+    tenant: Tenant
+    pool: httpcore.ConnectionPool | httpcore.AsyncConnectionPool
+    network: Network | AsyncNetwork
+    owner: Callable[[], object] = lambda: None  # the model that used it last, if it still exists
+    idle_since: float = 0.0  # by time.monotonic
+    pid: int = field(default_factory=os.getpid)
 
     def is_reusable(self) -> bool:
         """Tell whether the connection is open, with nothing left behind the last response."""
-        stream = self._network.stream
         return not (
-            stream is None
-            or self.deadline.is_closed
-            or stream.has_unread()
-            or private.has_trailing_data(self._pool)
+            self.deadline.is_closed
+            or any(connection.has_expired() for connection in self.pool.connections)
+            or private.has_trailing_data(self.pool)
         )
 
-    def close(self) -> None:
-        """Close the socket at once; only for the thread that uses the connection, if any does."""
-        self._end("close")
+    def close(self, *, in_use: bool = False) -> None:
+        """Close the socket at once; if a request is in use, only end it, and its thread closes."""
+        with suppress(OSError, AttributeError, RuntimeError):  # the event loop may be closed
+            self.deadline.is_closed = True
+            if self.pid == os.getpid():  # otherwise it belongs to a parent process
+                stream: Any = self.network.stream
+                stream.shut() if in_use else stream.close()
 
     __del__ = close  # of a connection that an interrupt lost, or whose event loop is gone
-
-    def shut(self) -> None:
-        """End the request that uses the connection, from any thread."""
-        self._end("shut")
-
-    def _end(self, how: str) -> None:
-        self.deadline.is_closed = True
-        stream = self._network.stream
-        if stream is None or self._pid != os.getpid():  # it belongs to a parent process
-            return
-        with suppress(OSError, AttributeError, RuntimeError):  # the event loop may be closed
-            getattr(stream, how)()
 
 
 class _Transport(httpx.HTTPTransport):
@@ -116,14 +138,16 @@ def connect(tenant: Tenant) -> PooledConnection[httpx.Client]:
     network = Network()
     pool = httpcore.ConnectionPool(**_pool_settings(tenant), network_backend=network)
     private.remove_lock(pool)
-    return PooledConnection(tenant, _Client(transport=_Transport(pool)), pool, network)
+    http = _Client(transport=_Transport(pool))
+    return PooledConnection(http, network.deadline, tenant=tenant, pool=pool, network=network)
 
 
 def aconnect(tenant: Tenant) -> PooledConnection[httpx.AsyncClient]:
     """Make a connection, which its first request opens."""
     network = AsyncNetwork()
     pool = httpcore.AsyncConnectionPool(**_pool_settings(tenant), network_backend=network)
-    return PooledConnection(tenant, _AsyncClient(transport=_AsyncTransport(pool)), pool, network)
+    http = _AsyncClient(transport=_AsyncTransport(pool))
+    return PooledConnection(http, network.deadline, tenant=tenant, pool=pool, network=network)
 
 
 def _pool_settings(tenant: Tenant) -> dict[str, Any]:
@@ -198,10 +222,8 @@ def check_proxy(proxy: SecretStr | str, name: str = "proxy") -> httpx.Proxy:
 def refuse_bypass(settings: Mapping[str, Any]) -> None:
     """Refuse `proxy` and `verify` beside the user's own clients, whose calls would ignore them."""
     for name in ("http_client", "http_async_client"):
-        if settings.get(name) is None:
-            continue
         for setting, default in (("proxy", None), ("verify", True)):
-            if settings.get(setting, default) is not default:
+            if settings.get(name) is not None and settings.get(setting, default) is not default:
                 msg = (
                     f"{name} has a network of its own, so its calls would go around {setting}: "
                     f"make that client with {setting}=, or leave one of the two out"
@@ -221,9 +243,7 @@ def _of_environment(url: httpx.URL) -> httpx.Proxy | None:
     if found is None or _is_bypassed(url, proxies):
         return None
     proxy = proxies[found]
-    names = (f"{found}_proxy", f"{found.upper()}_PROXY")
-    name = next((name for name in names if os.environ.get(name)), f"The system's {found} proxy")
-    return check_proxy(proxy if "://" in proxy else f"http://{proxy}", name)
+    return check_proxy(proxy if "://" in proxy else f"http://{proxy}", f"{found.upper()}_PROXY")
 
 
 def _is_bypassed(url: httpx.URL, proxies: dict[str, str]) -> bool:

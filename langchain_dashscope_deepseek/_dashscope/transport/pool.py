@@ -28,8 +28,6 @@ from langchain_dashscope_deepseek._dashscope.transport.connections import (
     connect,
 )
 from langchain_dashscope_deepseek._dashscope.transport.endpoint import Tenant
-from langchain_dashscope_deepseek._dashscope.transport.streams import Deadline
-from langchain_dashscope_deepseek.errors import DashScopeInputError
 
 MAX_CONNECTIONS = 1_000
 """Requests of a process, or of an event loop, at once; further ones wait. Streams hold their
@@ -84,8 +82,8 @@ class _Pool(Generic[AnyClient]):
         return None
 
     def _give_back(self, connection: PooledConnection[AnyClient]) -> None:
-        is_clean, connection.is_clean, connection.response = connection.is_clean, False, None
-        if is_clean and not self._is_closed and connection.is_reusable():
+        if connection.is_clean and not self._is_closed and connection.is_reusable():
+            connection.is_clean = False
             connection.idle_since = time.monotonic()
             self._idle.append(connection)
         else:
@@ -111,7 +109,7 @@ class _Pool(Generic[AnyClient]):
                     connection.close()
         for connection in [*self._in_use]:
             if owner is None or connection.owner() is owner:
-                connection.shut()
+                connection.close(in_use=True)
 
 
 class ProcessPool(_Pool[httpx.Client]):
@@ -207,46 +205,3 @@ def loop_pool() -> LoopPool:
         pool = LoopPool()
         _OF_LOOPS[loop] = weakref.ref(pool)
     return pool
-
-
-# --- Clients of the user ---
-
-_USED_IN: weakref.WeakKeyDictionary[httpx.Client | httpx.AsyncClient, int] = (
-    weakref.WeakKeyDictionary()
-)
-"""The process in which each client was first used."""
-
-
-@contextmanager
-def borrow(client: httpx.Client) -> Iterator[Connection[httpx.Client]]:
-    """Use the user's client for one request, beside others that use it."""
-    connection = _borrowed(client)
-    try:
-        yield connection
-    finally:
-        if connection.response is not None:
-            connection.response.close()
-
-
-@asynccontextmanager
-async def aborrow(client: httpx.AsyncClient) -> AsyncIterator[Connection[httpx.AsyncClient]]:
-    """Use the user's client for one request, beside others that use it."""
-    connection = _borrowed(client)
-    try:
-        yield connection
-    finally:
-        if connection.response is not None:
-            await connection.response.aclose()
-
-
-def _borrowed(client: AnyClient) -> Connection[AnyClient]:
-    if client.is_closed:
-        msg = "The HTTP client of the model is closed: set an open one"
-        raise DashScopeInputError(msg)
-    if _USED_IN.setdefault(client, os.getpid()) != os.getpid():
-        msg = (
-            "The HTTP client of the model was used before this process was forked, and both would "
-            "get each other's answers: make the model anew, with a client of this process"
-        )
-        raise DashScopeInputError(msg)
-    return Connection(client, Deadline())

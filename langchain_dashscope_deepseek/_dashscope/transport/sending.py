@@ -106,7 +106,8 @@ def _build(
     endpoint: Endpoint,
     timeout: httpx.Timeout,
 ) -> httpx.Request:
-    return connection.http.build_request(
+    http: httpx.Client | httpx.AsyncClient = connection.http
+    return http.build_request(
         "POST",
         endpoint.url(request.route),
         content=request.content(),

@@ -8,8 +8,8 @@ awaits: a task that is cancelled in between leaves the socket open.
 from __future__ import annotations
 
 import socket
-import ssl
 import time
+from ssl import SSLContext
 from typing import Any
 
 import httpcore
@@ -19,6 +19,9 @@ from langchain_dashscope_deepseek._dashscope.transport.retry import NO_DEADLINE
 
 _PIECE = 64 * 1024
 """Bytes that are written before the deadline is checked again."""
+
+Seconds = float | None
+"""A timeout, or `None` for none."""
 
 
 class Deadline:
@@ -33,23 +36,19 @@ class Deadline:
         """End all reads within so many seconds from now."""
         self.until = min(self.until, time.monotonic() + seconds)
 
-    def to_read(self, seconds: float | None) -> float | None:
+    def to_read(self, seconds: Seconds) -> Seconds:
         """Return the timeout of the next read; the head of a response has one timeout in all."""
-        if self.sent_at is None or seconds is None:
-            return self.left(seconds)
-        return self.left(seconds, self.sent_at + seconds)
+        return self.left(seconds, self.sent_at)
 
-    def left(self, seconds: float | None, until: float = NO_DEADLINE) -> float | None:
-        """Return the timeout of the next step, which is no longer than the time that is left."""
+    def left(self, seconds: Seconds, since: float | None = None) -> Seconds:
+        """Return what is left of a timeout, which began now or at a time by `time.monotonic`."""
         if self.is_closed:
             raise httpcore.ReadError("The model was closed")
-        until = min(until, self.until)
-        if until == NO_DEADLINE:
-            return seconds
-        left = until - time.monotonic()
-        if left <= 0:
+        now = time.monotonic()
+        until = self.until if seconds is None else min(self.until, (since or now) + seconds)
+        if until <= now:
             raise httpcore.ReadTimeout
-        return left if seconds is None else min(left, seconds)
+        return None if until == NO_DEADLINE else until - now
 
 
 class Stream(httpcore.NetworkStream):
@@ -59,19 +58,16 @@ class Stream(httpcore.NetworkStream):
         self._inner = inner
         self._deadline = deadline
 
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+    def read(self, max_bytes: int, timeout: Seconds = None) -> bytes:
         return self._inner.read(max_bytes, self._deadline.to_read(timeout))
 
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+    def write(self, buffer: bytes, timeout: Seconds = None) -> None:
         for start in range(0, len(buffer), _PIECE):
             self._inner.write(buffer[start : start + _PIECE], self._deadline.left(timeout))
         self._deadline.sent_at = time.monotonic()
 
     def start_tls(
-        self,
-        ssl_context: ssl.SSLContext,
-        server_hostname: str | None = None,
-        timeout: float | None = None,
+        self, ssl_context: SSLContext, server_hostname: str | None = None, timeout: Seconds = None
     ) -> Stream:
         seconds = self._deadline.left(timeout)
         self._inner = self._inner.start_tls(ssl_context, server_hostname, seconds)
@@ -80,12 +76,7 @@ class Stream(httpcore.NetworkStream):
     def get_extra_info(self, info: str) -> Any:
         return self._inner.get_extra_info(info)
 
-    def has_unread(self) -> bool:
-        """Tell whether the socket has something to read, or was closed by the server."""
-        return bool(self._inner.get_extra_info("is_readable"))
-
     def close(self) -> None:
-        """Close the socket; only for the thread that uses it."""
         self._inner.close()
 
     def shut(self) -> None:
@@ -101,31 +92,25 @@ class AsyncStream(httpcore.AsyncNetworkStream):
         self._inner = inner
         self._deadline = deadline
 
-    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+    async def read(self, max_bytes: int, timeout: Seconds = None) -> bytes:
         return await self._inner.read(max_bytes, self._deadline.to_read(timeout))
 
-    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+    async def write(self, buffer: bytes, timeout: Seconds = None) -> None:
         for start in range(0, len(buffer), _PIECE):
             await self._inner.write(buffer[start : start + _PIECE], self._deadline.left(timeout))
         self._deadline.sent_at = time.monotonic()
 
     async def start_tls(
-        self,
-        ssl_context: ssl.SSLContext,
-        server_hostname: str | None = None,
-        timeout: float | None = None,
+        self, ssl_context: SSLContext, server_hostname: str | None = None, timeout: Seconds = None
     ) -> AsyncStream:
         seconds = self._deadline.left(timeout)
         self._inner = await self._inner.start_tls(ssl_context, server_hostname, seconds)
         return self
 
     def get_extra_info(self, info: str) -> Any:
+        if info == "is_readable" and private.has_buffered(self._inner):
+            return True  # asyncio has read it from the socket already, where httpcore looks
         return self._inner.get_extra_info(info)
-
-    def has_unread(self) -> bool:
-        """Tell whether the socket has something to read, or was closed by the server."""
-        is_readable = bool(self._inner.get_extra_info("is_readable"))
-        return is_readable or private.has_buffered(self._inner)
 
     async def aclose(self) -> None:
         await self._inner.aclose()
@@ -145,7 +130,7 @@ class Network(httpcore.SyncBackend):
         self.stream: Stream | None = None
 
     def connect_tcp(
-        self, host: str, port: int, timeout: float | None = None, *args: Any, **kwargs: Any
+        self, host: str, port: int, timeout: Seconds = None, *args: Any, **kwargs: Any
     ) -> Stream:
         """Connect to the first address that answers; each has a share of the time."""
         seconds = self.deadline.left(timeout)
@@ -176,7 +161,7 @@ class AsyncNetwork(httpcore.AnyIOBackend):
         self.stream: AsyncStream | None = None
 
     async def connect_tcp(
-        self, host: str, port: int, timeout: float | None = None, *args: Any, **kwargs: Any
+        self, host: str, port: int, timeout: Seconds = None, *args: Any, **kwargs: Any
     ) -> AsyncStream:
         seconds = self.deadline.left(timeout)
         inner = await super().connect_tcp(host, port, seconds, *args, **kwargs)

@@ -114,7 +114,9 @@ async def test_an_error_names_the_variable_and_does_not_quote_it(
     variable: str, value: str, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(variable, value)
-    with pytest.raises(DashScopeInputError, match=f"^{variable} is no URL of a proxy") as caught:
+    with pytest.raises(
+        DashScopeInputError, match=f"^{variable.upper()} is no URL of a proxy"
+    ) as caught:
         await ask(_model(), "hi")
     assert "hush-hush" not in str(caught.value)
 
