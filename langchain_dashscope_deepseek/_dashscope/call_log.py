@@ -45,7 +45,7 @@ class CallLog(AbstractContextManager["CallLog"]):
 
     def first_came(self) -> None:
         """Note the first packet of an answer."""
-        self.first = time.monotonic()
+        self.first = self.first or time.monotonic()
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         """Say how the call ended."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import ssl
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -53,9 +53,7 @@ class Connection(Generic[AnyClient]):
         self.response, self.is_clean, self.last_request_id = None, True, request_id
 
 
-_USED_IN: weakref.WeakKeyDictionary[httpx.Client | httpx.AsyncClient, int] = (
-    weakref.WeakKeyDictionary()
-)
+_USED_IN: MutableMapping[object, int] = weakref.WeakKeyDictionary()
 """The process in which each client of a user was first used."""
 
 
@@ -166,15 +164,12 @@ class _NoCookies(httpx.Cookies):
         pass
 
 
-_NO_COOKIES = _NoCookies()
-
-
 class _Client(httpx.Client):
-    cookies = property(lambda _: _NO_COOKIES)
+    cookies: Any = _NoCookies()
 
 
 class _AsyncClient(httpx.AsyncClient):
-    cookies = property(lambda _: _NO_COOKIES)
+    cookies: Any = _NoCookies()
 
 
 # --- Certificates ---
@@ -249,9 +244,8 @@ def _of_environment(url: httpx.URL) -> httpx.Proxy | None:
 def _is_bypassed(url: httpx.URL, proxies: dict[str, str]) -> bool:
     """Tell whether NO_PROXY names a host; entries that cannot be read are skipped."""
     entries = [entry.strip() for entry in proxies.get("no", "").split(",")]
-    hosts = (url.host, f"[{url.host}]")
     port = url.port or {"http": 80, "https": 443}.get(url.scheme)
-    names = (*hosts, *(f"{host}:{port}" for host in hosts))
+    names = [f"{host}{end}" for host in (url.host, f"[{url.host}]") for end in ("", f":{port}")]
     return (
         "*" in entries
         # Not proxy_bypass, which asks a name server on Windows.

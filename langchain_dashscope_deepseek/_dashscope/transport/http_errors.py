@@ -43,8 +43,6 @@ _TRANSLATED: Mapping[str, tuple[type[DashScopeError], str]] = {
     "LocalProtocolError": (DashScopeInputError, "A header holds what HTTP cannot carry"),
     "DecodingError": (DashScopeServerError, "An event hook read what cannot be unpacked"),
     "ProtocolError": (DashScopeConnectionError, ": it, or a proxy, does not speak HTTP"),
-    "NetworkError": (DashScopeConnectionError, ""),
-    "ProxyError": (DashScopeConnectionError, ""),
     "HTTPError": (DashScopeConnectionError, ""),
 }
 """What errors become, by the names of their classes and base classes; the first that matches.
@@ -86,7 +84,8 @@ class translating_errors(AbstractContextManager["translating_errors"]):  # noqa:
             return answer.cut_error()
         request_id = None if answer is None else answer.header_id
         if "TimeoutException" in names and is_over(self._until):
-            return deadline_error(request_id)
+            text = "The call took longer than max_seconds allows"
+            return DashScopeDeadlineError(text, request_id=request_id)
         kind, text = next(_TRANSLATED[name] for name in names if name in _TRANSLATED)
         if kind is not DashScopeConnectionError:
             return kind(text, request_id=request_id)
@@ -96,12 +95,6 @@ class translating_errors(AbstractContextManager["translating_errors"]):  # noqa:
             return DashScopeStreamCutError(msg, request_id=request_id)
         detail = name if text else f"{name}: {self._redact(str(error))[:LONGEST_MESSAGE]}"
         return DashScopeConnectionError(f"No connection to the service{text} ({detail})")
-
-
-def deadline_error(request_id: str | None) -> DashScopeDeadlineError:
-    """Return the error of a call that takes too long."""
-    text = "The call took longer than max_seconds allows"
-    return DashScopeDeadlineError(text, request_id=request_id)
 
 
 def _names_of(error: BaseException) -> Sequence[str]:

@@ -11,7 +11,7 @@ import os
 import time
 import weakref
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, MutableMapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from queue import Empty, SimpleQueue
 from typing import Generic
@@ -183,9 +183,7 @@ class LoopPool(_Pool[httpx.AsyncClient]):
 
 
 _OF_PROCESSES: dict[int, ProcessPool] = {}
-_OF_LOOPS: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, weakref.ref[LoopPool]] = (
-    weakref.WeakKeyDictionary()
-)
+_OF_LOOPS: MutableMapping[object, weakref.ref[LoopPool]] = weakref.WeakKeyDictionary()
 
 
 def process_pool() -> ProcessPool:

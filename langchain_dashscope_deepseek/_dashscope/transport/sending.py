@@ -20,11 +20,8 @@ from langchain_dashscope_deepseek._dashscope.protocol.redaction import LONGEST_M
 from langchain_dashscope_deepseek._dashscope.protocol.request import PreparedRequest
 from langchain_dashscope_deepseek._dashscope.transport.connections import Connection
 from langchain_dashscope_deepseek._dashscope.transport.endpoint import Endpoint, Tenant
-from langchain_dashscope_deepseek._dashscope.transport.http_errors import (
-    deadline_error,
-    translating_errors,
-)
-from langchain_dashscope_deepseek._dashscope.transport.retry import Attempts, is_over
+from langchain_dashscope_deepseek._dashscope.transport.http_errors import translating_errors
+from langchain_dashscope_deepseek._dashscope.transport.retry import Attempts
 from langchain_dashscope_deepseek.errors import DashScopeInvalidRequestError
 
 logger = logging.getLogger(__name__)
@@ -57,8 +54,7 @@ def replies(acquire: Acquire, request: PreparedRequest, attempt: Attempts) -> Ge
         response = connection.http.send(built, stream=True, follow_redirects=False)
         answer = errors.answer = _begin(response, connection, endpoint, redact)
         for piece in _body(response):
-            if is_over(attempt.until):
-                raise deadline_error(answer.header_id)
+            connection.deadline.check()
             yield from answer.feed(piece)
             if answer.has_unread_tail:
                 break
@@ -85,8 +81,7 @@ async def areplies(
             response = await connection.http.send(built, stream=True, follow_redirects=False)
             answer = errors.answer = _begin(response, connection, endpoint, redact)
             async for piece in _body(response):
-                if is_over(attempt.until):
-                    raise deadline_error(answer.header_id)
+                connection.deadline.check()
                 for reply in answer.feed(piece):
                     yield reply
                 if answer.has_unread_tail:
@@ -134,9 +129,8 @@ def _begin(
     if logger.isEnabledFor(logging.DEBUG):
         logger.debug("Response: HTTP %d, request_id %s", response.status_code, answer.header_id)
     if response.is_redirect:
-        location = response.headers.get("location")
-        shown = redact(location or "")[:LONGEST_MESSAGE]
-        where = f"to {shown!r}" if location else "and does not say where to"
+        location = redact(response.headers.get("location", ""))[:LONGEST_MESSAGE]
+        where = f"to {location!r}" if location else "and does not say where to"
         raise DashScopeInvalidRequestError(
             f"The server redirects {where}: set base_url",
             status_code=response.status_code,

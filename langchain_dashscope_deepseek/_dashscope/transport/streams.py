@@ -40,13 +40,18 @@ class Deadline:
         """Return the timeout of the next read; the head of a response has one timeout in all."""
         return self.left(seconds, self.sent_at)
 
+    def check(self) -> None:
+        """Raise an error if no time is left."""
+        if time.monotonic() >= self.until:
+            raise httpcore.ReadTimeout
+
     def left(self, seconds: Seconds, since: float | None = None) -> Seconds:
         """Return what is left of a timeout, which began now or at a time by `time.monotonic`."""
         if self.is_closed:
             raise httpcore.ReadError("The model was closed")
         now = time.monotonic()
         until = self.until if seconds is None else min(self.until, (since or now) + seconds)
-        if until <= now:
+        if now >= until:
             raise httpcore.ReadTimeout
         return None if until == NO_DEADLINE else until - now
 
