@@ -351,7 +351,7 @@ def test_the_collector_may_end_a_stream_in_the_middle_of_another_call(
     model.close()
 
 
-async def test_a_client_handed_in_is_never_closed_by_us(
+async def test_the_users_clients_stay_open(
     dashscope_emulator: DashScopeEmulator,
 ) -> None:
     with httpx.Client() as client:
