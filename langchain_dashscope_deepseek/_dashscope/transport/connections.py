@@ -188,12 +188,11 @@ def _tls_context(verify: ssl.SSLContext | bool) -> ssl.SSLContext:
 
 
 @lru_cache(maxsize=8)
-def _default_tls(verify: bool, file: str | None, _folder: str | None) -> ssl.SSLContext:
+def _default_tls(verify: bool, *_environment: str | None) -> ssl.SSLContext:
     try:
         return httpx.create_ssl_context(verify=verify)
     except OSError as error:
-        name = "SSL_CERT_FILE" if file else "SSL_CERT_DIR"
-        msg = f"{name} of the environment holds no certificates that can be read ({error})"
+        msg = f"SSL_CERT_FILE or SSL_CERT_DIR holds no certificates that can be read ({error})"
         raise DashScopeInputError(msg) from None
 
 

@@ -34,10 +34,7 @@ def has_buffered(stream: Any) -> bool:
     """Tell whether bytes wait between asyncio and the parser; `True` if that cannot be told."""
     try:
         *layers, sock = _layers(stream)
-        if any(tls._read_bio.pending for tls in layers):  # noqa: SLF001
-            return True
-        tls = stream.get_extra_info("ssl_object")
-        return bool(sock._protocol.read_queue or (tls and tls.pending()))  # noqa: SLF001
+        return bool(sock._protocol.read_queue) or any(tls._read_bio.pending for tls in layers)  # noqa: SLF001
     except AttributeError:
         return True
 

@@ -47,9 +47,8 @@ class RetryPolicy:
     def delay(self, failures: int, error: DashScopeError, *, elapsed: float = 0.0) -> float | None:
         """Return the delay after so many failures; `None` if there is no further attempt."""
         asked = error.retry_after
-        if failures > self.max_retries or not error.is_retryable:
-            return None
-        if asked is not None and asked > self.longest_retry_after:
+        is_too_long = asked is not None and asked > self.longest_retry_after
+        if failures > self.max_retries or not error.is_retryable or is_too_long:
             return None
         chance = self.jitter * random.random()  # noqa: S311 - no secret
         rule = find_rule(error.code)

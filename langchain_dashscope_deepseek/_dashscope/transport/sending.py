@@ -50,7 +50,7 @@ def replies(acquire: Acquire, request: PreparedRequest, attempt: Attempts) -> Ge
     ):
         log_request(request)
         connection.deadline.until = attempt.until
-        built = _build(connection, request, endpoint, timeout)
+        built = _build(connection.http, request, endpoint, timeout)
         response = connection.http.send(built, stream=True, follow_redirects=False)
         answer = errors.answer = _begin(response, connection, endpoint, redact)
         for piece in _body(response):
@@ -77,7 +77,7 @@ async def areplies(
         async with acquire(timeout.pool, endpoint.tenant) as connection:
             log_request(request)
             connection.deadline.until = attempt.until
-            built = _build(connection, request, endpoint, timeout)
+            built = _build(connection.http, request, endpoint, timeout)
             response = await connection.http.send(built, stream=True, follow_redirects=False)
             answer = errors.answer = _begin(response, connection, endpoint, redact)
             async for piece in _body(response):
@@ -96,12 +96,11 @@ async def areplies(
 
 
 def _build(
-    connection: Connection[Any],
+    http: httpx.Client | httpx.AsyncClient,
     request: PreparedRequest,
     endpoint: Endpoint,
     timeout: httpx.Timeout,
 ) -> httpx.Request:
-    http: httpx.Client | httpx.AsyncClient = connection.http
     return http.build_request(
         "POST",
         endpoint.url(request.route),
