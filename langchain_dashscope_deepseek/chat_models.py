@@ -32,10 +32,9 @@ from langchain_dashscope_deepseek._dashscope.protocol.parameters import (
 )
 from langchain_dashscope_deepseek._dashscope.protocol.request import PreparedRequest
 from langchain_dashscope_deepseek._dashscope.protocol.tool_use import check_tool_use
-from langchain_dashscope_deepseek._dashscope.transport.connections import Connection, Tenant
+from langchain_dashscope_deepseek._dashscope.transport.connections import Connection, UserConnection
+from langchain_dashscope_deepseek._dashscope.transport.endpoint import Tenant
 from langchain_dashscope_deepseek._dashscope.transport.pool import (
-    aborrow,
-    borrow,
     loop_pool,
     process_pool,
 )
@@ -478,14 +477,14 @@ class ChatDashScopeDeepSeek(ModelSettings):
         self, seconds: float | None, tenant: Tenant
     ) -> AbstractContextManager[Connection[httpx.Client]]:
         if self.http_client is not None:
-            return borrow(self.http_client)
+            return UserConnection(self.http_client)
         return process_pool().acquire(seconds, tenant, self)
 
     def _aacquire(
         self, seconds: float | None, tenant: Tenant
     ) -> AbstractAsyncContextManager[Connection[httpx.AsyncClient]]:
         if self.http_async_client is not None:
-            return aborrow(self.http_async_client)
+            return UserConnection(self.http_async_client)
         return loop_pool().acquire(seconds, tenant, self)
 
     def _prepared(

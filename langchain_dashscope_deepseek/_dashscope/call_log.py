@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 
 from langchain_dashscope_deepseek._dashscope.protocol.request import PreparedRequest
-from langchain_dashscope_deepseek._dashscope.transport.retry import Attempt
+from langchain_dashscope_deepseek._dashscope.transport.retry import Attempts
 from langchain_dashscope_deepseek.errors import DashScopeError
 
 logger = logging.getLogger("langchain_dashscope_deepseek")
@@ -36,16 +36,16 @@ class CallLog(AbstractContextManager["CallLog"]):
         self._request = request
         self._began = time.monotonic()
         self.first: float | None = None
-        self._attempt: Attempt | None = None
+        self._attempt: Attempts | None = None
         self._facts: Facts = lambda: (None, None, None)
 
-    def begin(self, attempt: Attempt, request: PreparedRequest, facts: Facts) -> None:
+    def begin(self, attempt: Attempts, request: PreparedRequest, facts: Facts) -> None:
         """Note that an attempt begins, what it sends, and what tells of its answer."""
         self._attempt, self._request, self._facts, self.first = attempt, request, facts, None
 
     def first_came(self) -> None:
         """Note the first packet of an answer."""
-        self.first = time.monotonic()
+        self.first = self.first or time.monotonic()
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         """Say how the call ended."""

@@ -1,7 +1,7 @@
-"""Asks until there is an answer, and yields what shows of it: attempts, replies, and the log.
+"""Sends a request until there is an answer, logs the call, and yields the parts of the answer.
 
-What is sent and read is `replies`'; here a failed attempt starts anew, with nothing of its answer
-left, as long as nothing of it was shown. The two functions are the same but for the awaiting.
+A failed attempt is repeated from its beginning, as long as no part of its answer was yielded. The
+two functions differ only in the awaiting.
 """
 
 from __future__ import annotations
@@ -23,14 +23,11 @@ from langchain_dashscope_deepseek._dashscope.transport.sending import (
 from langchain_dashscope_deepseek._langchain.stream import AnswerAccumulator, Emitter
 
 T = TypeVar("T")
+EmitterOf = Callable[[AnswerAccumulator], Emitter[T]]
 
 
-def ask(
-    acquire: Acquire,
-    request: PreparedRequest,
-    emitter_of: Callable[[AnswerAccumulator], Emitter[T]],
-) -> Generator[T]:
-    """Yield what an emitter shows of the answer to a request."""
+def ask(acquire: Acquire, request: PreparedRequest, emitter_of: EmitterOf[T]) -> Generator[T]:
+    """Yield the parts that an emitter makes of the answer to a request."""
     negotiation = Negotiation(request)
     with CallLog(request) as log:
         for attempt in Attempts(request.policy, negotiation.settle):
@@ -40,22 +37,19 @@ def ask(
                 log.begin(attempt, request, answer.facts)
                 with closing(replies(acquire, request, attempt)) as coming:
                     for reply in coming:
-                        if log.first is None:
-                            log.first_came()
+                        log.first_came()
                         for part in emitter.add(reply):
                             attempt.committed = True
                             yield part
                 ending = list(emitter.end())
                 break
-    yield from ending  # the call is over: who takes the last part need not come back for more
+    yield from ending  # after the log, which then needs no caller that asks for more
 
 
 async def aask(
-    acquire: AsyncAcquire,
-    request: PreparedRequest,
-    emitter_of: Callable[[AnswerAccumulator], Emitter[T]],
+    acquire: AsyncAcquire, request: PreparedRequest, emitter_of: EmitterOf[T]
 ) -> AsyncGenerator[T]:
-    """Yield what an emitter shows of the answer to a request."""
+    """Yield the parts that an emitter makes of the answer to a request."""
     negotiation = Negotiation(request)
     with CallLog(request) as log:
         async for attempt in Attempts(request.policy, negotiation.settle):
@@ -65,8 +59,7 @@ async def aask(
                 log.begin(attempt, request, answer.facts)
                 async with aclosing(areplies(acquire, request, attempt)) as coming:
                     async for reply in coming:
-                        if log.first is None:
-                            log.first_came()
+                        log.first_came()
                         for part in emitter.add(reply):
                             attempt.committed = True
                             yield part

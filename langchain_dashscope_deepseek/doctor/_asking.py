@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 from langchain_dashscope_deepseek._dashscope.protocol.parameters import SETTINGS
 from langchain_dashscope_deepseek._dashscope.protocol.redaction import REDACTED
@@ -63,7 +64,7 @@ class Doctor:
 
     def __init__(self, model: ChatDashScopeDeepSeek) -> None:
         """Prepare to ask."""
-        self._settings = {name: getattr(model, name, None) for name in SETTINGS}
+        self._settings: dict[str, Any] = {name: getattr(model, name, None) for name in SETTINGS}
         self.region = region_of(self._settings["base_url"])
         self.requests = self.tokens = 0
 

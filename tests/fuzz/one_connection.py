@@ -96,8 +96,6 @@ class Stream(httpcore.NetworkStream):
         self._service, self._left, self._is_asked = service, b"", False
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        if timeout == 0 and not self._left:
-            raise httpcore.ReadError from BlockingIOError()
         self._is_asked = False
         size = min(max_bytes, self._service.piece or max_bytes)
         piece, self._left = self._left[:size], self._left[size:]

@@ -231,25 +231,13 @@ def test_a_model_closed_in_another_thread_ends_calls_by_our_errors_alone(
     model.close()
 
 
-# --- Threads ---
+# --- The client of a user ---
 
 
-def test_no_thread_is_started_for_a_stream(
-    dashscope_emulator: DashScopeEmulator, monkeypatch: pytest.MonkeyPatch
+def test_max_seconds_bounds_calls_of_the_users_client(
+    dashscope_emulator: DashScopeEmulator,
 ) -> None:
-    def refuse(_: threading.Thread) -> None:
-        pytest.fail("a thread was started")
-
-    model = ChatDashScopeDeepSeek(model="deepseek-v4-pro")
-    model.invoke("hi")
-    monkeypatch.setattr(threading.Thread, "start", refuse)
-    assert "hi" in "".join(chunk.text for chunk in model.stream("hi"))
-    assert "hi" in model.invoke("hi").text
-    model.close()
-
-
-def test_a_client_handed_in_is_no_reason_for_less(dashscope_emulator: DashScopeEmulator) -> None:
-    """`max_seconds` holds for it, too, as long as its server says something or nothing at all."""
+    """It is checked with each piece of the response."""
     dashscope_emulator.reply("All of it.", piece_delay=0.15)
     with httpx.Client() as client:
         model = ChatDashScopeDeepSeek(

@@ -1,4 +1,4 @@
-"""Whoever stops listening is let go at once: no connection, task or warning stays behind.
+"""A stream that is left closes at once, and no connection, task or warning stays behind.
 
 The garbage collector is off, so that nothing is tidied up by accident.
 """
@@ -12,7 +12,7 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing, closing, suppress
 from typing import Any
 
@@ -87,7 +87,8 @@ def assert_let_go(emulator: DashScopeEmulator, model: ChatDashScopeDeepSeek) -> 
 async def assert_let_go_async(emulator: DashScopeEmulator, model: ChatDashScopeDeepSeek) -> None:
     assert await asyncio.to_thread(eventually, lambda: emulator.disconnects == 1)
     assert await asyncio.to_thread(eventually, lambda: emulator.open_streams == 0)
-    assert asyncio.all_tasks() == {asyncio.current_task()}
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert await asyncio.to_thread(eventually, lambda: asyncio.all_tasks(loop) == {task})
     assert "next" in (await model.ainvoke("next")).text
 
 
@@ -131,106 +132,92 @@ class ConsumerError(Exception):
     """What goes wrong in the code that reads a stream."""
 
 
-# --- Synchronous ---
+# --- The ways to leave a stream ---
 
 
-@pytest.mark.parametrize("streams", SYNC.values(), ids=SYNC)
-def test_a_loop_that_is_left_closes_the_stream(
-    streams: Streams, emulator: DashScopeEmulator, model: ChatDashScopeDeepSeek
-) -> None:
-    for _ in streams(model):
+def _break(stream: Any) -> None:
+    for _ in stream:
         break
-    assert_let_go(emulator, model)
 
 
-@pytest.mark.parametrize("streams", SYNC.values(), ids=SYNC)
-def test_a_stream_that_is_closed_is_closed(
-    streams: Streams, emulator: DashScopeEmulator, model: ChatDashScopeDeepSeek
-) -> None:
-    stream: Any = streams(model)
+def _close(stream: Any) -> None:
     with closing(stream):
         next(stream)
-    assert_let_go(emulator, model)
 
 
-@pytest.mark.parametrize("streams", SYNC.values(), ids=SYNC)
-def test_an_error_in_the_consumer_closes_the_stream(
-    streams: Streams, emulator: DashScopeEmulator, model: ChatDashScopeDeepSeek
-) -> None:
-    def consume() -> None:
-        for _ in streams(model):
+def _fail(stream: Any) -> None:
+    with suppress(ConsumerError):
+        for _ in stream:
             raise ConsumerError
 
-    with suppress(ConsumerError):
-        consume()
+
+@pytest.mark.parametrize("leave", [_break, _close, _fail])
+@pytest.mark.parametrize("streams", SYNC.values(), ids=SYNC)
+def test_a_stream_that_is_left_is_closed(
+    streams: Streams,
+    leave: Callable[[Any], None],
+    emulator: DashScopeEmulator,
+    model: ChatDashScopeDeepSeek,
+) -> None:
+    leave(streams(model))
     assert_let_go(emulator, model)
 
 
-# --- Asynchronous ---
-
-
-@pytest.mark.parametrize("streams", ASYNC.values(), ids=ASYNC)
-async def test_an_async_loop_that_is_left_closes_the_stream(
-    streams: AsyncStreams, emulator: DashScopeEmulator, model: ChatDashScopeDeepSeek
-) -> None:
-    async for _ in streams(model):
+async def _abreak(stream: Any) -> None:
+    async for _ in stream:
         break
-    await assert_let_go_async(emulator, model)
 
 
-@pytest.mark.parametrize("streams", ASYNC.values(), ids=ASYNC)
-async def test_an_async_stream_that_is_closed_is_closed(
-    streams: AsyncStreams, emulator: DashScopeEmulator, model: ChatDashScopeDeepSeek
-) -> None:
-    stream: Any = streams(model)
+async def _aclose(stream: Any) -> None:
     async with aclosing(stream):
         await anext(stream)
-    await assert_let_go_async(emulator, model)
 
 
-@pytest.mark.parametrize("streams", ASYNC.values(), ids=ASYNC)
-async def test_an_error_in_the_async_consumer_closes_the_stream(
-    streams: AsyncStreams, emulator: DashScopeEmulator, model: ChatDashScopeDeepSeek
-) -> None:
-    async def consume() -> None:
-        async for _ in streams(model):
+async def _afail(stream: Any) -> None:
+    with suppress(ConsumerError):
+        async for _ in stream:
             raise ConsumerError
 
-    with suppress(ConsumerError):
-        await consume()
-    await assert_let_go_async(emulator, model)
 
+async def _started(stream: Any) -> asyncio.Task[None]:
+    """Read in a task, which has begun to."""
 
-async def _use(streams: AsyncStreams, model: Any, started: asyncio.Event) -> None:
-    async for _ in streams(model):
-        started.set()
+    async def use() -> None:
+        async for _ in stream:
+            started.set()
 
-
-@pytest.mark.parametrize("streams", ASYNC.values(), ids=ASYNC)
-async def test_a_task_that_is_cancelled_closes_the_stream(
-    streams: AsyncStreams, emulator: DashScopeEmulator, model: ChatDashScopeDeepSeek
-) -> None:
     started = asyncio.Event()
-    task = asyncio.create_task(_use(streams, model, started))
+    task = asyncio.create_task(use())
     await started.wait()
+    return task
+
+
+async def _cancel(stream: Any) -> None:
+    task = await _started(stream)
     task.cancel()
     await asyncio.wait([task])
     assert task.cancelled()
-    del task  # it keeps the frames that it was cancelled in
-    await assert_let_go_async(emulator, model)
 
 
-@pytest.mark.parametrize("streams", ASYNC.values(), ids=ASYNC)
-async def test_a_timeout_closes_the_stream(
-    streams: AsyncStreams, emulator: DashScopeEmulator, model: ChatDashScopeDeepSeek
-) -> None:
-    started = asyncio.Event()
-    task = asyncio.create_task(_use(streams, model, started))
-    await started.wait()
+async def _time_out(stream: Any) -> None:
+    task = await _started(stream)
     with pytest.raises(asyncio.TimeoutError):
         await asyncio.wait_for(task, timeout=0.1)
-    del task
+
+
+@pytest.mark.parametrize("leave", [_abreak, _aclose, _afail, _cancel, _time_out])
+@pytest.mark.parametrize("streams", ASYNC.values(), ids=ASYNC)
+async def test_an_async_stream_that_is_left_is_closed(
+    streams: AsyncStreams,
+    leave: Callable[[Any], Awaitable[None]],
+    emulator: DashScopeEmulator,
+    model: ChatDashScopeDeepSeek,
+) -> None:
+    await leave(streams(model))
     await assert_let_go_async(emulator, model)
+
+
+# --- Calls ---
 
 
 async def test_a_whole_call_that_is_cancelled_lets_go(
@@ -277,13 +264,7 @@ def test_a_model_that_is_closed_within_a_stream_ends_it_by_an_error(
 async def test_a_model_that_is_closed_within_an_async_stream_ends_it_by_an_error(
     emulator: DashScopeEmulator, model: ChatDashScopeDeepSeek
 ) -> None:
-    async def consume(started: asyncio.Event) -> None:
-        async for _ in model.astream("hi"):
-            started.set()
-
-    started = asyncio.Event()
-    task = asyncio.create_task(consume(started))
-    await started.wait()
+    task = await _started(model.astream("hi"))
     await model.aclose()
     with pytest.raises(DashScopeStreamCutError):
         await task
@@ -351,7 +332,7 @@ def test_the_collector_may_end_a_stream_in_the_middle_of_another_call(
     model.close()
 
 
-async def test_a_client_handed_in_is_never_closed_by_us(
+async def test_the_users_clients_stay_open(
     dashscope_emulator: DashScopeEmulator,
 ) -> None:
     with httpx.Client() as client:

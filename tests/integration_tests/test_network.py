@@ -145,15 +145,6 @@ async def test_the_proxy_of_the_environment_is_used(
 
 
 @needs_proxy
-@pytest.mark.usefixtures("trusted")
-async def test_the_proxy_of_a_client_handed_in_is_used(
-    ask: Ask, chat: Chat, proxy: Proxy, relay: TlsRelay
-) -> None:
-    assert QUESTION in (await ask(chat(**clients(proxy=proxy.url)), QUESTION)).text
-    assert proxy.count_connections_to(relay.port) == 1
-
-
-@needs_proxy
 async def test_the_proxy_and_the_certificates_of_a_model_serve_every_kind_of_call(
     ask: Ask,
     chat: Chat,
@@ -175,15 +166,6 @@ async def test_a_certificate_may_go_unchecked(ask: Ask, chat: Chat) -> None:
     with pytest.raises(DashScopeConnectionError):
         await ask(chat(), QUESTION)
     assert QUESTION in (await ask(chat(verify=False), QUESTION)).text
-
-
-@pytest.mark.usefixtures("trusted")
-async def test_hosts_without_a_proxy_are_asked_directly(
-    ask: Ask, chat: Chat, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("ALL_PROXY", f"http://127.0.0.1:{free_port()}")
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    assert QUESTION in (await ask(chat(), QUESTION)).text
 
 
 @needs_proxy
@@ -209,15 +191,6 @@ async def test_a_proxy_that_is_gone_is_a_connection_error(
         await ask(chat(), QUESTION)
     assert_hides(caught.value, KEY, QUESTION, "hush-hush")
     assert emulator.requests == []
-
-
-async def test_a_proxy_of_an_unknown_kind_is_named_without_its_password(
-    ask: Ask, chat: Chat, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("ALL_PROXY", "foo://user:hush-hush@127.0.0.1:1")
-    with pytest.raises(DashScopeError, match=r"^ALL_PROXY is no URL of a proxy") as caught:
-        await ask(chat(), QUESTION)
-    assert_hides(caught.value, KEY, QUESTION, "hush-hush")
 
 
 # --- A proxy that opens TLS ---
@@ -333,14 +306,14 @@ async def test_a_certificate_for_another_host_gets_no_request(
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-@pytest.mark.parametrize("own", [True, False], ids=["our client", "a client handed in"])
+@pytest.mark.parametrize("is_pooled", [True, False], ids=["pooled", "user"])
 async def test_a_redirect_is_named_and_never_followed(
-    status: int, own: bool, ask: Ask, chat: Chat, emulator: DashScopeEmulator
+    status: int, is_pooled: bool, ask: Ask, chat: Chat, emulator: DashScopeEmulator
 ) -> None:
     with DashScopeEmulator() as other:
         emulator.raw("", status=status, headers={"location": other.base_url})
-        handed_in = {} if own else clients(follow_redirects=True)
-        model = chat(base_url=emulator.base_url, **handed_in)
+        own_clients = {} if is_pooled else clients(follow_redirects=True)
+        model = chat(base_url=emulator.base_url, **own_clients)
         with pytest.raises(DashScopeInvalidRequestError) as caught:
             await ask(model, QUESTION)
         assert other.base_url in str(caught.value)

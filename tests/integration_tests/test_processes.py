@@ -10,7 +10,7 @@ import os
 import pickle
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import cloudpickle
@@ -55,11 +55,11 @@ def model(dashscope_emulator: DashScopeEmulator) -> Iterator[ChatDashScopeDeepSe
         yield model
 
 
-@pytest.fixture(params=["our clients", "clients handed in"])
+@pytest.fixture(params=["pooled", "user"])
 def any_model(
     request: pytest.FixtureRequest, dashscope_emulator: DashScopeEmulator
 ) -> Iterator[ChatDashScopeDeepSeek]:
-    if request.param == "our clients":
+    if request.param == "pooled":
         with make() as model:
             yield model
     else:
@@ -190,7 +190,7 @@ def test_a_child_leaves_the_connections_of_its_parent_alone(
 
 @needs_fork
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
-def test_a_client_handed_in_that_was_used_is_refused_after_a_fork(
+def test_a_users_client_is_refused_after_a_fork(
     dashscope_emulator: DashScopeEmulator,
 ) -> None:
     """Its connections are the parent's: two processes on one would get each other's answers."""
@@ -220,13 +220,6 @@ def test_a_spawned_process_takes_the_key_from_its_environment(
     assert result()
     keys = {request.headers["authorization"] for request in dashscope_emulator.requests}
     assert keys == {f"Bearer {os.environ['DASHSCOPE_API_KEY']}"}
-
-
-def test_a_pool_of_processes_asks(model: ChatDashScopeDeepSeek) -> None:
-    questions = [f"question {number}" for number in range(4)]
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(2, mp_context=context) as pool:
-        assert all(pool.map(ask, [model] * len(questions), questions))
 
 
 # --- Copies and pickles ---
@@ -270,7 +263,7 @@ async def test_a_copy_and_its_original_both_answer(
 
 
 @pytest.mark.parametrize("name", ["copy", "deepcopy", "model_copy", "deep model_copy"])
-async def test_copies_share_a_client_that_was_handed_in(
+async def test_copies_share_the_users_clients(
     name: str, dashscope_emulator: DashScopeEmulator
 ) -> None:
     with httpx.Client() as client:
@@ -284,7 +277,7 @@ async def test_copies_share_a_client_that_was_handed_in(
 
 
 @pytest.mark.parametrize("dumps", [pickle.dumps, cloudpickle.dumps], ids=["pickle", "cloudpickle"])
-def test_a_client_that_was_handed_in_cannot_be_pickled_and_says_so(
+def test_a_users_client_cannot_be_pickled(
     dumps: Callable[[Any], bytes], dashscope_emulator: DashScopeEmulator
 ) -> None:
     with httpx.Client() as client, pytest.raises(TypeError, match="make it anew"):

@@ -62,13 +62,6 @@ RUN = {
 
 CLOSED_BY_HAND = {
     "once": "loop.run_until_complete(ask()); loop.close()",
-    "before the next": """
-        for _ in range(3):
-            loop.run_until_complete(ask())
-            loop.close()
-            loop = asyncio.new_event_loop()
-        loop.close()
-    """,
     "while it is debugged": """
         loop.set_debug(True)
         loop.slow_callback_duration = 60

@@ -1,6 +1,7 @@
-"""Connections: each an httpx client over one socket of its own, used by one request at a time.
+"""What a connection is made of: an httpx client over one socket, its proxy and its certificates.
 
-Knows what a connection is made of, and nothing of the others. `pool` keeps and closes them.
+`pool` keeps and closes connections. An error about a proxy names where it was set and does not
+quote it, because it may hold a password.
 """
 
 from __future__ import annotations
@@ -8,247 +9,251 @@ from __future__ import annotations
 import os
 import ssl
 import weakref
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping
 from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from importlib.util import find_spec
+from ipaddress import ip_address, ip_network
+from typing import Any, Generic, TypeVar
+from urllib.request import getproxies, proxy_bypass_environment  # type: ignore[attr-defined]
 
+import httpcore
 import httpx
+from pydantic import SecretStr
+from typing_extensions import Self
 
 from langchain_dashscope_deepseek._dashscope.transport import private
 from langchain_dashscope_deepseek._dashscope.transport.endpoint import Tenant
-from langchain_dashscope_deepseek._dashscope.transport.proxies import proxy_of
+from langchain_dashscope_deepseek._dashscope.transport.streams import (
+    AsyncNetwork,
+    Deadline,
+    Network,
+)
 from langchain_dashscope_deepseek.errors import DashScopeInputError
-
-if TYPE_CHECKING:
-    from langchain_dashscope_deepseek._dashscope.transport.streams import (
-        AsyncNetwork,
-        Deadline,
-        Network,
-    )
 
 AnyClient = TypeVar("AnyClient", bound=httpx.Client | httpx.AsyncClient)
 
 KEEP_ALIVE = 5.0
-"""Seconds that an idle connection is kept for the next request, as httpx does."""
+"""Seconds that an idle connection is kept for the next request, as in httpx."""
 
 
-class Transport(httpx.HTTPTransport):
-    """The transport of httpx that tracers instrument, over one connection of httpcore's."""
-
-    def __init__(self, tenant: Tenant, network: Network) -> None:
-        """Make it with a network of ours, which `httpx.HTTPTransport` does not take."""
-        import httpcore  # noqa: PLC0415 - as httpx does: it takes longer to import than this package
-
-        self._pool = httpcore.ConnectionPool(
-            ssl_context=_tls_context(tenant.verify),
-            proxy=proxy_of(tenant.base_url, tenant.proxy),
-            max_connections=1,
-            keepalive_expiry=KEEP_ALIVE,
-            network_backend=network,
-        )
-        private.remove_lock(self._pool)
-
-    def is_idle(self) -> bool:
-        """Tell whether the connection is open, with nothing left behind its last answer."""
-        return _is_idle(self._pool.connections)
-
-
-class AsyncTransport(httpx.AsyncHTTPTransport):
-    """The transport of httpx that tracers instrument, over one connection of httpcore's."""
-
-    def __init__(self, tenant: Tenant, network: AsyncNetwork) -> None:
-        """Make it with a network of ours, which `httpx.AsyncHTTPTransport` does not take."""
-        import httpcore  # noqa: PLC0415 - as above
-
-        self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=_tls_context(tenant.verify),
-            proxy=proxy_of(tenant.base_url, tenant.proxy),
-            max_connections=1,
-            keepalive_expiry=KEEP_ALIVE,
-            network_backend=network,
-        )
-
-    def is_idle(self) -> bool:
-        """Tell whether the connection is open, with nothing left behind its last answer."""
-        return _is_idle(self._pool.connections)
-
-
-class _NoCookies(httpx.Cookies):
-    """Keeps none: the service's firewall sets one in every answer, and the service asks for none.
-
-    Looking for it takes some 5 % of a call.
-    """
-
-    def extract_cookies(self, response: httpx.Response) -> None:
-        """Take none."""
-
-
-_NO_COOKIES = _NoCookies()
-
-
-class _Client(httpx.Client):
-    cookies = property(lambda _: _NO_COOKIES)
-
-
-class _AsyncClient(httpx.AsyncClient):
-    cookies = property(lambda _: _NO_COOKIES)
-
-
+@dataclass(eq=False)
 class Connection(Generic[AnyClient]):
-    """An HTTP client, for one request; by itself a client of the user's, whose network is its own.
+    """An HTTP client, for one request."""
 
-    Attributes:
-        http: The client.
-        deadline: When reading must end, where the client has a network of this package.
-        response: The answer.
-        is_clean: Whether the answer was read to its end and closed.
-        last_request_id: The `request_id` of the answer before it on the same connection.
-    """
-
-    def __init__(self, http: AnyClient, deadline: Deadline) -> None:
-        """Begin with a client that is open."""
-        self.http: AnyClient = http
-        self.deadline = deadline
-        self.response: httpx.Response | None = None
-        self.is_clean = False
-        self.last_request_id: str | None = None
-
-    def build(
-        self, url: httpx.URL, *, content: bytes, headers: Mapping[str, str], timeout: httpx.Timeout
-    ) -> httpx.Request:
-        """Build a request, to which the user's client adds its own headers and cookies."""
-        return self.http.build_request(
-            "POST", url, content=content, headers=headers, timeout=timeout
-        )
-
-    def pieces(self, response: httpx.Response) -> Iterator[bytes]:
-        """Read the body of an answer, which an event hook may have read already."""
-        return response.iter_bytes()
-
-    def apieces(self, response: httpx.Response) -> AsyncIterator[bytes]:
-        """Read the body of an answer, which an event hook may have read already."""
-        return response.aiter_bytes()
+    http: AnyClient
+    deadline: Deadline
+    response: httpx.Response | None = None
+    is_clean: bool = False
+    last_request_id: str | None = None
 
     def keep(self, request_id: str | None) -> None:
-        """Note that the answer was read to its end, so that another request may follow."""
-        self.is_clean, self.last_request_id = True, request_id
+        """Note that the response was read to its end, so that another request may follow."""
+        self.response, self.is_clean, self.last_request_id = None, True, request_id
 
 
+_USED_IN: MutableMapping[object, int] = weakref.WeakKeyDictionary()
+"""The process in which each client of a user was first used."""
+
+
+class UserConnection(Connection[AnyClient]):
+    """The user's own client, beside other requests that use it. Its sockets are its own."""
+
+    def __init__(self, http: AnyClient) -> None:
+        super().__init__(http, Deadline())
+        if http.is_closed:
+            msg = "The HTTP client of the model is closed: set an open one"
+            raise DashScopeInputError(msg)
+        if _USED_IN.setdefault(http, os.getpid()) != os.getpid():
+            msg = (
+                "The HTTP client of the model was used before this process was forked, and both "
+                "would get each other's answers: make the model anew, with a client of this process"
+            )
+            raise DashScopeInputError(msg)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.response is not None:
+            self.response.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        if self.response is not None:
+            await self.response.aclose()
+
+
+@dataclass(eq=False, kw_only=True)
 class PooledConnection(Connection[AnyClient]):
-    """An HTTP client over a single socket.
+    """A client over a single socket."""
 
-    Attributes:
-        tenant: Whose requests may use it.
-        owner: What used it last, as a weak reference.
-        idle_since: When its last request ended, by `time.monotonic`.
-    """
-
-    def __init__(
-        self,
-        tenant: Tenant,
-        http: AnyClient,
-        transport: Transport | AsyncTransport,
-        network: Network | AsyncNetwork,
-    ) -> None:
-        """Put the parts together, which `connect` and `aconnect` make."""
-        super().__init__(http, network.deadline)
-        self.tenant = tenant
-        self.owner: weakref.ref[object] | None = None
-        self.idle_since = 0.0
-        self._transport = transport
-        self._network = network
-        self._pid = os.getpid()
-
-    def build(
-        self, url: httpx.URL, *, content: bytes, headers: Mapping[str, str], timeout: httpx.Timeout
-    ) -> httpx.Request:
-        """Build a request of nothing else."""
-        times = {"timeout": timeout.as_dict()}
-        return httpx.Request("POST", url, content=content, headers=headers, extensions=times)
-
-    def pieces(self, response: httpx.Response) -> Iterator[bytes]:
-        """Read the body of an answer, in which there is nothing to decode."""
-        return iter(cast("httpx.SyncByteStream", response.stream))
-
-    def apieces(self, response: httpx.Response) -> AsyncIterator[bytes]:
-        """Read the body of an answer, in which there is nothing to decode."""
-        return aiter(cast("httpx.AsyncByteStream", response.stream))
+    tenant: Tenant
+    pool: httpcore.ConnectionPool | httpcore.AsyncConnectionPool
+    network: Network | AsyncNetwork
+    owner: Callable[[], object] = lambda: None  # the model that used it last, if it still exists
+    idle_since: float = 0.0  # by time.monotonic
+    pid: int = field(default_factory=os.getpid)
 
     def is_reusable(self) -> bool:
-        """Tell whether the next answer can only be the next request's; `False` if it is unsure."""
-        stream = self._network.stream
-        return (
-            not self.deadline.is_closed
-            and self._transport.is_idle()
-            and stream is not None
-            and not stream.has_unread()
+        """Tell whether the connection is open, with nothing left behind the last response."""
+        return not (
+            self.deadline.is_closed
+            or any(connection.has_expired() for connection in self.pool.connections)
+            or private.has_trailing_data(self.pool)
         )
 
-    def shut(self) -> None:
-        """End the request that uses it, from any thread; the reader of the answer closes it."""
-        self._end("shut")
-
-    def close(self) -> None:
-        """Close the socket at once. Only for the user of the connection, or if there is none."""
-        self._end("close")
+    def close(self, *, in_use: bool = False) -> None:
+        """Close the socket at once; if a request is in use, only end it, and its thread closes."""
+        with suppress(OSError, AttributeError, RuntimeError):  # the event loop may be closed
+            self.deadline.is_closed = True
+            if self.pid == os.getpid():  # otherwise it belongs to a parent process
+                stream: Any = self.network.stream
+                stream.shut() if in_use else stream.close()
 
     __del__ = close  # of a connection that an interrupt lost, or whose event loop is gone
 
-    def _end(self, how: str) -> None:
-        self.deadline.is_closed = True
-        stream = self._network.stream
-        if stream is None or self._pid != os.getpid():  # it belongs to a parent process
-            return
-        with suppress(OSError, AttributeError, RuntimeError):  # the event loop may be closed
-            getattr(stream, how)()
+
+class _Transport(httpx.HTTPTransport):
+    """The transport of httpx, which tracers instrument, over a pool with one connection."""
+
+    def __init__(self, pool: httpcore.ConnectionPool) -> None:
+        self._pool = pool
+
+
+class _AsyncTransport(httpx.AsyncHTTPTransport):
+    """The transport of httpx, which tracers instrument, over a pool with one connection."""
+
+    def __init__(self, pool: httpcore.AsyncConnectionPool) -> None:
+        self._pool = pool
 
 
 def connect(tenant: Tenant) -> PooledConnection[httpx.Client]:
     """Make a connection, which its first request opens."""
-    from langchain_dashscope_deepseek._dashscope.transport.streams import Network  # noqa: PLC0415
-
     network = Network()
-    transport = Transport(tenant, network)
-    return PooledConnection(tenant, _Client(transport=transport), transport, network)
+    pool = httpcore.ConnectionPool(**_pool_settings(tenant), network_backend=network)
+    private.remove_lock(pool)
+    http = _Client(transport=_Transport(pool))
+    return PooledConnection(http, network.deadline, tenant=tenant, pool=pool, network=network)
 
 
 def aconnect(tenant: Tenant) -> PooledConnection[httpx.AsyncClient]:
     """Make a connection, which its first request opens."""
-    from langchain_dashscope_deepseek._dashscope.transport.streams import AsyncNetwork  # noqa: PLC0415
-
     network = AsyncNetwork()
-    transport = AsyncTransport(tenant, network)
-    return PooledConnection(tenant, _AsyncClient(transport=transport), transport, network)
+    pool = httpcore.AsyncConnectionPool(**_pool_settings(tenant), network_backend=network)
+    http = _AsyncClient(transport=_AsyncTransport(pool))
+    return PooledConnection(http, network.deadline, tenant=tenant, pool=pool, network=network)
+
+
+def _pool_settings(tenant: Tenant) -> dict[str, Any]:
+    return {
+        "ssl_context": _tls_context(tenant.verify),
+        "proxy": proxy_of(tenant.base_url, tenant.proxy),
+        "max_connections": 1,
+        "keepalive_expiry": KEEP_ALIVE,
+    }
+
+
+class _NoCookies(httpx.Cookies):
+    """Keeps no cookie, which saves 5 % of a call: the service sets one in every response."""
+
+    def extract_cookies(self, response: httpx.Response) -> None:
+        pass
+
+
+class _Client(httpx.Client):
+    cookies: Any = _NoCookies()
+
+
+class _AsyncClient(httpx.AsyncClient):
+    cookies: Any = _NoCookies()
+
+
+# --- Certificates ---
 
 
 def preload_certificates() -> None:
-    """Read the certificates, which takes 20 ms; models are mostly made outside of event loops."""
-    with suppress(DashScopeInputError):  # the call raises it
+    """Read the certificates, which takes 20 ms; most models are made outside of event loops."""
+    with suppress(DashScopeInputError):  # raised again by the call
         _tls_context(verify=True)
 
 
-def _is_idle(connections: Sequence[Any]) -> bool:
-    """Tell whether a pool of httpcore's has one connection, idle and with nothing left to parse."""
-    return (
-        len(connections) == 1
-        and connections[0].is_idle()
-        and not private.has_trailing_data(connections[0])
-    )
-
-
 def _tls_context(verify: ssl.SSLContext | bool) -> ssl.SSLContext:
-    """Return the settings of TLS; reading the certificates takes longer than the rest of a call."""
     if isinstance(verify, ssl.SSLContext):
         return verify
     return _default_tls(verify, *map(os.environ.get, ("SSL_CERT_FILE", "SSL_CERT_DIR")))
 
 
 @lru_cache(maxsize=8)
-def _default_tls(verify: bool, file: str | None, _folder: str | None) -> ssl.SSLContext:
+def _default_tls(verify: bool, *_environment: str | None) -> ssl.SSLContext:
     try:
         return httpx.create_ssl_context(verify=verify)
     except OSError as error:
-        name = "SSL_CERT_FILE" if file else "SSL_CERT_DIR"
-        msg = f"{name} of the environment holds no certificates that can be read ({error})"
+        msg = f"SSL_CERT_FILE or SSL_CERT_DIR holds no certificates that can be read ({error})"
         raise DashScopeInputError(msg) from None
+
+
+# --- Proxies ---
+
+
+def check_proxy(proxy: SecretStr | str, name: str = "proxy") -> httpx.Proxy:
+    """Read the URL of a proxy, or raise an error that names the setting."""
+    read = None
+    with suppress(ValueError, TypeError, httpx.InvalidURL):  # these texts may quote a password
+        read = httpx.Proxy(proxy.get_secret_value() if isinstance(proxy, SecretStr) else proxy)
+    if read is None:
+        msg = f"{name} is no URL of a proxy: write http://host:port, https://... or socks5://..."
+        raise DashScopeInputError(msg)
+    if read.url.scheme.startswith("socks") and find_spec("socksio") is None:
+        msg = f'{name} is a SOCKS proxy, which needs another package: pip install "httpx[socks]"'
+        raise DashScopeInputError(msg)
+    return read
+
+
+def refuse_bypass(settings: Mapping[str, Any]) -> None:
+    """Refuse `proxy` and `verify` beside the user's own clients, whose calls would ignore them."""
+    for name in ("http_client", "http_async_client"):
+        for setting, default in (("proxy", None), ("verify", True)):
+            if settings.get(name) is not None and settings.get(setting, default) is not default:
+                msg = (
+                    f"{name} has a network of its own, so its calls would go around {setting}: "
+                    f"make that client with {setting}=, or leave one of the two out"
+                )
+                raise DashScopeInputError(msg)
+
+
+def proxy_of(base_url: str, setting: SecretStr | None) -> httpcore.Proxy | None:
+    """Return the proxy for a base URL: that of the setting, else that of the environment."""
+    proxy = _of_environment(httpx.URL(base_url)) if setting is None else check_proxy(setting)
+    return None if proxy is None else httpcore.Proxy(str(proxy.url), auth=proxy.raw_auth)
+
+
+def _of_environment(url: httpx.URL) -> httpx.Proxy | None:
+    proxies = getproxies()
+    found = next((scheme for scheme in (url.scheme, "all") if proxies.get(scheme)), None)
+    if found is None or _is_bypassed(url, proxies):
+        return None
+    proxy = proxies[found]
+    return check_proxy(proxy if "://" in proxy else f"http://{proxy}", f"{found.upper()}_PROXY")
+
+
+def _is_bypassed(url: httpx.URL, proxies: dict[str, str]) -> bool:
+    """Tell whether NO_PROXY names a host; entries that cannot be read are skipped."""
+    entries = [entry.strip() for entry in proxies.get("no", "").split(",")]
+    port = url.port or {"http": 80, "https": 443}.get(url.scheme)
+    names = [f"{host}{end}" for host in (url.host, f"[{url.host}]") for end in ("", f":{port}")]
+    return (
+        "*" in entries
+        # Not proxy_bypass, which asks a name server on Windows.
+        or any(proxy_bypass_environment(name, proxies) for name in names)
+        or any(_is_within(url.host, entry) for entry in entries)
+    )
+
+
+def _is_within(host: str, network: str) -> bool:
+    with suppress(ValueError):
+        return ip_address(host) in ip_network(network, strict=False)
+    return False

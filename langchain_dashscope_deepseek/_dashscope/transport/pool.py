@@ -1,6 +1,6 @@
 """The connections of a process and of each event loop: those in use, and those kept for later.
 
-Models hold none, so copies and pickles need no care. Sends nothing.
+Models hold no connections, so copies and pickles of models need no care. Sends nothing.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 import time
 import weakref
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, MutableMapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from queue import Empty, SimpleQueue
 from typing import Generic
@@ -24,32 +24,31 @@ from langchain_dashscope_deepseek._dashscope.transport.connections import (
     AnyClient,
     Connection,
     PooledConnection,
-    Tenant,
     aconnect,
     connect,
 )
-from langchain_dashscope_deepseek.errors import DashScopeInputError
+from langchain_dashscope_deepseek._dashscope.transport.endpoint import Tenant
 
 MAX_CONNECTIONS = 1_000
 """Requests of a process, or of an event loop, at once; further ones wait. Streams hold their
-connection for minutes: with httpx's 100, a busy server waits for itself."""
+connection for minutes, so the 100 of httpx would make a busy server wait for itself."""
 
 _NONE_FREE = "No connection became free"
 
 
 class _Pool(Generic[AnyClient]):
-    """The connections of a process or of a loop, each for one request at a time.
+    """The connections of a process or of an event loop, each for one request at a time.
 
-    A connection is used again by requests of the same tenant only, and only if its last answer
+    A connection is used again only by requests of the same tenant, and only if its last response
     ended cleanly and nothing came in behind it.
 
-    No two requests share a client of httpx, for two reasons. The garbage collector may end a stream
-    that was dropped in the middle of any other request, and waits for ever where that one holds the
-    lock of a client that both use. And for each request httpcore asks the system about each idle
-    connection of a client: with 50 of them, that takes 10 ms.
+    Each connection has an httpx client of its own, for two reasons. The garbage collector may close
+    an abandoned stream in the middle of any other request, and would wait for ever for the lock of
+    a client that both use. And for each request httpcore asks the system about each idle connection
+    of a client, which takes 10 ms for 50 of them.
 
-    Other threads, an interrupt, and a collector that ends streams may come in between any two steps
-    here. So each step leaves all in order, and whoever takes a connection has it alone.
+    Other threads, an interrupt, and the garbage collector may run between any two steps here. So
+    each step leaves all in order, and one atomic operation takes a connection.
     """
 
     def __init__(self, connect: Callable[[Tenant], PooledConnection[AnyClient]]) -> None:
@@ -72,7 +71,7 @@ class _Pool(Generic[AnyClient]):
             self._sweep()
 
     def _take(self, tenant: Tenant) -> PooledConnection[AnyClient] | None:
-        """Take the connection that is idle the shortest, so that few requests keep few of them."""
+        """Take the connection that became idle last, so that few requests keep few of them."""
         for connection in reversed([*self._idle]):
             if connection.tenant == tenant:
                 with suppress(ValueError):  # another thread may be faster
@@ -83,8 +82,8 @@ class _Pool(Generic[AnyClient]):
         return None
 
     def _give_back(self, connection: PooledConnection[AnyClient]) -> None:
-        is_clean, connection.is_clean, connection.response = connection.is_clean, False, None
-        if is_clean and not self._is_closed and connection.is_reusable():
+        if connection.is_clean and not self._is_closed and connection.is_reusable():
+            connection.is_clean = False
             connection.idle_since = time.monotonic()
             self._idle.append(connection)
         else:
@@ -98,32 +97,27 @@ class _Pool(Generic[AnyClient]):
                 self._idle.popleft().close()
 
     def close(self, owner: object = None) -> None:
-        """Close the connections that an owner used last; without one all, and keep none any more.
+        """Close the connections that an owner used last; without an owner all, for good.
 
         A request that is under way ends by an error.
         """
         self._is_closed = self._is_closed or owner is None
         for connection in [*self._idle]:
-            if _is_of(connection, owner):
+            if owner is None or connection.owner() is owner:
                 with suppress(ValueError):
                     self._idle.remove(connection)
                     connection.close()
         for connection in [*self._in_use]:
-            if _is_of(connection, owner):
-                connection.shut()
-
-
-def _is_of(connection: PooledConnection[AnyClient], owner: object) -> bool:
-    return owner is None or (connection.owner is not None and connection.owner() is owner)
+            if owner is None or connection.owner() is owner:
+                connection.close(in_use=True)
 
 
 class ProcessPool(_Pool[httpx.Client]):
     """The connections of synchronous calls."""
 
     def __init__(self) -> None:
-        """Begin with none."""
         super().__init__(connect)
-        # Of all that can be waited for, the one that the collector may come to at any time.
+        # The garbage collector may come between any two steps of a semaphore, and release it there.
         self._slots: SimpleQueue[None] = SimpleQueue()
         for _ in range(MAX_CONNECTIONS):
             self._slots.put(None)
@@ -133,11 +127,7 @@ class ProcessPool(_Pool[httpx.Client]):
     def acquire(
         self, seconds: float | None, tenant: Tenant, owner: object
     ) -> Iterator[Connection[httpx.Client]]:
-        """Acquire a connection for one request.
-
-        Raises:
-            httpx.PoolTimeout: None was free for so many seconds.
-        """
+        """Acquire a connection for one request; wait so many seconds for it."""
         try:
             self._slots.get(timeout=seconds)
         except Empty:
@@ -152,71 +142,52 @@ class ProcessPool(_Pool[httpx.Client]):
 class LoopPool(_Pool[httpx.AsyncClient]):
     """The connections of an event loop.
 
-    The loop holds its pool, by a timer, and nothing else does: so neither keeps the other alive.
+    Only a timer of the loop holds the pool, so neither keeps the other alive.
     """
 
     def __init__(self) -> None:
-        """Begin with none, in the loop that runs."""
         super().__init__(aconnect)
-        self._slots = anyio.Semaphore(MAX_CONNECTIONS)
-        end = self._close_at_the_end()
-        with suppress(StopIteration):  # runs to its yield, which needs no loop
-            end.asend(None).send(None)
-        self._tick(end)
+        self._slots = anyio.Semaphore(MAX_CONNECTIONS, fast_acquire=True)
+        closing = self._close_with_the_loop()
+        with suppress(StopIteration):  # runs to its yield, and awaits nothing before
+            closing.asend(None).send(None)
+        self._tick(closing)
 
-    def _tick(self, end: AsyncGenerator[None]) -> None:
+    def _tick(self, closing: AsyncGenerator[None]) -> None:
         self._sweep()
-        asyncio.get_running_loop().call_later(KEEP_ALIVE, self._tick, end)
+        asyncio.get_running_loop().call_later(KEEP_ALIVE, self._tick, closing)
 
-    async def _close_at_the_end(self) -> AsyncGenerator[None]:
-        """Wait for the end of the loop.
-
-        `asyncio.run` and its like end the asynchronous generators of a loop before they close it,
-        which is the last moment at which its connections can be closed in order.
-        """
+    async def _close_with_the_loop(self) -> AsyncGenerator[None]:
+        # asyncio.run and its like close the asynchronous generators of a loop before the loop.
         try:
             yield
         finally:
             self.close()
-            await asyncio.sleep(0)  # in which the loop closes the sockets
+            await asyncio.sleep(0)  # the loop closes the sockets meanwhile
 
     @asynccontextmanager
     async def acquire(
         self, seconds: float | None, tenant: Tenant, owner: object
     ) -> AsyncIterator[Connection[httpx.AsyncClient]]:
-        """Acquire a connection for one request.
-
-        Raises:
-            httpx.PoolTimeout: None was free for so many seconds.
-        """
+        """Acquire a connection for one request; wait so many seconds for it."""
         try:
-            self._slots.acquire_nowait()
-        except anyio.WouldBlock:
-            await self._wait(seconds)
+            with anyio.fail_after(seconds):
+                await self._slots.acquire()
+        except TimeoutError:
+            raise httpx.PoolTimeout(_NONE_FREE) from None
         try:
             with self._lease(tenant, owner) as connection:
                 yield connection
         finally:
             self._slots.release()
 
-    async def _wait(self, seconds: float | None) -> None:
-        try:
-            with anyio.fail_after(seconds):
-                await self._slots.acquire()
-        except TimeoutError:
-            raise httpx.PoolTimeout(_NONE_FREE) from None
-
-
-# --- Where connections come from ---
 
 _OF_PROCESSES: dict[int, ProcessPool] = {}
-_OF_LOOPS: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, weakref.ref[LoopPool]] = (
-    weakref.WeakKeyDictionary()
-)
+_OF_LOOPS: MutableMapping[object, weakref.ref[LoopPool]] = weakref.WeakKeyDictionary()
 
 
 def process_pool() -> ProcessPool:
-    """Return the pool of this process; after a fork that of the parent is left alone."""
+    """Return the pool of this process; a fork leaves that of its parent alone."""
     pid = os.getpid()
     if pid not in _OF_PROCESSES:
         _OF_PROCESSES.setdefault(pid, ProcessPool())  # another thread may be faster
@@ -224,7 +195,7 @@ def process_pool() -> ProcessPool:
 
 
 def loop_pool() -> LoopPool:
-    """Return the pool of the running event loop, as this process uses it."""
+    """Return the pool of the running event loop; a fork leaves that of its parent alone."""
     loop = asyncio.get_running_loop()
     found = _OF_LOOPS.get(loop)
     pool = None if found is None else found()
@@ -232,46 +203,3 @@ def loop_pool() -> LoopPool:
         pool = LoopPool()
         _OF_LOOPS[loop] = weakref.ref(pool)
     return pool
-
-
-@contextmanager
-def borrow(client: httpx.Client) -> Iterator[Connection[httpx.Client]]:
-    """Use a client of the user's for one request, beside others that use it."""
-    connection = _borrowed(client)
-    try:
-        yield connection
-    finally:
-        if connection.response is not None:
-            connection.response.close()
-
-
-@asynccontextmanager
-async def aborrow(client: httpx.AsyncClient) -> AsyncIterator[Connection[httpx.AsyncClient]]:
-    """Use a client of the user's for one request, beside others that use it."""
-    connection = _borrowed(client)
-    try:
-        yield connection
-    finally:
-        if connection.response is not None:
-            await connection.response.aclose()
-
-
-_USED_IN: weakref.WeakKeyDictionary[httpx.Client | httpx.AsyncClient, int] = (
-    weakref.WeakKeyDictionary()
-)
-"""The process in which a client of the user's was first used."""
-
-
-def _borrowed(client: AnyClient) -> Connection[AnyClient]:
-    from langchain_dashscope_deepseek._dashscope.transport.streams import Deadline  # noqa: PLC0415
-
-    if client.is_closed:
-        msg = "The HTTP client of the model is closed: set an open one"
-        raise DashScopeInputError(msg)
-    if _USED_IN.setdefault(client, os.getpid()) != os.getpid():
-        msg = (
-            "The HTTP client of the model was used before this process was forked, and both would "
-            "get each other's answers: make the model anew, with a client of this process"
-        )
-        raise DashScopeInputError(msg)
-    return Connection(client, Deadline())

@@ -1,15 +1,15 @@
-"""The sockets of a connection: httpcore's own, bound to the deadline of a call.
+"""The sockets of a connection: those of httpcore, with a deadline.
 
-httpx bounds each read and each write alone, so a server that sends a byte now and then is read for
-as long as it likes. A stream here ends by its deadline. It is also closed without httpcore, whose
-locks an interrupt may leave held, and which awaits where a cancelled task leaves a socket open.
+httpx bounds each read and each write alone, so it reads a server that sends a byte now and then for
+ever. A stream here also closes without httpcore, whose locks an interrupt may leave held, and which
+awaits: a task that is cancelled in between leaves the socket open.
 """
 
 from __future__ import annotations
 
 import socket
-import ssl
 import time
+from ssl import SSLContext
 from typing import Any
 
 import httpcore
@@ -18,213 +18,156 @@ from langchain_dashscope_deepseek._dashscope.transport import private
 from langchain_dashscope_deepseek._dashscope.transport.retry import NO_DEADLINE
 
 _PIECE = 64 * 1024
-"""Bytes that are written before the deadline is looked at again."""
+"""Bytes that are written before the deadline is checked again."""
+
+Seconds = float | None
+"""A timeout, or `None` for none."""
 
 
 class Deadline:
-    """How long the reads and writes of a connection may take.
-
-    Attributes:
-        until: When the call under way must be over, by `time.monotonic`.
-        is_closed: Whether the connection was closed, for good.
-    """
+    """How long the reads and writes of a connection may take."""
 
     def __init__(self) -> None:
-        """Begin without a bound."""
-        self.until = NO_DEADLINE
+        self.until = NO_DEADLINE  # of the request, by time.monotonic
+        self.sent_at: float | None = None  # while the head of the response is awaited
         self.is_closed = False
-        self._head_until: float | None = NO_DEADLINE
-
-    def await_head(self) -> None:
-        """Bound the head of an answer as a whole, from the next read on."""
-        self._head_until = None
-
-    def end_head(self) -> None:
-        """Bound each read alone: a body may take as long as it comes."""
-        self._head_until = NO_DEADLINE
 
     def bound_reads(self, seconds: float) -> None:
         """End all reads within so many seconds from now."""
         self.until = min(self.until, time.monotonic() + seconds)
 
-    def to_read(self, seconds: float | None) -> float | None:
-        """Return how long the next read may wait, if each may wait so many seconds."""
-        if self._head_until is None:
-            self._head_until = NO_DEADLINE if seconds is None else time.monotonic() + seconds
-        return self.left(seconds, self._head_until)
+    def to_read(self, seconds: Seconds) -> Seconds:
+        """Return the timeout of the next read; the head of a response has one timeout in all."""
+        return self.left(seconds, self.sent_at)
 
-    def left(self, seconds: float | None, until: float = NO_DEADLINE) -> float | None:
-        """Return how many of so many seconds are left before the deadline.
+    def check(self) -> None:
+        """Raise an error if no time is left."""
+        if time.monotonic() >= self.until:
+            raise httpcore.ReadTimeout
 
-        Raises:
-            httpcore.ReadTimeout: The deadline is over.
-            httpcore.ReadError: The connection was closed.
-        """
+    def left(self, seconds: Seconds, since: float | None = None) -> Seconds:
+        """Return what is left of a timeout, which began now or at a time by `time.monotonic`."""
         if self.is_closed:
             raise httpcore.ReadError("The model was closed")
-        until = min(until, self.until)
-        if until == NO_DEADLINE:
-            return seconds
-        left = until - time.monotonic()
-        if left <= 0:
+        now = time.monotonic()
+        until = self.until if seconds is None else min(self.until, (since or now) + seconds)
+        if now >= until:
             raise httpcore.ReadTimeout
-        return left if seconds is None else min(left, seconds)
+        return None if until == NO_DEADLINE else until - now
 
 
 class Stream(httpcore.NetworkStream):
-    """A socket of httpcore's with a deadline; becomes TLS in place."""
+    """A socket with a deadline. TLS begins on the same object."""
 
     def __init__(self, inner: httpcore.NetworkStream, deadline: Deadline) -> None:
-        """Bind a socket to a deadline."""
         self._inner = inner
         self._deadline = deadline
 
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """Read, until the deadline at most."""
+    def read(self, max_bytes: int, timeout: Seconds = None) -> bytes:
         return self._inner.read(max_bytes, self._deadline.to_read(timeout))
 
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Write, until the deadline at most."""
-        self._deadline.await_head()
+    def write(self, buffer: bytes, timeout: Seconds = None) -> None:
         for start in range(0, len(buffer), _PIECE):
             self._inner.write(buffer[start : start + _PIECE], self._deadline.left(timeout))
+        self._deadline.sent_at = time.monotonic()
 
     def start_tls(
-        self,
-        ssl_context: ssl.SSLContext,
-        server_hostname: str | None = None,
-        timeout: float | None = None,
+        self, ssl_context: SSLContext, server_hostname: str | None = None, timeout: Seconds = None
     ) -> Stream:
-        """Begin TLS, until the deadline at most."""
         seconds = self._deadline.left(timeout)
         self._inner = self._inner.start_tls(ssl_context, server_hostname, seconds)
         return self
 
-    def close(self) -> None:
-        """Close the socket; only for the thread that uses it."""
-        self._inner.close()
-
     def get_extra_info(self, info: str) -> Any:
-        """Return what httpcore's stream returns."""
         return self._inner.get_extra_info(info)
+
+    def close(self) -> None:
+        self._inner.close()
 
     def shut(self) -> None:
         """End a read in another thread, which closes the socket itself."""
-        # Without TLS's farewell, which is not for another thread to say.
+        # Not SSLSocket.shutdown, which also ends TLS while the other thread uses it.
         socket.socket.shutdown(self._inner.get_extra_info("socket"), socket.SHUT_RDWR)
-
-    def has_unread(self) -> bool:
-        """Tell whether the socket has something to read, or was closed by the server."""
-        try:
-            self._inner.read(1, timeout=0)
-        except httpcore.ReadError as error:
-            return not isinstance(error.__cause__, (BlockingIOError, ssl.SSLWantReadError))
-        return True
 
 
 class AsyncStream(httpcore.AsyncNetworkStream):
-    """A socket of httpcore's in an event loop with a deadline; becomes TLS in place."""
+    """A socket of an event loop with a deadline. TLS begins on the same object."""
 
     def __init__(self, inner: httpcore.AsyncNetworkStream, deadline: Deadline) -> None:
-        """Bind a socket to a deadline."""
         self._inner = inner
         self._deadline = deadline
 
-    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """Read, until the deadline at most."""
+    async def read(self, max_bytes: int, timeout: Seconds = None) -> bytes:
         return await self._inner.read(max_bytes, self._deadline.to_read(timeout))
 
-    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Write, until the deadline at most."""
-        self._deadline.await_head()
+    async def write(self, buffer: bytes, timeout: Seconds = None) -> None:
         for start in range(0, len(buffer), _PIECE):
             await self._inner.write(buffer[start : start + _PIECE], self._deadline.left(timeout))
+        self._deadline.sent_at = time.monotonic()
 
     async def start_tls(
-        self,
-        ssl_context: ssl.SSLContext,
-        server_hostname: str | None = None,
-        timeout: float | None = None,
+        self, ssl_context: SSLContext, server_hostname: str | None = None, timeout: Seconds = None
     ) -> AsyncStream:
-        """Begin TLS, until the deadline at most."""
         seconds = self._deadline.left(timeout)
         self._inner = await self._inner.start_tls(ssl_context, server_hostname, seconds)
         return self
 
-    async def aclose(self) -> None:
-        """Close the socket."""
-        await self._inner.aclose()
-
     def get_extra_info(self, info: str) -> Any:
-        """Return what httpcore's stream returns."""
+        if info == "is_readable" and private.has_buffered(self._inner):
+            return True  # asyncio has read it from the socket already, where httpcore looks
         return self._inner.get_extra_info(info)
 
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
     def close(self) -> None:
-        """Close the socket at once, without awaiting what a cancelled task would cut short."""
+        """Close the socket at once; a task that is cancelled cannot await `aclose`."""
         private.abort(self._inner)
 
     shut = close
 
-    def has_unread(self) -> bool:
-        """Tell whether the socket has something to read, or was closed by the server."""
-        is_readable = bool(self._inner.get_extra_info("is_readable"))
-        return is_readable or private.has_buffered(self._inner)
-
 
 class Network(httpcore.SyncBackend):
-    """Opens the socket of a connection.
-
-    Attributes:
-        deadline: Bounds the socket.
-        stream: The socket, once it is open.
-    """
+    """Opens the socket of one connection."""
 
     def __init__(self) -> None:
-        """Begin without a socket."""
         self.deadline = Deadline()
         self.stream: Stream | None = None
 
     def connect_tcp(
-        self, host: str, port: int, timeout: float | None = None, *args: Any, **kwargs: Any
+        self, host: str, port: int, timeout: Seconds = None, *args: Any, **kwargs: Any
     ) -> Stream:
-        """Connect to the first address of a host that answers, each with a share of the time."""
+        """Connect to the first address that answers; each has a share of the time."""
         seconds = self.deadline.left(timeout)
-        until = NO_DEADLINE if seconds is None else time.monotonic() + seconds
+        began = time.monotonic()
         try:
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except OSError as error:
             raise httpcore.ConnectError(str(error)) from error
-        for others, (*_, address) in zip(reversed(range(len(found))), found, strict=True):
+        for (*_, address), untried in zip(found, range(len(found), 0, -1), strict=True):
             share = None
             if seconds is not None:
-                share = max((until - time.monotonic()) / (others + 1), 0.001)
+                share = max((began + seconds - time.monotonic()) / untried, 0.001)
             try:
                 inner = super().connect_tcp(str(address[0]), port, share, *args, **kwargs)
                 break
             except (httpcore.ConnectError, httpcore.ConnectTimeout):
-                if not others:
+                if untried == 1:
                     raise
         self.stream = Stream(inner, self.deadline)
         return self.stream
 
 
 class AsyncNetwork(httpcore.AnyIOBackend):
-    """Opens the socket of a connection in asyncio's loops.
-
-    Attributes:
-        deadline: Bounds the socket.
-        stream: The socket, once it is open.
-    """
+    """Opens the socket of one connection in asyncio."""
 
     def __init__(self) -> None:
-        """Begin without a socket."""
         self.deadline = Deadline()
         self.stream: AsyncStream | None = None
 
     async def connect_tcp(
-        self, host: str, port: int, timeout: float | None = None, *args: Any, **kwargs: Any
+        self, host: str, port: int, timeout: Seconds = None, *args: Any, **kwargs: Any
     ) -> AsyncStream:
-        """Connect to the first address of a host that answers."""
         seconds = self.deadline.left(timeout)
         inner = await super().connect_tcp(host, port, seconds, *args, **kwargs)
         self.stream = AsyncStream(inner, self.deadline)

@@ -45,8 +45,7 @@ def test_what_h11_holds_behind_an_answer_is_seen(
     backend = httpcore.MockBackend([ANSWER + behind])
     with httpcore.ConnectionPool(network_backend=backend, proxy=proxy) as pool:
         assert pool.request("GET", url).content == b"hi"
-        (connection,) = pool.connections
-        assert private.has_trailing_data(connection) == bool(behind)
+        assert private.has_trailing_data(pool) == bool(behind)
 
 
 def test_a_connection_of_another_build_counts_as_one_that_holds_something() -> None:
