@@ -29,8 +29,8 @@ from langchain_dashscope_deepseek._dashscope.protocol.request import PreparedReq
 from langchain_dashscope_deepseek._dashscope.transport.endpoint import Endpoint
 from langchain_dashscope_deepseek._dashscope.transport.retry import RetryPolicy
 from langchain_dashscope_deepseek._langchain import quick_chunks, stream
-from langchain_dashscope_deepseek._langchain.llm_output import token_usage
 from langchain_dashscope_deepseek._langchain.messages import reasoning_of
+from langchain_dashscope_deepseek._langchain.metadata import token_usage
 from langchain_dashscope_deepseek._langchain.stream import AnswerAccumulator, ChunkEmitter
 from langchain_dashscope_deepseek._langchain.tool_calls import unmatched_closing
 from tests.unit_tests.conftest import EVENTS, JSON, Ask, Scripted, answer_of, merged, transcript
