@@ -1,4 +1,4 @@
-"""`LLMResult.llm_output`: token counts and the model, under the names that cost counters read."""
+"""What stands beside the text of an answer: token counts, `llm_output`, and citations. Pure."""
 
 from __future__ import annotations
 
@@ -6,8 +6,34 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from langchain_core.messages import AIMessage
-from langchain_core.messages.ai import UsageMetadata
+from langchain_core.messages import content as blocks
+from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails, UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatResult
+
+from langchain_dashscope_deepseek._dashscope.protocol.packets import Usage
+
+# --- Token counts ---
+
+
+def usage_metadata(usage: Usage) -> UsageMetadata:
+    """Convert token counts. Input includes the cached tokens, output the reasoning."""
+    metadata = UsageMetadata(
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        total_tokens=usage.total_tokens,
+    )
+    sent: InputTokenDetails = {}
+    if usage.cached_tokens is not None:
+        sent["cache_read"] = usage.cached_tokens
+    if usage.cache_creation_tokens is not None:
+        sent["cache_creation"] = usage.cache_creation_tokens
+    if usage.image_tokens is not None:
+        sent["image"] = usage.image_tokens  # type: ignore[typeddict-unknown-key]
+    if sent:
+        metadata["input_token_details"] = sent
+    if usage.reasoning_tokens is not None:
+        metadata["output_token_details"] = OutputTokenDetails(reasoning=usage.reasoning_tokens)
+    return metadata
 
 
 def token_usage(usage: UsageMetadata | None) -> dict[str, Any]:
@@ -23,6 +49,9 @@ def token_usage(usage: UsageMetadata | None) -> dict[str, Any]:
         **({"prompt_tokens_details": {"cached_tokens": cached}} if cached else {}),
         **({"completion_tokens_details": {"reasoning_tokens": reasoning}} if reasoning else {}),
     }
+
+
+# --- llm_output: what cost counters read ---
 
 
 def chat_result(message: AIMessage) -> ChatResult:
@@ -49,3 +78,36 @@ def _added(total: Mapping[str, Any], counts: Mapping[str, Any]) -> dict[str, Any
         for name, count in counts.items()
     }
     return {**total, **sums}
+
+
+# --- Citations: the sources of a web search ---
+
+
+def content_blocks(message: AIMessage) -> list[blocks.ContentBlock]:
+    """Return a message's blocks as core reads them, with its sources as citations of the text.
+
+    Core calls this, and reads the message by itself after a `NotImplementedError`.
+    """
+    results = message.response_metadata.get("search_results")
+    if not results:
+        raise NotImplementedError
+    metadata = {k: v for k, v in message.response_metadata.items() if k != "model_provider"}
+    plain = message.model_copy(update={"response_metadata": metadata})
+    found = [dict(block) for block in plain.content_blocks]
+    texts = [block for block in found if block["type"] == "text"]
+    if not texts:
+        # The last chunk of a stream: its block merges into the text before it.
+        texts = [{"type": "text", "text": ""}]
+        found += texts
+    texts[-1]["annotations"] = citations(results)
+    return found  # type: ignore[return-value]
+
+
+def citations(results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the results of a search as LangChain's citations."""
+    cited = []
+    for result in results:
+        known = {key: result[key] for key in ("url", "title") if isinstance(result.get(key), str)}
+        extras = {key: value for key, value in result.items() if key not in known}
+        cited.append({"type": "citation", **known, **({"extras": extras} if extras else {})})
+    return cited
