@@ -134,13 +134,9 @@ def first_choice(output: Any) -> Mapping[str, Any] | None:
     if type(output) is not dict:
         return None
     choices = output.get("choices")
-    if type(choices) is list:
-        for choice in choices:
-            if type(choice) is dict and choice.get("index") in (None, 0):
-                return choice
-    elif "choices" not in output and isinstance(output.get("text"), str):
-        message = {"content": output["text"]}
-        return {"message": message, "finish_reason": output.get("finish_reason")}
+    for choice in choices if type(choices) is list else ():
+        if type(choice) is dict and choice.get("index") in (None, 0):
+            return choice
     return None
 
 

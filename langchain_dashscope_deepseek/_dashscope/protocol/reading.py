@@ -68,12 +68,10 @@ class AnswerReader:
         header_id = headers.get("x-request-id")
         self.header_id = header_id and printable(redact(header_id))
         self.request_id = self.header_id
-        kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-        self._is_stream = status_code in range(200, 300) and kind == "text/event-stream"
-        self._body = bytearray()  # of an answer that is no stream
         self._events = EventSplitter()
+        self._size = 0  # bytes so far
         self._has_packets = False
-        self._without_data = b""  # the last event without data
+        self._without_data = b""  # the last event without data, or a body in one piece
         self.is_whole = False
         self.has_unread_tail = False
 
@@ -82,11 +80,7 @@ class AnswerReader:
 
         An error is raised after the replies before it, if they are read one by one.
         """
-        if not self._is_stream:
-            self._body += piece
-            if len(self._body) > self._max_size:
-                raise too_large(self._max_size, self.header_id)
-            return ()
+        self._size += len(piece)
         events = self._events.feed(piece)
         if self._events.unfinished_size > self._max_size:
             raise too_large(self._max_size, self.header_id)
@@ -95,26 +89,22 @@ class AnswerReader:
         return chain.from_iterable(map(self._read, events))
 
     def end(self) -> Iterator[Reply]:
-        """Yield the replies that are left at the end of the body: all, if it is in one piece.
+        """Yield the last replies: all of them, if the body is in one piece.
 
         Raises an error if the answer is not whole, or is none.
         """
-        if self._is_stream:
-            yield from chain.from_iterable(map(self._read, self._events.end()))
-            is_read = self.is_whole or self._has_packets
-            document = None if is_read else load_json(self._without_data)
-        else:
-            document = load_json(self._body)
-            if not isinstance(document, dict):  # events under another content type
-                yield from chain.from_iterable(map(self._read, self._split_body()))
-        if isinstance(document, dict):
-            yield self._read_whole(document)
-        if self.is_whole:
-            return
-        if self.status_code >= _FIRST_ERROR:
-            self._refuse("a body that is no answer")
-        msg = "The answer ended without a finish_reason: it was cut off"
-        raise DashScopeStreamCutError(msg, request_id=self.header_id)
+        yield from chain.from_iterable(map(self._read, self._events.end()))
+        if not self._has_packets:
+            kind = self._headers.get("content-type", "no content type").partition(";")[0].strip()
+            document = load_json(self._without_data)
+            if isinstance(document, dict):
+                yield self._read_whole(document)
+            elif kind.lower() != "text/event-stream" or self.status_code >= _FIRST_ERROR:
+                kind = printable(self._redact(kind))
+                self._refuse(f"a body that is no answer ({kind}, {self._size} bytes)")
+        if not self.is_whole:
+            msg = "The answer ended without a finish_reason: it was cut off"
+            raise DashScopeStreamCutError(msg, request_id=self.header_id)
 
     def refuse_encoding(self, encoding: str) -> NoReturn:
         """Refuse a compressed body: none was asked for, and its unpacked size has no bound."""
@@ -136,7 +126,6 @@ class AnswerReader:
             return ()
         if self.is_whole:
             return self._read_tail(data)
-        self._has_packets = True
         document = load_json(data)
         if type(document) is dict:
             reply = self._read_packet(document, event)
@@ -157,6 +146,7 @@ class AnswerReader:
                 logger.debug("Skipped an event of unknown kind")
 
     def _read_packet(self, document: Mapping[str, Any], event: bytes = b"") -> Reply | None:
+        self._has_packets = True
         if "code" in document or "error" in document:
             is_error = document.get("code") or document.get("error")
             if is_error and first_choice(document.get("output")) is None:
@@ -195,15 +185,6 @@ class AnswerReader:
         self.has_unread_tail = True
         logger.info("Dropped what came behind the end of an answer")
         return ()
-
-    # --- A body in one piece ---
-
-    def _split_body(self) -> list[bytes]:
-        if b"data:" not in self._body:
-            kind = self._headers.get("content-type", "no content type").partition(";")[0]
-            kind = printable(self._redact(kind))
-            self._refuse(f"a body that is no answer ({kind}, {len(self._body)} bytes)")
-        return [*self._events.feed(bytes(self._body)), *self._events.end()]
 
     def _read_whole(self, document: Mapping[str, Any]) -> Reply:
         if self.status_code >= _FIRST_ERROR:

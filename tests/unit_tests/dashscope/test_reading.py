@@ -306,13 +306,7 @@ FULL = Reply("a", "b", (DELTA,), "stop", {"total_tokens": 1}, "r", ({"url": "u"}
             message(content=[{"text": "a"}, "b", {"x": 1}, None, {"text": 7}]),
             Reply("ab", finish_reason="stop", request_id=ID),
         ),
-        (
-            {"output": {"text": "a", "finish_reason": "stop"}},
-            Reply("a", finish_reason="stop", request_id=ID),
-        ),
-        ({"output": {"text": "a", "finish_reason": "null"}}, Reply("a", request_id=ID)),
         ({"output": {"choices": [{}]}}, Reply(request_id=ID)),
-        ({"output": {"text": "a", "choices": [{}]}}, Reply(request_id=ID)),
         (
             {"output": {"choices": [{"index": 1, "message": "x"}, "x", {"index": 0}]}},
             Reply(request_id=ID),
@@ -329,7 +323,7 @@ FULL = Reply("a", "b", (DELTA,), "stop", {"total_tokens": 1}, "r", ({"url": "u"}
         *(
             (document, None)
             for document in [
-                *({}, {"output": {}}, {"output": {"choices": []}}, {"output": {"text": None}}),
+                *({}, {"output": {}}, {"output": {"choices": []}}, {"output": {"text": "a"}}),
                 *({"usage": {}}, {"usage": []}, {"usage": 1}),
                 *({"output": {"search_info": "x"}}, {"output": {"search_info": {}}}),
                 {"output": {"choices": [{"index": 1}]}},
