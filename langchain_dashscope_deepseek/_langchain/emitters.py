@@ -64,7 +64,7 @@ class ChunkEmitter(Emitter[ChatGenerationChunk]):
 
     def __init__(self, answer: AnswerAccumulator) -> None:
         super().__init__(answer)
-        self._started = self._named_request = False
+        self._started = False
         self._names = set(AIMessageChunk.model_fields)
 
     def add(self, reply: Reply) -> list[ChatGenerationChunk]:
@@ -91,12 +91,9 @@ class ChunkEmitter(Emitter[ChatGenerationChunk]):
         endings = self._answer.end_calls()
         if endings:
             yield self._chunk(tool_call_chunks=endings)
-        metadata = self._answer.last_metadata
-        if self._started and not self._named_request:  # the first packet had no id
-            metadata = {**metadata, **self._answer.request_metadata}
         yield self._chunk(
             usage_metadata=self._answer.usage_metadata,
-            response_metadata=metadata,
+            response_metadata=self._answer.last_metadata,
             chunk_position="last",
         )
 
@@ -110,7 +107,6 @@ class ChunkEmitter(Emitter[ChatGenerationChunk]):
         if self._started:
             return {}
         self._started = True
-        self._named_request = bool(self._answer.request_metadata)
         return self._answer.first_metadata
 
 

@@ -28,20 +28,17 @@ from langchain_dashscope_deepseek._langchain.tool_calls import Text, ToolCalls
 from langchain_dashscope_deepseek.errors import DashScopeError
 
 _NOT_CUT = ("stop", "tool_calls")
-"""The finish reasons under which a call without arguments has none; under others it was cut."""
+"""The finish reasons under which the arguments of a call may be empty; under others it was cut."""
 
 _NORMALIZED = {"stop": "stop", "length": "length", "tool_calls": "tool_call"}
-"""LangChain's word for each documented finish_reason; for any other it is `"other"`.
-
-Source: langchain-core 1.8.4. Its `finish_state` is of turns that can be resumed, which DashScope
-does not have.
-"""
+"""LangChain's word for each documented finish_reason, as langchain-core 1.8.4 has them; for any
+other it is `"other"`."""
 
 _MARKUP = (
     r"<[｜|] ?DSML ?[｜|]|<[｜|]tool[▁_ ]calls?[▁_ ](?:begin|sep)[｜|]>"
     r"|<(?:antml:)?(?:function_calls?>|tool_calls?>|invoke name=)"
 )
-"""How DeepSeek's models begin a call where they write it into the text: V3's and R1's own tokens,
+"""The beginnings of calls that DeepSeek's models write into their text: the tokens of V3 and R1,
 DSML of V3.2 and later, and forms learnt from other models."""
 
 _LIMITS = ("max_tokens", "max_completion_tokens", "thinking_budget")
@@ -174,12 +171,9 @@ class AnswerAccumulator:
 
     @property
     def first_metadata(self) -> dict[str, Any]:
-        """What is known at the first packet; a stream that is left early has a support ticket's."""
-        return {"model_name": self.model, "model_provider": PROVIDER, **self.request_metadata}
-
-    @property
-    def request_metadata(self) -> dict[str, Any]:
-        return {"request_id": self._request_id} if self._request_id else {}
+        """What is known at the first packet, for those who leave a stream early."""
+        metadata = {"model_name": self.model, "model_provider": PROVIDER}
+        return {**metadata, "request_id": self._request_id} if self._request_id else metadata
 
     @property
     def finish(self) -> dict[str, Any]:
@@ -192,7 +186,7 @@ class AnswerAccumulator:
         return {
             "finish_reason": reason,
             "normalized_finish_reason": _NORMALIZED.get(word, "other"),
-            "finish_state": "complete",
+            "finish_state": "complete",  # DashScope has no turns that are resumed
         }
 
     @property

@@ -55,10 +55,9 @@ class ToolCallAccumulator:
     """One tool call."""
 
     def __init__(
-        self, position: int, index: int | None, wire_id: str | None, given_id: str | None
+        self, chunk_index: int, index: int | None, wire_id: str | None, given_id: str | None
     ) -> None:
-        self.position = position  # among the calls of the answer
-        self.chunk_index = _FIRST_TOOL_INDEX + position
+        self.chunk_index = chunk_index  # in the message's content
         self.index = index  # on the wire, where it may be missing or differ from piece to piece
         self.wire_id = wire_id
         self.id = self._unshown_id = given_id  # no other call of the answer has it
@@ -70,16 +69,17 @@ class ToolCallAccumulator:
         """Tell by the name whether a piece may be one of this call."""
         if delta.name is None or self.name is None:
             return True
-        is_same_index = delta.wire_index == self.index
-        if None not in (delta.wire_index, self.index) and not is_same_index:
-            return False  # another call, even under the same id
-        may_be_more_of_the_name = is_same_index and self.index is not None and not self.arguments
-        return delta.name == self.name or may_be_more_of_the_name
+        if delta.wire_index is not None and self.index is not None:
+            if delta.wire_index != self.index:
+                return False  # another call, even under the same id
+            if not self.arguments:
+                return True  # perhaps more of the name
+        return delta.name == self.name
 
     def grow(self, delta: ToolCallDelta) -> dict[str, Any]:
         """Append a piece, and return what is new. A name may come in pieces, or repeatedly."""
         new_id, self._unshown_id = self._unshown_id, None
-        new_name = (delta.name or None) if delta.name != self.name else None
+        new_name = delta.name if delta.name and delta.name != self.name else None
         if new_name:
             self.name = (self.name or "") + new_name
         arguments = self._held_back + delta.arguments
@@ -147,8 +147,8 @@ class ToolCalls(list[ToolCallAccumulator]):
         endings = []
         # They may be those of a call that has none.
         has_stray_arguments = any(call.arguments and not call.name for call in self)
-        for call in self:
-            new_id = None if call.id else f"call_{request_id or 'unknown'}_{call.position}"
+        for number, call in enumerate(self):
+            new_id = None if call.id else f"call_{request_id or 'unknown'}_{number}"
             call.id = call.id or new_id
             may_be_cut = is_cut and call is self[-1]
             may_be_empty = not has_stray_arguments and not may_be_cut
@@ -182,7 +182,8 @@ class ToolCalls(list[ToolCallAccumulator]):
                 return None
             # Of two calls with one id, the second gets another.
             given_id = None if with_id else call_id
-            call = ToolCallAccumulator(len(self), index, call_id, given_id)
+            chunk_index = _FIRST_TOOL_INDEX + len(self)
+            call = ToolCallAccumulator(chunk_index, index, call_id, given_id)
             self.append(call)
             self._latest |= {call_id: call, index: call, (call_id, index): call}
         elif call_id and not call.wire_id:

@@ -187,25 +187,25 @@ def _string(value: Any) -> str | None:
 
 # --- Usage ---
 
-_COUNTS: Mapping[str, tuple[tuple[str | None, str], ...]] = {
-    "input_tokens": ((None, "input_tokens"), (None, "prompt_tokens")),
-    "output_tokens": ((None, "output_tokens"), (None, "completion_tokens")),
-    "total_tokens": ((None, "total_tokens"),),
+_COUNTS: Mapping[str, tuple[str, ...]] = {
+    "input_tokens": ("input_tokens", "prompt_tokens"),
+    "output_tokens": ("output_tokens", "completion_tokens"),
+    "total_tokens": ("total_tokens",),
     "reasoning_tokens": (
-        ("output_tokens_details", "reasoning_tokens"),
-        ("completion_tokens_details", "reasoning_tokens"),
+        "output_tokens_details.reasoning_tokens",
+        "completion_tokens_details.reasoning_tokens",
     ),
     "cached_tokens": (
-        ("prompt_tokens_details", "cached_tokens"),
-        ("input_tokens_details", "cached_tokens"),
-        (None, "cached_tokens"),
-        (None, "prompt_cache_hit_tokens"),
+        "prompt_tokens_details.cached_tokens",
+        "input_tokens_details.cached_tokens",
+        "cached_tokens",
+        "prompt_cache_hit_tokens",
     ),
-    "cache_creation_tokens": (("prompt_tokens_details", "cache_creation_input_tokens"),),
-    "image_tokens": (("input_tokens_details", "image_tokens"), (None, "image_tokens")),
+    "cache_creation_tokens": ("prompt_tokens_details.cache_creation_input_tokens",),
+    "image_tokens": ("input_tokens_details.image_tokens", "image_tokens"),
 }
-"""For each field of `Usage`, in their order, the places where a packet's usage may have it: first
-the service's own, then those of models hosted by partners and of gateways with OpenAI's names."""
+"""For each field of `Usage`, in their order, the keys that may hold it: first the service's own,
+then those of models hosted by partners and of gateways with OpenAI's names."""
 
 
 def read_usage(usage: Mapping[str, Any] | None) -> Usage | None:
@@ -217,9 +217,10 @@ def read_usage(usage: Mapping[str, Any] | None) -> Usage | None:
 
 
 def _find_count(usage: Mapping[str, Any], name: str) -> int | None:
-    for within, key in _COUNTS[name]:
-        counts = usage if within is None else usage.get(within)
-        value = counts.get(key) if isinstance(counts, dict) else None
+    for path in _COUNTS[name]:
+        value: Any = usage
+        for key in path.split("."):
+            value = value.get(key) if isinstance(value, dict) else None
         if type(value) is int and value >= 0:
             return value
     return None
