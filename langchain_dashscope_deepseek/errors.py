@@ -108,16 +108,7 @@ class DashScopeError(ModelError):
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the text and the identifiers, never the partial answer."""
         state = {**self.__dict__, "partial_message": None}
-        return _rebuild, (type(self), self.args, state)
-
-
-def _rebuild(
-    cls: type[DashScopeError], args: tuple[Any, ...], state: dict[str, Any]
-) -> DashScopeError:
-    error = cls.__new__(cls, *args)
-    error.args = args
-    error.__dict__.update(state)
-    return error
+        return type(self).__new__, (type(self), *self.args), state
 
 
 class DashScopeAuthenticationError(DashScopeError, ModelAuthenticationError, ValueError):

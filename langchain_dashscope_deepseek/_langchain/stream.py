@@ -95,7 +95,7 @@ class AnswerAccumulator:
         if self.markup:
             warn(
                 f"The model wrote a tool call into its text ({self.markup}), so no tool runs: ask "
-                "again. It stands in response_metadata['tool_call_markup']."
+                "again. See response_metadata['tool_call_markup']."
             )
         if self.is_only_reasoning:
             usage = self.usage_metadata
@@ -106,7 +106,7 @@ class AnswerAccumulator:
                 f"The answer of {self.model} was cut off{spent}, and all of it is reasoning: there "
                 f"is no text. Raise max_tokens ({given or 'not set'}), shorten the "
                 "reasoning by thinking_budget or reasoning_effort, or set enable_thinking=False. "
-                "It stands in response_metadata['only_reasoning']."
+                "See response_metadata['only_reasoning']."
             )
 
     def message(self) -> AIMessage:

@@ -7,9 +7,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from pydantic_core import from_json
 
 from langchain_dashscope_deepseek import DashScopeError
 from langchain_dashscope_deepseek._dashscope.protocol.packets import (
@@ -373,36 +370,6 @@ def test_bytes_that_are_no_text_cost_a_character_and_not_the_answer(
     document = b"\xef\xbb\xbf" + json.dumps(answer_of("?")).encode().replace(b"?", b"\xff")
     (reply,) = body(document)(reader(headers=headers))
     assert reply.text == "\ufffd"
-
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-)
-SPOILT = st.sampled_from(
-    [b"", b'"', b"{", b"}", b",", b"NaN", b"\\u", b"0", b"-", b"\n", b"\0", b" "]
-)
-
-
-@given(
-    value=JSON,
-    ascii_only=st.booleans(),
-    place=st.integers(0, 10_000),
-    cut=st.integers(0, 2),
-    spoilt=SPOILT,
-)
-def test_both_parsers_read_the_same(
-    value: Any, *, ascii_only: bool, place: int, cut: int, spoilt: bytes
-) -> None:
-    """What pydantic's parser takes, it takes for what Python's takes it for."""
-    data = json.dumps(value, ensure_ascii=ascii_only).encode("utf-8", "replace")
-    place %= len(data) + 1
-    data = data[:place] + spoilt + data[place + cut :]
-    try:
-        quickly = from_json(data)
-    except ValueError:
-        return
-    assert json.dumps(quickly) == json.dumps(json.loads(data))
 
 
 def test_events_are_read_whatever_the_body_is_called() -> None:

@@ -198,14 +198,6 @@ async def test_a_transcript_gives_its_message(
 
 
 @pytest.mark.parametrize("name", MESSAGES)
-async def test_the_end_of_lines_does_not_matter(
-    name: str, ask_stream: Ask, service: Scripted
-) -> None:
-    service.answer(transcript(name).replace(b"\n", b"\r\n"), size=1)
-    assert same(await ask_stream(service.model(), "hi")) == MESSAGES[name]
-
-
-@pytest.mark.parametrize("name", MESSAGES)
 async def test_a_last_event_without_a_blank_line_counts(
     name: str, ask_stream: Ask, service: Scripted
 ) -> None:
@@ -219,13 +211,6 @@ async def test_what_is_no_result_is_skipped(ask_stream: Ask, service: Scripted) 
         b": keep-alive\n\nid:0\n\nevent:ping\ndata:still here\n\nevent:other\ndata:{}\n\ndata:\n\n"
     )
     service.answer(noise + transcript("plain_text").replace(b"id:2", noise + b"id:2"))
-    assert same(await ask_stream(service.model(), "hi")) == PLAIN
-
-
-async def test_a_byte_order_mark_before_it_all_does_not_matter(
-    ask_stream: Ask, service: Scripted
-) -> None:
-    service.answer(b"\xef\xbb\xbf" + transcript("plain_text").split(b"\n", 1)[1], size=1)
     assert same(await ask_stream(service.model(), "hi")) == PLAIN
 
 
@@ -454,23 +439,6 @@ async def test_v1_blocks_are_the_same_from_invoke_and_from_a_stream(
     assert message.invalid_tool_calls == want.invalid_tool_calls
 
 
-@pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")
-@pytest.mark.parametrize("name", MESSAGES)
-async def test_v3_events_give_the_same_message(name: str, service: Scripted) -> None:
-    service.answer(transcript(name))
-    model, want = service.model(), MESSAGES[name]
-    for message in (
-        model.stream_events("hi", version="v3").output,
-        await (await model.astream_events("hi", version="v3")).output,
-    ):
-        assert message.text == want.content
-        assert message.tool_calls == want.tool_calls
-        assert [(c["id"], c["args"]) for c in message.invalid_tool_calls] == [
-            (c["id"], c["args"]) for c in want.invalid_tool_calls
-        ]
-        assert message.usage_metadata == want.usage_metadata
-
-
 CITED = [
     {
         "type": "citation",
@@ -665,11 +633,6 @@ async def test_usage_names_what_was_cached(ask: Ask, service: Scripted) -> None:
     usage_metadata = (await ask(service.model(), "hi")).usage_metadata
     assert usage_metadata is not None
     assert usage_metadata["input_token_details"] == {"cache_read": 3, "cache_creation": 2}
-
-
-async def test_a_byte_order_mark_does_not_matter(ask: Ask, service: Scripted) -> None:
-    service.answer("\ufeff" + json.dumps(answer_of("hi")), headers=JSON)
-    assert (await ask(service.model(), "hi")).content == "hi"
 
 
 async def test_two_pieces_of_one_call_in_one_packet_are_joined(ask: Ask, service: Scripted) -> None:
