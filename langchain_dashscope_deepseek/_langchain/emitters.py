@@ -79,28 +79,19 @@ class ChunkEmitter(Emitter[ChatGenerationChunk]):
             chunks.append(make_chunk(text, {}, self._start(), {}, self._names))
         if calls:
             fields = _call_fields(calls)
-            chunks.append(
-                self._chunk(tool_call_chunks=calls)
-                if fields is None
-                else make_chunk("", {}, self._start(), fields, self._names)
-            )
+            make = plain_chunk if fields is None else make_chunk
+            fields = fields or {"tool_call_chunks": calls}
+            chunks.append(make("", {}, self._start(), fields, self._names))
         return chunks
 
     def end(self) -> Iterator[ChatGenerationChunk]:
         self._answer.warn()
         endings = self._answer.end_calls()
         if endings:
-            yield self._chunk(tool_call_chunks=endings)
-        yield self._chunk(
-            usage_metadata=self._answer.usage_metadata,
-            response_metadata=self._answer.last_metadata,
-            chunk_position="last",
-        )
-
-    def _chunk(self, **fields: Any) -> ChatGenerationChunk:
-        metadata = {**self._start(), **fields.pop("response_metadata", {})}
-        message = AIMessageChunk(content="", response_metadata=metadata, **fields)
-        return ChatGenerationChunk(message=message)
+            yield plain_chunk("", {}, self._start(), {"tool_call_chunks": endings})
+        metadata = {**self._start(), **self._answer.last_metadata}
+        last = {"usage_metadata": self._answer.usage_metadata, "chunk_position": "last"}
+        yield plain_chunk("", {}, metadata, last)
 
     def _start(self) -> dict[str, Any]:
         """Return the metadata of the next chunk: the first one names model and request."""
@@ -181,17 +172,12 @@ def plain_chunk(
     content: str,
     additional_kwargs: dict[str, Any],
     metadata: dict[str, Any],
-    calls: dict[str, list[Any]],
-    _names: set[str],
+    fields: dict[str, Any],
+    _names: set[str] | None = None,
 ) -> ChatGenerationChunk:
     """Make a chunk by core's constructors."""
-    message = AIMessageChunk(
-        content=content,
-        additional_kwargs=additional_kwargs,
-        response_metadata=metadata,
-        **calls,
-    )
-    return ChatGenerationChunk(message=message)
+    kwargs = {"additional_kwargs": additional_kwargs, "response_metadata": metadata}
+    return ChatGenerationChunk(message=AIMessageChunk(content=content, **kwargs, **fields))
 
 
 def _is_as_cores() -> bool:

@@ -26,7 +26,7 @@ from langchain_dashscope_deepseek._dashscope.protocol.packets import (
     without_halves,
 )
 from langchain_dashscope_deepseek._dashscope.protocol.redaction import printable, redact_keys
-from langchain_dashscope_deepseek._dashscope.protocol.sse import EventSplitter, data_of, name_of
+from langchain_dashscope_deepseek._dashscope.protocol.sse import EventSplitter, data_of
 from langchain_dashscope_deepseek.errors import (
     DashScopeAnswerTooLargeError,
     DashScopeError,
@@ -38,8 +38,8 @@ logger = logging.getLogger(__name__)
 
 _FIRST_ERROR = 400
 _STATUS_COMMENT = re.compile(rb":HTTP_STATUS/(\d{3})")
-_PACKET_EVENTS = ("result", "error", "message")
-"""The names of events that hold a packet; an event of another name may hold anything."""
+_OTHER_EVENT = re.compile(rb"^event:(?! ?(?:result|error|message)?$)", re.MULTILINE)
+"""The name of an event that is no packet, and may hold anything."""
 
 
 class AnswerReader:
@@ -139,11 +139,11 @@ class AnswerReader:
                 reply = self._read_packet(document, event)
                 if reply is not None:
                     yield reply
-            elif name_of(event) in _PACKET_EVENTS:
+            elif _OTHER_EVENT.search(event):
+                logger.debug("Skipped an event of unknown kind")
+            else:
                 msg = "The stream was cut off or garbled: an event is not a JSON object"
                 raise DashScopeStreamCutError(msg, request_id=self.header_id)
-            else:
-                logger.debug("Skipped an event of unknown kind")
 
     def _read_packet(self, document: Mapping[str, Any], event: bytes = b"") -> Reply | None:
         self._has_packets = True

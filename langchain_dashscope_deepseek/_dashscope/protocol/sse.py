@@ -8,7 +8,7 @@ from __future__ import annotations
 import codecs
 
 import httpx
-from httpx_sse import EventSource, ServerSentEvent
+from httpx_sse import EventSource
 
 _HEADERS = {"content-type": "text/event-stream; charset=utf-8"}
 
@@ -62,16 +62,6 @@ def data_of(event: bytes) -> bytes:
         before, found, data = (b"\n" + event).partition(b"\ndata:")
     if b"\n" not in data and b"data" not in before:  # as the service and most gateways write it
         return data.removeprefix(b" ")
-    read = _read_by_the_standard(event)
-    return b"" if read is None else read.data.encode()
-
-
-def name_of(event: bytes) -> str:
-    """Return the name of an event; `message` if it has none."""
-    read = _read_by_the_standard(event)
-    return "message" if read is None else read.event
-
-
-def _read_by_the_standard(event: bytes) -> ServerSentEvent | None:
     response = httpx.Response(200, headers=_HEADERS, content=event + b"\n\n")
-    return next(EventSource(response).iter_sse(), None)
+    read = next(EventSource(response).iter_sse(), None)
+    return b"" if read is None else read.data.encode()

@@ -159,7 +159,7 @@ def test_a_body_without_a_content_type_says_so() -> None:
                 "The stream was cut off or garbled: an event is not a JSON object",
                 event(data, name),
             )
-            for name in ("result", "error", "message")
+            for name in ("result", " error", "message", "")
             for data in ("{", "[]", "null", "7", '{"a": 1}\nx')
         ),
     ],
