@@ -39,7 +39,7 @@ logger = logging.getLogger(__name__)
 _FIRST_ERROR = 400
 _STATUS_COMMENT = re.compile(rb":HTTP_STATUS/(\d{3})")
 _OTHER_EVENT = re.compile(rb"^event:(?! ?(?:result|error|message)?$)", re.MULTILINE)
-"""The name of an event that is no packet, and may hold anything."""
+"""The line of an event that is no packet, and may hold anything."""
 
 
 class AnswerReader:
@@ -69,7 +69,7 @@ class AnswerReader:
         self.header_id = header_id and printable(redact(header_id))
         self.request_id = self.header_id
         self._events = EventSplitter()
-        self._size = 0  # bytes so far
+        self._size = 0  # bytes of the body so far
         self._has_packets = False
         self._without_data = b""  # the last event without data, or a body in one piece
         self.is_whole = False
@@ -78,7 +78,7 @@ class AnswerReader:
     def feed(self, piece: bytes) -> Iterable[Reply]:
         """Take a piece of the body, and return its replies.
 
-        An error is raised after the replies before it, if they are read one by one.
+        An error is raised after the replies before it, if the caller reads one at a time.
         """
         self._size += len(piece)
         events = self._events.feed(piece)
@@ -122,7 +122,7 @@ class AnswerReader:
     def _read(self, event: bytes) -> Iterable[Reply]:
         data = data_of(event)
         if not data:
-            self._without_data = event
+            self._without_data = event.strip() or self._without_data
             return ()
         if self.is_whole:
             return self._read_tail(data)

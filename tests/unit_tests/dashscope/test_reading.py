@@ -372,6 +372,13 @@ def test_bytes_that_are_no_text_cost_a_character_and_not_the_answer(
     assert reply.text == "\ufffd"
 
 
+@pytest.mark.parametrize("headers", [HEADERS, STREAM], ids=["html", "stream"])
+def test_blank_lines_around_a_body_do_not_matter(headers: Mapping[str, str]) -> None:
+    """Servers send some to keep a connection open."""
+    raw = b"\n\n%b\n\n\n" % json.dumps(answer_of()).encode()
+    assert [reply.text for reply in body(raw)(reader(headers=headers))] == ["hi"]
+
+
 def test_events_are_read_whatever_the_body_is_called() -> None:
     raw = b"data:%b\n\n" % json.dumps(answer_of()).encode()
     assert [reply.text for reply in body(raw)(reader(headers=HEADERS))] == ["hi"]
