@@ -198,9 +198,9 @@ class ModelFields(_Base):
     still comes in, with the time that its reader takes. Default: as long as it takes."""
 
     max_answer_size: int = 16 * 2**20
-    """The largest answer that is read: bytes of a body in one piece, and of all text, reasoning and
-    arguments together; some ten times what a model can say. No answer takes more memory than four
-    times as much and 32 MiB. Default: 16 MiB."""
+    """The largest answer that is read: bytes of an event or of a body in one piece, and characters
+    of all text, reasoning and arguments together. Default: 16 MiB, some ten times what a model can
+    say."""
 
     streaming: bool | None = None
     """`True`: `invoke` streams to callbacks as well. `False`: nothing is streamed that need not be.

@@ -40,15 +40,14 @@ from langchain_dashscope_deepseek._dashscope.transport.pool import (
 )
 from langchain_dashscope_deepseek._langchain.asking import aask, ask
 from langchain_dashscope_deepseek._langchain.call import check_recorded, prepare_call
-from langchain_dashscope_deepseek._langchain.citations import content_blocks
-from langchain_dashscope_deepseek._langchain.events import EventEmitter
-from langchain_dashscope_deepseek._langchain.llm_output import chat_result, combined
-from langchain_dashscope_deepseek._langchain.messages import PROVIDER, countable
-from langchain_dashscope_deepseek._langchain.stream import (
-    AnswerAccumulator,
+from langchain_dashscope_deepseek._langchain.emitters import (
     ChunkEmitter,
+    EventEmitter,
     MessageEmitter,
 )
+from langchain_dashscope_deepseek._langchain.messages import PROVIDER, countable
+from langchain_dashscope_deepseek._langchain.metadata import chat_result, combined, content_blocks
+from langchain_dashscope_deepseek._langchain.stream import AnswerAccumulator
 from langchain_dashscope_deepseek._langchain.tokens import (
     TOKENS_PER_IMAGE,
     TOKENS_PER_MESSAGE,

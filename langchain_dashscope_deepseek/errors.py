@@ -1,18 +1,18 @@
-"""What can go wrong, as one tree.
+"""The errors and the warning of this package.
 
 ```
 DashScopeError
 ├── DashScopeAuthenticationError        the key is missing or wrong (ValueError)
 ├── DashScopePermissionDeniedError      the key may not do this (ValueError)
-│   └── DashScopeQuotaExceededError     no money, no quota: a retry does not help
+│   └── DashScopeQuotaExceededError     the account is in arrears, or a quota is used up
 ├── DashScopeNotFoundError              no such model (LookupError)
 ├── DashScopeInvalidRequestError        the request is wrong (ValueError)
 │   ├── DashScopeContextOverflowError   the input is too long
 │   ├── DashScopeRouteError             the model is on neither of the service's two routes
 │   ├── DataInspectionFailed            content inspection refused the input or the output
-│   └── DashScopeInputError             refused here, before any request
-│       └── DashScopeUnsupportedError   the capability table says that the model cannot do it
-├── DashScopeRateLimitError             too fast: retried
+│   └── DashScopeInputError             refused by this package before any request
+│       └── DashScopeUnsupportedError   the model does not support it
+├── DashScopeRateLimitError             too many requests: retried
 ├── DashScopeServerError                the service failed: retried
 │   └── DashScopeAnswerTooLargeError    more than max_answer_size (RuntimeError)
 ├── DashScopeTimeoutError               no answer in time: retried
@@ -21,18 +21,18 @@ DashScopeError
     └── DashScopeStreamCutError         the answer ended without a finish_reason
 ```
 
-Each class is also the LangChain class for its condition (`ModelRateLimitError`, ...), so code
-that catches those works with any provider. Errors that a retry does not help are also the class of
-Python in brackets, by which retry policies such as LangGraph's default one tell that. None is an
-`OSError`: Starlette takes one that is raised within a streamed response for a client that left.
-This module must not import anything else of the
-package; of LangChain it knows the exceptions only.
+Each class is also LangChain's class for its condition (`ModelRateLimitError`, ...), so code that
+catches those works with any provider. Errors that no retry helps are also the Python class in
+brackets, which retry policies such as LangGraph's default do not retry. None is an `OSError`:
+Starlette takes one within a streamed response for a client that left.
+
+This module imports nothing else of the package, and of LangChain its exceptions only.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from langchain_core.exceptions import (
     ContextOverflowError,
@@ -52,10 +52,10 @@ if TYPE_CHECKING:
 
 
 class DashScopeWarning(UserWarning):
-    """Something that was asked for was left out or changed, and the call went on.
+    """A part of a request was left out or changed, and the call went on.
 
-    By default each text is shown once; `warnings.filterwarnings` with this class silences them
-    all, or turns them into errors.
+    Python shows each text once by default; `warnings.filterwarnings` with this class silences all
+    of them, or turns them into errors.
     """
 
 
@@ -63,20 +63,20 @@ class DashScopeError(ModelError):
     """Base of all errors of this package.
 
     Attributes:
-        code: The service's error code, such as `"Throttling.RateQuota"`; `None` where the
-            error was not the service's.
-        status_code: The HTTP status. Of an error within a stream, what a comment line of the
-            stream says. `None` where no line says it, or no answer came.
+        code: The service's error code, such as `"Throttling.RateQuota"`; `None` if the error is
+            not the service's.
+        status_code: The HTTP status; of an error within a stream, the one in its comment. `None`
+            if there is neither.
         request_id: The service's id of the request, for a support ticket.
-        is_retryable: Whether the same request may succeed later. LangChain's
-            `ModelRetryMiddleware` asks for it.
-        retry_after: Seconds that the service asks to wait before the next attempt, if it said so.
-        partial_message: What had arrived of the answer before the error, as an `AIMessage`;
-            `None` if nothing had. Not part of the text, the repr or a pickle.
+        is_retryable: Whether the same request may succeed later, for LangChain's
+            `ModelRetryMiddleware`.
+        retry_after: Seconds that the service asks to wait before the next attempt.
+        partial_message: The part of the answer that came before the error, as an `AIMessage`. Not
+            in the text, the repr or a pickle.
+        hint: What to do next. Ends the error's text.
     """
 
     hint: str = "See the errors page of the documentation."
-    """What to do next. Ends the error's text."""
 
     def __init__(
         self,
@@ -102,22 +102,13 @@ class DashScopeError(ModelError):
         self.partial_message: AIMessage | None = None
 
     def add_advice(self, advice: str) -> None:
-        """Append a sentence that helps in this one case to the error's text."""
+        """Append a sentence of advice to the error's text."""
         self.args: tuple[Any, ...] = (f"{self.args[0]} {advice}".rstrip(), *self.args[1:])
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the text and the identifiers, never the partial answer."""
         state = {**self.__dict__, "partial_message": None}
-        return _rebuild, (type(self), self.args, state)
-
-
-def _rebuild(
-    cls: type[DashScopeError], args: tuple[Any, ...], state: dict[str, Any]
-) -> DashScopeError:
-    error = cls.__new__(cls, *args)
-    error.args = args
-    error.__dict__.update(state)
-    return error
+        return type(self).__new__, (type(self), *self.args), state
 
 
 class DashScopeAuthenticationError(DashScopeError, ModelAuthenticationError, ValueError):
@@ -144,7 +135,7 @@ class DashScopeQuotaExceededError(DashScopePermissionDeniedError):
 
 
 class DashScopeNotFoundError(DashScopeError, ModelNotFoundError, LookupError):
-    """The model (or the workspace) does not exist for this key and region (HTTP 404)."""
+    """The model or the workspace does not exist for this key and region (HTTP 404)."""
 
     hint = (
         "Check the model's name and the workspace, that the region offers it, and that base_url "
@@ -165,7 +156,7 @@ class DashScopeContextOverflowError(DashScopeInvalidRequestError, ContextOverflo
 
 
 class DashScopeRouteError(DashScopeInvalidRequestError):
-    """The service binds the model to neither of the routes that could serve the request."""
+    """The service has the model on neither of the routes that could serve the request."""
 
     hint = (
         "Check the model's name, that the region of base_url offers it, and a route that is "
@@ -177,7 +168,7 @@ class DataInspectionFailed(DashScopeInvalidRequestError):  # noqa: N818 - the se
     """Content inspection refused the input or the output.
 
     Attributes:
-        side: `"input"` or `"output"`, or `None` where the service did not say.
+        side: `"input"` or `"output"`; `None` if the service did not say.
     """
 
     hint = "Rephrase the input; asking the same again gets the same refusal."
@@ -185,9 +176,9 @@ class DataInspectionFailed(DashScopeInvalidRequestError):  # noqa: N818 - the se
     def __init__(self, message: str, **facts: Any) -> None:
         """Read from the service's text which side was refused."""
         super().__init__(message, **facts)
-        named = _SIDE.search(message)
+        found = re.search(r"\b(input|output)\b", message, re.IGNORECASE)
         self.side: Literal["input", "output"] | None = (
-            None if named is None else "input" if named[1].lower() == "input" else "output"
+            cast('Literal["input", "output"]', found[0].lower()) if found else None
         )
 
 
@@ -198,7 +189,7 @@ class DashScopeInputError(DashScopeInvalidRequestError):
 
 
 class DashScopeUnsupportedError(DashScopeInputError):
-    """The capability table says that the model cannot do what was asked; nothing was sent."""
+    """The capability table says that the model does not support it; nothing was sent."""
 
 
 class DashScopeRateLimitError(DashScopeError, ModelRateLimitError):
@@ -208,7 +199,7 @@ class DashScopeRateLimitError(DashScopeError, ModelRateLimitError):
 
 
 class DashScopeServerError(DashScopeError, ModelAPIError):
-    """The service failed, or answered something that is no answer (HTTP 5xx)."""
+    """The service failed, or sent something that is no answer (HTTP 5xx)."""
 
     hint = "Usually passing: try again later, and quote the request_id if it lasts."
 
@@ -230,7 +221,7 @@ class DashScopeDeadlineError(DashScopeTimeoutError, RuntimeError):
     """The whole call, all its attempts together, took longer than `max_seconds`."""
 
     hint = "Raise max_seconds, or ask for less."
-    is_retryable = False  # who asks again gives it more time
+    is_retryable = False
 
 
 class DashScopeConnectionError(DashScopeError, ModelConnectionError):
@@ -242,13 +233,10 @@ class DashScopeConnectionError(DashScopeError, ModelConnectionError):
 class DashScopeStreamCutError(DashScopeConnectionError):
     """The answer ended before the service said that it was finished.
 
-    What had arrived is in `partial_message`. It is not an answer.
+    `partial_message` holds what had arrived. It is not an answer.
     """
 
     hint = "Ask again; partial_message holds what had arrived."
-
-
-_SIDE = re.compile(r"\b(input|output)\b", re.IGNORECASE)
 
 
 def _end_sentence(text: str) -> str:

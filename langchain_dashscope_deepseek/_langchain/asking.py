@@ -20,7 +20,8 @@ from langchain_dashscope_deepseek._dashscope.transport.sending import (
     areplies,
     replies,
 )
-from langchain_dashscope_deepseek._langchain.stream import AnswerAccumulator, Emitter
+from langchain_dashscope_deepseek._langchain.emitters import Emitter
+from langchain_dashscope_deepseek._langchain.stream import AnswerAccumulator
 
 T = TypeVar("T")
 EmitterOf = Callable[[AnswerAccumulator], Emitter[T]]

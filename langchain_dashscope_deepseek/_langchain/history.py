@@ -13,11 +13,11 @@ from typing import Any
 
 from langchain_core.messages import BaseMessage
 
-from langchain_dashscope_deepseek._dashscope.protocol.json_text import (
+from langchain_dashscope_deepseek._dashscope.protocol.packets import (
     HALF_OF_A_PAIR,
+    WireMessage,
     without_halves,
 )
-from langchain_dashscope_deepseek._dashscope.protocol.packets import WireMessage
 from langchain_dashscope_deepseek._dashscope.warnings import warn
 from langchain_dashscope_deepseek._langchain.changes import Changes
 from langchain_dashscope_deepseek._langchain.messages import (

@@ -1,4 +1,4 @@
-"""One of LangChain's messages -> the wire's message, and the wire's usage -> LangChain's.
+"""One of LangChain's messages -> the wire's message.
 
 Pure. Knows which role and which content block of any provider means what; knows no model, and no
 message but the one it is given: what holds between messages is in `history`.
@@ -21,11 +21,9 @@ from langchain_core.messages import (
     SystemMessage,
     ToolMessage,
 )
-from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails, UsageMetadata
 
 from langchain_dashscope_deepseek._dashscope.protocol.images import image_part, is_image, name_of
 from langchain_dashscope_deepseek._dashscope.protocol.packets import WireMessage
-from langchain_dashscope_deepseek._dashscope.protocol.usage import Usage
 from langchain_dashscope_deepseek._langchain.changes import Changes
 from langchain_dashscope_deepseek.errors import (
     DashScopeError,
@@ -154,27 +152,6 @@ def _countable(message: BaseMessage, *, with_reasoning: bool) -> tuple[str, int]
 
 def _all_calls(message: BaseMessage) -> list[Any]:
     return [*getattr(message, "tool_calls", ()), *getattr(message, "invalid_tool_calls", ())]
-
-
-def usage_metadata(usage: Usage) -> UsageMetadata:
-    """Convert token counts. Input includes the cached tokens, output the reasoning."""
-    metadata = UsageMetadata(
-        input_tokens=usage.input_tokens,
-        output_tokens=usage.output_tokens,
-        total_tokens=usage.total_tokens,
-    )
-    sent: InputTokenDetails = {}
-    if usage.cached_tokens is not None:
-        sent["cache_read"] = usage.cached_tokens
-    if usage.cache_creation_tokens is not None:
-        sent["cache_creation"] = usage.cache_creation_tokens
-    if usage.image_tokens is not None:
-        sent["image"] = usage.image_tokens  # type: ignore[typeddict-unknown-key]
-    if sent:
-        metadata["input_token_details"] = sent
-    if usage.reasoning_tokens is not None:
-        metadata["output_token_details"] = OutputTokenDetails(reasoning=usage.reasoning_tokens)
-    return metadata
 
 
 def is_human(message: BaseMessage) -> bool:

@@ -1,4 +1,4 @@
-"""Tool calls as they grow, piece by piece: what belongs to which, and whether one may be run.
+"""Collects tool calls from their pieces: which call a piece belongs to, and whether it may run.
 
 Pure. No tool may run with arguments that the model did not mean.
 """
@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
+from io import StringIO
 from typing import Any
 
 from langchain_core.messages import InvalidToolCall, ToolCall
+from langchain_core.messages.tool import tool_call_chunk
 
-from langchain_dashscope_deepseek._dashscope.protocol.json_text import joined, may_hold_half_a_pair
-from langchain_dashscope_deepseek._dashscope.protocol.packets import ToolCallDelta
+from langchain_dashscope_deepseek._dashscope.protocol.packets import ToolCallDelta, without_halves
 
 _FIRST_TOOL_INDEX = 1_000
 """In v1 streams core merges blocks of one index whatever their type, and counts text and reasoning
@@ -20,112 +22,86 @@ from 0: the calls' indexes stay out of their way."""
 
 
 class Text:
-    """A text as it grows: a piece of a character would take 76 bytes by itself."""
+    """A text in pieces. Joins characters whose UTF-16 halves come in two pieces."""
 
     def __init__(self) -> None:
-        """Begin empty."""
-        self._only = ""
-        self._encoded = bytearray()
+        self._whole = StringIO()
+        self._half = ""
+        self.is_damaged = False  # whether a half had no other
 
-    def add(self, piece: str) -> int:
-        """Append a piece; give how many bytes it has."""
-        encoded = piece.encode("utf-8", "surrogatepass")
-        if self._only:
-            self._encoded += self._only.encode("utf-8", "surrogatepass")
-            self._only = ""
-        if self._encoded:
-            self._encoded += encoded
-        else:
-            self._only = piece
-        return len(encoded)
+    def add(self, piece: str) -> str:
+        """Append a piece, and return it without a half at its end that waits for the other."""
+        if self._half or not piece.isascii():
+            piece = self._join(piece)
+        self._whole.write(piece)
+        return piece
+
+    def _join(self, piece: str) -> str:
+        text = self._half + piece
+        self._half = text[-1:] if "\ud800" <= text[-1:] <= "\udbff" else ""
+        text = text.removesuffix(self._half)
+        joined = without_halves(text)
+        self.is_damaged |= joined.count("\ufffd") > text.count("\ufffd")
+        return joined
 
     def __bool__(self) -> bool:
-        """Tell whether there is any."""
-        return bool(self._only or self._encoded)
-
-    @property
-    def is_ascii(self) -> bool:
-        """Whether Python takes a byte for a character; one that is wider makes all take 2 or 4."""
-        return self._only.isascii() and self._encoded.isascii()
+        return self._whole.tell() > 0
 
     def __str__(self) -> str:
-        """Return all of it."""
-        return self._only or self._encoded.decode("utf-8", "surrogatepass")
+        return self._whole.getvalue()
 
 
 class ToolCallAccumulator:
-    """A tool call as it grows.
-
-    Attributes:
-        position: Its place among the calls of its answer.
-        index: What the wire calls it by; may be missing, or another one in every piece.
-        wire_id: Its id on the wire.
-        id: Its id, which no other call of the answer has.
-    """
+    """One tool call."""
 
     def __init__(
-        self, position: int, index: int | None, wire_id: str | None, given_id: str | None
+        self, chunk_index: int, index: int | None, wire_id: str | None, given_id: str | None
     ) -> None:
-        """Begin a call: the nth of its answer."""
-        self.position = position
-        self.chunk_index = _FIRST_TOOL_INDEX + position
-        self.index = index
+        self.chunk_index = chunk_index  # in the message's content
+        self.index = index  # on the wire, where it may be missing or differ from piece to piece
         self.wire_id = wire_id
-        self.id: str | None = None
+        self.id = self._unshown_id = given_id  # no other call of the answer has it
         self.name: str | None = None
         self.arguments = Text()
-        self._given_id = given_id
-        self._held_back = self._half = ""
-        self._lost_a_half = False
+        self._held_back = ""
 
     def takes(self, delta: ToolCallDelta) -> bool:
-        """Tell whether a delta may be a piece of it, going by the name."""
-        if delta.name and self.name and None is not delta.wire_index != self.index is not None:
-            return False  # one more call, whatever its id
-        is_one_more_piece = delta.wire_index == self.index is not None and not self.arguments
-        return delta.name in (None, self.name) or self.name is None or is_one_more_piece
+        """Tell by the name whether a piece may be one of this call."""
+        if delta.name is None or self.name is None:
+            return True
+        if delta.wire_index is not None and self.index is not None:
+            if delta.wire_index != self.index:
+                return False  # another call, even under the same id
+            if not self.arguments:
+                return True  # perhaps more of the name
+        return delta.name == self.name
 
     def grow(self, delta: ToolCallDelta) -> dict[str, Any]:
-        """Take a delta; give what is new of it. An id comes once, a name perhaps in pieces."""
-        self.wire_id = self.wire_id or delta.id
-        new_id = self._given_id if self.id is None else None
-        self.id = self.id or new_id
-        new_name = (delta.name or None) if delta.name != self.name else None
+        """Append a piece, and return what is new. A name may come in pieces, or repeatedly."""
+        new_id, self._unshown_id = self._unshown_id, None
+        new_name = delta.name if delta.name and delta.name != self.name else None
         if new_name:
             self.name = (self.name or "") + new_name
         arguments = self._held_back + delta.arguments
-        # Some models write null for none; shown, it could not be taken back.
-        self._held_back = arguments if not self.arguments and arguments.strip() == "null" else ""
-        arguments = arguments.removesuffix(self._held_back) if self._held_back else arguments
-        if self._half or not arguments.isascii():
-            arguments = self._joined(arguments)
-        if arguments:
-            self.arguments.add(arguments)
-        return {"id": new_id, "name": new_name, "args": arguments}
-
-    def _joined(self, arguments: str) -> str:
-        """Join halves of characters, and hold back the first half of one that may go on."""
-        whole, self._half = joined(self._half + arguments)
-        self._lost_a_half |= whole.count("\ufffd") > arguments.count("\ufffd")
-        return whole
+        # Some models write null for no arguments. Once shown, it could not be taken back.
+        is_null = arguments.strip() == "null" and not self.arguments
+        self._held_back, arguments = (arguments, "") if is_null else ("", arguments)
+        return {"id": new_id, "name": new_name, "args": self.arguments.add(arguments)}
 
     def is_whole(self, *, may_be_empty: bool) -> bool:
         """Tell whether an agent may run it: it has a name, and its arguments are an object."""
-        raw = str(self.arguments)
-        if self._half or self._lost_a_half:
+        if not self.name or self.arguments.is_damaged:
             return False
-        return bool(self.name) and (_json_object(raw) is not None if raw else may_be_empty)
+        raw = str(self.arguments)
+        return _json_object(raw) is not None if raw else may_be_empty
 
     def invalidate(self) -> str:
-        """Append a closing bracket that matches nothing; give what was appended.
+        """Append a closing bracket that matches nothing, and return what was appended.
 
-        Core mends cut JSON, so that arguments cut by `length` become a valid call that an agent
-        runs. This, no parser mends.
+        Core completes cut JSON, so an agent would run a call whose arguments were cut by `length`.
+        No parser completes this.
         """
-        half = self._half and "\ufffd"
-        invalidating = half + unmatched_closing(str(self.arguments) + half)
-        self.arguments.add(invalidating)
-        return invalidating
+        return self.arguments.add(unmatched_closing(str(self.arguments)))
 
     def parsed(self) -> ToolCall | InvalidToolCall:
         """Return the whole call, valid or not."""
@@ -138,10 +114,88 @@ class ToolCallAccumulator:
         return ToolCall(type="tool_call", name=self.name or "", args=arguments, id=self.id)
 
 
-def unmatched_closing(text: str) -> str:
-    """Find the shortest end that makes a text no JSON, however a parser mends it.
+class ToolCalls(list[ToolCallAccumulator]):
+    """The tool calls of one answer."""
 
-    That is the end of the string that is open, if one is, and a bracket that does not match.
+    def __init__(self) -> None:
+        super().__init__()
+        # The last call of each id, of each index, and of each pair of them.
+        self._latest: dict[Any, ToolCallAccumulator] = {}
+
+    def add(self, deltas: Iterable[ToolCallDelta]) -> list[Any]:
+        """Take the pieces of a packet; return core's `ToolCallChunk`s of what is new."""
+        grown: dict[int, Any] = {}
+        for delta in deltas:
+            call = self._find_or_open(delta)
+            if call is None:
+                continue
+            new = call.grow(delta)
+            # One chunk for each call: core joins none within a message.
+            old = grown.get(call.chunk_index, {"id": None, "name": None, "args": ""})
+            grown[call.chunk_index] = {
+                "id": old["id"] or new["id"],
+                "name": f"{old['name'] or ''}{new['name'] or ''}" or None,
+                "args": old["args"] + new["args"],
+            }
+        return [tool_call_chunk(**pieces, index=index) for index, pieces in grown.items()]
+
+    def end(self, *, is_cut: bool, request_id: str | None) -> list[Any]:
+        """End the calls; return core's `ToolCallChunk`s of what is new.
+
+        A call without an id gets one, and a call that may not run becomes invalid JSON.
+        """
+        endings = []
+        # They may be those of a call that has none.
+        has_stray_arguments = any(call.arguments and not call.name for call in self)
+        for number, call in enumerate(self):
+            new_id = None if call.id else f"call_{request_id or 'unknown'}_{number}"
+            call.id = call.id or new_id
+            may_be_cut = is_cut and call is self[-1]
+            may_be_empty = not has_stray_arguments and not may_be_cut
+            invalidating = "" if call.is_whole(may_be_empty=may_be_empty) else call.invalidate()
+            if invalidating or new_id:
+                endings.append(
+                    tool_call_chunk(id=new_id, args=invalidating, index=call.chunk_index)
+                )
+        return endings
+
+    def _find_or_open(self, delta: ToolCallDelta) -> ToolCallAccumulator | None:
+        """Find the call that a piece belongs to, or open one; `None` for an empty piece.
+
+        A known id finds its call whatever the index. Else a known index finds its call whatever the
+        id, unless a name comes with another id. A piece without id and name belongs to the last
+        call.
+        """
+        call_id, index = delta.id, delta.wire_index
+        with_id = self._latest.get(call_id) if call_id else None
+        at_index = None if index is None else self._latest.get(index)
+        call = None
+        if with_id is not None:
+            call = self._latest.get((call_id, index), with_id)
+        elif at_index is not None:
+            is_another = call_id and at_index.wire_id and delta.name
+            call = None if is_another else at_index
+        elif self and call_id is None and (delta.name is None or index is None):
+            call = self[-1]
+        if call is None or not call.takes(delta):
+            if not (call_id or delta.name or delta.arguments):
+                return None
+            # Of two calls with one id, the second gets another.
+            given_id = None if with_id else call_id
+            chunk_index = _FIRST_TOOL_INDEX + len(self)
+            call = ToolCallAccumulator(chunk_index, index, call_id, given_id)
+            self.append(call)
+            self._latest |= {call_id: call, index: call, (call_id, index): call}
+        elif call_id and not call.wire_id:
+            call.wire_id = call_id
+            self._latest |= {call_id: call, (call_id, index): call}
+        return call
+
+
+def unmatched_closing(text: str) -> str:
+    """Find the shortest end that makes a text invalid JSON, however a parser completes it.
+
+    It closes the open string, if there is one, and adds a bracket that does not match.
     """
     inside_string = escaped = False
     opened: list[str] = []
@@ -160,11 +214,11 @@ def unmatched_closing(text: str) -> str:
 
 
 def _json_object(text: str) -> dict[str, Any] | None:
-    """Parse strictly: an object, each number of it finite, and no half of a surrogate pair."""
+    """Parse strictly: an object with finite numbers and without halves of surrogate pairs."""
     try:
         # A raw line end in a string has one reading.
         value = json.loads(text, parse_constant=_finite, parse_float=_finite, strict=False)
-        if may_hold_half_a_pair(text):
+        if "\\u" in text:  # only an escape can stand for a half here
             json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         return None

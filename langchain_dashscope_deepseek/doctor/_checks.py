@@ -10,8 +10,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from langchain_dashscope_deepseek._dashscope.protocol.packets import Reply, WireMessage
-from langchain_dashscope_deepseek._dashscope.protocol.usage import Usage, read_usage
+from langchain_dashscope_deepseek._dashscope.protocol.packets import (
+    Reply,
+    Usage,
+    WireMessage,
+    read_usage,
+)
 from langchain_dashscope_deepseek.capabilities import ModelCapabilities, Route
 
 EFFORTS = ("minimal", "low", "medium", "high", "xhigh", "max", "ultra", 50)

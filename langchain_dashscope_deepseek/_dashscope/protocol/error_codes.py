@@ -1,4 +1,4 @@
-"""The code table: which error a code or a text of the service means, and what to do. Pure."""
+"""The code table: the error for a code, a message or a status of the service, and advice. Pure."""
 
 from __future__ import annotations
 
@@ -30,10 +30,8 @@ class CodeRule(NamedTuple):
     """One line of the code table."""
 
     error: type[DashScopeError]
-    waits: Literal["", "minute"] = ""
-    """`"minute"`: the limit is a window of one minute, so a retry waits longer."""
-    advice: str = ""
-    """What to do next, in place of the error's hint."""
+    waits: Literal["", "minute"] = ""  # "minute": the limit's window, so a retry waits longer
+    advice: str = ""  # what to do next, in place of the error's hint
 
 
 _BAD, _DENIED, _QUOTA = (
@@ -107,7 +105,7 @@ CODES: Mapping[str, CodeRule] = {
     "ServiceUnavailable": CodeRule(_SERVER),
     "GatewayTimeout": CodeRule(DashScopeTimeoutError, advice=_STREAM),
 }
-"""By code, or the part of it before a dot. What each means stands in `docs/code_meanings.py`.
+"""By code, or by its part before a dot. The meaning of each is in `docs/code_meanings.py`.
 
 Source: the error page of the documentation, the official client, and recorded traffic.
 """
@@ -123,7 +121,7 @@ MESSAGES: tuple[tuple[str, tuple[type[DashScopeError], ...], type[DashScopeError
     ("<429> InternalError", (_SERVER, _BAD), _LIMIT),
     ("<400> InternalError.Algo.InvalidParameter", (_SERVER,), _BAD),
 )
-"""Texts that say more than their code: (part of the message, what the code said, what it is)."""
+"""Messages that say more than their code: (part of the message, errors of the code, the error)."""
 
 ADVICE: Mapping[str, str] = {
     "Failed to download multimodal content": (
@@ -139,13 +137,12 @@ ADVICE: Mapping[str, str] = {
     ),
     "does not support enable_thinking": "Leave enable_thinking out for this model.",
 }
-"""What helps where a text of the service does not: (part of the message, what to do).
+"""Advice that follows an unhelpful message: (part of the message, what to do).
 
-Source: the error page of the documentation, and what clients measured in September 2026.
+Source: the error page of the documentation, and measurements of clients in September 2026.
 """
 
 STATUSES: Mapping[int, type[DashScopeError]] = {
-    400: _BAD,
     401: DashScopeAuthenticationError,
     403: _DENIED,
     404: _MISSING,
@@ -154,14 +151,11 @@ STATUSES: Mapping[int, type[DashScopeError]] = {
     429: _LIMIT,
     504: DashScopeTimeoutError,
 }
-"""The HTTP statuses that decide where neither code nor message does; other 4xx and 5xx follow
-their hundred."""
+"""Decide if neither code nor message does. Any other 4xx is a wrong request, all else the server's.
+"""
 
 _FINAL = (DashScopeQuotaExceededError, DashScopeInvalidRequestError)
-"""What a retry cannot mend, whatever a header says."""
-
-_LONGEST_READ = 2 * LONGEST_MESSAGE
-"""Characters of a foreign text that are read; the rest is dropped."""
+"""Errors that no retry helps, whatever a header says."""
 
 
 def error_from_service(
@@ -174,30 +168,13 @@ def error_from_service(
     retry_after: float | None = None,
     redact: Callable[[str], str] = redact_keys,
 ) -> DashScopeError:
-    """Turn what the service said into the error that it means.
-
-    Decided by the code, then by the code's dotted prefixes, then by the message, then by the
-    HTTP status.
-
-    Args:
-        message: The service's text. Shortened to 500 characters; secrets are redacted.
-        code: The service's code.
-        status_code: The HTTP status of the answer.
-        request_id: The service's id of the request.
-        headers: The answer's headers, for `x-should-retry`.
-        retry_after: Seconds to wait, as read from the headers.
-        redact: Takes secrets out of a text.
-
-    Returns:
-        The error, to be raised.
-    """
-    message, code = message[:_LONGEST_READ], code and code[:_LONGEST_READ]
+    """Return the error that the service means: by code, dotted prefix, message, then status."""
+    longest = 2 * LONGEST_MESSAGE  # characters of a text of the service that are read
+    message, code = message[:longest], code and code[:longest]
     rule = find_rule(code)
     cls = _classify(rule, message, status_code)
     text = redact(message)[:LONGEST_MESSAGE]
-    code, request_id = (
-        name and printable(redact(name[:_LONGEST_READ])) for name in (code, request_id)
-    )
+    code, request_id = (name and printable(redact(name[:longest])) for name in (code, request_id))
     error = cls(
         f"DashScope: {text}" if text else "DashScope gave no message",
         code=code,
@@ -210,14 +187,14 @@ def error_from_service(
         if part in message:
             error.add_advice(advice)
     should_retry = (headers or {}).get("x-should-retry", "").strip().lower()
-    # A gateway says "true" to a whole status, so it cannot know of a bill or of a wrong request.
+    # A gateway sends "true" for a whole status, so it may be wrong about a bill or a request.
     if should_retry == "false" or (should_retry == "true" and not isinstance(error, _FINAL)):
         error.is_retryable = should_retry == "true"
     return error
 
 
 def find_rule(code: str | None) -> CodeRule | None:
-    """Look up a code's line in the table: the whole code, else its longest dotted prefix."""
+    """Find a code's line in the table: of the whole code, else of its longest dotted prefix."""
     while code:
         if code in CODES:
             return CODES[code]
@@ -232,4 +209,4 @@ def _classify(rule: CodeRule | None, message: str, status_code: int | None) -> t
             return narrow
     if by_code is not None:
         return by_code
-    return _BAD if status_code is not None and 400 <= status_code < 500 else _SERVER  # noqa: PLR2004
+    return _BAD if status_code in range(400, 500) else _SERVER

@@ -1,7 +1,7 @@
-"""The shapes of the wire, and the one reading of a packet: a JSON document becomes a `Reply`.
+"""What one JSON packet of an answer says: it becomes a `Reply`, and its usage a `Usage`.
 
-Pure: no I/O, no LangChain. Reads tolerantly (unknown keys, missing keys, wrong types in a field);
-what would be lost is refused.
+Pure: no I/O, no LangChain. Unknown keys, missing keys and wrong types in optional fields are
+ignored; a wrong type that would lose a part of the answer is refused.
 """
 
 from __future__ import annotations
@@ -10,20 +10,22 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from langchain_dashscope_deepseek._dashscope.protocol.json_text import (
-    joined,
-    mended,
-    without_halves,
-)
+from pydantic_core import from_json
+
 from langchain_dashscope_deepseek._dashscope.protocol.redaction import printable
-from langchain_dashscope_deepseek._dashscope.protocol.usage import has_counts
 
 WireMessage = dict[str, Any]
-"""A message as the service takes it: a role, and what belongs to the role."""
+"""A message in the service's form: a role, and the keys that belong to it."""
+
+HALF_OF_A_PAIR = (
+    "holds half of a surrogate pair, which UTF-8 cannot carry. Repair it: "
+    "text.encode('utf-16', 'surrogatepass').decode('utf-16', 'replace')"
+)
+"""Ends the error about a text that cannot be sent."""
 
 
 class ToolCallDelta(NamedTuple):
-    """A piece of a tool call; what a packet leaves empty is `None`."""
+    """A piece of a tool call; `None` stands for a missing or empty field."""
 
     wire_index: int | None
     id: str | None
@@ -32,64 +34,73 @@ class ToolCallDelta(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """One packet of a stream, or a whole answer."""
+    """One packet of a stream, or a whole answer.
+
+    Texts may begin or end with half of a surrogate pair: the service may cut an emoji in two.
+    """
 
     text: str = ""
     reasoning: str = ""
     tool_calls: tuple[ToolCallDelta, ...] = ()
     finish_reason: str | None = None
-    usage: Mapping[str, Any] | None = None
-    """As the wire has it, since the last one counts; cumulative. `read_usage` reads it."""
+    usage: Mapping[str, Any] | None = None  # cumulative; only the last one is read by `read_usage`
     request_id: str | None = None
     search_results: tuple[Mapping[str, Any], ...] = ()
 
 
-class Halves:
-    """Joins characters whose UTF-16 halves come in two packets: JSON may escape each by itself."""
+class Usage(NamedTuple):
+    """Token counts; `None` for one that was not sent."""
 
-    def __init__(self) -> None:
-        """Begin an answer."""
-        self._text = self._reasoning = ""
-
-    def join(self, reply: Reply) -> Reply:
-        """Return a reply without halves; calls join those of their arguments themselves."""
-        text, self._text = joined(self._text + reply.text)
-        reasoning, self._reasoning = joined(self._reasoning + reply.reasoning)
-        if reply.finish_reason:
-            text += self._text and "\ufffd"
-            reasoning += self._reasoning and "\ufffd"
-        return reply._replace(
-            text=text,
-            reasoning=reasoning,
-            tool_calls=tuple(
-                call._replace(
-                    id=call.id and without_halves(call.id),
-                    name=call.name and without_halves(call.name),
-                )
-                for call in reply.tool_calls
-            ),
-            usage=mended(reply.usage),
-            search_results=tuple(mended(reply.search_results) or ()),
-        )
+    input_tokens: int
+    output_tokens: int
+    total_tokens: int
+    reasoning_tokens: int | None = None
+    cached_tokens: int | None = None
+    cache_creation_tokens: int | None = None
+    image_tokens: int | None = None
 
 
 class UnreadableError(Exception):
-    """Part of an answer has a type that cannot be read, and would be lost; the text names it."""
+    """A part of an answer has a type that cannot be read; the text names it."""
+
+
+# --- JSON ---
+
+
+def load_json(data: bytes | bytearray) -> Any:
+    """Parse JSON; `None` if it is none.
+
+    Python's parser also takes halves of surrogate pairs, bytes that are no UTF-8 (as U+FFFD) and a
+    byte order mark.
+    """
+    try:
+        return from_json(data, cache_strings="keys")  # half the time of json.loads
+    except ValueError:
+        pass
+    try:
+        return json.loads(data.decode("utf-8-sig", "replace"))
+    except (ValueError, RecursionError):
+        return None
+
+
+def without_halves(text: str) -> str:
+    """Join halves of surrogate pairs, and replace single ones by U+FFFD."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+# --- Packets ---
 
 
 def read_packet(document: Mapping[str, Any]) -> Reply | None:
-    """Read a packet, or an answer in one piece, which is no error.
-
-    Returns:
-        What it says; `None` if it holds neither an answer nor token counts nor sources.
-
-    Raises:
-        UnreadableError: Names the part.
-    """
+    """Read a packet or a whole answer; `None` if it holds no answer, no usage and no sources."""
     output: Any = document.get("output")
     choice = first_choice(output)
     usage = document.get("usage")
-    if usage is not None and not has_counts(usage):
+    if type(usage) is not dict or not usage:
         usage = None
     request_id = document.get("request_id")
     request_id = printable(request_id) or None if type(request_id) is str else None
@@ -119,28 +130,14 @@ def read_packet(document: Mapping[str, Any]) -> Reply | None:
 
 
 def first_choice(output: Any) -> Mapping[str, Any] | None:
-    """Find the answer in the output of a packet; `None` if there is none."""
+    """Find the answer in the output of a packet."""
     if type(output) is not dict:
         return None
     choices = output.get("choices")
-    if type(choices) is list:
-        for choice in choices:
-            if type(choice) is dict and choice.get("index") in (None, 0):
-                return choice
-    elif "choices" not in output and isinstance(output.get("text"), str):
-        message = {"content": output["text"]}
-        return {"message": message, "finish_reason": output.get("finish_reason")}
+    for choice in choices if type(choices) is list else ():
+        if type(choice) is dict and choice.get("index") in (None, 0):
+            return choice
     return None
-
-
-def is_silent(document: Mapping[str, Any]) -> bool:
-    """Tell whether a packet shows nothing of an answer, whatever else it holds."""
-    output = document.get("output") or {}
-    choice = first_choice(output) or {}
-    message = choice.get("message") or {} if type(choice) is dict else None
-    return type(message) is dict and not any(
-        message.get(name) for name in ("content", "reasoning_content", "tool_calls")
-    )
 
 
 def _unreadable(name: str, value: Any) -> UnreadableError:
@@ -158,43 +155,72 @@ def _search_results(output: Any) -> tuple[Mapping[str, Any], ...]:
 def _tool_calls(calls: Any) -> tuple[ToolCallDelta, ...]:
     if type(calls) is not list:
         raise _unreadable("tool_calls", calls)
-    calls = [call for call in calls if call or call == {}]
-    for call in calls:
-        if type(call) is not dict:
-            raise _unreadable("tool call", call)
-    return tuple(map(_tool_call, calls))
+    return tuple(_tool_call(call) for call in calls if call or call == {})
 
 
-def _tool_call(call: Mapping[str, Any]) -> ToolCallDelta:
+def _tool_call(call: Any) -> ToolCallDelta:
+    if type(call) is not dict:
+        raise _unreadable("tool call", call)
     function = call.get("function")
     function = function if isinstance(function, dict) else {}
     index = call.get("index")
+    arguments = function.get("arguments")
+    if not isinstance(arguments, str):
+        is_empty = not arguments and arguments != {}
+        arguments = "" if is_empty else json.dumps(arguments, ensure_ascii=False)
     return ToolCallDelta(
         wire_index=index if type(index) is int else None,
         id=_string(call.get("id")),
         name=_string(function.get("name")),
-        arguments=_arguments(function.get("arguments")),
+        arguments=arguments,
     )
 
 
-def _arguments(arguments: Any) -> str:
-    """Return arguments as text; what is neither text nor an object is found to be none later."""
-    if isinstance(arguments, str):
-        return arguments
-    try:
-        return json.dumps(arguments, ensure_ascii=False) if arguments or arguments == {} else ""
-    except RecursionError:
-        return "["
-
-
-def _text(content: Any) -> str:
-    """Flatten content: a string, null, or a list of `{"text": ...}`."""
-    if isinstance(content, list):
-        return "".join(
-            _text(part.get("text") if isinstance(part, dict) else part) for part in content
-        )
-    return content if isinstance(content, str) else ""
+def _text(parts: list[Any]) -> str:
+    texts = (part.get("text") if isinstance(part, dict) else part for part in parts)
+    return "".join(text for text in texts if isinstance(text, str))
 
 
 def _string(value: Any) -> str | None:
-    return value if isinstance(value, str) and value else None
+    return without_halves(value) if isinstance(value, str) and value else None
+
+
+# --- Usage ---
+
+_COUNTS: Mapping[str, tuple[str, ...]] = {
+    "input_tokens": ("input_tokens", "prompt_tokens"),
+    "output_tokens": ("output_tokens", "completion_tokens"),
+    "total_tokens": ("total_tokens",),
+    "reasoning_tokens": (
+        "output_tokens_details.reasoning_tokens",
+        "completion_tokens_details.reasoning_tokens",
+    ),
+    "cached_tokens": (
+        "prompt_tokens_details.cached_tokens",
+        "input_tokens_details.cached_tokens",
+        "cached_tokens",
+        "prompt_cache_hit_tokens",
+    ),
+    "cache_creation_tokens": ("prompt_tokens_details.cache_creation_input_tokens",),
+    "image_tokens": ("input_tokens_details.image_tokens", "image_tokens"),
+}
+"""For each field of `Usage`, in their order, the keys that may hold it: first the service's own,
+then those of models hosted by partners and of gateways with OpenAI's names."""
+
+
+def read_usage(usage: Mapping[str, Any] | None) -> Usage | None:
+    """Read token counts; `None` unless both input and output are there, since costs add up."""
+    sent, received, total, *details = (_find_count(usage or {}, name) for name in _COUNTS)
+    if sent is None or received is None:
+        return None
+    return Usage(sent, received, sent + received if total is None else total, *details)
+
+
+def _find_count(usage: Mapping[str, Any], name: str) -> int | None:
+    for path in _COUNTS[name]:
+        value: Any = usage
+        for key in path.split("."):
+            value = value.get(key) if isinstance(value, dict) else None
+        if type(value) is int and value >= 0:
+            return value
+    return None

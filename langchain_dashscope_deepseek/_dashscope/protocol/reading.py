@@ -1,7 +1,7 @@
-"""One HTTP answer: bytes become replies, or one of our errors, and never a raw exception.
+"""Reads one HTTP answer: its bytes become replies, or an error of this package.
 
-Pure: no I/O, no LangChain. A stream of events and a body in one piece are fed the same way; what an
-event or a document says is read in `wire`.
+Pure: no I/O, no LangChain. A stream of events and a body in one piece are fed in the same way;
+`packets` reads what an event or a document says.
 """
 
 from __future__ import annotations
@@ -10,32 +10,23 @@ import logging
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
-from functools import cached_property
 from itertools import chain
 from typing import Any, NoReturn
 
-from pydantic_core import from_json
-
 from langchain_dashscope_deepseek._dashscope.protocol.error_codes import error_from_service
-from langchain_dashscope_deepseek._dashscope.protocol.json_text import (
-    LARGE,
-    is_heavy,
-    load,
-    load_with_halves,
-    without_halves,
-)
 from langchain_dashscope_deepseek._dashscope.protocol.packets import (
-    Halves,
     Reply,
     UnreadableError,
     first_choice,
-    is_silent,
+    load_json,
     read_packet,
+    read_usage,
+    without_halves,
 )
 from langchain_dashscope_deepseek._dashscope.protocol.redaction import printable, redact_keys
-from langchain_dashscope_deepseek._dashscope.protocol.sse import EventSplitter, data_of, name_of
-from langchain_dashscope_deepseek._dashscope.protocol.usage import read_usage
+from langchain_dashscope_deepseek._dashscope.protocol.sse import EventSplitter, data_of
 from langchain_dashscope_deepseek.errors import (
     DashScopeAnswerTooLargeError,
     DashScopeError,
@@ -47,23 +38,18 @@ logger = logging.getLogger(__name__)
 
 _FIRST_ERROR = 400
 _STATUS_COMMENT = re.compile(rb":HTTP_STATUS/(\d{3})")
-_ENCODING = r"[a-z0-9, *_-]{1,40}"
-_PIECE = 64 * 1024
-_EVENT_NAMES = ("result", "error", "message")
-"""The names of events that hold a packet; those of others may hold anything."""
-
-_OPENAIS_END = b"[DONE]"
-"""What gateways that speak OpenAI's protocol, too, send last."""
+_OTHER_EVENT = re.compile(rb"^event:(?! ?(?:result|error|message)?$)", re.MULTILINE)
+"""The line of an event that is no packet, and may hold anything."""
 
 
 class AnswerReader:
-    """Reads what one HTTP answer holds, piece by piece, and knows whether it was all of it.
+    """Reads the pieces of one HTTP answer, and knows whether the answer is whole.
 
     Attributes:
-        status_code: The HTTP status.
-        is_whole: Whether the answer has come to its end, whatever may follow.
-        has_unread_tail: Whether something was dropped that came behind the end.
-        request_id: The `request_id` of the last packet, or of the headers.
+        header_id: The request's id in the headers.
+        request_id: The request's id in the last packet, else the one in the headers.
+        is_whole: Whether a `finish_reason` has come.
+        has_unread_tail: Whether something behind the end was dropped.
     """
 
     def __init__(
@@ -74,95 +60,61 @@ class AnswerReader:
         redact: Callable[[str], str] = redact_keys,
         last_request_id: str | None = None,
     ) -> None:
-        """Begin an answer of which the head has come.
-
-        Args:
-            status_code: The HTTP status.
-            headers: The headers.
-            max_size: The size of an answer that is still read, in bytes.
-            redact: Takes secrets out of texts.
-            last_request_id: The `request_id` of the answer before it on the same connection.
-        """
         self._redact = redact
         self.status_code = status_code
         self._headers = headers
-        self._last_request_id = last_request_id
+        self._max_size = max_size  # bytes of an event, or of a body in one piece
+        self._last_request_id = last_request_id  # of the answer before it on the connection
+        header_id = headers.get("x-request-id")
+        self.header_id = header_id and printable(redact(header_id))
         self.request_id = self.header_id
-        self._max_size = max_size
-        # Of an event a quarter: it is held several times over while it is found.
-        self._longest_event = max(max_size // 4, min(max_size, LARGE))
         self._events = EventSplitter()
+        self._size = 0  # bytes of the body so far
         self._has_packets = False
-        self._comments = b""
-        # All, until a packet was read: it may be no stream after all, whatever it is called.
-        self._raw = bytearray()
-        self._since_shown = 0
-        self._halves: Halves | None = None
+        self._without_data = b""  # the last event without data, or a body in one piece
         self.is_whole = False
         self.has_unread_tail = False
-        kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-        self._is_stream = status_code in range(200, 300) and kind == "text/event-stream"
-
-    @cached_property
-    def header_id(self) -> str | None:
-        """The request's id as the headers have it."""
-        request_id = self._headers.get("x-request-id")
-        return request_id and printable(self._redact(request_id))
 
     def feed(self, piece: bytes) -> Iterable[Reply]:
-        """Take a piece of the body, and give what it says.
+        """Take a piece of the body, and return its replies.
 
-        Raises:
-            DashScopeError: It holds an error of the service, is no JSON, or is too large. It comes
-                after the replies that came before it, whoever reads them one by one.
+        An error is raised after the replies before it, if the caller reads one at a time.
         """
-        if not self._has_packets:
-            self._raw += piece
-        if not self._is_stream:
-            if len(self._raw) > self._max_size:
-                raise too_large(self._max_size, self.header_id)
-            return ()
-        # Before the piece is counted: it may end the event, or hold many.
-        if self._since_shown > self._longest_event:
-            raise too_large(self._max_size, self.header_id)
-        self._since_shown += len(piece)
+        self._size += len(piece)
         events = self._events.feed(piece)
+        if self._events.unfinished_size > self._max_size:
+            raise too_large(self._max_size, self.header_id)
         if len(events) == 1:
             return self._read(events[0])
         return chain.from_iterable(map(self._read, events))
 
     def end(self) -> Iterator[Reply]:
-        """Say that the body has ended, and yield what is left; an answer in one piece comes now.
+        """Yield the last replies: all of them, if the body is in one piece.
 
-        Raises:
-            DashScopeError: The answer is an error, nothing that we know, or not whole.
+        Raises an error if the answer is not whole, or is none.
         """
-        document = None if self._is_stream else self._document()
-        if document is None:
-            if not self._is_stream:
-                yield from self._as_events()
-            yield from chain.from_iterable(map(self._read, self._events.end()))
-            if not (self.is_whole or self._has_packets):
-                document = self._document()
-        if document is not None:
-            yield self._whole(document)
-        if self.is_whole:
-            return
-        if self.status_code >= _FIRST_ERROR:
-            self._refuse("a body that is no answer")
-        msg = "The answer ended without a finish_reason: it was cut off"
-        raise DashScopeStreamCutError(msg, request_id=self.header_id)
+        yield from chain.from_iterable(map(self._read, self._events.end()))
+        if not self._has_packets:
+            kind = self._headers.get("content-type", "no content type").partition(";")[0].strip()
+            document = load_json(self._without_data)
+            if isinstance(document, dict):
+                yield self._read_whole(document)
+            elif kind.lower() != "text/event-stream" or self.status_code >= _FIRST_ERROR:
+                kind = printable(self._redact(kind))
+                self._refuse(f"a body that is no answer ({kind}, {self._size} bytes)")
+        if not self.is_whole:
+            msg = "The answer ended without a finish_reason: it was cut off"
+            raise DashScopeStreamCutError(msg, request_id=self.header_id)
 
     def refuse_encoding(self, encoding: str) -> NoReturn:
-        """Refuse a compressed body: none was asked for, and what it unpacks to has no bound."""
-        shown = encoding if re.fullmatch(_ENCODING, encoding) else "an unreadable one"
+        """Refuse a compressed body: none was asked for, and its unpacked size has no bound."""
         self._refuse(
-            f"a compressed answer (content-encoding {shown}), though none was asked for: switch "
-            "compression off in the proxy or gateway"
+            f"a compressed answer (content-encoding {printable(self._redact(encoding))}), though "
+            "none was asked for: switch compression off in the proxy or gateway"
         )
 
     def cut_error(self) -> DashScopeError:
-        """Return the error for a body of an error that could not be read to its end."""
+        """Return the error for an HTTP error whose body was not read to its end."""
         return self._error("the server, or a proxy before it, sent an error whose text was cut off")
 
     # --- Events ---
@@ -170,41 +122,31 @@ class AnswerReader:
     def _read(self, event: bytes) -> Iterable[Reply]:
         data = data_of(event)
         if not data:
-            self._comments = event  # the status of an error may stand before it
+            self._without_data = event.strip() or self._without_data
             return ()
         if self.is_whole:
-            return self._behind_the_end(data)
-        if len(data) > LARGE:
-            self._weigh(data)
-        if not self._has_packets:
-            self._has_packets, self._raw = True, bytearray()
-        document = self._load(data)
+            return self._read_tail(data)
+        document = load_json(data)
         if type(document) is dict:
-            reply = self._packet(document, event)
+            reply = self._read_packet(document, event)
             return () if reply is None else (reply,)
-        return self._documents(event, data)
+        return self._read_lines(event, data)
 
-    def _documents(self, event: bytes, data: bytes) -> Iterator[Reply]:
-        """Read several documents, one a line, where the blank line between events was left out."""
-        for document in map(self._load, data.split(b"\n")):
+    def _read_lines(self, event: bytes, data: bytes) -> Iterator[Reply]:
+        """Read one document a line: some gateways leave out the blank lines between events."""
+        for document in map(load_json, data.split(b"\n")):
             if isinstance(document, dict):
-                reply = self._packet(document, event)
+                reply = self._read_packet(document, event)
                 if reply is not None:
                     yield reply
-            elif name_of(event) in _EVENT_NAMES:
+            elif _OTHER_EVENT.search(event):
+                logger.debug("Skipped an event of unknown kind")
+            else:
                 msg = "The stream was cut off or garbled: an event is not a JSON object"
                 raise DashScopeStreamCutError(msg, request_id=self.header_id)
-            else:
-                logger.debug("Skipped an event of unknown kind")
 
-    def _load(self, data: bytes | bytearray) -> Any:
-        try:
-            return from_json(data, cache_strings="keys")
-        except ValueError:  # what Python's parser may still take
-            self._halves = self._halves or Halves()
-            return load_with_halves(data)
-
-    def _packet(self, document: Mapping[str, Any], event: bytes = b"") -> Reply | None:
+    def _read_packet(self, document: Mapping[str, Any], event: bytes = b"") -> Reply | None:
+        self._has_packets = True
         if "code" in document or "error" in document:
             is_error = document.get("code") or document.get("error")
             if is_error and first_choice(document.get("output")) is None:
@@ -217,83 +159,44 @@ class AnswerReader:
             self._refuse(str(error))
         if reply is None:
             return None
-        reply = self._with_id(reply)
-        if self._halves is not None:
-            reply = self._halves.join(reply)
-        if reply.finish_reason:
-            self.is_whole, self._since_shown = True, 0
-        elif reply.text or reply.reasoning or reply.tool_calls:
-            self._since_shown = 0
-        return reply
-
-    def _with_id(self, reply: Reply) -> Reply:
-        """Note the `request_id`, and refuse that of the last answer."""
         if not reply.request_id:
             reply = reply._replace(request_id=self.header_id)
         self.request_id = reply.request_id
         if self.request_id is not None and self.request_id == self._last_request_id:
             self._refuse("the answer to the request before this one (the same request_id)")
+        if reply.finish_reason:
+            self.is_whole = True
         return reply
 
-    def _behind_the_end(self, data: bytes) -> Iterable[Reply]:
-        """Take usage from a packet that says nothing else; whatever follows another one is dropped.
+    def _read_tail(self, data: bytes) -> Iterable[Reply]:
+        """Read usage from a packet behind the end that holds nothing else; drop all after another.
 
-        The answer is whole, and must not be lost, nor grow, for what a server sends behind it.
+        What a server sends behind the end must neither add to the answer nor lose it.
         """
-        if self.has_unread_tail or data == _OPENAIS_END:
+        if self.has_unread_tail:
             return ()
-        document = load(data)
-        usage = document.get("usage") if isinstance(document, dict) else None
-        is_bill = isinstance(usage, dict) and read_usage(usage) is not None
-        if not is_bill or "code" in document or not is_silent(document):
-            self.has_unread_tail = True
-            logger.info("Dropped what came behind the end of an answer")
-            return ()
-        return (Reply(usage=usage),)
+        document = load_json(data)
+        if isinstance(document, dict) and "code" not in document:
+            with suppress(UnreadableError):
+                reply = read_packet(document) or Reply()
+                shows_nothing = not (reply.text or reply.reasoning or reply.tool_calls)
+                if shows_nothing and read_usage(reply.usage):
+                    return (Reply(usage=reply.usage),)
+        self.has_unread_tail = True
+        logger.info("Dropped what came behind the end of an answer")
+        return ()
 
-    # --- A body in one piece ---
-
-    def _document(self) -> Mapping[str, Any] | None:
-        """Parse all that came, and let go of a large document's bytes."""
-        self._weigh(self._raw)
-        document = self._load(self._raw)
-        if not isinstance(document, dict):
-            return None
-        if len(self._raw) > LARGE:
-            self._raw = bytearray()
-        return document
-
-    def _as_events(self) -> Iterator[Reply]:
-        """Read the events of a body that is called something else."""
-        if b"data:" not in self._raw:
-            kind = self._headers.get("content-type", "no content type").partition(";")[0]
-            kind = printable(self._redact(kind))
-            self._refuse(f"a body that is no answer ({kind}, {len(self._raw)} bytes)")
-        raw, self._raw, self._is_stream = bytes(self._raw), bytearray(), True
-        for start in range(0, len(raw), _PIECE):
-            yield from self.feed(raw[start : start + _PIECE])
-
-    def _whole(self, document: Mapping[str, Any]) -> Reply:
+    def _read_whole(self, document: Mapping[str, Any]) -> Reply:
         if self.status_code >= _FIRST_ERROR:
             self._raise_error(document)
-        reply = self._packet(document)
+        reply = self._read_packet(document)
         if reply is None or not first_choice(document.get("output")):
             self._refuse("an answer without choices")
-        # In a whole message each element is a call, whatever its index says, and none is a piece.
+        # In a whole message each element is a call of its own, whatever its index.
         calls = tuple(
             c._replace(wire_index=i, name=c.name or "") for i, c in enumerate(reply.tool_calls)
         )
         return reply._replace(tool_calls=calls)
-
-    def _weigh(self, data: bytes | bytearray) -> None:
-        """Refuse a large document that would take many times its size when it is parsed.
-
-        Raises:
-            DashScopeAnswerTooLargeError: With it, an answer would take more than four times
-                `max_answer_size`, and 32 MiB.
-        """
-        if len(data) > LARGE and is_heavy(data, 3 * self._max_size + 20 * LARGE):
-            raise too_large(self._max_size, self.header_id)
 
     # --- Errors ---
 
@@ -309,11 +212,11 @@ class AnswerReader:
         )
 
     def _error_status(self, event: bytes) -> int | None:
-        """Find the status of an error: the answer's own, or the last one in a comment before it."""
+        """Return the answer's status; an error within a stream has its own in a comment."""
         if self.status_code >= _FIRST_ERROR:
             return self.status_code
-        statuses = map(int, _STATUS_COMMENT.findall(self._comments + event))
-        return next((s for s in reversed([*statuses]) if s >= _FIRST_ERROR), None)
+        statuses = map(int, _STATUS_COMMENT.findall(event))
+        return max((status for status in statuses if status >= _FIRST_ERROR), default=None)
 
     def _refuse(self, what: str) -> NoReturn:
         if self.status_code < _FIRST_ERROR:
@@ -332,7 +235,7 @@ class AnswerReader:
 
 
 def too_large(max_size: int, request_id: str | None) -> DashScopeError:
-    """Return the error for an answer that is larger than a user allows."""
+    """Return the error for an answer that is larger than `max_answer_size`."""
     return DashScopeAnswerTooLargeError(
         f"The answer is larger than max_answer_size ({max_size:,}), and was not read to its end",
         request_id=request_id,

@@ -21,8 +21,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from langchain_dashscope_deepseek._dashscope.protocol.hints import Advice, advice_on
-from langchain_dashscope_deepseek._dashscope.protocol.json_text import HALF_OF_A_PAIR
-from langchain_dashscope_deepseek._dashscope.protocol.packets import WireMessage
+from langchain_dashscope_deepseek._dashscope.protocol.packets import HALF_OF_A_PAIR, WireMessage
 from langchain_dashscope_deepseek._dashscope.protocol.parameters import PARAMETERS, check_values
 from langchain_dashscope_deepseek._dashscope.protocol.tool_use import (
     by_name,

@@ -113,18 +113,6 @@ async def test_an_error_that_calls_itself_a_stream_is_read(ask: Ask, service: Sc
     ("document", "status", "error"),
     [
         (
-            {"error": {"message": "no", "type": "invalid_request_error"}},
-            401,
-            DashScopeAuthenticationError,
-        ),
-        (
-            {"error": {"message": "no", "type": "invalid_request_error"}},
-            404,
-            DashScopeNotFoundError,
-        ),
-        ({"error": "no"}, 403, DashScopePermissionDeniedError),
-        ({"message": "no"}, 429, DashScopeRateLimitError),
-        (
             {"code": "Throttling", "message": "no", "output": {"choices": []}},
             200,
             DashScopeRateLimitError,
@@ -573,78 +561,6 @@ async def test_what_is_no_answer_is_an_error_that_does_not_quote_it(
         await ask(service.model(), "hi")
     assert type(caught.value) is error
     assert "html>" not in str(caught.value)
-
-
-WRONG: list[Any] = [None, 0, -1, 1.5, True, "x", [], ["x"], {}, {"x": 1}, [None], 10**30]
-
-
-@pytest.mark.parametrize("wrong", WRONG, ids=repr)
-@pytest.mark.parametrize(
-    "path",
-    [
-        ("request_id",),
-        ("usage",),
-        ("usage", "input_tokens"),
-        ("usage", "output_tokens_details"),
-        ("usage", "prompt_tokens_details"),
-        ("output", "search_info"),
-        ("output", "choices", 0, "index"),
-        ("output", "choices", 0, "message"),
-        ("output", "choices", 0, "message", "content"),
-        ("output", "choices", 0, "message", "reasoning_content"),
-        ("output", "choices", 0, "message", "tool_calls"),
-        ("output", "choices", 0, "message", "tool_calls", 0),
-        ("output", "choices", 0, "message", "tool_calls", 0, "function"),
-        ("output", "choices", 0, "message", "tool_calls", 0, "function", "name"),
-        ("output", "choices", 0, "message", "tool_calls", 0, "function", "arguments"),
-        ("output", "choices", 0, "finish_reason"),
-        ("output", "choices", 0),
-        ("output", "choices"),
-        ("output",),
-    ],
-    ids=str,
-)
-async def test_a_field_of_the_wrong_type_gives_an_answer_or_an_error_of_ours(
-    path: tuple[Any, ...], wrong: Any, service: Scripted
-) -> None:
-    answer: Any = {
-        "output": {
-            "choices": [
-                {
-                    "index": 0,
-                    "finish_reason": "stop",
-                    "message": {
-                        "content": "hi",
-                        "reasoning_content": "hm",
-                        "tool_calls": [
-                            {"id": "1", "index": 0, "function": {"name": "f", "arguments": "{}"}}
-                        ],
-                    },
-                }
-            ],
-            "search_info": {"search_results": []},
-        },
-        "usage": {
-            "input_tokens": 1,
-            "output_tokens": 1,
-            "total_tokens": 2,
-            "output_tokens_details": {"reasoning_tokens": 1},
-            "prompt_tokens_details": {"cached_tokens": 1},
-        },
-        "request_id": ID,
-    }
-    holder = answer
-    for key in path[:-1]:
-        holder = holder[key]
-    holder[path[-1]] = wrong
-    service.answer(answer)
-    service.answer(f"data:{json.dumps(answer)}\n\n")
-    for _ in range(2):
-        try:
-            message = service.model().invoke("hi")
-        except DashScopeError:
-            continue
-        assert isinstance(message.content, str)
 
 
 # --- Advice where a text says little ---

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from langchain_dashscope_deepseek._dashscope.protocol.sse import EventSplitter, data_of, name_of
+from langchain_dashscope_deepseek._dashscope.protocol.sse import EventSplitter, data_of
 from tests.unit_tests.conftest import TRANSCRIPTS
 
 MARK = b"\xef\xbb\xbf"
@@ -28,42 +28,36 @@ PARTS = (
     st.sampled_from(LINE_ENDS)
     | st.sampled_from(WORDS)
     | st.sampled_from(BYTES)
-    | st.sampled_from((MARK, MARK[:1], MARK[1:]))
     | st.sampled_from((b"data: x\n\n", AS_SENT, AS_SENT.replace(b"data:", b"data: ")))
 )
 PIECES = st.lists(st.lists(PARTS, max_size=4).map(b"".join), max_size=8)
 CUTS = st.lists(st.integers(0, 10_000), max_size=5)
 
 
-def by_the_standard(stream: bytes) -> list[tuple[str, str]]:
-    text = stream.decode("utf-8", "replace").removeprefix("\ufeff")
+def by_the_standard(stream: bytes) -> list[str]:
+    text = stream.decode("utf-8", "replace")
     # The standard drops an event that no blank line ends; older gateways send none after the last.
     lines = [*re.split("\r\n|\n|\r", text), ""]
     events = []
-    name = data = ""
+    data = ""
     for line in lines:
-        if not line:
-            events.append((name or "message", data.removesuffix("\n")))
-            name = data = ""
-            continue
         field, _, value = line.partition(":")
-        value = value.removeprefix(" ")
-        if field == "event":
-            name = value
+        if not line:
+            events.append(data.removesuffix("\n"))
+            data = ""
         elif field == "data":
-            data += value + "\n"
-    return [event for event in events if event[1]]
+            data += value.removeprefix(" ") + "\n"
+    return list(filter(None, events))
 
 
-def read(events: list[bytes]) -> list[tuple[str, bytes]]:
-    return [(name_of(event), data_of(event)) for event in events if data_of(event)]
+def read(events: list[bytes]) -> list[bytes]:
+    return list(filter(None, map(data_of, events)))
 
 
-def events_of(pieces: Sequence[bytes]) -> list[tuple[str, str]]:
+def events_of(pieces: Sequence[bytes]) -> list[str]:
     splitter = EventSplitter()
-    lines = [event for piece in pieces for event in splitter.feed(piece)]
-    events = read([*lines, *splitter.end()])
-    return [(name, data.decode("utf-8", "replace")) for name, data in events]
+    events = [event for piece in pieces for event in splitter.feed(piece)]
+    return [data.decode("utf-8", "replace") for data in read([*events, *splitter.end()])]
 
 
 def cut(stream: bytes, cuts: list[int]) -> list[bytes]:
@@ -118,27 +112,13 @@ def test_bytes_that_are_no_utf_8_stay_what_they_are() -> None:
 
 @pytest.mark.parametrize("pieces", [[MARK], [MARK[:1], MARK[1:]], [MARK[:2], MARK[2:]], []])
 def test_a_byte_order_mark_at_the_beginning_is_no_text(pieces: list[bytes]) -> None:
-    assert events_of([*pieces, b"data:x\n\n"]) == [("message", "x")]
-    assert events_of([b"".join(pieces) + b"data:x\n\n"]) == [("message", "x")]
-
-
-@pytest.mark.parametrize("before", [b"\n", b"\n\n", b"\r\n", MARK, AS_SENT])
-def test_a_byte_order_mark_anywhere_else_is_text(before: bytes) -> None:
-    """So it makes the field behind it an unknown one."""
-    marked = MARK + b"data:x\n\n"
-    for pieces in ([before, marked], [before + marked], [AS_SENT, b"\n" + before + marked]):
-        assert ("message", "x") not in events_of(pieces)
-    assert events_of([before, b"data: " + MARK + b"x\n\n"])[-1] == ("message", "\ufeffx")
+    assert events_of([*pieces, b"data:x\n\n"]) == ["x"]
+    assert events_of([b"".join(pieces) + b"data:x\n\n"]) == ["x"]
 
 
 def test_an_event_comes_with_its_blank_line_and_not_later() -> None:
     splitter = EventSplitter()
     assert read(splitter.feed(b"data:{}\n")) == []
-    assert read(splitter.feed(b"\ndata:[")) == [("message", b"{}")]
-    assert read(splitter.feed(b"]\n\n")) == [("message", b"[]")]
+    assert read(splitter.feed(b"\ndata:[")) == [b"{}"]
+    assert read(splitter.feed(b"]\n\n")) == [b"[]"]
     assert read(splitter.end()) == []
-
-
-def test_an_event_without_a_name_is_a_message() -> None:
-    for name in (b"event:\n", b"event: \n", b""):
-        assert events_of([name + b"data:{}\n\n"]) == [("message", "{}")]

@@ -12,12 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage
 
-from langchain_dashscope_deepseek._dashscope.protocol.packets import Reply, ToolCallDelta
-from langchain_dashscope_deepseek._dashscope.protocol.redaction import SecretHeaders
-from langchain_dashscope_deepseek._dashscope.protocol.request import PreparedRequest
-from langchain_dashscope_deepseek._dashscope.transport.endpoint import Endpoint
-from langchain_dashscope_deepseek._dashscope.transport.retry import RetryPolicy
-from langchain_dashscope_deepseek._langchain.stream import AnswerAccumulator
 from tests.unit_tests.conftest import STYLES, Ask, Scripted, answer_of
 
 Piece = tuple[int | None, str | None, str | None, str]
@@ -202,34 +196,3 @@ async def test_any_split_gives_the_call_or_an_invalid_one_and_never_another(
     for call in calls_of(message):
         assert call in meant
     assert len(message.tool_calls) + len(message.invalid_tool_calls) >= len(meant)
-
-
-# --- Many calls ---
-
-
-class CountedId(str):
-    """An id that counts how often one is compared."""
-
-    __slots__ = ()
-    comparisons = 0
-    __hash__ = str.__hash__
-
-    def __eq__(self, other: object) -> bool:
-        CountedId.comparisons += 1
-        return str.__eq__(self, other)
-
-
-@pytest.mark.parametrize("indexed", [True, False])
-def test_the_call_of_a_piece_is_looked_up_and_not_searched(indexed: bool) -> None:
-    """Among 14,000 calls of one event, a search takes half a minute."""
-    endpoint = Endpoint("https://a.test/api/v1", SecretHeaders(), max_answer_size=10_000_000)
-    request = PreparedRequest("deepseek-v3", {"parameters": {}}, True, endpoint, RetryPolicy())
-    deltas = [
-        ToolCallDelta(number if indexed else None, CountedId(f"call_{number}"), "f", "{}")
-        for number in range(1_000)
-    ]
-    CountedId.comparisons = 0
-    answer = AnswerAccumulator(request)
-    answer.add(Reply(tool_calls=tuple(deltas)))
-    assert len(answer.message().tool_calls) == 1_000
-    assert CountedId.comparisons < 10 * 1_000

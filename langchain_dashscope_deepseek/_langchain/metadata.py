@@ -1,0 +1,113 @@
+"""What stands beside the text of an answer: token counts, `llm_output`, and citations. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from langchain_core.messages import AIMessage
+from langchain_core.messages import content as blocks
+from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails, UsageMetadata
+from langchain_core.outputs import ChatGeneration, ChatResult
+
+from langchain_dashscope_deepseek._dashscope.protocol.packets import Usage
+
+# --- Token counts ---
+
+
+def usage_metadata(usage: Usage) -> UsageMetadata:
+    """Convert token counts. Input includes the cached tokens, output the reasoning."""
+    metadata = UsageMetadata(
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        total_tokens=usage.total_tokens,
+    )
+    sent: InputTokenDetails = {}
+    if usage.cached_tokens is not None:
+        sent["cache_read"] = usage.cached_tokens
+    if usage.cache_creation_tokens is not None:
+        sent["cache_creation"] = usage.cache_creation_tokens
+    if usage.image_tokens is not None:
+        sent["image"] = usage.image_tokens  # type: ignore[typeddict-unknown-key]
+    if sent:
+        metadata["input_token_details"] = sent
+    if usage.reasoning_tokens is not None:
+        metadata["output_token_details"] = OutputTokenDetails(reasoning=usage.reasoning_tokens)
+    return metadata
+
+
+def token_usage(usage: UsageMetadata | None) -> dict[str, Any]:
+    """Return the counts under OpenAI's names, with the details that tracers read there."""
+    if usage is None:
+        return {}
+    cached = usage.get("input_token_details", {}).get("cache_read")
+    reasoning = usage.get("output_token_details", {}).get("reasoning")
+    return {
+        "prompt_tokens": usage["input_tokens"],
+        "completion_tokens": usage["output_tokens"],
+        "total_tokens": usage["total_tokens"],
+        **({"prompt_tokens_details": {"cached_tokens": cached}} if cached else {}),
+        **({"completion_tokens_details": {"reasoning_tokens": reasoning}} if reasoning else {}),
+    }
+
+
+# --- llm_output: what cost counters read ---
+
+
+def chat_result(message: AIMessage) -> ChatResult:
+    """Wrap the answer to one prompt. Core copies `llm_output` into the message's metadata."""
+    metadata = message.response_metadata
+    output = {name: metadata[name] for name in ("token_usage", "model_name") if name in metadata}
+    return ChatResult(generations=[ChatGeneration(message=message)], llm_output=output)
+
+
+def combined(outputs: Sequence[Mapping[str, Any] | None]) -> dict[str, Any]:
+    """Add up the outputs of several prompts; an answer from a cache has none."""
+    whole: dict[str, Any] = {"token_usage": {}}
+    for output in filter(None, outputs):
+        usage = _added(whole["token_usage"], output.get("token_usage", {}))
+        whole = {**whole, **output, "token_usage": usage}
+    return whole
+
+
+def _added(total: Mapping[str, Any], counts: Mapping[str, Any]) -> dict[str, Any]:
+    sums = {
+        name: _added(total.get(name, {}), count)
+        if isinstance(count, Mapping)
+        else total.get(name, 0) + count
+        for name, count in counts.items()
+    }
+    return {**total, **sums}
+
+
+# --- Citations: the sources of a web search ---
+
+
+def content_blocks(message: AIMessage) -> list[blocks.ContentBlock]:
+    """Return a message's blocks as core reads them, with its sources as citations of the text.
+
+    Core calls this, and reads the message by itself after a `NotImplementedError`.
+    """
+    results = message.response_metadata.get("search_results")
+    if not results:
+        raise NotImplementedError
+    metadata = {k: v for k, v in message.response_metadata.items() if k != "model_provider"}
+    plain = message.model_copy(update={"response_metadata": metadata})
+    found = [dict(block) for block in plain.content_blocks]
+    texts = [block for block in found if block["type"] == "text"]
+    if not texts:
+        # The last chunk of a stream: its block merges into the text before it.
+        texts = [{"type": "text", "text": ""}]
+        found += texts
+    texts[-1]["annotations"] = citations(results)
+    return found  # type: ignore[return-value]
+
+
+def citations(results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the results of a search as LangChain's citations."""
+    cited = []
+    for result in results:
+        known = {key: result[key] for key in ("url", "title") if isinstance(result.get(key), str)}
+        extras = {key: value for key, value in result.items() if key not in known}
+        cited.append({"type": "citation", **known, **({"extras": extras} if extras else {})})
+    return cited
