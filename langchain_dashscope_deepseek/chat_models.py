@@ -43,8 +43,9 @@ from langchain_dashscope_deepseek._langchain.asking import aask, ask
 from langchain_dashscope_deepseek._langchain.call import check_recorded, prepare_call
 from langchain_dashscope_deepseek._langchain.citations import content_blocks
 from langchain_dashscope_deepseek._langchain.events import EventEmitter
+from langchain_dashscope_deepseek._langchain.history import countable
 from langchain_dashscope_deepseek._langchain.llm_output import chat_result, combined
-from langchain_dashscope_deepseek._langchain.messages import PROVIDER, countable
+from langchain_dashscope_deepseek._langchain.messages import PROVIDER
 from langchain_dashscope_deepseek._langchain.stream import (
     AnswerAccumulator,
     ChunkEmitter,

@@ -22,7 +22,8 @@ from langchain_dashscope_deepseek import (
     DashScopeUnsupportedError,
     DashScopeWarning,
 )
-from langchain_dashscope_deepseek._langchain.messages import countable, reasoning_of
+from langchain_dashscope_deepseek._langchain.history import countable
+from langchain_dashscope_deepseek._langchain.messages import reasoning_of
 from tests.unit_tests.conftest import Ask, Scripted, answer_of
 
 USER = {"role": "user", "content": "hi"}
@@ -107,6 +108,7 @@ async def test_system_messages_at_the_beginning_become_one(ask: Ask, service: Sc
         AIMessage([{"type": "reasoning", "reasoning": "hm"}, {"type": "text", "text": "hello"}]),
         AIMessage([{"type": "redacted_thinking", "data": "x"}, {"type": "text", "text": "hello"}]),
         AIMessage([{"type": "output_text", "text": "hello", "annotations": []}]),
+        AIMessage(["hel", {"type": "refusal", "refusal": "lo"}]),
         AIMessage("hello", additional_kwargs={"reasoning_content": "hm"}),
         *(
             AIMessage([{"type": "text", "text": "hello"}, {"type": kind, "id": "1", "result": "x"}])
@@ -401,28 +403,11 @@ async def test_the_rules_of_tool_messages_hold_for_anthropics_results(
         await ask(service.model(), [HumanMessage([result("sunny"), "hi"])])
     assert service.sent["input"]["messages"] == [USER]
     image = {"type": "image", "file_id": "file-1"}
-    with pytest.warns(DashScopeWarning, match="What cannot be sent was left out"):
+    with pytest.warns(DashScopeWarning, match="Content that cannot be sent was left out"):
         wire = await sent(
             ask, service, [HumanMessage("hi"), CLAUDE, HumanMessage([result([image])])]
         )
     assert "an image was left out here" in wire[2]["content"]
-
-
-@pytest.mark.parametrize(
-    ("blocks", "text"),
-    [
-        (["Well", ".", {"type": "refusal", "refusal": "No."}], "Well.\nNo."),
-        ([{"type": "refusal", "refusal": "No."}, "But", " yes."], "No.\nBut yes."),
-        ([{"type": "refusal", "refusal": part} for part in ("No.", "Never.")], "No.\nNever."),
-        ([{"type": "refusal", "refusal": "No."}], "No."),
-        (["a refusal", " is text"], "a refusal is text"),
-    ],
-)
-async def test_a_refusal_is_a_text_of_its_own(
-    blocks: list[Any], text: str, ask: Ask, service: Scripted
-) -> None:
-    wire = await sent(ask, service, [HumanMessage("hi"), AIMessage(blocks), HumanMessage("hi")])
-    assert wire[1] == {"role": "assistant", "content": text}
 
 
 @pytest.mark.parametrize("kind", [HumanMessage, SystemMessage, AIMessage])
@@ -551,11 +536,9 @@ async def test_an_invalid_call_that_nobody_answered_is_left_out(
         [{**CALL, "id": None}],
     ],
 )
-async def test_a_call_needs_a_name_and_an_id_of_its_own(
-    calls: Any, ask: Ask, service: Scripted
-) -> None:
+async def test_a_call_needs_an_id_of_its_own(calls: Any, ask: Ask, service: Scripted) -> None:
     with pytest.raises(
-        DashScopeInputError, match=r"Message 1 calls the tool.*needs a name and an id"
+        DashScopeInputError, match=r"Message 1 calls the tool.*needs an id of its own"
     ):
         await ask(service.model(), [HumanMessage("hi"), AIMessage("", tool_calls=calls), RESULT])
     assert service.requests == []
@@ -566,7 +549,7 @@ async def test_arguments_that_json_cannot_carry_are_refused(
     value: Any, ask: Ask, service: Scripted
 ) -> None:
     call: Any = {**CALL, "args": {"a": value}}
-    with pytest.raises(DashScopeInputError, match="'call_1' of 'get_weather' hold what JSON"):
+    with pytest.raises(DashScopeInputError, match="arguments that JSON cannot carry"):
         await ask(service.model(), [HumanMessage("hi"), AIMessage("", tool_calls=[call]), RESULT])
 
 
@@ -602,16 +585,12 @@ ORPHAN = (
     "one."
 )
 NOT_READ = (
-    "Message 1 holds a block of type {!r}, and DeepSeek on DashScope reads text, and images on some "
-    "models: put what matters into words, or ask a model with such inputs."
+    "Message 1 holds a block of type {!r}, which DeepSeek models do not read: describe it in text, "
+    "or use a model that reads it."
 )
 NO_IMAGES = (
     "Message 1 holds an image, and deepseek-v4-pro reads text only. Models that read images: "
     "deepseek-v4.1-flash."
-)
-NAMELESS = (
-    "Message 1 calls the tool {!r} with the id {!r}: each call of a message needs a name and an id "
-    "of its own."
 )
 NOTHING = (
     "There is nothing to answer (empty AI messages and tool messages without a call are left out): "
@@ -662,13 +641,16 @@ ENDS = (
         ),
         (
             [HI, AIMessage("", tool_calls=[{**CALL, "id": None}])],
-            NAMELESS.format("get_weather", ""),
+            (
+                "Message 1 calls the tool 'get_weather' with the id '': each call of a message "
+                "needs an id of its own."
+            ),
         ),
         (
             [HI, AIMessage("", tool_calls=[{**CALL, "args": {"a": float("nan")}}])],
             (
-                "The arguments of the call 'call_1' of 'get_weather' hold what JSON cannot carry: "
-                "use strings, finite numbers, booleans, None, lists and dicts."
+                "Message 1 calls the tool 'get_weather' (id 'call_1') with arguments that JSON "
+                "cannot carry: use strings, finite numbers, booleans, None, lists and dicts."
             ),
         ),
         ([HI, HumanMessage([{"type": "image"}])], NO_IMAGES),
@@ -681,17 +663,7 @@ ENDS = (
             [HI, HumanMessage([{"type": "tool_result", "content": [{"fileData": "x"}]}])],
             NOT_READ.format("fileData"),
         ),
-        (
-            [HI, HumanMessage([{"type": "odd", "content": [None]}])],
-            "Message 1 holds a block that is neither text nor a dict.",
-        ),
-        (
-            [HI, HumanMessage([{"type": "riddle"}])],
-            (
-                "Message 1 holds a block of type 'riddle', which has no text to send: use blocks "
-                'of type "text".'
-            ),
-        ),
+        ([HI, HumanMessage([{"type": "riddle"}])], NOT_READ.format("riddle")),
     ],
 )
 def test_a_refusal_says_which_message_and_what_to_do(
@@ -773,8 +745,11 @@ def test_reasoning_in_blocks_is_joined() -> None:
     ("message", "text"),
     [
         (HI, "hi"),
-        (HumanMessage(["a", {"type": "text", "text": "b"}, {"type": "image"}]), "a\nb"),
-        (HumanMessage([{"type": "riddle"}]), ""),
+        (HumanMessage(["a", {"type": "text", "text": "b"}]), "a\nb"),
+        (
+            HumanMessage([{"type": "riddle"}]),
+            "[an attachment was left out here: you cannot read it]",
+        ),
         (AIMessage(["a", {"type": "tool_result", "content": "b"}]), "a"),
         (AIMessage("a", additional_kwargs={"reasoning_content": "hm"}), "a"),
         (
@@ -787,8 +762,13 @@ def test_reasoning_in_blocks_is_joined() -> None:
         ),
         (AIMessage("", invalid_tool_calls=[INVALID]), f"get_weather{json.dumps(INVALID['args'])}"),
         (ToolMessage([{"a": 1}], tool_call_id="1"), '{"a": 1}'),
-        (HumanMessage("a\ud800"), "a?"),
+        (HumanMessage("a\ud800"), "a\ufffd"),
     ],
 )
 def test_what_the_model_reads_is_counted(message: BaseMessage, text: str) -> None:
     assert list(countable([message])) == [(text, 0)]
+
+
+def test_what_is_not_sent_is_not_counted() -> None:
+    messages = [HumanMessage(""), AIMessage(""), ChatMessage(content="hi", role="narrator")]
+    assert list(countable(messages)) == []

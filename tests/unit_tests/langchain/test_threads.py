@@ -152,17 +152,17 @@ MENDED: dict[str, tuple[list[BaseMessage], list[Said], str]] = {
     "a call without a name": (
         [HI, AIMessage("", invalid_tool_calls=[NAMELESS]), ToolMessage("?", tool_call_id="n"), HI],
         [U, U],
-        "A tool call without a name was left out",
+        GONE,
     ),
     "a call without a name at the end": (
         [HI, AIMessage("", invalid_tool_calls=[NAMELESS]), ToolMessage("?", tool_call_id="n")],
         [U],
-        "A tool call without a name was left out",
+        GONE,
     ),
     "a call without a name behind a text": (
         [HI, AIMessage("So.", invalid_tool_calls=[NAMELESS]), ToolMessage("?", tool_call_id="n")],
         [U, ("assistant", "So."), GO_ON],
-        "A tool call without a name was left out",
+        GONE,
     ),
     "a call without a name beside another": (
         [
@@ -172,12 +172,12 @@ MENDED: dict[str, tuple[list[BaseMessage], list[Said], str]] = {
             SAW,
         ],
         [U, A, T],
-        "A tool call without a name was left out",
+        GONE,
     ),
     "a valid call without a name": (
         [HI, AIMessage("", tool_calls=[{**CALL, "name": ""}]), SAW],
         [U],
-        "A tool call without a name was left out",
+        GONE,
     ),
     "nothing came behind a call": ([HI, CALLS], [U, A, NOT_A], mended("look")),
     "a handoff beside another call": ([HI, BOTH, SAW], [U, A_BOTH, T, NOT_B], mended("hear")),
@@ -221,7 +221,11 @@ MENDED: dict[str, tuple[list[BaseMessage], list[Said], str]] = {
         [("user", "Sum up.")],
         GONE,
     ),
-    "an empty human message": ([HumanMessage(""), HI], [U], "What cannot be sent was left out"),
+    "an empty human message": (
+        [HumanMessage(""), HI],
+        [U],
+        "Content that cannot be sent was left out",
+    ),
 }
 
 
@@ -283,7 +287,10 @@ REFUSED: dict[str, tuple[list[BaseMessage], str]] = {
         [HI, CALLS, HI, SAW, ToolMessage("x", tool_call_id="a"), HI],
         ORPHAN,
     ),
-    "two calls of one id": ([HI, AIMessage("", tool_calls=[CALL, CALL]), SAW], "needs a name and"),
+    "two calls of one id": (
+        [HI, AIMessage("", tool_calls=[CALL, CALL]), SAW],
+        "needs an id of its",
+    ),
     "a late answer that two calls may have": (
         [HI, CALLS, HI, CALLS, HI, SAW, HI],
         "Message 5 answers the call 'a', and two calls without an answer have that id",
@@ -342,15 +349,15 @@ LEFT_OUT: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "audio": (
         {"type": "input_audio", "input_audio": {"data": "eA==", "format": "wav"}},
-        "[an audio (audio/wav) was left out here: you cannot read it]",
+        "[an attachment (audio/wav) was left out here: you cannot read it]",
     ),
     "video": (
         {"type": "video", "url": "https://example.com/cat.mp4"},
-        "[a video (cat.mp4) was left out here: you cannot read it]",
+        "[an attachment (cat.mp4) was left out here: you cannot read it]",
     ),
     "a file": (
         {"type": "file", "base64": "eA==", "mime_type": "application/pdf", "filename": "a b.pdf"},
-        "[a file (a b.pdf) was left out here: you cannot read it]",
+        "[an attachment (a b.pdf) was left out here: you cannot read it]",
     ),
 }
 
@@ -370,7 +377,7 @@ async def test_what_a_text_model_cannot_read_does_not_kill_a_thread(
     service.answer(answer_of())
     if where == "ai" and name == "audio":
         return  # no provider writes that
-    with pytest.warns(DashScopeWarning, match="What cannot be sent was left out") as caught:
+    with pytest.warns(DashScopeWarning, match="Content that cannot be sent was left out") as caught:
         message = await ask(service.model(enable_thinking=False), threads[where])
     sent = service.sent["input"]["messages"]
     assert any(text in m["content"] for m in sent)
@@ -386,7 +393,7 @@ async def test_half_of_a_character_in_a_tools_answer_does_not_kill_a_thread(
     """As in the names of files that are no UTF-8."""
     service.answer(answer_of())
     thread = [HI, CALLS, ToolMessage("caf\udce9.txt \ud83d\ude00", tool_call_id="a")]
-    with pytest.warns(DashScopeWarning, match="What cannot be sent was left out"):
+    with pytest.warns(DashScopeWarning, match="Content that cannot be sent was left out"):
         message = await ask(service.model(enable_thinking=False), thread)
     assert service.sent["input"]["messages"][2]["content"] == "caf\ufffd.txt 😀"
     changes = message.response_metadata["request_changes"]["messages"]
@@ -423,7 +430,7 @@ async def test_an_old_image_that_nobody_can_read_does_not_kill_a_thread(
 ) -> None:
     service.answer(answer_of())
     thread = [HumanMessage([{"type": "image", "file_id": "f"}]), AIMessage("Nice."), HI]
-    with pytest.warns(DashScopeWarning, match="What cannot be sent was left out"):
+    with pytest.warns(DashScopeWarning, match="Content that cannot be sent was left out"):
         await ask(service.model("deepseek-v4.1-flash"), thread)
 
 
