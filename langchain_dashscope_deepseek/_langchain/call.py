@@ -114,10 +114,5 @@ def _images_refused(model: str, row: ModelCapabilities | None) -> str:
     """Say why the model takes no images; `""` if it does, or if that is unknown."""
     if row is None or (row.images is not False and "multimodal-generation" in row.routes):
         return ""
-    if row.images is not False:
-        return (
-            f"the ModelCapabilities of {model} allow the text route only, which carries no images: "
-            "remove routes from them, or the image from the message"
-        )
     readers = models_that(lambda other: other.images is True)
     return f"{model} reads text only. Models that read images: {readers}"
