@@ -120,7 +120,7 @@ def _match_answers(conversation: Iterable[Converted], changes: list[Change]) -> 
     for message in conversation:
         if message.wire["role"] != "tool":
             kept.append(message)
-            for call in message.calls:
+            for call in reversed(message.calls):  # of two equal ids the first one counts
                 if call.id in latest and latest[call.id].answer is None:
                     ambiguous.add(call.id)
                 latest[call.id], callers[call.id] = call, message

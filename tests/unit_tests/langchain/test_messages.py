@@ -483,6 +483,14 @@ async def test_an_invalid_call_that_nobody_answered_is_left_out(
     assert wire == ([USER, {"role": "assistant", "content": text}, USER] if text else [USER, USER])
 
 
+async def test_an_invalid_call_with_the_id_of_a_valid_one_is_left_out(
+    ask: Ask, service: Scripted
+) -> None:
+    message = AIMessage("", tool_calls=[CALL], invalid_tool_calls=[INVALID])
+    wire = await sent(ask, service, [HumanMessage("hi"), message, RESULT])
+    assert wire[1]["tool_calls"] == [WIRE_CALL]
+
+
 async def test_an_invalid_call_does_not_come_back_from_a_block(ask: Ask, service: Scripted) -> None:
     block = {"type": "tool_use", "id": "call_1", "name": "get_weather", "input": {}}
     message = AIMessage([{"type": "text", "text": "Hm."}, block], invalid_tool_calls=[INVALID])
