@@ -45,7 +45,8 @@ from langchain_dashscope_deepseek._langchain.emitters import (
     EventEmitter,
     MessageEmitter,
 )
-from langchain_dashscope_deepseek._langchain.messages import PROVIDER, countable
+from langchain_dashscope_deepseek._langchain.history import countable
+from langchain_dashscope_deepseek._langchain.messages import PROVIDER
 from langchain_dashscope_deepseek._langchain.metadata import chat_result, combined, content_blocks
 from langchain_dashscope_deepseek._langchain.stream import AnswerAccumulator
 from langchain_dashscope_deepseek._langchain.tokens import (

@@ -1,6 +1,6 @@
-"""One call: LangChain's messages, a model's settings and a call's keywords become a request.
+"""A call's messages and keywords, and a model's settings, become a request.
 
-Pure. What a keyword means to LangChain is read here; what is sent is decided in `_dashscope`.
+Pure. LangChain's keywords are read here; `_dashscope` decides what is sent.
 """
 
 from __future__ import annotations
@@ -32,19 +32,15 @@ from langchain_dashscope_deepseek._langchain.history import to_wire
 from langchain_dashscope_deepseek._langchain.tools import wire_tool_choice, wire_tools
 from langchain_dashscope_deepseek.capabilities import ModelCapabilities, models_that
 
-_OF_A_CALL = ("capabilities", "stream", "extra_headers", "structured_output_note")
-"""What a call takes besides the settings that it may override."""
+_CALL_ONLY = ("capabilities", "stream", "extra_headers", "structured_output_note")
+"""Keywords of a call that are not settings of the model."""
 
-_TAKEN = OVERRIDABLE.union(_OF_A_CALL)
+_KEYWORDS = OVERRIDABLE.union(_CALL_ONLY)
 
 
 def check_recorded(overrides: Mapping[str, Any]) -> None:
-    """Refuse what no call takes, or what may be a secret, before a tracer records it.
-
-    Raises:
-        DashScopeInputError: Says what to write; quotes no value.
-    """
-    check_names({*_given(overrides)}.difference(_OF_A_CALL))
+    """Refuse unknown keywords, and those that may hold a secret, before a tracer records them."""
+    check_names({*_normalise(overrides)}.difference(_CALL_ONLY))
     if overrides.get("extra_headers") is not None:
         check_extra_headers(overrides["extra_headers"])
     check_model_kwargs(overrides.get("model_kwargs"))
@@ -61,21 +57,18 @@ def prepare_call(
     """Prepare the request of a call.
 
     Args:
-        messages: What to ask.
+        messages: The conversation.
         settings: The values of `SETTINGS`.
-        overrides: What the caller gave for this call: values of `OVERRIDABLE`, and besides a row as
-            `capabilities`, `extra_headers`, core's `stream`, and how structured output was asked
-            for.
+        overrides: The call's keywords: `OVERRIDABLE` and `_CALL_ONLY`.
         row_of: Finds a model's row by its name.
-        shows: Whether the answer is shown while it comes in.
-
-    Raises:
-        DashScopeInputError: Something cannot be sent; says what to change.
-        DashScopeUnsupportedError: The model cannot do what is asked.
-        DashScopeAuthenticationError: There is no key, or it cannot be one.
+        shows: Whether the caller receives chunks.
     """
-    given = _as_on_the_wire(overrides)
-    row, is_streamed, headers, note = (given.pop(name, None) for name in _OF_A_CALL)
+    given = _normalise(overrides)
+    if isinstance(given.get("tools"), (list, tuple)):
+        given["tools"] = wire_tools(given["tools"])
+    if "tool_choice" in given:
+        given["tool_choice"] = wire_tool_choice(given["tool_choice"])
+    row, is_streamed, headers, note = (given.pop(name, None) for name in _CALL_ONLY)
     check_row(row)
     if headers is not None:
         check_extra_headers(headers)
@@ -111,30 +104,15 @@ def prepare_call(
     )
 
 
-def _as_on_the_wire(overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """Give tools and their choice their form on the wire."""
-    given = _given(overrides)
-    if isinstance(given.get("tools"), (list, tuple)):
-        given["tools"] = wire_tools(given["tools"])
-    if "tool_choice" in given:
-        given["tool_choice"] = wire_tool_choice(given["tool_choice"])
-    return given
-
-
-def _given(overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """Give what was written for a call its own names, without what is as good as left out."""
+def _normalise(overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Resolve aliases, and drop unknown keywords whose value has no effect."""
     given = {ALIASES.get(name, name): value for name, value in overrides.items()}
-    return {k: v for k, v in given.items() if k in _TAKEN or not is_idle(k, v)}
+    return {k: v for k, v in given.items() if k in _KEYWORDS or not is_idle(k, v)}
 
 
 def _images_refused(model: str, row: ModelCapabilities | None) -> str:
-    """Say why images are refused; `""` where they are not, or where nobody knows."""
+    """Say why the model takes no images; `""` if it does, or if that is unknown."""
     if row is None or (row.images is not False and "multimodal-generation" in row.routes):
         return ""
-    if row.images is not False:
-        return (
-            f"the row of {model} pins it to the text route, which carries none: leave routes out "
-            "of its ModelCapabilities, or the image out of the message"
-        )
     readers = models_that(lambda other: other.images is True)
     return f"{model} reads text only. Models that read images: {readers}"

@@ -1,35 +1,35 @@
-"""Conversations become the wire's messages: the rules between messages; `messages` converts one.
+"""A conversation becomes the wire's messages: the rules between messages. `messages` converts one.
 
-Pure. The service refuses a conversation in which a tool call has no tool message right behind it, a
-tool message has no call, or the last message is neither a user's nor a tool's. A stored thread
-would be refused forever, so it is mended here, on the way out.
+Pure but for warnings and log lines. The service refuses a conversation in which a tool call has no
+tool message right behind it, a tool message has no call, or the last message is neither a user's
+nor a tool's. A stored thread of that kind would be refused in every later call, so the request is
+repaired where that needs no guess.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+import json
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 
-from langchain_core.messages import BaseMessage
+from langchain_core.messages import BaseMessage, HumanMessage
 
-from langchain_dashscope_deepseek._dashscope.protocol.packets import (
-    HALF_OF_A_PAIR,
-    WireMessage,
-    without_halves,
-)
+from langchain_dashscope_deepseek._dashscope.protocol.packets import WireMessage
 from langchain_dashscope_deepseek._dashscope.warnings import warn
-from langchain_dashscope_deepseek._langchain.changes import Changes
 from langchain_dashscope_deepseek._langchain.messages import (
     Call,
-    Place,
+    Change,
+    Context,
+    Converted,
+    blocks_of,
     convert,
-    is_human,
-    marks_cache,
+    normalise,
     reasoning_of,
-    split_results,
 )
-from langchain_dashscope_deepseek.errors import DashScopeInputError
+from langchain_dashscope_deepseek.errors import DashScopeInputError, DashScopeWarning
+
+logger = logging.getLogger(__name__)
 
 _NO_RESULT = (
     "No result of this call was recorded. The tool may have run: before you repeat a call that "
@@ -46,216 +46,189 @@ def to_wire(
     images_refused: str = "",
     must_call: bool = False,
 ) -> tuple[list[WireMessage], list[str]]:
-    """Convert a conversation to the wire's messages.
+    """Return the wire's messages, and a description of each change that was made to them.
 
-    System messages at the beginning become one, since the service documents one. A message's
-    `name` has no place on the wire. AI messages that say nothing are left out. A content with
-    images is a list of `{"text": ...}` and `{"image": ...}`, any other content is a string. A last
-    AI message with `additional_kwargs={"partial": True}` is marked for the model to continue.
+    System messages at the beginning become one, since the service documents one. The wire has no
+    `name`. AI messages without text and calls are left out.
 
     Args:
         messages: The conversation, oldest first.
         replay_reasoning: Send the reasoning of turns in which tools were called.
-        images_refused: Why the model takes no images; `""` if it does.
-        must_call: Ask for a call of a tool where a human message that asks to continue is added:
-            the choice that forces one is not sent.
-
-    Returns:
-        The wire's messages, and a description of each change that was made to them.
-
-    Raises:
-        DashScopeInputError: The conversation holds nothing to answer, a tool call cannot be told
-            from another, or an image of the newest human message cannot be sent.
-        DashScopeUnsupportedError: The newest human message holds audio, video or a file, or an
-            image that the model does not read.
+        images_refused: Why the model takes no images; empty if it takes them.
+        must_call: A tool call is required, but the `tool_choice` that forces one is not sent.
     """
-    if any(map(marks_cache, messages)):
+    blocks = (block for message in messages for block in blocks_of(message))
+    if any("cache_control" in block and "type" in block for block in blocks):
         warn("cache_control has no effect: DeepSeek has no explicit cache, only an implicit one.")
-    changes = Changes()
-    parts = [(at, part) for at, message in enumerate(messages) for part in split_results(message)]
-    newest = next((n for n in reversed(range(len(parts))) if is_human(parts[n][1])), -1)
-    converted = []
-    for number, (position, message) in enumerate(parts):
-        at = Place(position, images_refused, None if number == newest else changes)
-        wire = convert(message, at)
-        if wire is not None:
-            _mend_halves_of_characters(wire, at)
-            converted.append(_Converted(position, message, wire))
-    conversation = _with_answers(converted, changes)
+    changes: list[Change] = []
+    parts = [(n, part) for n, message in enumerate(messages) for part in normalise(message, n)]
+    newest = next((part for _, part in reversed(parts) if isinstance(part, HumanMessage)), None)
+    converted = [
+        convert(part, Context(position, images_refused, None if part is newest else changes))
+        for position, part in parts
+    ]
+    conversation = _match_answers(filter(None, converted), changes)
     if not conversation:
-        msg = (
+        raise DashScopeInputError(
             "There is nothing to answer (empty AI messages and tool messages without a call are "
             "left out): send at least one human message"
         )
-        raise DashScopeInputError(msg)
     if replay_reasoning:
         _replay_reasoning(conversation)
     sent: list[WireMessage] = []
-    for said in conversation:
-        if said.wire["role"] == "system" and len(sent) == 1 and sent[0]["role"] == "system":
-            sent[0]["content"] += f"\n\n{said.wire['content']}"
+    for message in conversation:
+        if message.wire["role"] == "system" and [m["role"] for m in sent] == ["system"]:
+            sent[0]["content"] += f"\n\n{message.wire['content']}"
         else:
-            sent.append(said.wire)
-        sent += _with_images_behind(said.answers)
+            sent.append(message.wire)
+        sent += _with_images_behind(message.answers)
     _mend_end(sent, conversation[-1], _CALL_A_TOOL if must_call else _GO_ON, changes)
-    changes.say()
-    return sent, changes.made
+    _report(changes)
+    return sent, [change.what for change in changes]
 
 
-@dataclass
-class _Converted:
-    """A message in the wire's form, with the tool messages that answer its calls."""
-
-    position: int
-    message: BaseMessage
-    wire: WireMessage
-    answers: list[WireMessage] = field(default_factory=list)
-
-
-def _mend_halves_of_characters(message: WireMessage, at: Place) -> None:
-    """Replace what UTF-8 cannot carry, as file names that a tool lists may hold.
-
-    In the newest human message it stays, and is refused where the request is encoded.
-    """
-    content = message["content"]
-    mended = (
-        without_halves(content)
-        if isinstance(content, str)
-        else [
-            {**part, "text": without_halves(part["text"])} if "text" in part else part
-            for part in content
+def countable(messages: Sequence[BaseMessage]) -> Iterator[tuple[str, int]]:
+    """Yield the text and the number of images that are sent of each message, to count tokens."""
+    conversation: list[Converted] = []
+    for position, message in enumerate(messages):
+        with suppress(DashScopeInputError):  # it would not be sent
+            context = Context(position, changes=[])
+            converted = [convert(part, context) for part in normalise(message, position)]
+            conversation += filter(None, converted)
+    _replay_reasoning(conversation)
+    for said in conversation:
+        content = said.wire["content"]
+        parts = [{"text": content}] if isinstance(content, str) else content
+        texts = [part["text"] for part in parts if "text" in part]
+        texts += [
+            call.name + json.dumps(call.args, ensure_ascii=False, default=str)
+            for call in said.calls
         ]
-    )
-    if at.changes is not None and mended != content:
-        msg = f"Message {at.position} {HALF_OF_A_PAIR}"
-        at.leave_out("half of a character", DashScopeInputError(msg))
-        message["content"] = mended
+        texts.append(said.wire.get("reasoning_content", ""))
+        yield "\n".join(filter(None, texts)), sum("image" in part for part in parts)
 
 
-def _with_answers(conversation: Iterable[_Converted], changes: Changes) -> list[_Converted]:
+def _match_answers(conversation: Iterable[Converted], changes: list[Change]) -> list[Converted]:
     """Move tool messages into the `answers` of their callers.
 
     A tool message answers the last call before it that has its id.
     """
-    kept: list[_Converted] = []
-    latest: dict[str, tuple[_Converted, Call]] = {}
-    superseded: set[str] = set()
-    for said in conversation:
-        if said.wire["role"] != "tool":
-            kept.append(said)
-            for call in reversed(said.wire.get("tool_calls", ())):
-                if call.id in latest and latest[call.id][1].answer is None:
-                    superseded.add(call.id)
-                latest[call.id] = (said, call)
+    kept: list[Converted] = []
+    latest: dict[str, Call] = {}
+    callers: dict[str, Converted] = {}
+    ambiguous: set[str] = set()
+    for message in conversation:
+        if message.wire["role"] != "tool":
+            kept.append(message)
+            for call in reversed(message.calls):  # of two equal ids the first one counts
+                if call.id in latest and latest[call.id].answer is None:
+                    ambiguous.add(call.id)
+                latest[call.id], callers[call.id] = call, message
             continue
-        call_id = said.wire["tool_call_id"]
-        found = latest.get(call_id)
-        if found is None or found[1].answer is not None:
-            _leave_out(said, found and found[1], changes)
+        call_id = message.wire["tool_call_id"]
+        called = latest.get(call_id)
+        if called is None or called.answer:
+            changes.append(_dropped(message, called))
             continue
-        caller, call = found
-        call.answer = said.wire["content"]
-        if not call.name:
-            continue  # left out with its call
-        caller.answers.append(said.wire)
+        caller, called.answer = callers[call_id], message.wire
+        caller.answers.append(message.wire)
         if caller is not kept[-1]:
-            if call_id in superseded:
-                msg = (
-                    f"Message {said.position} answers the call {call_id!r}, and two calls without "
-                    "an answer have that id: put it right behind its call"
+            if call_id in ambiguous:
+                raise DashScopeInputError(
+                    f"Message {message.position} answers the call {call_id!r}, and two calls "
+                    "without an answer have that id: put it right behind its call"
                 )
-                raise DashScopeInputError(msg)
             how = "was answered by a tool message that came later"
-            _note_unanswered(caller, call, how, changes)
+            changes.append(_unanswered(caller, called, how))
     for said in kept:
         _finish_calls(said, changes)
-    return [said for said in kept if said.wire["content"] or "tool_calls" in said.wire]
+    return [said for said in kept if said.wire["content"] or said.calls]
 
 
-def _leave_out(said: _Converted, call: Call | None, changes: Changes) -> None:
-    """Note that a tool message whose call is gone or answered is left out.
-
-    Refused if it says something else than the first answer to the call.
-    """
-    call_id = said.wire["tool_call_id"]
-    msg = (
-        f"Message {said.position} is a tool message for the call {call_id!r}, which no AI message "
-        "before it made, or which is answered already: keep the AI message with that call right "
-        "before it, or drop this one"
+def _dropped(message: Converted, call: Call | None) -> Change:
+    """Describe a tool message whose call is gone; refuse a second answer that differs."""
+    call_id = message.wire["tool_call_id"]
+    refusal = DashScopeInputError(
+        f"Message {message.position} is a tool message for the call {call_id!r}, which no AI "
+        "message before it made, or which is answered already: keep the AI message with that call "
+        "right before it, or drop this one"
     )
-    if call is not None and call.answer != said.wire["content"]:
-        raise DashScopeInputError(msg)
-    changes.add(
-        f"message {said.position}: a tool message for {call_id!r} was left out",
+    if call and call.answer and call.answer["content"] != message.wire["content"]:
+        raise refusal
+    return Change(
+        f"message {message.position}: a tool message for {call_id!r} was left out",
         "A tool message was left out of the request, since its call is gone or answered.",
-        DashScopeInputError(msg),
+        refusal,
     )
 
 
-def _finish_calls(said: _Converted, changes: Changes) -> None:
+def _finish_calls(message: Converted, changes: list[Change]) -> None:
     """Bring the calls of a message to the wire's form, and give each an answer."""
-    calls: dict[str, Any] = {}
-    for call in said.wire.pop("tool_calls", ()):
-        if call.answer is None and not call.is_valid:
-            continue  # agents run no invalid call, and few answer one
-        unclear = DashScopeInputError(
-            f"Message {said.position} calls the tool {call.name!r} with the id {call.id!r}: each "
-            "call of a message needs a name and an id of its own"
-        )
-        if not call.name:
-            changes.add(
-                f"message {said.position}: a tool call without a name was left out",
-                "A tool call without a name was left out of the request, with its answer.",
-                unclear,
-            )
-            continue
+    # Agents do not run invalid calls, and rarely answer them.
+    message.calls = [c for c in message.calls if c.answer or isinstance(c.args, dict)]
+    calls: dict[str, WireMessage] = {}
+    for call in message.calls:
         if not call.id or call.id in calls:
-            raise unclear
+            raise DashScopeInputError(
+                f"Message {message.position} calls the tool {call.name!r} with the id {call.id!r}: "
+                "each call of a message needs an id of its own"
+            )
         if call.answer is None:
             how = "has no recorded result and may have run: a tool message that says so was added"
-            _note_unanswered(said, call, how, changes)
+            changes.append(_unanswered(message, call, how))
             answer = {"role": "tool", "content": _NO_RESULT, "tool_call_id": call.id}
-            said.answers.append(answer)
+            message.answers.append(answer)
         calls[call.id] = {
             "index": len(calls),
             "id": call.id,
             "type": "function",
-            "function": {"name": call.name, "arguments": call.arguments},
+            "function": {"name": call.name, "arguments": _arguments(call, message.position)},
         }
     if calls:
-        said.wire["tool_calls"] = list(calls.values())
+        message.wire["tool_calls"] = list(calls.values())
 
 
-def _note_unanswered(caller: _Converted, call: Call, how: str, changes: Changes) -> None:
-    msg = (
-        f"Message {caller.position} calls the tool {call.name!r} (id {call.id!r}), and no tool "
-        f"message right behind it answers the call: add one with tool_call_id={call.id!r}, or drop "
-        "the call"
-    )
-    changes.add(
+def _arguments(call: Call, position: int) -> str:
+    """Return the arguments as JSON: the service parses them, those of an invalid call as well."""
+    args = call.args if isinstance(call.args, dict) else {"malformed_arguments": call.args}
+    try:
+        return json.dumps(args, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError):
+        raise DashScopeInputError(
+            f"Message {position} calls the tool {call.name!r} (id {call.id!r}) with arguments that "
+            "JSON cannot carry: use strings, finite numbers, booleans, None, lists and dicts"
+        ) from None
+
+
+def _unanswered(caller: Converted, call: Call, how: str) -> Change:
+    return Change(
         f"message {caller.position}: the call {call.id!r} of {call.name!r} {how}",
         f"A call of {call.name} {how}.",
-        DashScopeInputError(msg),
+        DashScopeInputError(
+            f"Message {caller.position} calls the tool {call.name!r} (id {call.id!r}), and no tool "
+            f"message right behind it answers the call: add one with tool_call_id={call.id!r}, or "
+            "drop the call"
+        ),
     )
 
 
-def _replay_reasoning(conversation: Sequence[_Converted]) -> None:
-    """Send the reasoning of each turn, all between two human messages, in which tools were called.
+def _replay_reasoning(conversation: Sequence[Converted]) -> None:
+    """Add the reasoning of each turn (all between two human messages) in which tools were called.
 
     DeepSeek wants the reasoning of every message of such a turn in all later requests, that of the
-    final answer included. What belongs to a turn is decided on the messages that are left. A human
-    message right behind a tool's may look to the service like the tool's images, so it ends none.
+    final answer included. A human message right behind a tool's ends no turn: the service may read
+    it as the tool's images.
     """
-    turns: list[list[_Converted]] = [[]]
-    for said in conversation:
-        if said.wire["role"] == "user" and not (turns[-1] and turns[-1][-1].answers):
+    turns: list[list[Converted]] = [[]]
+    for message in conversation:
+        if message.wire["role"] == "user" and not (turns[-1] and turns[-1][-1].answers):
             turns.append([])
-        turns[-1].append(said)
+        turns[-1].append(message)
     for turn in turns:
-        if any("tool_calls" in said.wire for said in turn):
-            for said in turn:
-                if said.wire["role"] == "assistant":
-                    said.wire["reasoning_content"] = reasoning_of(said.message)
+        if any(message.calls for message in turn):
+            for message in turn:
+                if message.wire["role"] == "assistant":
+                    message.wire["reasoning_content"] = reasoning_of(message.message)
 
 
 def _with_images_behind(answers: list[WireMessage]) -> list[WireMessage]:
@@ -264,7 +237,7 @@ def _with_images_behind(answers: list[WireMessage]) -> list[WireMessage]:
     The service documents text for tool messages, and images for user messages: this works whether
     or not it takes images in tool messages.
     """
-    images: list[dict[str, Any]] = []
+    images: list[dict[str, str]] = []
     for answer in answers:
         if isinstance(answer["content"], str):
             continue
@@ -279,7 +252,7 @@ def _with_images_behind(answers: list[WireMessage]) -> list[WireMessage]:
     return [*answers, {"role": "user", "content": images}] if images else answers
 
 
-def _mend_end(sent: list[WireMessage], last: _Converted, go_on: str, changes: Changes) -> None:
+def _mend_end(sent: list[WireMessage], last: Converted, go_on: str, changes: list[Change]) -> None:
     """Make a user's message the last one, unless the service answers the last one as it is."""
     role = sent[-1]["role"]
     if role in ("user", "tool"):
@@ -294,12 +267,23 @@ def _mend_end(sent: list[WireMessage], last: _Converted, go_on: str, changes: Ch
     else:
         sent.append({"role": "user", "content": go_on})
         what = f"{kind} was the last one: a human message that asks to continue was added"
-    msg = (
+    refusal = DashScopeInputError(
         f"Message {last.position} is {kind} and the last one, and the service answers human and "
         "tool messages only: end the conversation with one of those"
     )
-    changes.add(
-        f"message {last.position}: {what}",
-        f"{what[0].upper()}{what[1:]}.",
-        DashScopeInputError(msg),
-    )
+    warning = f"{what[0].upper()}{what[1:]}."
+    changes.append(Change(f"message {last.position}: {what}", warning, refusal))
+
+
+def _report(changes: Iterable[Change]) -> None:
+    """Log each change, and warn once for each kind."""
+    warned: set[str] = set()
+    for change in changes:
+        logger.info("Changed in the request: %s", change.what)
+        if change.warning in warned:
+            continue
+        warned.add(change.warning)
+        try:
+            warn(change.warning)
+        except DashScopeWarning:
+            raise change.refusal from None

@@ -1,5 +1,5 @@
-"""`python -m langchain_dashscope_deepseek.doctor`: does the service do what the table says?
+"""`python -m langchain_dashscope_deepseek.doctor` compares the service with the capability table.
 
-Sends tiny requests as they are, without the checks and changes of the chat model, and prints each
-answer beside the capability table. Nothing else imports this.
+It sends tiny requests, without the chat model's checks and changes, and prints each result beside
+the table's entry. No other module imports this package.
 """

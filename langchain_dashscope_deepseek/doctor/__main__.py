@@ -1,4 +1,4 @@
-"""The command: says what it will ask, prints the findings as they come, and writes them as JSON."""
+"""The command: prints an estimate, then each finding, and writes a JSON report."""
 
 from __future__ import annotations
 
@@ -29,17 +29,18 @@ _UNKNOWN_MODEL = ModelCapabilities(
 _SECONDS = 120
 _INTERRUPTED = 130
 _HELP = """\
-Sends tiny requests, exactly as written, to the service that the environment names
-(DASHSCOPE_API_KEY, DASHSCOPE_REGION and so on), and prints the answers beside the capability table.
+Sends tiny requests, without the chat model's checks, to the service that the environment
+configures (DASHSCOPE_API_KEY, DASHSCOPE_REGION and so on), and compares the results with the
+capability table.
 
-  service  yes, no (refused, or without effect), unclear (the answer does not show it),
-           failed (not asked to the end: a limit, a fault, a quota)
+  service  yes, no (refused or ignored), unclear (the answer does not show it),
+           failed (rate limit, server error or exhausted quota)
   table    yes, no, not known
-  DIFFERS  the two disagree
+  DIFFERS  service and table disagree
 """
 _EXIT_CODES = """\
-exit codes: 0, all that the table says works does; 1, something failed, or the table says that it
-works and the service says no; 2, nothing was asked; 130, stopped by Ctrl-C.
+exit codes: 0, everything works that works according to the table; 1, a check failed, or the
+service says no where the table says yes; 2, no request was sent; 130, stopped by Ctrl-C.
 """
 
 
@@ -88,9 +89,9 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    of_the_table = "by default, the current models of the table that the account has"
-    add("--model", action="append", metavar="NAME", help=f"ask this model; {of_the_table}")
-    add("--yes", action="store_true", help="ask without a question on the terminal")
+    default = "by default, the table's current models that the account has"
+    add("--model", action="append", metavar="NAME", help=f"check this model; {default}")
+    add("--yes", action="store_true", help="send the requests without asking for confirmation")
     add("--json", type=Path, metavar="FILE", help="write a report without key, workspace and host")
     return parser
 
@@ -114,14 +115,14 @@ def _show_estimate(
 
 def _is_confirmed() -> bool:
     if not sys.stdin.isatty():
-        print("Nothing was asked: there is no terminal to confirm on. Add --yes.", file=sys.stderr)
+        print("No request was sent: no terminal to confirm on. Add --yes.", file=sys.stderr)
         return False
-    print("Ask? [y/N] ", end="", flush=True)
+    print("Send them? [y/N] ", end="", flush=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def _show(finding: Finding, before: Sequence[Finding]) -> None:
-    """Print a line, below the model's name where it is the model's first one."""
+    """Print a finding; the first one of a model comes below the model's name."""
     if finding.model and (not before or before[-1].model != finding.model):
         print(f"\n{finding.model:<32}{'service':<23}table")
     differs = "DIFFERS" if finding.differs else ""

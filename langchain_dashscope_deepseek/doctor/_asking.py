@@ -1,4 +1,4 @@
-"""Asking: each check becomes a request, and each answer a finding."""
+"""Sends a request for each check, and turns each answer into a finding."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from langchain_dashscope_deepseek.errors import (
 
 @dataclass(frozen=True)
 class Finding:
-    """A line of the report: what the service does, and what the table says."""
+    """A line of the report: the service's behaviour beside the table's entry."""
 
     model: str
     check: str
@@ -43,38 +43,38 @@ class Finding:
 
     @property
     def differs(self) -> bool:
-        """Whether service and table are both known, and disagree."""
+        """Whether service and table are both known and disagree."""
         is_open = {self.service, self.table} & {"unclear", "failed", "not known", ""}
         return not is_open and self.service != self.table
 
     @property
     def hurts(self) -> bool:
-        """Whether it failed, or does not work though the table says so."""
+        """Whether the check failed, or does not work although the table says that it does."""
         return self.service == "failed" or (self.service == "no" and self.table == "yes")
 
 
 class Doctor:
-    """Asks the service that a chat model's settings lead to.
+    """Sends checks to the service that a chat model's settings configure.
 
     Attributes:
-        region: The region; `None` for a host that is not the service's own.
+        region: The region; `None` for other hosts than the service's.
         requests: How many requests were sent.
-        tokens: How many tokens they took.
+        tokens: How many tokens they used.
     """
 
     def __init__(self, model: ChatDashScopeDeepSeek) -> None:
-        """Prepare to ask."""
+        """Read the model's settings."""
         self._settings: dict[str, Any] = {name: getattr(model, name, None) for name in SETTINGS}
         self.region = region_of(self._settings["base_url"])
         self.requests = self.tokens = 0
 
     def close(self) -> None:
-        """Close the connections that it used."""
+        """Close the connections."""
         process_pool().close(self)
 
     def plan(self, row: ModelCapabilities) -> list[Check]:
-        """List the checks of a model with their limit on tokens; the first finds the route."""
-        # Where max_tokens bounds the answer alone, reasoning needs the other limit.
+        """List a model's checks with their token limits; the first one finds the route."""
+        # If max_tokens does not include the reasoning, the other limit is needed.
         limit = "max_completion_tokens" if row.max_reasoning_tokens else "max_tokens"
         checks = [Check("answers", {}, True), *checks_of(row, self.region)]
         return [replace(c, parameters={**c.parameters, limit: c.limit}) for c in checks]
@@ -82,15 +82,10 @@ class Doctor:
     def findings(
         self, rows: Mapping[str, ModelCapabilities], *, must_answer: bool
     ) -> Iterator[Finding]:
-        """Ask each model, and yield the lines of the report.
+        """Check each model, and yield the lines of the report.
 
-        Args:
-            rows: The models, with their rows of the capability table.
-            must_answer: Whether the account must have each of the models.
-
-        Raises:
-            DashScopeAuthenticationError: The service refuses the key.
-            DashScopeConnectionError: There is no connection to the service.
+        `must_answer` says that the account has to have each of the models. A refused key and a
+        failed connection are raised, other errors are findings.
         """
         is_accepted = False
         for model, row in rows.items():
@@ -140,7 +135,7 @@ class Doctor:
 
     def _ask(self, model: str, check: Check, route: Route) -> Answer:
         settings = {**self._settings, "model": model}
-        # Without a row and a second route, nothing of it is checked, changed or asked again.
+        # Without a row and a second route, the request is neither checked nor changed nor repeated.
         request = prepare(
             settings,
             None,
@@ -159,7 +154,7 @@ class Doctor:
         return answer
 
     def _text_of(self, error: DashScopeError) -> str:
-        """Return the service's text and code, without the workspace and its host."""
+        """Return the service's error text and code, with workspace and host redacted."""
         text = str(error).partition(error.hint)[0] if error.hint else str(error)
         text = text.removeprefix("DashScope: ").strip()
         host, workspace = host_of(self._settings["base_url"]), self._settings["workspace_id"]
@@ -177,7 +172,7 @@ _REFUSALS = (
 
 
 def _kind_of(error: DashScopeError) -> str:
-    """Tell a refusal from what fails today: a limit, a fault, a quota that is used up."""
+    """Tell a refusal ("no") from a temporary error or an exhausted quota ("failed")."""
     is_quota = isinstance(error, DashScopeQuotaExceededError)
     return "no" if isinstance(error, _REFUSALS) and not is_quota else "failed"
 

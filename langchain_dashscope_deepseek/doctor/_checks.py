@@ -1,4 +1,4 @@
-"""The checks: which requests are sent, what the capability table says, how an answer is read.
+"""The checks: the requests, the capability table's entries, and how answers are read.
 
 Pure: no I/O, no LangChain.
 """
@@ -19,14 +19,14 @@ from langchain_dashscope_deepseek._dashscope.protocol.packets import (
 from langchain_dashscope_deepseek.capabilities import ModelCapabilities, Route
 
 EFFORTS = ("minimal", "low", "medium", "high", "xhigh", "max", "ultra", 50)
-"""The values of `reasoning_effort` on any page, those that pages disagree on among them."""
+"""All documented values of `reasoning_effort`, including those that pages disagree on."""
 
 SHORT, LONG = 16, 64
-"""Limits on the tokens of an answer: `LONG` where it is read and should not be cut."""
+"""Token limits of an answer: `LONG` if its text is read and should not be cut."""
 
 
 class Answer(NamedTuple):
-    """An answer of the service, all its packets together."""
+    """An answer of the service, combined from its packets."""
 
     text: str
     has_reasoning: bool
@@ -37,7 +37,7 @@ class Answer(NamedTuple):
 
     @classmethod
     def of(cls, packets: Sequence[Reply]) -> Answer:
-        """Put the packets of an answer together; one that is not streamed is one packet."""
+        """Combine the packets of an answer; without a stream there is one."""
         counts = [packet.usage for packet in packets if packet.usage]
         return cls(
             text="".join(packet.text for packet in packets),
@@ -59,7 +59,7 @@ def _accepted(_: Answer) -> Reading:
 
 
 def thinks(answer: Answer) -> Reading:
-    """Read whether the model thinks."""
+    """Tell whether the model thinks."""
     return "yes" if answer.has_reasoning else "no", ""
 
 
@@ -85,14 +85,14 @@ def _is_json(answer: Answer) -> Reading:
     try:
         json.loads(answer.text)
     except ValueError:
-        return "unclear" if answer.is_cut else "no", "accepted, answered no whole JSON"
+        return "unclear" if answer.is_cut else "no", "accepted, but the answer is not valid JSON"
     return "yes", ""
 
 
 def _stops(answer: Answer) -> Reading:
     if "three" in answer.text:
-        return "no", "accepted, did not stop there"
-    return ("unclear", "accepted, cut before it") if answer.is_cut else ("yes", "")
+        return "no", "accepted, but did not stop"
+    return ("unclear", "accepted, but cut before the stop string") if answer.is_cut else ("yes", "")
 
 
 def _is_cached(answer: Answer) -> Reading:
@@ -110,14 +110,14 @@ class Check:
 
     Attributes:
         name: The name in the report.
-        parameters: The parameters of the wire, without the limit on tokens.
-        table: Whether the capability table says that it works; `None`: not known.
-        read: Reads an answer. A refusal is read as "no" without it.
-        messages: The messages, as the text route takes them.
-        limit: The limit on the answer's tokens.
-        streamed: Whether a stream is asked for.
-        route: The route to ask on. `None`: the model's own.
-        times: How often to ask; the last answer is read.
+        parameters: The wire's parameters, without the token limit.
+        table: Whether it works according to the capability table; `None` if that is not known.
+        read: Reads an answer. Refusals are "no" without it.
+        messages: The messages, in the text route's form.
+        limit: The token limit of the answer.
+        streamed: Whether to request a stream.
+        route: The route; `None` for the model's own.
+        times: How often to send the request; the last answer is read.
     """
 
     name: str
@@ -166,11 +166,11 @@ _COUNT = [_user("Repeat exactly: one two three four")]
 _LOOK = [_user([{"image": _PNG}, {"text": "What is it?"}])]
 _BOXES = "\n".join(f"The colour of box number {n} is blue." for n in range(1, 131))
 _LONG_PROMPT = [{"role": "system", "content": _BOXES}, _user("Say OK.")]
-"""Over 1,024 tokens, from which on the service caches."""
+"""More than 1,024 tokens, the minimum that the service caches."""
 
 
 def checks_of(row: ModelCapabilities, region: str | None) -> Iterator[Check]:
-    """Yield the checks of a model, beside the one that finds its route."""
+    """Yield the checks of a model, except the one that finds its route."""
     thinking = None if row.thinking == "unknown" else row.thinking
     can_think = thinking and thinking != "never"
     in_one_piece = can_think and not row.thinking_needs_stream
@@ -180,7 +180,7 @@ def checks_of(row: ModelCapabilities, region: str | None) -> Iterator[Check]:
     yield Check("thinking on, streamed", on, can_think, thinks, streamed=True)
     yield Check("thinking off", off, thinking and thinking != "always", _does_not_think)
 
-    # The switch is sent to models that have it: elsewhere it may be what is refused.
+    # `enable_thinking` is sent only to models that have it: others may refuse the request for it.
     plain, thoughtful = (off, on) if row.is_hybrid else ({}, {})
     yield from _tools_and_json(row, region, plain, thinking=thinking == "always")
     if row.is_hybrid:
@@ -226,7 +226,7 @@ def _tools_and_json(
         checks += [
             Check("named tool", {**two, **named}, forces, _is_made_to_call, _CALL_IT),
             Check("required", {**one, **required}, forces, _is_made_to_call, _CALL_IT),
-            # One client was refused, on another route.
+            # Refused for one client, on the OpenAI-compatible route.
             Check("required of two", {**two, **required}, None, _is_made_to_call, _CALL_IT),
         ]
     checks.append(Check("json_object", {"response_format": _JSON}, writes, _is_json, _SAY_JSON))
@@ -234,7 +234,7 @@ def _tools_and_json(
         yield replace(
             check,
             parameters={**switch, **check.parameters},
-            # The tokens may end within the reasoning: then only a refusal tells.
+            # The limit may end the answer within its reasoning: then only a refusal is conclusive.
             read=_accepted if thinking else check.read,
             limit=SHORT if thinking else LONG,
             streamed=thinking and row.thinking_needs_stream,

@@ -1,7 +1,7 @@
-"""DashScope's service for DeepSeek models, emulated for tests and for trying out.
+"""An emulator of DashScope's service for DeepSeek models, for tests and for trying things out.
 
-It shares the capability table with the client and nothing else, so that the two cannot agree
-on a mistake.
+It shares only the capability table with the client, so that a mistake in the client's rules is not
+repeated here.
 """
 
 from langchain_dashscope_deepseek.testing._server import RecordedRequest

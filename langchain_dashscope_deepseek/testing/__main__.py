@@ -28,7 +28,7 @@ def main() -> int:
             f"DASHSCOPE_API_KEY={emulator.api_key}",
             flush=True,
         )
-        while not stopped.wait(1):  # in steps: a wait without end hides Ctrl-C on Windows
+        while not stopped.wait(1):  # on Windows, Ctrl-C does not interrupt a wait without a timeout
             pass
     return 0
 

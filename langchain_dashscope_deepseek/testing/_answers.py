@@ -1,4 +1,7 @@
-"""What the emulator says by itself: text that says so, tool calls, JSON; then stops and limits."""
+"""Generates answers to requests without a scripted one: text, tool calls or JSON.
+
+The text states that it is emulated. `stop` and the token limits are applied.
+"""
 
 from __future__ import annotations
 
@@ -80,7 +83,7 @@ def _report(call: Call, *, chinese: bool) -> str:
 
 
 def _seen(call: Call, *, chinese: bool) -> str:
-    """Say how many images there are in the conversation, if there are any."""
+    """State the number of images in the conversation; empty if there are none."""
     if not call.images:
         return ""
     if chinese:
@@ -130,7 +133,7 @@ def _stop(call: Call, answer: Answer) -> Answer:
 
 
 def _limit(call: Call, answer: Answer) -> Answer:
-    """Cut the answer where a limit on tokens ends it: the reasoning first, then the rest."""
+    """Cut the answer at the token limits: the reasoning first, then the text and the calls."""
     if budget := call.parameters.get("thinking_budget"):
         answer = replace(answer, reasoning=cut_to_tokens(answer.reasoning, budget))
     shared = call.row.max_reasoning_tokens is None  # max_tokens counts the reasoning as well
@@ -145,13 +148,13 @@ def _limit(call: Call, answer: Answer) -> Answer:
             return replace(
                 answer, reasoning=reasoning, text="", tool_calls=(), finish_reason="length"
             )
-        answer = _limit_rest(answer, both - thought)
+        answer = _limit_text(answer, both - thought)
     if not shared and (limit := call.parameters.get("max_tokens")):
-        answer = _limit_rest(answer, limit)
+        answer = _limit_text(answer, limit)
     return answer
 
 
-def _limit_rest(answer: Answer, tokens: int) -> Answer:
+def _limit_text(answer: Answer, tokens: int) -> Answer:
     """Cut the text and the arguments of the calls."""
     calls = answer.tool_calls
     texts = [answer.text, *(part for call in calls for part in (call.name, call.arguments))]

@@ -1,4 +1,4 @@
-"""Which beginnings of conversations were seen before, for the cached tokens of the usage."""
+"""Emulates the prefix cache, for the cached tokens in the usage."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ import threading
 from langchain_dashscope_deepseek.testing._checks import Call
 from langchain_dashscope_deepseek.testing._render import IMAGE_TOKENS, compact, count_tokens, encode
 
-_LEAST_TOKENS = 1_024  # since August 2026 the service does not cache a shorter beginning
+_LEAST_TOKENS = 1_024  # since August 2026 the service does not cache shorter prefixes
 
 
 class PrefixCache:
-    """Remembers every beginning of every conversation, per model."""
+    """Remembers every prefix of every conversation, for each model."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._seen: set[bytes] = set()
 
     def count(self, call: Call) -> int:
-        """Count the tokens of the longest beginning that was seen before, then remember all."""
+        """Count the tokens of the longest known prefix, then remember all prefixes."""
         digest, cached, tokens = hashlib.sha256(call.model.encode()), 0, 0
         with self._lock:
             for message in call.messages:

@@ -1,8 +1,8 @@
-"""What the service checks before it answers: key, model, parameters, tools.
+"""Validates requests as the service does: key, model, parameters, tools.
 
-Written from the documentation of the service and from recorded errors. Stricter than the service
-in one thing: a parameter that the model ignores is refused, so that a client that sends what it
-must not is caught.
+Written from the documentation of the service and from recorded errors. One check is stricter than
+the service: parameters that the model ignores are refused, so that tests notice a client that sends
+them.
 """
 
 from __future__ import annotations
@@ -27,13 +27,14 @@ from langchain_dashscope_deepseek.testing._render import IMAGE_TOKENS, Json, com
 from langchain_dashscope_deepseek.testing._turns import question_of, results_of, split_turns
 
 Accepted = Literal["required_with_several_tools", "forced_choice_while_thinking"]
-"""What only some sources say that the service refuses."""
+"""Requests that the service refuses according to some sources only."""
 
 _FEATURES = frozenset({
     "result_format", "incremental_output", "enable_thinking", "tools", "tool_choice",
     "parallel_tool_calls", "response_format", "enable_search", "search_options",
 })  # fmt: skip
-# Accepted and ignored: not for DeepSeek, but the official SDKs send them and the service is mute.
+# Accepted and ignored: DeepSeek models have no such parameters, but the official SDKs send them,
+# and no error of the service is documented.
 _IGNORED = frozenset({
     "top_k", "n", "logprobs", "top_logprobs", "frequency_penalty", "logit_bias",
     "preserve_thinking",
@@ -48,7 +49,7 @@ _TOKENS_PER_MESSAGE = 4
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """A request that passed the checks; each message has one text, and a list of images."""
+    """A valid request; the content of each message is a string, with a list of images beside it."""
 
     model: str
     row: ModelCapabilities
@@ -65,34 +66,34 @@ class Call:
 
     @property
     def turn(self) -> list[Json]:
-        """The messages since the user asked last, with the question."""
+        """The messages from the user's last question on."""
         return split_turns(self.messages)[-1]
 
     @property
     def is_partial(self) -> bool:
-        """Whether the last message is the assistant's, which the answer continues."""
+        """Whether the answer continues the last message, which is the assistant's."""
         return bool(self.messages[-1]["role"] == "assistant")
 
     @property
     def question(self) -> str:
-        """What the user asked last."""
+        """The user's last question."""
         return question_of(self.turn)
 
     @property
     def results(self) -> list[str]:
-        """What the tools said, if that is what is to be answered."""
+        """The tool results at the end of the conversation; empty if it does not end with any."""
         return results_of(self.turn)
 
 
 def check_key(headers: Mapping[str, str]) -> None:
-    """Accept any key that looks like one, except `sk-invalid`."""
+    """Accept any key that begins with `sk-`, except `sk-invalid`."""
     scheme, _, key = headers.get("authorization", "").partition(" ")
     if scheme != "Bearer" or not key.startswith("sk-") or key == "sk-invalid":
         raise ServiceError("InvalidApiKey", "Invalid API-key provided.", 401)
 
 
 def check_required(body: Any, accepts: Collection[Accepted]) -> None:
-    """Refuse `required` among several tools, before a scripted answer is used up."""
+    """Refuse `required` with several tools, before a scripted answer is taken."""
     match body:
         case {"parameters": {"tool_choice": "required", "tools": [_, _, *_]}}:
             if "required_with_several_tools" not in accepts:
@@ -109,14 +110,14 @@ def check_body(
     strict_replay: bool,
     accepts: Collection[Accepted],
 ) -> Call:
-    """Check a body and return what it asks for."""
+    """Validate a body."""
     model, row, entered, parameters = _open(body, find_row)
     rules = ContentRules(
         multimodal=multimodal, images=row.images is not False, resolves_oss=resolves_oss
     )
     switch = parameters.get("enable_thinking")
     thinking = thinks(row, switch)
-    # Where no page says whether a model thinks by itself, only what it was told counts against it.
+    # If the default is undocumented, only an explicit `enable_thinking` makes checks fail.
     must_think = thinking and (row.thinking != "unknown" or switch is True)
     partial = takes_partial(row, thinking=must_think)
     messages = check_messages(entered.get("messages"), rules, partial=partial)
@@ -157,7 +158,7 @@ def _count_images(messages: list[Json]) -> int:
 def _open(
     body: Any, find_row: Callable[[str], ModelCapabilities | None]
 ) -> tuple[str, ModelCapabilities, Json, Json]:
-    """Find the model, its row, the input and the parameters in a body."""
+    """Return the model, its row, the input and the parameters of a body."""
     match body:
         case {"model": str(model), "input": dict(entered), **rest}:
             parameters = rest.get("parameters", {})
@@ -195,7 +196,7 @@ def _check_parameters(parameters: Json, row: ModelCapabilities) -> None:
 
 def _check_effort(effort: object, row: ModelCapabilities) -> None:
     if row.settable is None and not row.efforts:
-        return  # nothing is known of this model
+        return  # nothing is documented for this model
     if (
         isinstance(effort, bool)
         or not isinstance(effort, (str, int))
@@ -283,7 +284,7 @@ def _check_tools(parameters: Json, row: ModelCapabilities, *, thinking: bool) ->
     tools, choice = parameters.get("tools"), parameters.get("tool_choice", "auto")
     names = []
     if tools is not None:
-        # Where no page says whether a model calls tools, they are let through.
+        # If no page says whether the model supports tools, they are accepted.
         if row.tools != "unknown" and not calls_tools(row, thinking=thinking):
             refuse("The tool call is not supported.")
         if not isinstance(tools, list) or not tools:

@@ -1,7 +1,7 @@
-"""What a message may hold: a text on one route, a list of texts and images on the other.
+"""Validates message contents: a string on the text route, a list of parts on the multimodal one.
 
-What passed is brought to one form, so that the rest of the emulator knows of no route: `content`
-is a string, and `images` a list. Nothing is downloaded, and no image stands in an error.
+Valid messages get one form for both routes: `content` is a string, and `images` a list. No image is
+downloaded or quoted in an error.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _DATA_URIS = frozenset(
 
 @dataclass(frozen=True, kw_only=True)
 class ContentRules:
-    """What contents may be: on this route, for this model, with these headers."""
+    """Which contents are valid on this route, for this model, with these headers."""
 
     multimodal: bool
     images: bool
@@ -36,7 +36,7 @@ class ContentRules:
 
 
 def read_message(message: Json, number: int, rules: ContentRules) -> Json:
-    """Check the content of a message; return the message with one text and a list of images."""
+    """Check a message's content; return the message with a string and a list of images."""
     content, role = message.get("content"), message["role"]
     has_calls = role == "assistant" and bool(message.get("tool_calls"))
     may_be_empty = role in ("tool", "system") or has_calls

@@ -1,4 +1,4 @@
-"""How the service says no."""
+"""Errors of the emulated service."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NoReturn
 
 
 class ServiceError(Exception):
-    """An error that the service answers; `in_stream`: as an event where a stream was asked for."""
+    """An error response; with `in_stream`, a streaming request receives it as an event."""
 
     def __init__(
         self, code: str, message: str, status: int = 400, *, in_stream: bool = False
@@ -17,5 +17,5 @@ class ServiceError(Exception):
 
 
 def refuse(message: str) -> NoReturn:
-    """Refuse a request for what stands in it."""
+    """Raise the error for an invalid request."""
     raise ServiceError("InvalidParameter", message)

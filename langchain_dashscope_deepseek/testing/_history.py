@@ -1,4 +1,4 @@
-"""What the service checks in the messages: roles, tool calls and reasoning."""
+"""Validates conversations: roles, tool calls and reasoning."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _REPLAY_TEXT = "The `reasoning_content` in the thinking mode must be passed back
 
 
 def check_messages(messages: Any, rules: ContentRules, *, partial: bool) -> list[Json]:
-    """Check the messages by themselves; return them with one text each and their images.
+    """Check the messages; return each with a string as its content and a list of images.
 
-    `partial`: the last one may be the assistant's, marked as partial, for the model to continue.
+    `partial` allows a last assistant message that is marked as partial, for the model to continue.
     """
     if not isinstance(messages, list) or not messages:
         refuse(EMPTY_TEXT)
@@ -47,9 +47,9 @@ def check_messages(messages: Any, rules: ContentRules, *, partial: bool) -> list
 
 
 def check_replay(messages: list[Json], *, replayed: bool, thinking: bool) -> None:
-    """Check the reasoning in the history: forbidden, or required where tools were called.
+    """Check that earlier reasoning is absent, or present in turns with tool calls.
 
-    In such a turn every answer carries it, the final one as well; elsewhere it is ignored.
+    In such a turn every assistant message needs it, the final one as well; in others it is ignored.
     """
     if not replayed:
         if any("reasoning_content" in message for message in messages):
@@ -91,24 +91,24 @@ def _is_object(arguments: str) -> bool:
 
 
 def _check_pairs(messages: list[Json]) -> None:
-    """Check that each call is answered once, before anything else is said."""
-    waiting: set[str] = set()
+    """Check that the messages right behind a call answer it exactly once."""
+    unanswered: set[str] = set()
     for message in messages:
         if message["role"] == "tool":
             answered = message.get("tool_call_id")
-            if not isinstance(answered, str) or answered not in waiting:
+            if not isinstance(answered, str) or answered not in unanswered:
                 refuse(_ORPHAN_TEXT)
-            waiting.remove(answered)
+            unanswered.remove(answered)
             continue
-        _refuse_unanswered(waiting)
-        waiting = {call["id"] for call in message.get("tool_calls") or ()}
-    _refuse_unanswered(waiting)
+        _refuse_unanswered(unanswered)
+        unanswered = {call["id"] for call in message.get("tool_calls") or ()}
+    _refuse_unanswered(unanswered)
 
 
-def _refuse_unanswered(waiting: set[str]) -> None:
-    if waiting:
+def _refuse_unanswered(unanswered: set[str]) -> None:
+    if unanswered:
         refuse(
             'An assistant message with "tool_calls" must be followed by tool messages responding '
             'to each "tool_call_id". The following tool_call_ids did not have response messages: '
-            + ", ".join(sorted(waiting))
+            + ", ".join(sorted(unanswered))
         )

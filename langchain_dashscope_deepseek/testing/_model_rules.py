@@ -1,7 +1,7 @@
-"""What a model's row means for a request, as the service's pages say it.
+"""What a row of the capability table means for a request, according to the service's pages.
 
-Written here once more, and not asked of the client's table: what both read wrongly in one place, no
-test would show. A test holds that the two agree on every model.
+These rules repeat those of the client on purpose: a shared rule that is wrong would fail no test.
+A test checks that both agree for every model.
 """
 
 from __future__ import annotations
@@ -9,15 +9,15 @@ from __future__ import annotations
 from langchain_dashscope_deepseek.capabilities import ModelCapabilities
 
 _BY_DEFAULT = {"always": True, "never": False, "on": True, "off": False, "unknown": True}
-"""Whether a model thinks that was told nothing."""
+"""Whether a model thinks without `enable_thinking`."""
 
-_CAN_BE_TOLD = ("on", "off", "unknown")
+_SWITCHABLE = ("on", "off", "unknown")
 
 
 def thinks(row: ModelCapabilities, switch: object) -> bool:
     """Tell whether the model thinks, by its kind and the `enable_thinking` of the request."""
-    told = switch if row.thinking in _CAN_BE_TOLD and isinstance(switch, bool) else None
-    return _BY_DEFAULT[row.thinking] if told is None else told
+    explicit = switch if row.thinking in _SWITCHABLE and isinstance(switch, bool) else None
+    return _BY_DEFAULT[row.thinking] if explicit is None else explicit
 
 
 def calls_tools(row: ModelCapabilities, *, thinking: bool) -> bool:
@@ -27,19 +27,19 @@ def calls_tools(row: ModelCapabilities, *, thinking: bool) -> bool:
 
 
 def takes_partial(row: ModelCapabilities, *, thinking: bool) -> bool:
-    """Tell whether the last message may be the assistant's; where no page says, it may."""
+    """Tell whether the last message may be the assistant's; yes if undocumented."""
     modes = {"when_not_thinking": (False,), "never": ()}
     return thinking in modes.get(row.partial, (True, False))
 
 
 def can_set(row: ModelCapabilities, parameter: str) -> bool:
-    """Tell whether the pages of the model let a parameter be set; where they list none, all."""
+    """Tell whether a parameter is documented as settable; yes if none are documented."""
     listed = row.settable
     return parameter not in row.unsettable and (listed is None or parameter in listed)
 
 
 def knows_effort(row: ModelCapabilities, effort: object) -> bool:
-    """Tell whether the pages of the model list a `reasoning_effort`."""
+    """Tell whether a value of `reasoning_effort` is documented for the model."""
     names = {*row.reasoning_efforts, *(alias for alias, _ in row.reasoning_effort_aliases)}
     numbers = row.reasoning_effort_range
     if type(effort) is int:

@@ -1,6 +1,6 @@
-"""How an answer is written on the wire: one JSON body, or the packets of a stream.
+"""Writes an answer as one JSON body or as the events of a stream.
 
-Knows nothing of requests or sockets. The shapes are those of recorded traffic.
+The shapes are those of recorded traffic. Requests and sockets are handled elsewhere.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 Json = dict[str, Any]
 
-IMAGE_TOKENS = 384  # at most, says DeepSeek of its own API
+IMAGE_TOKENS = 384  # the maximum that DeepSeek states for its own API
 _UNITS_PER_TOKEN, _ASCII_UNITS, _WIDE_UNITS = 40, 10, 25  # 4 Latin or 1.6 Chinese characters
 _PIECE_LENGTHS = (2, 3, 5, 4, 7)
 _ARGUMENT_LENGTHS = (9, 5, 12)
@@ -21,7 +21,7 @@ _ARGUMENT_LENGTHS = (9, 5, 12)
 
 @dataclass(frozen=True)
 class ToolCall:
-    """One function call of an answer; `arguments` is JSON text, which may be malformed."""
+    """A tool call of an answer; `arguments` is JSON text, which may be malformed."""
 
     name: str
     arguments: str
@@ -30,7 +30,7 @@ class ToolCall:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What is said, whether it is streamed or not."""
+    """The content of an answer, streamed or not."""
 
     text: str = ""
     reasoning: str = ""
@@ -43,11 +43,11 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True)
 class Rendering:
-    """How it is said.
+    """How an answer is written.
 
-    `cached_tokens` is None where the row does not cache; without `details` the usage has the
-    three totals only. `multimodal` is the route on which contents are lists; `input_tokens` include
-    the `image_tokens`.
+    `cached_tokens` is None for models without a cache. Without `details` the usage has only the
+    three totals. On the `multimodal` route contents are lists. `input_tokens` include the
+    `image_tokens`.
     """
 
     request_id: str
@@ -61,7 +61,7 @@ class Rendering:
 
 
 def weigh(text: str) -> int:
-    """Weigh a text in fortieths of a token, so that pieces add up exactly."""
+    """Estimate a text's size in fortieths of a token, so that sums of pieces are exact."""
     narrow = len(text.encode("ascii", "ignore"))
     return narrow * _ASCII_UNITS + (len(text) - narrow) * _WIDE_UNITS
 
@@ -72,7 +72,7 @@ def count_tokens(*texts: str) -> int:
 
 
 def cut_to_tokens(text: str, tokens: int) -> str:
-    """Return the longest beginning of a text that fits."""
+    """Return the longest prefix of a text that fits."""
     left = tokens * _UNITS_PER_TOKEN
     for position, character in enumerate(text):
         left -= weigh(character)
@@ -82,22 +82,22 @@ def cut_to_tokens(text: str, tokens: int) -> str:
 
 
 def compact(value: object) -> str:
-    """Write JSON as the service does: no spaces, no escapes."""
+    """Serialise to JSON as the service does, without spaces and escapes."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def encode(text: str) -> bytes:
-    """Encode a text; a lone surrogate must not break the emulator."""
+    """Encode to UTF-8; lone surrogates are replaced."""
     return text.encode("utf-8", "replace")
 
 
 def event(number: int, data: Json, *, kind: str = "result", status: int = 200) -> bytes:
-    """Write one event: no space after the colons, a blank line behind it."""
+    """Write one event, as recorded: no space after the colons, then a blank line."""
     return encode(f"id:{number}\nevent:{kind}\n:HTTP_STATUS/{status}\ndata:{compact(data)}\n\n")
 
 
 def render_body(answer: Answer, rendering: Rendering) -> bytes:
-    """Write an answer that is not streamed."""
+    """Write a JSON body."""
     message: Json = {"role": "assistant", "content": _content(answer.text, rendering)}
     if rendering.thinking or answer.reasoning:
         message["reasoning_content"] = answer.reasoning
@@ -121,7 +121,7 @@ def render_body(answer: Answer, rendering: Rendering) -> bytes:
 
 
 def _content(text: str, rendering: Rendering) -> str | list[Json]:
-    """Write a content as the route has it: a string, or a list; where nothing is said, `[]`."""
+    """Write a content in the route's form: a string, or a list of parts."""
     if not rendering.multimodal:
         return text
     return [{"text": text}] if text else []
@@ -164,8 +164,8 @@ def _deltas(answer: Answer) -> Iterator[Json]:
         yield {"content": piece}
     for index, call in enumerate(answer.tool_calls):
         yield from _call_deltas(index, call)
-    # Three endings were seen: the finish reason on the last piece of the arguments, on an empty
-    # piece behind it, and on a packet without any. The name's length picks one of them.
+    # Three endings were recorded: the finish reason comes with the last piece of the arguments,
+    # with an empty piece after it, or in a packet without one. The name's length selects one.
     ending = len(answer.tool_calls[-1].name) % 3 if answer.tool_calls else 2
     if ending == 1:
         yield _call_delta(len(answer.tool_calls) - 1, {"arguments": ""})
@@ -175,7 +175,7 @@ def _deltas(answer: Answer) -> Iterator[Json]:
 
 def _call_deltas(index: int, call: ToolCall) -> Iterator[Json]:
     pieces = list(_cut(call.arguments, _ARGUMENT_LENGTHS))
-    # Both were recorded: the first delta opens the arguments, or leaves them empty.
+    # Both were recorded: the first delta has the beginning of the arguments, or none.
     first = pieces.pop(0) if len(call.name) % 2 and len(pieces) > 1 else ""
     yield _call_delta(index, {"name": call.name, "arguments": first}, call.id)
     for piece in pieces:
@@ -197,7 +197,7 @@ def _cut(text: str, lengths: tuple[int, ...]) -> Iterator[str]:
 
 
 class _SoFar:
-    """All that was said: what a packet repeats when the output is not incremental."""
+    """Accumulates the answer: without incremental output each packet repeats all of it."""
 
     def __init__(self) -> None:
         self._said: Json = {"content": "", "reasoning_content": ""}
@@ -252,7 +252,7 @@ class _Meter:
         return usage
 
     def _image_usage(self) -> Json:
-        """Recorded on the multimodal route; without images their counts are missing there."""
+        """Return what the multimodal route adds, as recorded: no image counts without images."""
         if not self._rendering.multimodal:
             return {}
         images = self._rendering.image_tokens

@@ -1,4 +1,4 @@
-"""Answers and failures as HTTP responses, in every shape that the service was seen to use."""
+"""Writes answers and errors as HTTP responses, in every shape that was recorded or documented."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _SSE_TYPE = "text/event-stream;charset=UTF-8"
 
 @dataclass(frozen=True)
 class Exchange:
-    """One request while it is answered."""
+    """A request that is being answered."""
 
     request: RecordedRequest
     request_id: str
@@ -37,7 +37,7 @@ class Exchange:
 
     @property
     def multimodal(self) -> bool:
-        """Whether contents are lists, in the request and in the answer."""
+        """Whether contents are lists in the request and the response."""
         return self.route == "multimodal-generation"
 
     @property
@@ -52,27 +52,27 @@ class Exchange:
 
 
 def record(method: str, path: str, headers: Mapping[str, str], raw: bytes) -> RecordedRequest:
-    """Parse the body of a request, if it can be parsed."""
+    """Parse the body of a request; `None` if it is not JSON."""
     body: Any = None
-    with suppress(ValueError):  # it is refused later, and recorded all the same
+    with suppress(ValueError):  # refused later, but recorded as well
         body = json.loads(raw)
     return RecordedRequest(method, path, headers, body, raw)
 
 
 def respond(answer: Answer, rendering: Rendering, *, stream: bool) -> Response:
-    """Send an answer."""
+    """Write an answer as a response."""
     if stream:
         return _stream(render_stream(answer, rendering))
     return _body(render_body(answer, rendering))
 
 
 def respond_error(error: ServiceError, exchange: Exchange, shape: FailureShape) -> Response:
-    """Send an error in one of its shapes."""
+    """Write an error in one of its shapes."""
     in_sse = _error_event(1, error, exchange)
     match shape:
         case "json":
             content = encode(compact(_error_body(error, exchange)))
-            # Recorded: the answer to a wrong key has no content-type.
+            # Recorded: the response to a wrong key has no content-type.
             kind = "" if error.code == "InvalidApiKey" else _JSON_TYPE
             return _body(content, status=error.status, kind=kind)
         case "sse":
@@ -88,7 +88,7 @@ def respond_error(error: ServiceError, exchange: Exchange, shape: FailureShape) 
 
 
 def respond_error_after(count: int, error: ServiceError, exchange: Exchange) -> Response:
-    """Send some good packets of a stream, then the error."""
+    """Write some valid packets of a stream, then the error."""
     packets = _first_packets(count, exchange)
     return _stream([*packets, _error_event(len(packets) + 1, error, exchange)])
 
@@ -96,7 +96,7 @@ def respond_error_after(count: int, error: ServiceError, exchange: Exchange) -> 
 def respond_cut(
     count: int, exchange: Exchange, *, text: str = "", reasoning: str = "", drop: bool
 ) -> Response:
-    """Send the first packets of a stream, or half a body."""
+    """Write the first packets of a stream, or half a body."""
     if exchange.stream:
         response = _stream(_first_packets(count, exchange, text, reasoning))
     else:
@@ -114,7 +114,7 @@ def respond_raw(
     headers: Mapping[str, str] | None,
     piece: int | None,
 ) -> Response:
-    """Send bytes as they are, in pieces or at once."""
+    """Write bytes unchanged, in pieces or at once."""
     size = piece or len(content) or 1
     parts = tuple(content[at : at + size] for at in range(0, len(content), size))
     kind = _SSE_TYPE if exchange.stream else _JSON_TYPE
@@ -126,7 +126,7 @@ def respond_raw(
 
 
 def with_headers(response: Response, headers: Mapping[str, str] | None) -> Response:
-    """Add headers; an empty value takes one away."""
+    """Add headers; an empty value removes one."""
     added = {name.lower(): value for name, value in (headers or {}).items()}
     return replace(response, headers={**response.headers, **added})
 
@@ -150,7 +150,7 @@ def _error_event(number: int, error: ServiceError, exchange: Exchange) -> bytes:
 def _first_packets(
     count: int, exchange: Exchange, text: str = "", reasoning: str = ""
 ) -> list[bytes]:
-    """Write a stream's first packets, never the last one."""
+    """Write up to `count` packets of a stream, without its last one."""
     pieces = None if text or reasoning else tuple(f"piece {n} " for n in range(1, count + 1))
     answer = Answer(text=text, reasoning=reasoning, pieces=pieces)
     packets = render_stream(answer, _rendering(exchange))
@@ -158,5 +158,5 @@ def _first_packets(
 
 
 def _rendering(exchange: Exchange) -> Rendering:
-    """Render what is sent to a request that was not checked."""
+    """Return the rendering for a request that was not validated."""
     return Rendering(request_id=exchange.request_id, multimodal=exchange.multimodal)

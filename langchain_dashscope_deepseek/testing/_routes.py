@@ -1,4 +1,4 @@
-"""The two routes of the service, and the gateway that binds each model to exactly one of them."""
+"""The two routes of the service. Its gateway binds each model to exactly one of them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _WRONG_ROUTE_TEXT = (
 
 
 def find_route(method: str, path: str) -> Route:
-    """Find the route of a path; there are no others."""
+    """Return the route of a path; other paths are refused."""
     path = path.partition("?")[0]
     if method == "POST" and path in _ROUTES:
         return _ROUTES[path]
@@ -43,7 +43,7 @@ def check_bindings(bindings: Bindings) -> None:
 def check_binding(
     asked: Route, model: str, row: ModelCapabilities | None, bindings: Bindings
 ) -> None:
-    """Refuse a model on the route that it is not on; an unknown model is found out later."""
+    """Refuse a model on the wrong route; unknown models are refused later."""
     if model in bindings:
         bound = bindings[model]
     elif row is not None:
@@ -51,5 +51,5 @@ def check_binding(
     else:
         return
     if asked != bound:
-        # Seen by the official command line: on a stream it is an event under 200.
+        # The official command line expects an event under status 200 on streams.
         raise ServiceError("InvalidParameter", _WRONG_ROUTE_TEXT, in_stream=True)

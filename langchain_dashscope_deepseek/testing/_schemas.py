@@ -1,6 +1,6 @@
-"""Fills a JSON schema with values taken from a text, so that tool arguments and JSON are valid.
+"""Fills a JSON schema with values from a text, so that tool arguments and JSON answers are valid.
 
-`pattern`, `prefixItems`, `not` and `if` are not read.
+`pattern`, `prefixItems`, `not` and `if` are ignored.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _FORMATS = {
 
 
 class Filler:
-    """Hands out what a text offers: numbers, quoted words and proper names, each once."""
+    """Makes values from the numbers, quoted words and proper names of a text, using each once."""
 
     def __init__(self, text: str, things: list[str] | None = None) -> None:
         self._text = text.strip()
@@ -102,7 +102,7 @@ class Filler:
 
     def _object(self, schema: Schema, depth: int) -> Schema:
         properties = schema.get("properties", {})
-        if depth >= _MAX_DEPTH:  # a schema that holds itself: only what must be there
+        if depth >= _MAX_DEPTH:  # a recursive schema: required properties only
             required = schema.get("required", ())
             properties = {k: v for k, v in properties.items() if k in required}
         if depth > 2 * _MAX_DEPTH:
@@ -169,7 +169,7 @@ def _type_of(schema: Schema) -> str:
 
 
 def find_things(text: str) -> list[str]:
-    """Find what a question is about: proper names, or the nouns of a Chinese question."""
+    """Find the subjects of a question: proper names, or the nouns of a Chinese question."""
     if pair := _CHINESE_PAIR.search(text):
         return [_CHINESE_VERBS.sub("", pair[1]), pair[2]]
     if thing := _CHINESE_THING.search(_CHINESE_VERBS.sub("", text)):
@@ -181,13 +181,13 @@ def find_things(text: str) -> list[str]:
 
 
 def find_schema(text: str) -> Schema | None:
-    """Find the last JSON schema of an object in a text: earlier ones are examples."""
+    """Find the last JSON schema of an object in a text; earlier ones are examples."""
     schemas = [schema for value, _, _ in _objects(text) for schema in _schemas(value)]
     return schemas[-1] if schemas else None
 
 
 def without_objects(text: str) -> str:
-    """Take the JSON objects out of a text."""
+    """Remove the JSON objects from a text."""
     for _, start, end in reversed(list(_objects(text))):
         text = text[:start] + text[end:]
     return text

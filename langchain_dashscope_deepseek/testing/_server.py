@@ -1,6 +1,6 @@
-"""The HTTP side: one thread per connection, keep-alive, chunked bodies, and nothing of DashScope.
+"""An HTTP server with one thread for each connection, keep-alive and chunked bodies.
 
-Every wait ends early when the server stops or the client goes away.
+It knows nothing about DashScope. Every wait ends when the server stops or the client disconnects.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ _JOIN_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class RecordedRequest:
-    """A request as it arrived.
+    """A received request.
 
     Attributes:
         method: The HTTP method.
-        path: The path, with its query.
-        headers: The headers, their names in lower case.
-        body: The parsed JSON; `None` where there is none or it does not parse.
+        path: The path with its query.
+        headers: The headers, with names in lower case.
+        body: The parsed JSON; `None` if the body is empty or not JSON.
         raw: The bytes of the body.
     """
 
@@ -45,10 +45,10 @@ class RecordedRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class Response:
-    """What is sent back; several `parts` with `chunked` make a stream.
+    """A response; with `chunked`, its parts are sent as a stream.
 
-    Each part is flushed if `flushed`, or if there are `piece_delay` seconds before the next. After
-    the parts comes `silence`, in seconds; `drop` closes the connection in mid-body.
+    Each part is flushed if `flushed` is set or `piece_delay` (seconds between parts) is not 0. The
+    server waits `silence` seconds after the parts; `drop` closes the connection in mid-body.
     """
 
     status: int = 200
@@ -63,11 +63,11 @@ class Response:
 
 
 class _StoppingError(Exception):
-    """The server stops while an answer is under way."""
+    """The server stopped while it was sending a response."""
 
 
 class Server(ThreadingHTTPServer):
-    """Serves on 127.0.0.1 from a thread of its own; `answer` turns requests into responses."""
+    """Serves on 127.0.0.1 in a thread; `answer` makes the response to a request."""
 
     daemon_threads = True
     request_queue_size = 512
@@ -107,7 +107,7 @@ class Server(ThreadingHTTPServer):
         self.server_close()
 
     def server_bind(self) -> None:
-        # Not HTTPServer's: it looks up the name of the host, which can take seconds.
+        # HTTPServer's method looks up the host name, which can take seconds.
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = _HOST, self.port
 
@@ -166,7 +166,7 @@ class _Handler(BaseHTTPRequestHandler):
             if not self.server.stopping.is_set():
                 self.server.count_disconnect()
 
-    do_GET = do_PUT = do_PATCH = do_DELETE = do_POST  # noqa: N815 - names that http.server looks for
+    do_GET = do_PUT = do_PATCH = do_DELETE = do_POST  # noqa: N815 - names that http.server requires
 
     def _write(self, response: Response) -> None:
         self.send_response(response.status)
@@ -178,7 +178,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._write_stream(response)
         else:
             body = b"".join(response.parts)
-            # One byte more than there is: the client must notice that the body was cut.
+            # A cut body is announced one byte too long, so that the client can notice.
             self.send_header("content-length", str(len(body) + response.drop))
             self.end_headers()
             self.wfile.write(body)
@@ -197,7 +197,7 @@ class _Handler(BaseHTTPRequestHandler):
                     self.wfile.flush()
             self.wfile.flush()
             self._wait(response.silence)
-        # Outside: who has read the end of a stream must not find it open.
+        # After `counted`: a client that has read the end must not see the stream as open.
         if not response.drop:
             self.wfile.write(b"0\r\n\r\n")
             self.wfile.flush()

@@ -1,4 +1,4 @@
-"""Which functions the emulator calls, and with which arguments: by words, not by understanding."""
+"""Chooses which tools the emulator calls, and the arguments, by matching words."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _ENOUGH = 2
 
 
 def choose_calls(call: Call, question: str, system: str) -> tuple[ToolCall, ...]:
-    """Choose the functions that the last message asks for; none when it asks for none."""
+    """Choose the tools that the last message asks for, if any."""
     tools = [tool["function"] for tool in call.parameters.get("tools") or ()]
     choice = call.parameters.get("tool_choice", "auto")
     if not tools or choice == "none":
@@ -57,7 +57,7 @@ def choose_calls(call: Call, question: str, system: str) -> tuple[ToolCall, ...]
 
 
 def _called_since_the_question(call: Call) -> set[str]:
-    """Name the tools of this loop: an agent that forces a call on each step gets on so."""
+    """Return the tools called in this turn: with a forced call on each step, others come next."""
     return {
         made["function"]["name"]
         for message in call.turn
@@ -70,14 +70,14 @@ def _wants(scores: dict[str, int], question: str) -> bool:
 
 
 def _score(tool: dict[str, Any], question: str, system: str) -> int:
-    """Weigh how clearly a question asks for a tool."""
+    """Score how clearly a question asks for a tool."""
     name = tool["name"]
     if name in _NAME.findall(question) or (name in system and _MUST.search(system)):
         return _BY_NAME
     words = _words(question)
     named = len(_words(_CAMEL.sub(" ", name).replace("_", " ").replace("-", " ")) & words)
     described = _words(tool.get("description") or "") & words
-    # Two Chinese characters in common say more than one Latin word.
+    # A pair of Chinese characters in common counts more than a Latin word.
     return named * _BY_WORD + sum(1 if word.isascii() else _ENOUGH for word in described)
 
 

@@ -1,4 +1,4 @@
-"""Which messages belong together: a turn is all between two questions of the user."""
+"""Splits conversations into turns: a user's question and all messages up to the next one."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from langchain_dashscope_deepseek.testing._render import Json
 
 
 def split_turns(messages: list[Json]) -> list[list[Json]]:
-    """Split a conversation where the user asks; what comes before is a turn, too.
+    """Split a conversation at the user's questions; messages before the first are a turn as well.
 
-    A user message with images right behind a tool message is no question: clients put the images
-    that a tool returned there.
+    A user message with images right after a tool message is not a question: clients send the images
+    of tool results there.
     """
     turns: list[list[Json]] = [[]]
     for message in messages:
@@ -23,12 +23,12 @@ def split_turns(messages: list[Json]) -> list[list[Json]]:
 
 
 def question_of(turn: list[Json]) -> str:
-    """Return what the user asked."""
+    """Return the user's question."""
     return str(turn[0]["content"]) if turn and turn[0]["role"] == "user" else ""
 
 
 def results_of(turn: list[Json]) -> list[str]:
-    """Return what the tools said to which the answer is due; nothing if none is."""
+    """Return the tool results at the end of a turn; empty if it does not end with any."""
     has_images = len(turn) > 1 and turn[-1]["role"] == "user"
     said = turn[:-1] if has_images else turn
     results = list(takewhile(lambda message: message["role"] == "tool", reversed(said)))

@@ -1,4 +1,4 @@
-"""The emulator of DashScope's two generation routes, and the queue of its scripted answers."""
+"""The emulator of DashScope's two generation routes, with a queue of scripted answers."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ logger: logging.Logger = logging.getLogger(__name__)
 
 
 class DashScopeEmulator:
-    """DashScope's service for DeepSeek models, on this machine.
+    """An emulator of DashScope's service for DeepSeek models, on this machine.
 
-    It checks requests as the service does, answers by itself or from a script, and remembers
-    what it was asked. It listens on 127.0.0.1 only, and downloads no image.
+    It validates requests as the service does, generates answers or takes scripted ones, and records
+    the requests. It listens on 127.0.0.1 only, and downloads no images.
 
     Like the service it has two routes, `text-generation` and `multimodal-generation`, and each
-    model is on exactly one of them. On the second every content is a list, of the request and
-    of the answer, and images may be sent.
+    model is on exactly one of them. On the second one contents are lists, in requests and in
+    answers, and images are accepted.
 
     Example:
         ```python
@@ -73,27 +73,26 @@ class DashScopeEmulator:
         accepts: Collection[Accepted] = (),
         keep_requests: int | None = 1_000,
     ) -> None:
-        """Prepare an emulator; `start()`, or a `with` block, makes it serve.
+        """Create an emulator; `start()` or a `with` block starts it.
 
         Args:
-            port: The port; 0 takes a free one.
-            models: Rows that are added to the capability table or replace its own.
-            strict_replay: Refuse reasoning that is missing in a turn in which tools were called,
-                and reasoning sent to a model that must not get it.
-            routes: The route that a model is on, by its exact name, such as
-                `{"deepseek-v4.1-flash": "text-generation"}`; `None`: on neither. A model that is
-                not named is on the first of its row's `routes`. On the other one it is refused
-                with `url error`, which uses up no scripted answer.
-            accepts: Requests to accept that are refused by default, because sources disagree
-                whether the service does: `"required_with_several_tools"`, two or more tools under
-                `tool_choice="required"` (its refusal uses up no scripted answer);
-                `"forced_choice_while_thinking"`, `"required"` or a named function while the model
+            port: The port; 0 selects a free one.
+            models: Rows that are added to the capability table or replace rows of it.
+            strict_replay: Refuse requests without the reasoning of a turn with tool calls, and
+                requests with reasoning to models that must not receive it.
+            routes: The route of a model, by its exact name, such as
+                `{"deepseek-v4.1-flash": "text-generation"}`; `None` means neither. Other models
+                have the first of their row's `routes`. The wrong route answers `url error`, and
+                takes no scripted answer.
+            accepts: Requests to accept that are refused by default, since sources disagree whether
+                the service refuses them. `"required_with_several_tools"`: several tools with
+                `tool_choice="required"` (refusing it takes no scripted answer).
+                `"forced_choice_while_thinking"`: `"required"` or a named function while the model
                 thinks.
-            keep_requests: How many of the last requests `requests` keeps; `None`: all.
+            keep_requests: How many of the last requests to keep in `requests`; `None` for all.
 
         Raises:
-            ValueError: `routes` names a route that the service does not have, or `accepts` a
-                request that is not in the list.
+            ValueError: `routes` contains an unknown route, or `accepts` an unknown value.
         """
         if unknown := set(accepts) - set(get_args(Accepted)):
             message = f"accepts takes {', '.join(get_args(Accepted))}, not {sorted(unknown)}."
@@ -109,7 +108,7 @@ class DashScopeEmulator:
         self._server: Server | None = None
 
     def start(self) -> Self:
-        """Start to serve.
+        """Start the server.
 
         Returns:
             The emulator itself.
@@ -120,50 +119,50 @@ class DashScopeEmulator:
         return self
 
     def stop(self) -> None:
-        """Stop at once: answers under way are cut, connections closed, threads ended."""
+        """Stop at once: cut answers that are being sent, close connections and end threads."""
         if self._server is not None and not self._server.stopping.is_set():
             self._server.stop()
 
     def __enter__(self) -> Self:
-        """Start to serve."""
+        """Start the server."""
         return self.start()
 
     def __exit__(self, *error: object) -> None:
-        """Stop."""
+        """Stop the server."""
         self.stop()
 
     @property
     def base_url(self) -> str:
-        """Where the service is, as `http://127.0.0.1:PORT/api/v1`."""
+        """The base URL, `http://127.0.0.1:PORT/api/v1`."""
         if self._server is None or self._server.stopping.is_set():
-            message = "The emulator does not run: use it in a with block, or call start()."
+            message = "The emulator is not running: use it in a with block, or call start()."
             raise RuntimeError(message)
         return f"http://127.0.0.1:{self._server.port}/api/v1"
 
     @property
     def requests(self) -> list[RecordedRequest]:
-        """The last requests, at most `keep_requests`, the refused ones as well; a copy."""
+        """A copy of the last requests, at most `keep_requests`, including refused ones."""
         with self._lock:
             return list(self._requests)
 
     @property
     def pending(self) -> int:
-        """How many scripted answers wait for a request."""
+        """The number of scripted answers in the queue."""
         with self._lock:
             return len(self._scripts)
 
     @property
     def open_streams(self) -> int:
-        """How many streamed answers are being written now."""
+        """The number of streamed answers that are being sent."""
         return self._server.open_streams if self._server else 0
 
     @property
     def disconnects(self) -> int:
-        """How many clients went away before the end of their answer."""
+        """The number of clients that disconnected before the end of their answer."""
         return self._server.disconnects if self._server else 0
 
     def clear(self) -> None:
-        """Forget the requests, the scripted answers and the cached prefixes."""
+        """Remove the recorded requests, the scripted answers and the cached prefixes."""
         with self._lock:
             self._requests.clear()
             self._scripts.clear()
@@ -185,23 +184,23 @@ class DashScopeEmulator:
         pieces: Sequence[str] | None = None,
         times: int = 1,
     ) -> None:
-        """Queue an answer; it is streamed or not, as the request asks.
+        """Queue an answer; it is streamed if the request asks for a stream.
 
-        The request is checked as always. If it is refused, the answer is used up all the same,
-        unless the key or the route was wrong, or `"required"` stood beside several tools.
+        The request is validated. A refused request takes the answer from the queue as well, unless
+        the key or the route is wrong, or `"required"` comes with several tools.
 
         Args:
-            text: What is said. `stop` and the limits on tokens do not cut it.
-            reasoning: What is thought before.
+            text: The text. `stop` and the token limits do not shorten it.
+            reasoning: The reasoning, sent before the text.
             tool_calls: Calls as `{"name": ..., "arguments": dict or JSON text, "id": ...}`; the
-                text may be malformed, the id may be left out.
-            finish_reason: `"tool_calls"` or `"stop"` if left out.
+                JSON text may be malformed, the id is optional.
+            finish_reason: By default `"tool_calls"` with tool calls, else `"stop"`.
             usage: The usage of every packet, instead of an estimate.
-            search_results: The results of a search on the web.
+            search_results: The results of a web search.
             delay: Seconds before the answer.
             piece_delay: Seconds between the packets of a stream.
-            pieces: The text as the packets of a stream carry it; then `text` may be left out.
-            times: How many requests get this answer.
+            pieces: The text of each packet of a stream; `text` is then optional.
+            times: How many requests receive this answer.
         """
         answer = Answer(
             text=text or "".join(pieces or ()),
@@ -233,20 +232,20 @@ class DashScopeEmulator:
         delay: float = 0.0,
         times: int = 1,
     ) -> None:
-        """Queue a failure; the request is not checked, but for its key and its route.
+        """Queue an error; only the key and the route of the request are validated.
 
         Args:
-            code: DashScope's code, such as `"Throttling.RateQuota"`.
-            message: The message.
-            status: The status, on the wire or, in SSE, in the event.
-            shape: `"json"`: a JSON body. `"sse"`: an error event under 200. `"sse_as_json"`: that
-                event under `status`, called JSON. `"openai"`: `{"error": {...}}`. `"html"`: a
-                page of a proxy.
-            after: Send this many good packets first, then the error event, whatever `shape`
-                says. A request that is not streamed gets the JSON body.
-            headers: More headers, such as `retry-after`; an empty value takes one away.
-            delay: Seconds before the answer.
-            times: How many requests get it.
+            code: DashScope's error code, such as `"Throttling.RateQuota"`.
+            message: The error message.
+            status: The HTTP status; with SSE, the status in the event.
+            shape: `"json"`: a JSON body. `"sse"`: an error event under status 200. `"sse_as_json"`:
+                the error event under `status`, with the content-type of JSON. `"openai"`:
+                `{"error": {...}}`. `"html"`: an error page of a proxy.
+            after: Send this many valid packets before the error event; `shape` is then ignored. A
+                request without a stream receives the JSON body.
+            headers: Additional headers, such as `retry-after`; an empty value removes one.
+            delay: Seconds before the response.
+            times: How many requests receive this error.
         """
         error = ServiceError(code, message, status)
 
@@ -270,15 +269,15 @@ class DashScopeEmulator:
     ) -> None:
         """Queue a streamed answer that ends too early.
 
-        A request that is not streamed gets half a body.
+        A request without a stream receives half a body.
 
         Args:
             after: How many packets are sent.
-            text: What they say; by default something long enough.
-            reasoning: What is thought before.
+            text: The text of the whole answer; by default one that is long enough.
+            reasoning: The reasoning, sent before the text.
             how: `"close"` drops the connection in mid-body; `"clean"` ends the body properly,
                 without a finish reason.
-            times: How many requests get it.
+            times: How many requests receive this answer.
         """
         drop = how == "close"
 
@@ -288,12 +287,12 @@ class DashScopeEmulator:
         self._queue(script, times)
 
     def stall(self, after: int, seconds: float, *, times: int = 1) -> None:
-        """Queue a streamed answer that falls silent, and whose connection is dropped then.
+        """Queue a streamed answer that stalls; its connection is dropped afterwards.
 
         Args:
-            after: How many packets are sent. A request that is not streamed gets half a body.
-            seconds: How long the silence lasts, unless the client goes away or the emulator stops.
-            times: How many requests get it.
+            after: How many packets are sent. A request without a stream receives half a body.
+            seconds: How long nothing is sent, unless the client disconnects or the emulator stops.
+            times: How many requests receive this answer.
         """
 
         def script(exchange: Exchange) -> Response:
@@ -310,15 +309,15 @@ class DashScopeEmulator:
         piece: int | None = None,
         times: int = 1,
     ) -> None:
-        """Queue a body that is sent as it is.
+        """Queue a body that is sent unchanged.
 
         Args:
-            body: The bytes.
+            body: The bytes, or a text that is encoded as UTF-8.
             status: The HTTP status.
-            headers: More headers. The content-type follows what the request asks for; an empty
-                value takes it away.
-            piece: Send chunks of this many bytes, each flushed; by default the body is one.
-            times: How many requests get it.
+            headers: Additional headers. The default content-type is the one that the request asks
+                for; an empty value removes it.
+            piece: Send chunks of this many bytes, each flushed; by default one body.
+            times: How many requests receive this body.
         """
         content = body.encode() if isinstance(body, str) else body
 
@@ -343,7 +342,7 @@ class DashScopeEmulator:
             self._check_binding(exchange)
             check_required(exchange.request.body, self._accepts)
             with self._lock:
-                script = self._scripts.popleft() if self._scripts else self._by_itself
+                script = self._scripts.popleft() if self._scripts else self._generate
             response = script(exchange)
         except ServiceError as error:
             in_sse = error.in_stream and exchange.stream
@@ -354,7 +353,7 @@ class DashScopeEmulator:
             response = respond_error(failure, exchange, "json")
         return replace(response, headers={"x-request-id": exchange.request_id, **response.headers})
 
-    def _by_itself(self, exchange: Exchange) -> Response:
+    def _generate(self, exchange: Exchange) -> Response:
         call = self._check(exchange)
         return respond(answer_call(call), self._rendering(call, exchange), stream=call.stream)
 
@@ -386,7 +385,7 @@ class DashScopeEmulator:
             input_tokens=call.input_tokens,
             image_tokens=IMAGE_TOKENS * call.images,
             cached_tokens=self._cache.count(call) if call.row.cache else None,
-            # Samples of the models that always think have the three totals only.
+            # Documented samples of models that always think have only the three totals.
             details=call.row.thinking != "always",
         )
 

@@ -12,10 +12,10 @@ from langchain_dashscope_deepseek.testing.emulator import DashScopeEmulator
 
 @pytest.fixture
 def dashscope_emulator(monkeypatch: pytest.MonkeyPatch) -> Iterator[DashScopeEmulator]:
-    """A running emulator that clients find by the environment, without arguments."""
+    """A running emulator; environment variables direct clients to it."""
     with DashScopeEmulator() as emulator:
         monkeypatch.setenv("DASHSCOPE_API_KEY", emulator.api_key)
         monkeypatch.setenv("DASHSCOPE_HTTP_BASE_URL", emulator.base_url)
-        for name in ("NO_PROXY", "no_proxy"):  # a proxy of the firm's does not reach it
+        for name in ("NO_PROXY", "no_proxy"):  # a proxy from the environment cannot reach it
             monkeypatch.setenv(name, ",".join(filter(None, (os.environ.get(name), "127.0.0.1"))))
         yield emulator

@@ -159,7 +159,7 @@ async def test_an_image_is_never_sent_to_the_text_route(ask: Ask, service: Scrip
     assert asked(service) == ["multimodal"]
 
     row = replace(MODELS[NEW], routes=("text-generation",))
-    with pytest.raises(DashScopeUnsupportedError, match="pins it to the text route, which carries"):
+    with pytest.raises(DashScopeUnsupportedError, match="reads text only"):
         await ask(service.model(NEW, capabilities=row), IMAGE)
     assert asked(service) == ["multimodal"]
 

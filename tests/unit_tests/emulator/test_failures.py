@@ -164,7 +164,7 @@ def test_it_stops_at_once_whatever_is_under_way(http: httpx.Client) -> None:
     assert emulator.disconnects == 0
     assert threading.active_count() == threads
     emulator.stop()
-    with pytest.raises(RuntimeError, match="does not run"):
+    with pytest.raises(RuntimeError, match="is not running"):
         _ = emulator.base_url
 
 

@@ -87,11 +87,6 @@ MENDED: dict[str, tuple[list[BaseMessage], list[Said], str]] = {
         [U, A_BOTH, NOT_A, NOT_B, U],
         mended("look"),
     ),
-    "a model goes on": (
-        [HI, CALLS, AIMessage("Never mind."), HI],
-        [U, A, NOT_A, ("assistant", "Never mind."), U],
-        mended("look"),
-    ),
     "it calls again by the same id": (
         [HI, CALLS, HI, CALLS, SAW],
         [U, A, NOT_A, U, A, T],
@@ -105,18 +100,6 @@ MENDED: dict[str, tuple[list[BaseMessage], list[Said], str]] = {
     "the answer comes late": (
         [HI, CALLS, HI, SAW, HI],
         [U, A, T, U, U],
-        mended("look", LATE),
-    ),
-    "the answer comes late, and last": (
-        [HI, CALLS, HI, AIMessage("Wait."), SAW],
-        [
-            U,
-            A,
-            T,
-            U,
-            ("assistant", "Wait."),
-            GO_ON,
-        ],
         mended("look", LATE),
     ),
     "a system message stands before the answer": (
@@ -142,27 +125,11 @@ MENDED: dict[str, tuple[list[BaseMessage], list[Said], str]] = {
         mended("look", LATE),
     ),
     "the call was cut off": ([SAW, HI], [U], GONE),
-    "the call was cut off at the end": (
-        [HI, AIMessage("Yes."), HI, SAW],
-        [U, ("assistant", "Yes."), U],
-        GONE,
-    ),
     "the same answer twice": ([HI, CALLS, SAW, SAW], [U, A, T], GONE),
-    "the same answer again, later": ([HI, CALLS, SAW, HI, SAW], [U, A, T, U], GONE),
     "a call without a name": (
         [HI, AIMessage("", invalid_tool_calls=[NAMELESS]), ToolMessage("?", tool_call_id="n"), HI],
         [U, U],
-        "A tool call without a name was left out",
-    ),
-    "a call without a name at the end": (
-        [HI, AIMessage("", invalid_tool_calls=[NAMELESS]), ToolMessage("?", tool_call_id="n")],
-        [U],
-        "A tool call without a name was left out",
-    ),
-    "a call without a name behind a text": (
-        [HI, AIMessage("So.", invalid_tool_calls=[NAMELESS]), ToolMessage("?", tool_call_id="n")],
-        [U, ("assistant", "So."), GO_ON],
-        "A tool call without a name was left out",
+        GONE,
     ),
     "a call without a name beside another": (
         [
@@ -172,12 +139,12 @@ MENDED: dict[str, tuple[list[BaseMessage], list[Said], str]] = {
             SAW,
         ],
         [U, A, T],
-        "A tool call without a name was left out",
+        GONE,
     ),
     "a valid call without a name": (
         [HI, AIMessage("", tool_calls=[{**CALL, "name": ""}]), SAW],
         [U],
-        "A tool call without a name was left out",
+        GONE,
     ),
     "nothing came behind a call": ([HI, CALLS], [U, A, NOT_A], mended("look")),
     "a handoff beside another call": ([HI, BOTH, SAW], [U, A_BOTH, T, NOT_B], mended("hear")),
@@ -189,16 +156,6 @@ MENDED: dict[str, tuple[list[BaseMessage], list[Said], str]] = {
     "an AI message at the end": (
         [HI, AIMessage("Yes.")],
         [U, ("assistant", "Yes."), GO_ON],
-        LAST,
-    ),
-    "an AI message at the end, of a chat": (
-        [HI, ChatMessage(content="Yes.", role="assistant")],
-        [U, ("assistant", "Yes."), GO_ON],
-        LAST,
-    ),
-    "two AI messages at the end": (
-        [HI, AIMessage("Yes."), AIMessage("No.")],
-        [U, ("assistant", "Yes."), ("assistant", "No."), GO_ON],
         LAST,
     ),
     "a system message alone": (
@@ -221,7 +178,11 @@ MENDED: dict[str, tuple[list[BaseMessage], list[Said], str]] = {
         [("user", "Sum up.")],
         GONE,
     ),
-    "an empty human message": ([HumanMessage(""), HI], [U], "What cannot be sent was left out"),
+    "an empty human message": (
+        [HumanMessage(""), HI],
+        [U],
+        "Content that cannot be sent was left out",
+    ),
 }
 
 
@@ -283,7 +244,10 @@ REFUSED: dict[str, tuple[list[BaseMessage], str]] = {
         [HI, CALLS, HI, SAW, ToolMessage("x", tool_call_id="a"), HI],
         ORPHAN,
     ),
-    "two calls of one id": ([HI, AIMessage("", tool_calls=[CALL, CALL]), SAW], "needs a name and"),
+    "two calls of one id": (
+        [HI, AIMessage("", tool_calls=[CALL, CALL]), SAW],
+        "needs an id of its",
+    ),
     "a late answer that two calls may have": (
         [HI, CALLS, HI, CALLS, HI, SAW, HI],
         "Message 5 answers the call 'a', and two calls without an answer have that id",
@@ -301,18 +265,6 @@ async def test_what_cannot_be_mended_without_guessing_is_refused(
     with pytest.raises(DashScopeInputError, match=text):
         await ask(service.model(), thread)
     assert service.requests == []
-
-
-async def test_a_call_without_a_recorded_result_may_have_run(ask: Ask, service: Scripted) -> None:
-    """Told that it did not run, a model pays a second time."""
-    service.answer(answer_of())
-    with pytest.warns(DashScopeWarning, match="may have run") as caught:
-        message = await ask(service.model(), [HI, CALLS, HI])
-    (change,) = message.response_metadata["request_changes"]["messages"]
-    answer = service.sent["input"]["messages"][2]["content"]
-    for text in (change, answer, str(caught[0].message)):
-        assert "may have run" in text
-        assert "not run" not in text
 
 
 async def test_a_thread_that_lacks_nothing_is_sent_without_a_word(
@@ -342,15 +294,15 @@ LEFT_OUT: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "audio": (
         {"type": "input_audio", "input_audio": {"data": "eA==", "format": "wav"}},
-        "[an audio (audio/wav) was left out here: you cannot read it]",
+        "[an attachment (audio/wav) was left out here: you cannot read it]",
     ),
     "video": (
         {"type": "video", "url": "https://example.com/cat.mp4"},
-        "[a video (cat.mp4) was left out here: you cannot read it]",
+        "[an attachment (cat.mp4) was left out here: you cannot read it]",
     ),
     "a file": (
         {"type": "file", "base64": "eA==", "mime_type": "application/pdf", "filename": "a b.pdf"},
-        "[a file (a b.pdf) was left out here: you cannot read it]",
+        "[an attachment (a b.pdf) was left out here: you cannot read it]",
     ),
 }
 
@@ -361,7 +313,7 @@ async def test_what_a_text_model_cannot_read_does_not_kill_a_thread(
     name: str, where: str, ask: Ask, service: Scripted
 ) -> None:
     block, text = LEFT_OUT[name]
-    content: Any = [{"type": "text", "text": "See: "}, block]
+    content: Any = [{"type": "text", "text": "See: "}, block, block]
     threads: dict[str, list[BaseMessage]] = {
         "tool": [HI, CALLS, ToolMessage(content, tool_call_id="a")],
         "human": [HumanMessage(content), AIMessage("Nice."), HI],
@@ -370,13 +322,14 @@ async def test_what_a_text_model_cannot_read_does_not_kill_a_thread(
     service.answer(answer_of())
     if where == "ai" and name == "audio":
         return  # no provider writes that
-    with pytest.warns(DashScopeWarning, match="What cannot be sent was left out") as caught:
+    with pytest.warns(DashScopeWarning, match="Content that cannot be sent was left out") as caught:
         message = await ask(service.model(enable_thinking=False), threads[where])
     sent = service.sent["input"]["messages"]
     assert any(text in m["content"] for m in sent)
     assert "signature" not in json.dumps(sent)
     assert len(caught) == 1
-    (change,) = message.response_metadata["request_changes"]["messages"]
+    change, again = message.response_metadata["request_changes"]["messages"]
+    assert change == again
     assert change.startswith(f"message {2 if where == 'tool' else 0 if where == 'human' else 1}: a")
 
 
@@ -386,7 +339,7 @@ async def test_half_of_a_character_in_a_tools_answer_does_not_kill_a_thread(
     """As in the names of files that are no UTF-8."""
     service.answer(answer_of())
     thread = [HI, CALLS, ToolMessage("caf\udce9.txt \ud83d\ude00", tool_call_id="a")]
-    with pytest.warns(DashScopeWarning, match="What cannot be sent was left out"):
+    with pytest.warns(DashScopeWarning, match="Content that cannot be sent was left out"):
         message = await ask(service.model(enable_thinking=False), thread)
     assert service.sent["input"]["messages"][2]["content"] == "caf\ufffd.txt 😀"
     changes = message.response_metadata["request_changes"]["messages"]
@@ -418,13 +371,16 @@ async def test_a_model_that_reads_images_is_sent_old_ones(ask: Ask, service: Scr
     assert sent["content"] == [{"image": "data:image/png;base64,aGVsbG8="}]
 
 
-async def test_an_old_image_that_nobody_can_read_does_not_kill_a_thread(
+async def test_what_no_model_can_be_sent_does_not_kill_a_thread(
     ask: Ask, service: Scripted
 ) -> None:
+    """An image that another provider stores, and one that a model made."""
     service.answer(answer_of())
-    thread = [HumanMessage([{"type": "image", "file_id": "f"}]), AIMessage("Nice."), HI]
-    with pytest.warns(DashScopeWarning, match="What cannot be sent was left out"):
-        await ask(service.model("deepseek-v4.1-flash"), thread)
+    thread = [HumanMessage([{"type": "image", "file_id": "f"}]), AIMessage([DATA]), HI]
+    with pytest.warns(DashScopeWarning, match="Content that cannot be sent was left out"):
+        message = await ask(service.model("deepseek-v4.1-flash"), thread)
+    changes = message.response_metadata["request_changes"]["messages"]
+    assert changes == ["message 0: an image was left out", "message 1: an image was left out"]
 
 
 async def test_who_turns_warnings_into_errors_is_told_which_models_read_images(
