@@ -24,15 +24,14 @@ from pydantic import ConfigDict
 from typing_extensions import Self
 
 from langchain_dashscope_deepseek._dashscope.protocol.parameters import (
-    ALIASES,
     PARAMETERS,
-    SETTINGS,
-    check_row,
-    named,
+    override,
+    read_overrides,
 )
 from langchain_dashscope_deepseek._dashscope.protocol.request import PreparedRequest
 from langchain_dashscope_deepseek._dashscope.protocol.tool_use import check_tool_use
-from langchain_dashscope_deepseek._dashscope.transport.connections import Connection, Tenant
+from langchain_dashscope_deepseek._dashscope.transport.connections import Connection
+from langchain_dashscope_deepseek._dashscope.transport.endpoint import Tenant
 from langchain_dashscope_deepseek._dashscope.transport.pool import (
     aborrow,
     borrow,
@@ -57,6 +56,7 @@ from langchain_dashscope_deepseek._langchain.tokens import (
     token_ids,
 )
 from langchain_dashscope_deepseek._langchain.tools import AnyTool, wire_tool_choice, wire_tools
+from langchain_dashscope_deepseek._model_fields import fields_by_name
 from langchain_dashscope_deepseek._model_settings import ModelSettings
 
 if TYPE_CHECKING:
@@ -205,21 +205,19 @@ class ChatDashScopeDeepSeek(ModelSettings):
         }
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
-        params = super()._get_ls_params(stop=stop, **kwargs)
+        own_stop: Any = [self.stop] if isinstance(self.stop, str) else self.stop
+        params = super()._get_ls_params(stop=stop or own_stop, **kwargs)
         params["ls_provider"] = PROVIDER
-        own_stop = [self.stop] if isinstance(self.stop, str) else self.stop
-        longest = kwargs.get("max_completion_tokens", self.max_completion_tokens)
-        if isinstance(longest, int):
-            params.setdefault("ls_max_tokens", longest)
-        if not stop and own_stop and all(isinstance(item, str) for item in own_stop):
-            params["ls_stop"] = [str(item) for item in own_stop]
+        limit = kwargs.get("max_completion_tokens", self.max_completion_tokens)
+        if isinstance(limit, int):
+            params.setdefault("ls_max_tokens", limit)
         return params
 
     def _get_invocation_params(
         self, stop: list[str] | None = None, **kwargs: Any
     ) -> dict[str, Any]:
         """Refuse what must not be recorded: core asks for this before a tracer hears of a call."""
-        check_recorded(kwargs)
+        check_recorded(kwargs, fields_by_name(type(self)))
         return super()._get_invocation_params(stop=stop, **kwargs)
 
     def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
@@ -333,23 +331,16 @@ class ChatDashScopeDeepSeek(ModelSettings):
                 functions, or does not while it thinks. For a model that the table does not know,
                 and where `model` or `enable_thinking` are overridden later, it comes at the call.
         """
-        kwargs = {ALIASES.get(name, name): value for name, value in kwargs.items()}
-        model = kwargs.get("model", self.model)
-        row = kwargs.get("capabilities") or self._row_of(model)
-        check_row(row)
+        options = {"tool_choice": tool_choice, "parallel_tool_calls": parallel_tool_calls, **kwargs}
+        given = {name: value for name, value in options.items() if value is not None}
+        if "tool_choice" in given:
+            given["tool_choice"] = wire_tool_choice(given["tool_choice"])
+        asked = override(self._settings_of_calls(), read_overrides(given))
+        row = asked.get("capabilities") or self._row_of(asked["model"])
         if tools and row is not None:
-            asked = {**named(vars(self)), **named(kwargs)}
-            thinking = row.thinks(asked.get("enable_thinking"))
-            check_tool_use(model, row, thinking=thinking)
-        options = {
-            "tool_choice": wire_tool_choice(tool_choice),
-            "parallel_tool_calls": parallel_tool_calls,
-            **kwargs,
-        }
-        return self.bind(
-            tools=wire_tools(tools, strict=strict),
-            **{name: value for name, value in options.items() if value is not None},
-        )
+            thinking = row.thinks(asked["enable_thinking"])
+            check_tool_use(asked["model"], row, thinking=thinking)
+        return self.bind(tools=wire_tools(tools, strict=strict), **given)
 
     def with_structured_output(
         self,
@@ -441,7 +432,7 @@ class ChatDashScopeDeepSeek(ModelSettings):
             for text, images in pieces
         )
 
-    # --- Letting go ---
+    # --- Connections ---
 
     def close(self) -> None:
         """Close the connections for synchronous calls that this object used last.
@@ -496,18 +487,20 @@ class ChatDashScopeDeepSeek(ModelSettings):
         *,
         shows: bool,
     ) -> PreparedRequest:
-        settings = vars(self)
-        return prepare_call(
-            messages,
-            {**{name: settings.get(name) for name in SETTINGS}, **self._where._asdict()},
-            overrides if stop is None else {**overrides, "stop": stop},
-            self._row_of,
-            shows=shows,
-        )
+        given = overrides if stop is None else {**overrides, "stop": stop}
+        return prepare_call(messages, self._settings_of_calls(), given, self._row_of, shows=shows)
+
+    def _settings_of_calls(self) -> dict[str, Any]:
+        settings = {**_NOT_GIVEN, **vars(self), **self._location._asdict()}
+        del settings["capabilities"]  # those of one call go over `_row_of`
+        return settings
+
+
+_NOT_GIVEN = dict.fromkeys(PARAMETERS)
 
 
 ChatDashScopeDeepSeek.__doc__ = f"{ChatDashScopeDeepSeek.__doc__}\n    Args:\n" + "".join(
-    f"        {name}: {field.description}\n"
+    f"        {name}: {' '.join(field.description.split())}\n"
     for name, field in ChatDashScopeDeepSeek.model_fields.items()
     if field.description
 )

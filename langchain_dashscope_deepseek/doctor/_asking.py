@@ -7,7 +7,6 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
-from langchain_dashscope_deepseek._dashscope.protocol.parameters import SETTINGS
 from langchain_dashscope_deepseek._dashscope.protocol.redaction import REDACTED
 from langchain_dashscope_deepseek._dashscope.protocol.request import prepare
 from langchain_dashscope_deepseek._dashscope.regions import host_of, region_of
@@ -63,7 +62,7 @@ class Doctor:
 
     def __init__(self, model: ChatDashScopeDeepSeek) -> None:
         """Prepare to ask."""
-        self._settings = {name: getattr(model, name, None) for name in SETTINGS}
+        self._settings = {name: getattr(model, name) for name in type(model).model_fields}
         self.region = region_of(self._settings["base_url"])
         self.requests = self.tokens = 0
 

@@ -83,7 +83,7 @@ def test_a_misspelt_setting_is_refused() -> None:
         ("max_completion_tokens", 0, "at least 1"),
         ("thinking_budget", 0, "at least 1"),
         ("seed", -1, "at least 0"),
-        ("max_retries", -1, "greater than or equal to 0"),
+        ("max_retries", -1, "at least 0"),
     ],
 )
 def test_a_value_that_no_model_takes_is_refused(setting: str, value: Any, expects: str) -> None:
@@ -181,9 +181,17 @@ def test_a_region_without_a_legacy_host_asks_for_a_workspace(region: str) -> Non
         chat(region=region)
 
 
-@pytest.mark.parametrize("settings", [{"region": "mars"}, {"workspace_id": "evil.host/"}])
-def test_a_region_or_workspace_that_cannot_be_right_is_refused(settings: dict[str, str]) -> None:
-    with pytest.raises(ValidationError, match=r"Regions: cn-beijing, ap-southeast-1, us-east-1"):
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"region": "mars"}, "region must be one of cn-beijing, ap-southeast-1, us-east-1"),
+        ({"workspace_id": "evil.host/"}, "workspace_id is no workspace id"),
+    ],
+)
+def test_a_region_or_workspace_that_cannot_be_right_is_refused(
+    settings: dict[str, str], says: str
+) -> None:
+    with pytest.raises(ValidationError, match=says):
         chat(**settings)
 
 
@@ -297,11 +305,6 @@ async def test_a_header_stands_once_and_the_users_goes_over_ours_whatever_its_ca
     assert len(names) == len(set(names))
 
 
-def test_two_headers_of_a_name_are_refused() -> None:
-    with pytest.raises(ValidationError, match="one name stands there twice"):
-        chat(default_headers={"X-A": "1", "x-a": "2"})
-
-
 def test_default_headers_go_over_ours(service: Scripted) -> None:
     service.answer(answer_of())
     headers = {"User-Agent": "mine", "X-DashScope-DataInspection": '{"input":"cip"}'}
@@ -361,7 +364,7 @@ def test_a_file_of_a_key_that_cannot_be_read_names_the_variable(
 ) -> None:
     monkeypatch.setenv("DASHSCOPE_API_KEY_FILE_PATH", str(tmp_path / KEY))
     for settings in ({}, {"api_key": None}):
-        with pytest.raises(ValidationError, match="DASHSCOPE_API_KEY_FILE_PATH") as caught:
+        with pytest.raises(ValueError, match="DASHSCOPE_API_KEY_FILE_PATH") as caught:
             chat(**settings)
         assert KEY not in str(caught.value)
     assert chat(api_key="sk-x").api_key is not None
@@ -439,9 +442,9 @@ async def test_a_phase_of_a_timeout_that_cannot_be_is_refused(
     timeout = httpx.Timeout(
         **{**dict.fromkeys(("connect", "read", "write", "pool")), phase: seconds}
     )
-    with pytest.raises(ValidationError, match=f"timeout: {phase} takes None or seconds"):
+    with pytest.raises(ValidationError, match="timeout takes seconds above 0"):
         chat(timeout=timeout)
-    with pytest.raises(DashScopeInputError, match=f"timeout: {phase} takes None or seconds"):
+    with pytest.raises(DashScopeInputError, match="timeout takes seconds above 0"):
         await ask(service.model(), "hi", timeout=timeout)
 
 
@@ -478,7 +481,7 @@ def test_a_wrong_region_in_the_environment_does_not_matter_to_a_base_url(
 ) -> None:
     monkeypatch.setenv("DASHSCOPE_REGION", "mars")
     assert chat(base_url="https://proxy.test/api/v1").base_url == "https://proxy.test/api/v1"
-    with pytest.raises(ValidationError, match="Unknown region"):
+    with pytest.raises(ValidationError, match="REGION must be one of"):
         chat()
 
 
