@@ -182,8 +182,9 @@ class ModelSettings(ModelFields):
         if update and "base_url" not in update:
             refuse_workspace_host(self._given_location.base_url or self._used_environment.base_url)
         if update:
-            callbacks = _without(self.rate_limiter, self.callbacks)
-            update.update(cache=False, rate_limiter=None, callbacks=callbacks)
+            update.update(cache=False, rate_limiter=None)
+            if isinstance(self.callbacks, list):  # `TokenRateLimiter` is a callback as well
+                update["callbacks"] = [c for c in self.callbacks if c is not self.rate_limiter]
         tenant = self._made_with(update)
         tenant.__pydantic_private__ = _copied(tenant.__pydantic_private__)
         return tenant
@@ -321,17 +322,6 @@ def _read(name: str, value: Any) -> Any:
     if name == "proxy":
         check_proxy(value)
     return SecretStr(value) if name in SECRETS and isinstance(value, str) else value
-
-
-def _without(limiter: Any, callbacks: Any) -> Any:
-    """Return callbacks without the rate limiter of an account."""
-    if limiter is None or callbacks is None:
-        return callbacks
-    if isinstance(callbacks, list):
-        return [each for each in callbacks if each is not limiter]
-    callbacks = callbacks.copy()
-    callbacks.remove_handler(limiter)
-    return callbacks
 
 
 def _copied(value: Any) -> Any:

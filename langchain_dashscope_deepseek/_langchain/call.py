@@ -55,7 +55,9 @@ def prepare_call(
         DashScopeUnsupportedError: The model cannot do what is asked.
         DashScopeAuthenticationError: There is no key, or it cannot be one.
     """
-    values = override(settings, _as_on_the_wire(overrides))
+    given = _as_on_the_wire(overrides)
+    check_overrides(given, settings)
+    values = override(settings, given)
     if values.get("structured_output_note"):
         warn(values["structured_output_note"])
     row = values.get("capabilities") or row_of(values["model"])

@@ -18,7 +18,6 @@ from typing import Any
 import httpx
 import pytest
 from langchain_core.caches import InMemoryCache
-from langchain_core.callbacks import CallbackManager
 from langchain_core.load import dumpd, dumps, load, loads
 from langchain_core.runnables import ConfigurableField
 from langchain_core.tracers import BaseTracer
@@ -263,6 +262,9 @@ def test_a_subclass_with_aliases_is_configured_and_dumped(service: Scripted) -> 
     configured = model.configurable_fields(temperature=field)
     assert configured.with_config(configurable={"t": 0.1}).invoke("hi").text == "hi"
     assert model.model_copy(update={"tid": "z"}).tenant == "z"
+    assert model.model_copy(update={"tenant": "z"}).tenant == "z"
+    with pytest.raises(ValidationError, match="Unknown setting tenent_id: did you mean tenant_id"):
+        Own(model="m", tenent_id="x")
 
 
 def test_a_subclass_may_validate_what_is_assigned(service: Scripted) -> None:
@@ -289,15 +291,6 @@ def test_a_subclass_may_take_any_name() -> None:
     model.team = "a"
     for other in (model, model.model_copy(update={"seed": 7}), model.for_tenant()):
         assert other.model_extra == {"team": "a", "n": 1}
-
-
-def test_a_subclass_is_copied_by_its_own_names(service: Scripted) -> None:
-    class Own(ChatDashScopeDeepSeek):
-        budget: int = Field(default=1, validation_alias="my_budget")
-
-    model = Own(model="m", my_budget=2)
-    assert model.model_copy(update={"my_budget": "3"}).budget == 3
-    assert model.model_copy(update={"budget": 4}).budget == 4
 
 
 @pytest.mark.parametrize("name", [*sorted(VALUES.keys() - {"model"}), "max_retries", "verify"])
@@ -347,14 +340,6 @@ def test_a_copy_knows_no_other_settings(service: Scripted) -> None:
         with pytest.raises(ValueError, match="openai_api_key: write api_key"):
             way(service, "openai_api_key", KEY)
     assert service.model().model_copy(update={"request_timeout": 3.0}).timeout == 3.0
-
-
-@pytest.mark.parametrize("way", [constructed, copied, assigned])
-def test_a_place_that_cannot_be_is_refused_whatever_way_it_is_set(
-    way: Callable[..., Any], service: Scripted
-) -> None:
-    with pytest.raises(ValueError, match="region must be one of cn-beijing"):
-        way(service, "region", "mars")
 
 
 def test_what_is_refused_changes_nothing(service: Scripted) -> None:
@@ -473,6 +458,7 @@ REFUSED: dict[str, Callable[[], Any]] = {
     "a value": lambda: with_secrets(temperature=9),
     "a name": lambda: with_secrets(temprature=0.9),
     "a header": lambda: with_secrets(default_headers={"X-Secret": f"{KEY}\n"}),
+    "a header's name": lambda: with_secrets(default_headers={f"X {KEY}": "1"}),
     "headers": lambda: with_secrets(default_headers=KEY),
     "a query": lambda: with_secrets(base_url=f"https://gateway.test?token={KEY}"),
     "a password": lambda: with_secrets(base_url=f"https://a:{KEY}@gateway.test"),
@@ -562,6 +548,10 @@ def test_what_langsmith_is_sent_holds_no_key(service: Scripted) -> None:
         ("default_headers", {"A": 5}, "default_headers takes a dict of strings"),
         ("default_headers", {5: "secret0"}, "default_headers takes a dict of strings"),
         ("capabilities", "secret0", "capabilities"),
+        ("region", "secret0", "region must be one of cn-beijing"),
+        ("workspace_id", "secret0 x", "workspace_id is no workspace id"),
+        ("base_url", "https://gateway.test/api/v1?token=secret0", "base_url holds a query"),
+        ("model_kwargs", {"api_key": "secret0"}, "model_kwargs holds api_key"),
     ],
 )
 def test_what_construction_refuses_is_refused_whatever_way_it_is_set(
@@ -569,27 +559,6 @@ def test_what_construction_refuses_is_refused_whatever_way_it_is_set(
 ) -> None:
     with pytest.raises(ValueError, match=says) as caught:
         way(service, name, value)
-    assert "secret0" not in str(caught.value)
-
-
-@pytest.mark.parametrize("way", [copied, assigned])
-def test_a_base_url_with_a_secret_is_refused_at_once(
-    way: Callable[..., Any], service: Scripted
-) -> None:
-    with pytest.raises(ValueError, match="base_url holds a query") as caught:
-        way(service, "base_url", f"https://gateway.test/api/v1?token={KEY}")
-    assert "secret0" not in str(caught.value)
-
-
-def test_a_proxy_with_a_password_is_shown_nowhere() -> None:
-    proxy = "http://me:secret0@proxy.test:8080"
-    model = ChatDashScopeDeepSeek(model="m", proxy=proxy)
-    other = ChatDashScopeDeepSeek(model="m")
-    other.proxy = proxy
-    for text in (repr(model), repr(other), dumps(model), str(model.model_dump())):
-        assert "secret0" not in text
-    with pytest.raises(ValidationError, match="proxy is no URL of a proxy") as caught:
-        ChatDashScopeDeepSeek(model="m", proxy="foo://me:secret0@proxy.test")
     assert "secret0" not in str(caught.value)
 
 
@@ -614,12 +583,6 @@ def test_a_model_comes_back_from_a_dump(monkeypatch: pytest.MonkeyPatch) -> None
     assert load(dumpd(back), **allowed).base_url == model.base_url
 
 
-def test_no_key_goes_into_model_kwargs() -> None:
-    with pytest.raises(ValidationError, match="model_kwargs holds api_key") as caught:
-        ChatDashScopeDeepSeek(model="m", model_kwargs={"api_key": KEY})
-    assert "secret0" not in str(caught.value)
-
-
 def test_no_schema_of_a_configurable_setting_shows_a_header() -> None:
     model = ChatDashScopeDeepSeek(model="m", default_headers={"Authorization": KEY})
     fields = {name: ConfigurableField(id=name) for name in ("default_headers", "api_key", "proxy")}
@@ -642,13 +605,6 @@ def test_an_error_does_not_quote_what_a_proxy_is_told(
         model.invoke("hi")
     assert told not in str(caught.value)
     assert "secret0" not in str(caught.value)
-
-
-@pytest.mark.parametrize("name", ["region", "workspace_id"])
-def test_a_key_in_the_wrong_place_is_not_quoted(name: str) -> None:
-    with pytest.raises(ValidationError) as caught:
-        ChatDashScopeDeepSeek(model="m", **{name: f"{KEY} x"})
-    assert "secret0" not in f"{caught.value}{caught.value.errors()}"
 
 
 # --- Clients and proxies ---
@@ -718,6 +674,9 @@ def test_a_base_url_is_mended_where_it_is_obvious(given: str, url: str) -> None:
     ("given", "says"),
     [
         ("gateway.test/api/v1", "must begin with https://"),
+        ("https://gateway.test/api/v1?", "holds a query or a fragment"),
+        ("https://gateway.test/api/v1#x", "holds a query or a fragment"),
+        ("https://me:hush@gateway.test/api/v1", "holds a user or a password"),
         ("ftp://gateway.test/api/v1", "must begin with https://"),
         ("https://dashscope.aliyuncs.com/compatible-mode/v1", "OpenAI-compatible route"),
         ("https://api.deepseek.com", "DeepSeek's own API"),
@@ -968,13 +927,12 @@ def test_no_header_of_an_account_goes_along_to_a_tenant(name: str, service: Scri
     assert service.requests[-1].headers["x-trace"] == "1"
 
 
-@pytest.mark.parametrize("name", ["Authorization", "x-dashscope-workspace", "X-API-Key"])
 @pytest.mark.parametrize("way", ["constructed", "assigned", "copied", "tenant"])
 async def test_no_header_of_an_account_goes_along_with_a_configured_key(
-    way: str, name: str, ask: Ask, service: Scripted
+    way: str, ask: Ask, service: Scripted
 ) -> None:
     service.answer(answer_of())
-    headers = {name: "mine", "X-Trace": "1"}
+    headers = {"Authorization": "mine", "X-Trace": "1"}
     model = service.model(default_headers=headers if way == "constructed" else None)
     if way == "assigned":
         model.default_headers = headers
@@ -986,7 +944,7 @@ async def test_no_header_of_an_account_goes_along_with_a_configured_key(
     configurable: Any = model.configurable_fields(
         api_key=ConfigurableField(id="key"), seed=ConfigurableField(id="seed")
     )
-    with pytest.raises(ValueError, match=f"default_headers holds {name}"):
+    with pytest.raises(ValueError, match="default_headers holds Authorization"):
         await ask(configurable.with_config(configurable={"key": "sk-theirs"}), "hi")
     assert service.requests == []
     await ask(configurable.with_config(configurable={"key": own, "seed": 1}), "hi")
@@ -1041,16 +999,6 @@ def test_no_limiter_of_an_account_goes_along_to_a_tenant() -> None:
     assert (model.rate_limiter, model.callbacks) == (limiter, [limiter, heard])
 
 
-def test_a_tenant_leaves_the_limiter_in_a_callback_manager_behind() -> None:
-    limiter, heard = TokenRateLimiter(requests_per_minute=60), Heard()
-    manager = CallbackManager([limiter, heard], inheritable_handlers=[limiter])
-    tenant: Any = ChatDashScopeDeepSeek(
-        model="m", rate_limiter=limiter, callbacks=manager
-    ).for_tenant(api_key="sk-theirs")
-    assert (tenant.callbacks.handlers, tenant.callbacks.inheritable_handlers) == ([heard], [])
-    assert manager.handlers == [limiter, heard]
-
-
 def test_what_is_added_to_a_tenants_settings_is_its_own(service: Scripted) -> None:
     model = service.model(
         default_headers={"X-A": "1"}, model_kwargs={"a": 1}, stop=["x"],
@@ -1070,7 +1018,7 @@ def test_what_is_added_to_a_tenants_settings_is_its_own(service: Scripted) -> No
 
 def test_a_tenant_that_cannot_be_is_refused() -> None:
     model = ChatDashScopeDeepSeek(model="m", api_key="sk-x")
-    with pytest.raises(ValueError, match="region must be one of"):
+    with pytest.raises(ValueError, match="region must be one of cn-beijing"):
         model.for_tenant(region="mars")
     with pytest.raises(ValidationError, match="X-Bad"):
         model.for_tenant(default_headers={"X-Bad": "\n"})

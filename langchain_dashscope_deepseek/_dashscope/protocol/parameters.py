@@ -191,7 +191,6 @@ def override(settings: Mapping[str, Any], overrides: Mapping[str, Any]) -> Mappi
 
     `None` takes a parameter away for this call; other settings need a value.
     """
-    check_overrides(overrides, settings)
     if overrides.get("model_kwargs") is not None:
         settings = {**settings, "model_kwargs": None}
     lifted = lift_from_model_kwargs(overrides)
