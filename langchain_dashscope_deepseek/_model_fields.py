@@ -66,7 +66,7 @@ def _location_from_env() -> Location:
 if TYPE_CHECKING:
 
     class _Base(BaseChatModel):
-        """Gives editors a text to show where the class is called; its fields give the signature."""
+        """The text that editors show where the class is called, with its fields' signature."""
 
         def __init__(self, **settings: Any) -> None:
             """DeepSeek on Alibaba Cloud Model Studio (DashScope), over its native protocol.

@@ -1,7 +1,7 @@
 """`ModelSettings`: reads, checks, copies and dumps the settings of the chat model.
 
-Every way of setting a field is the constructor: where one is assigned, copied, configured or
-unpickled, a model is made anew of what was given.
+The constructor does it all: assigning a field, copying, configuring and unpickling construct a
+model again from the values that were given.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ from langchain_dashscope_deepseek.capabilities import ModelCapabilities, find_ca
 from langchain_dashscope_deepseek.data._profiles import profile_of
 
 _COMPUTED = (*Location._fields, "profile")
-"""Fields that read as what the others lead to, unless they are given."""
+"""Fields that are computed from the others unless they are given."""
 
 
 class ModelSettings(ModelFields):
@@ -100,7 +100,7 @@ class ModelSettings(ModelFields):
 
     @model_validator(mode="after")
     def _check_settings(self) -> Self:
-        """Refuse what no model takes and no URL can be, and record the version for traces."""
+        """Refuse wrong values and combinations, and record the version for traces."""
         settings = lift_from_model_kwargs(vars(self))
         check_values(settings)
         refuse_bypass(settings)
@@ -184,7 +184,8 @@ class ModelSettings(ModelFields):
         if update:
             update.update(cache=False, rate_limiter=None)
             if isinstance(self.callbacks, list):  # `TokenRateLimiter` is a callback as well
-                update["callbacks"] = [c for c in self.callbacks if c is not self.rate_limiter]
+                limiter: object = self.rate_limiter
+                update["callbacks"] = [each for each in self.callbacks if each is not limiter]
         tenant = self._made_with(update)
         tenant.__pydantic_private__ = _copied(tenant.__pydantic_private__)
         return tenant
@@ -243,7 +244,7 @@ class ModelSettings(ModelFields):
         if self.http_client or self.http_async_client or not isinstance(self.verify, bool):
             msg = (
                 "A model with a client or an SSL context of yours cannot be pickled, since "
-                "connections cannot: make it anew on the other side"
+                "connections cannot: construct it again in the other process"
             )
             raise TypeError(msg)
         settings = {**self._settings(), "environment": self._used_environment}
@@ -253,7 +254,7 @@ class ModelSettings(ModelFields):
         return {**super().__getstate__(), "__dict__": settings, "__pydantic_extra__": None}
 
     def __setstate__(self, state: dict[Any, Any]) -> None:
-        """Make the model anew, with the key from the environment."""
+        """Construct the model again, with the key from the environment."""
         ModelSettings.__init__(self, **state["__dict__"])
         for name in ("__pydantic_fields_set__", "__pydantic_private__"):
             object.__setattr__(self, name, state[name])
@@ -271,10 +272,10 @@ class ModelSettings(ModelFields):
 
     @property
     def lc_attributes(self) -> dict[str, Any]:
-        """What `dumps` writes beside what was given.
+        """What `dumps` writes in addition to the values that were given.
 
-        The environment's location is among it, so that a loaded model calls the same place, and
-        LangChain's caches tell places apart.
+        It includes the environment's location, so that a loaded model calls the same base URL and
+        LangChain's caches tell base URLs apart.
         """
         given = self._given_location._asdict()
         attributes: dict[str, Any] = {

@@ -287,7 +287,7 @@ async def test_copies_share_a_client_that_was_handed_in(
 def test_a_client_that_was_handed_in_cannot_be_pickled_and_says_so(
     dumps: Callable[[Any], bytes], dashscope_emulator: DashScopeEmulator
 ) -> None:
-    with httpx.Client() as client, pytest.raises(TypeError, match="make it anew"):
+    with httpx.Client() as client, pytest.raises(TypeError, match="construct it again"):
         dumps(make(http_client=client))
 
 

@@ -43,6 +43,8 @@ from langchain_dashscope_deepseek import (
     ModelCapabilities,
     TokenRateLimiter,
 )
+from langchain_dashscope_deepseek._dashscope.protocol.parameters import PARAMETERS
+from langchain_dashscope_deepseek._dashscope.regions import Location
 from langchain_dashscope_deepseek._model_fields import ModelFields
 from tests.leaks import all_text
 from tests.unit_tests.conftest import STYLES, Ask, Scripted, answer_of
@@ -79,11 +81,18 @@ VALUES: dict[str, Any] = {
     "default_headers": {"X-Mine": "a"},
     "capabilities": ModelCapabilities(thinking="never"),
 }
-WITHOUT_A_TRACE = {
-    *("max_retries", "max_seconds", "max_answer_size", "proxy", "verify"),
-    *("http_client", "http_async_client", "environment", "parallel_tool_calls"),
+NOT_SENT: dict[str, Any] = {
+    "parallel_tool_calls": True,  # without tools
+    "max_retries": 7,
+    "max_seconds": 7.0,
+    "max_answer_size": 7,
+    "proxy": SecretStr("http://proxy.test:8080"),
+    "verify": False,
+    "http_client": httpx.Client(),
+    "http_async_client": httpx.AsyncClient(),
+    "environment": Location(region="us-east-1"),
 }
-"""What a request does not show; other tests hold these."""
+"""What a request does not show."""
 
 
 def constructed(service: Scripted, name: str, value: Any) -> Any:
@@ -121,7 +130,7 @@ def asked(service: Scripted, model: Any) -> Any:
 def test_every_setting_is_tried() -> None:
     own = ModelFields.__annotations__.keys() - {"model_config"}
     own = {name for name in own if not name.startswith("_")}
-    assert own == VALUES.keys() | WITHOUT_A_TRACE
+    assert own == VALUES.keys() | NOT_SENT.keys()
 
 
 @pytest.mark.parametrize("name", VALUES)
@@ -140,6 +149,21 @@ def test_a_setting_counts_whatever_way_it_is_set(
     wanted = asked(service, constructed(service, name, VALUES[name]))
     assert asked(service, way(service, name, VALUES[name])) == wanted
     assert wanted != asked(service, service.model(NEW))
+
+
+@pytest.mark.parametrize("name", NOT_SENT)
+def test_a_setting_that_is_not_sent_counts_whatever_way_it_is_set(name: str) -> None:
+    value, plain = NOT_SENT[name], ChatDashScopeDeepSeek(model="m")
+    assert getattr(plain, name) != value
+    copy = plain.model_copy(update={name: value})
+    setattr(plain, name, value)
+    for model in (ChatDashScopeDeepSeek(model="m", **{name: value}), copy, plain):
+        assert getattr(model, name) == value
+
+
+def test_every_parameter_is_a_setting_of_the_model() -> None:
+    of_one_call = {"tools", "tool_choice"}
+    assert PARAMETERS.keys() - of_one_call == PARAMETERS.keys() & ModelFields.model_fields.keys()
 
 
 AS_TEXT: dict[str, Any] = {

@@ -496,7 +496,7 @@ def test_clients_handed_in_are_shared_with_copies_and_are_in_no_pickle(service: 
     model = service.model(temperature=0.5)
     other = copy.deepcopy({"model": model})["model"]
     assert (other.http_client, other.temperature) == (model.http_client, 0.5)
-    with pytest.raises(TypeError, match="make it anew on the other side"):
+    with pytest.raises(TypeError, match="construct it again in the other process"):
         pickle.dumps(model)
 
 

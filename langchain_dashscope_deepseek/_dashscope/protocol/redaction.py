@@ -36,7 +36,7 @@ LONGEST_MESSAGE = 500
 
 _LONGEST_NAME = 100
 _KEY = re.compile(r"(?<![A-Za-z0-9])sk-[\w*-]{4,}(?:\.[\w*-]+)*")
-_SHORTEST_SECRET = 8  # characters; a shorter word may stand in any text
+_SHORTEST_SECRET = 8  # characters; shorter words occur in any text
 
 
 @dataclass(frozen=True)
