@@ -1,27 +1,29 @@
-"""`ModelFields`: the settings of the chat model as fields, with the text of each.
+"""`ModelFields`: the settings of the chat model, the text of each, and the names they go by.
 
-Nothing is asked here, and no value is looked at: how one is read stands in `_model_settings`.
+How the value of one is read is decided in `_model_settings`.
 """
 
 from __future__ import annotations
 
-import ast
-import inspect
 import os
 import ssl
-import sys
-from collections.abc import Iterator
-from contextlib import suppress
-from itertools import pairwise
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import httpx
 from langchain_core.language_models.chat_models import BaseChatModel
-from pydantic import AliasChoices, ConfigDict, Field, PrivateAttr, SecretStr
+from pydantic import AliasChoices, ConfigDict, Field, PrivateAttr, SecretStr, ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from langchain_dashscope_deepseek._dashscope.protocol.redaction import KeySource
-from langchain_dashscope_deepseek._dashscope.regions import Where
+from langchain_dashscope_deepseek._dashscope.protocol.aliases import unknown_names
+from langchain_dashscope_deepseek._dashscope.protocol.redaction import REDACTED, KeySource
+from langchain_dashscope_deepseek._dashscope.regions import (
+    BASE_URL_VARIABLES,
+    REGION_VARIABLES,
+    Location,
+)
 from langchain_dashscope_deepseek.capabilities import ModelCapabilities
 
 
@@ -32,17 +34,17 @@ def _from_env(*names: str) -> str | None:
 
 
 def _key_from_env() -> SecretStr | None:
-    key = _from_env("DASHSCOPE_API_KEY") or _key_of_file()
+    key = _from_env("DASHSCOPE_API_KEY") or _key_from_file()
     return SecretStr(key) if key else None
 
 
-def _key_of_file() -> str | None:
+def _key_from_file() -> str | None:
     """Read the key from a file, as the official package does."""
     path = _from_env("DASHSCOPE_API_KEY_FILE_PATH")
     if path is None:
         return None
     try:
-        # What is no text is refused with the request, as any key that cannot be one.
+        # A file that holds no text is refused with the request, as any key that cannot be one.
         return Path(path).expanduser().read_text("utf-8-sig", errors="replace").strip()
     except OSError as error:
         reason = error.strerror
@@ -53,10 +55,10 @@ def _key_of_file() -> str | None:
     raise ValueError(msg)
 
 
-def _where_from_env() -> Where:
-    return Where(
-        base_url=_from_env("DASHSCOPE_HTTP_BASE_URL", "DASHSCOPE_BASE_URL"),
-        region=_from_env("DASHSCOPE_REGION", "DASHSCOPE_API_REGION"),
+def _location_from_env() -> Location:
+    return Location(
+        base_url=_from_env(*BASE_URL_VARIABLES),
+        region=_from_env(*REGION_VARIABLES),
         workspace_id=_from_env("DASHSCOPE_WORKSPACE_ID", "DASHSCOPE_WORKSPACE"),
     )
 
@@ -64,21 +66,10 @@ def _where_from_env() -> Where:
 if TYPE_CHECKING:
 
     class _Base(BaseChatModel):
-        """What editors show of the class where it is called: the text of an `__init__` above it.
-
-        The signature itself they make of the fields.
-        """
+        """The text that editors show where the class is called, with its fields' signature."""
 
         def __init__(self, **settings: Any) -> None:
             """DeepSeek on Alibaba Cloud Model Studio (DashScope), over its native protocol.
-
-            Setup:
-                Install the package and set the key, which belongs to a region:
-
-                ```bash
-                pip install .  # in a checkout: it is not on PyPI yet
-                export DASHSCOPE_API_KEY="sk-..."
-                ```
 
             Key init args:
                 model: The model's name, such as `"deepseek-v4.1-flash"`.
@@ -99,7 +90,7 @@ else:
 class ModelFields(_Base):
     """The settings of a chat model, and what each of them does."""
 
-    model: str = Field(validation_alias=AliasChoices("model", "model_name"), min_length=1)
+    model: str = Field(validation_alias=AliasChoices("model", "model_name"))
     """The model's name on DashScope. A name that the capability table does not know is sent as
     it is. There is no default."""
 
@@ -108,8 +99,8 @@ class ModelFields(_Base):
         validation_alias=AliasChoices("api_key", "dashscope_api_key"),
         repr=False,
     )
-    """The key, or a function that gives it, for keys that change; it may be asynchronous, and is
-    asked before each attempt. Default: `DASHSCOPE_API_KEY`, else the content of the file that
+    """The key, or a function that returns it, for keys that change; it may be asynchronous, and is
+    called before each attempt. Default: `DASHSCOPE_API_KEY`, else the content of the file that
     `DASHSCOPE_API_KEY_FILE_PATH` names. Without one, the first call fails."""
 
     base_url: str | None = Field(
@@ -135,8 +126,8 @@ class ModelFields(_Base):
 
     reasoning_effort: str | int | None = None
     """How hard to think, on the v4 family: `"high"`, `"max"`, on most also `"low"`; on
-    deepseek-v4.1-flash a whole number from 1 to 100, too. What else a page documents for a model is
-    sent as it is, since the service maps it; what none does is refused. Default: the
+    deepseek-v4.1-flash also a whole number from 1 to 100. Other documented values are sent
+    unchanged, since the service maps them; undocumented ones are refused. Default: the
     service's."""
 
     temperature: float | None = None
@@ -146,7 +137,7 @@ class ModelFields(_Base):
     """Nucleus sampling mass, above 0 up to 1. Default: the service's."""
 
     max_tokens: int | None = None
-    """Longest answer, in tokens. On the v4 family the reasoning counts, too. Default: the
+    """Longest answer, in tokens. On the v4 family this includes the reasoning. Default: the
     service's."""
 
     max_completion_tokens: int | None = None
@@ -181,7 +172,7 @@ class ModelFields(_Base):
     which is no."""
 
     model_kwargs: dict[str, Any] = Field(default_factory=dict)
-    """Further parameters of the wire, forwarded untouched. Default: none."""
+    """Further parameters of the service, sent unchanged. Default: none."""
 
     timeout: float | httpx.Timeout | None = Field(
         default=None, validation_alias=AliasChoices("timeout", "request_timeout")
@@ -190,12 +181,12 @@ class ModelFields(_Base):
     Default: 10 to connect, 60 to send, and silence of 300 in a stream or 1,800 before an answer
     in one piece. It bounds silence, not the length of an answer."""
 
-    max_retries: int = Field(default=2, ge=0)
+    max_retries: int = 2
     """How often a failed request is sent again, if that can help; 0 switches it off. Default: 2."""
 
     max_seconds: float | None = None
-    """Seconds that a whole call may take: all attempts, the waits between them, and an answer that
-    still comes in, with the time that its reader takes. Default: as long as it takes."""
+    """Seconds that a whole call may take: all attempts, the waits between them, and reading the
+    answer, with the time that the caller takes between chunks. Default: no limit."""
 
     max_answer_size: int = 16 * 2**20
     """The largest answer that is read: bytes of an event or of a body in one piece, and characters
@@ -208,43 +199,41 @@ class ModelFields(_Base):
     proxies cut connections that are silent for minutes."""
 
     default_headers: dict[str, str] | None = Field(default=None, exclude=True, repr=False)
-    """Headers of every request, over our own. They may hold a secret, so they are in no dump.
-    Default: none."""
+    """Headers of every request; they replace those of this package. They may hold a secret, so they
+    are in no dump. Default: none."""
 
     proxy: SecretStr | str | None = Field(default=None, exclude=True, repr=False)
     """The proxy of all calls, as `"http://user:password@host:port"`. Default: what the environment
     says (`HTTPS_PROXY` and the like)."""
 
     verify: bool | ssl.SSLContext = Field(default=True, exclude=True, repr=False)
-    """How the server's certificate is checked: an `ssl.SSLContext` with certificates of yours, or
+    """How the server's certificate is checked: an `ssl.SSLContext` with your own certificates, or
     `False` for not at all. Default: `True`, by the certificates of `certifi`."""
 
     http_client: httpx.Client | None = Field(default=None, exclude=True, repr=False)
-    """A client of yours for synchronous calls. It needs no settings, and is never closed here.
+    """Your own client for synchronous calls. It needs no settings, and is not closed here.
     Default: clients of this package."""
 
     http_async_client: httpx.AsyncClient | None = Field(default=None, exclude=True, repr=False)
-    """A client of yours for asynchronous calls. It needs no settings, and is never closed here.
+    """Your own client for asynchronous calls. It needs no settings, and is not closed here.
     Default: clients of this package."""
 
     capabilities: ModelCapabilities | None = None
-    """What `model` can do, where the capability table does not know it, or is to be corrected.
-    Default: its row of the table."""
+    """What `model` can do, if the capability table does not know it or is wrong about it. Default:
+    its row of the table."""
 
-    environment: Where = Field(default_factory=_where_from_env, exclude=True, repr=False)
-    """What the environment says of the place, where nothing is given; copies keep it. Default: as
-    it is when the model is made."""
+    environment: Location = Field(default_factory=_location_from_env, exclude=True, repr=False)
+    """The base URL, region and workspace that the environment sets; copies keep it. Default: as it
+    is when the model is made."""
 
     _is_made: bool = PrivateAttr(default=False)
 
     model_config: ClassVar[ConfigDict] = ConfigDict(
         arbitrary_types_allowed=True,
-        # An error text must not hold the key.
-        hide_input_in_errors=True,
-        # Nothing is dropped silently.
+        hide_input_in_errors=True,  # it may be a key
         extra="forbid",
-        # Nobody makes one; the chat model builds its own validators.
-        defer_build=True,
+        defer_build=True,  # only the chat model builds its validators
+        use_attribute_docstrings=True,
     )
 
     if not TYPE_CHECKING:  # mypy's plugin would refuse the other names
@@ -252,17 +241,30 @@ class ModelFields(_Base):
         model_config["populate_by_name"] = True
 
 
-def _texts() -> Iterator[tuple[str, str]]:
-    """Yield each field with the text below it; pydantic's own way takes ten times as long."""
-    tree = ast.parse(inspect.getsource(sys.modules[__name__]))
-    for node in tree.body:
-        if isinstance(node, ast.ClassDef) and node.name == "ModelFields":
-            for field, below in pairwise(node.body):
-                match field, below:
-                    case ast.AnnAssign(target=ast.Name(name)), ast.Expr(ast.Constant(str(text))):
-                        yield name, " ".join(text.split())
+@cache
+def fields_by_name(cls: type[BaseChatModel]) -> Mapping[str, str]:
+    """Return every name under which a field can be set, with the name of the field."""
+    fields = {}
+    for name, field in cls.model_fields.items():
+        alias = field.validation_alias or field.alias
+        choices = alias.choices if isinstance(alias, AliasChoices) else [alias]
+        fields.update({choice: name for choice in (name, *choices) if isinstance(choice, str)})
+    return fields
 
 
-with suppress(OSError):  # an application may come without the source
-    for _name, _text in _texts():
-        ModelFields.model_fields[_name].description = _text
+def redact_inputs(cls: type[BaseChatModel], error: ValidationError) -> ValidationError:
+    """Repeat errors without the values, which may be secrets; say what to write for unknown names.
+
+    `hide_input_in_errors` hides them from the text alone.
+    """
+    known = fields_by_name(cls)
+    redacted = []
+    for problem in error.errors(include_url=False, include_input=False):
+        kind, text, name = problem["type"], problem["msg"], "".join(map(str, problem["loc"][-1:]))
+        if kind == "extra_forbidden" and name in known:
+            text = f"{name} is another name of {known[name]}, which is given as well: keep one"
+        elif kind == "extra_forbidden":
+            text = unknown_names([name], known)
+        custom = PydanticCustomError(kind, text, problem.get("ctx"))
+        redacted.append(InitErrorDetails(type=custom, loc=problem["loc"], input=REDACTED))
+    return ValidationError.from_exception_data(error.title, redacted, hide_input=True)

@@ -1,4 +1,4 @@
-"""`ChatDashScopeDeepSeek`: what it is, and the methods that LangChain calls.
+"""`ChatDashScopeDeepSeek`, with the methods that LangChain calls.
 
 Its settings are fields of `ModelSettings`. `_dashscope.protocol.request` decides what is sent,
 `_dashscope.protocol.reading` reads the answer, and `_langchain.stream` makes messages of it.
@@ -24,11 +24,9 @@ from pydantic import ConfigDict
 from typing_extensions import Self
 
 from langchain_dashscope_deepseek._dashscope.protocol.parameters import (
-    ALIASES,
     PARAMETERS,
-    SETTINGS,
-    check_row,
-    named,
+    override,
+    read_overrides,
 )
 from langchain_dashscope_deepseek._dashscope.protocol.request import PreparedRequest
 from langchain_dashscope_deepseek._dashscope.protocol.tool_use import check_tool_use
@@ -56,6 +54,7 @@ from langchain_dashscope_deepseek._langchain.tokens import (
     token_ids,
 )
 from langchain_dashscope_deepseek._langchain.tools import AnyTool, wire_tool_choice, wire_tools
+from langchain_dashscope_deepseek._model_fields import fields_by_name
 from langchain_dashscope_deepseek._model_settings import ModelSettings
 
 if TYPE_CHECKING:
@@ -172,10 +171,10 @@ class ChatDashScopeDeepSeek(ModelSettings):
         ```
 
     Errors:
-        All are `DashScopeError`, and each is LangChain's class for its condition as well. They
-        carry `code`, `status_code` and `request_id`. What the capability table says the model
-        cannot do is refused before anything is sent (`DashScopeUnsupportedError`); settings that
-        a model ignores are left out with a `DashScopeWarning`.
+        All subclass `DashScopeError` and LangChain's class for the condition, and carry `code`,
+        `status_code` and `request_id`. Features that the capability table says the model lacks
+        raise `DashScopeUnsupportedError` before a request is sent; settings that a model ignores
+        are left out with a `DashScopeWarning`.
     '''
 
     model_config: ClassVar[ConfigDict] = ConfigDict(defer_build=False)
@@ -193,60 +192,41 @@ class ChatDashScopeDeepSeek(ModelSettings):
 
     @property
     def _identifying_params(self) -> dict[str, Any]:
-        """What makes answers differ, for traces. Holds no key."""
-        settings = vars(self)
-        parameters = {name: settings.get(name) for name in PARAMETERS}
-        return {
-            "model": self.model,
-            "base_url": self.base_url,
-            **{name: value for name, value in parameters.items() if value is not None},
-            **({"model_kwargs": self.model_kwargs} if self.model_kwargs else {}),
-        }
+        """What makes answers differ, for traces; holds no key."""
+        given = {name: vars(self).get(name) for name in (*PARAMETERS, "model_kwargs")}
+        set_here = {name: value for name, value in given.items() if value not in (None, {})}
+        return {"model": self.model, "base_url": self.base_url, **set_here}
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
-        params = super()._get_ls_params(stop=stop, **kwargs)
+        own_stop: Any = [self.stop] if isinstance(self.stop, str) else self.stop
+        params = super()._get_ls_params(stop=stop or own_stop, **kwargs)
         params["ls_provider"] = PROVIDER
-        own_stop = [self.stop] if isinstance(self.stop, str) else self.stop
-        longest = kwargs.get("max_completion_tokens", self.max_completion_tokens)
-        if isinstance(longest, int):
-            params.setdefault("ls_max_tokens", longest)
-        if not stop and own_stop and all(isinstance(item, str) for item in own_stop):
-            params["ls_stop"] = [str(item) for item in own_stop]
+        limit = kwargs.get("max_completion_tokens", self.max_completion_tokens)
+        if isinstance(limit, int):
+            params.setdefault("ls_max_tokens", limit)
         return params
 
     def _get_invocation_params(
         self, stop: list[str] | None = None, **kwargs: Any
     ) -> dict[str, Any]:
-        """Refuse what must not be recorded: core asks for this before a tracer hears of a call."""
-        check_recorded(kwargs)
+        """Refuse what must not be recorded; core calls this before it tells the tracers."""
+        check_recorded(kwargs, fields_by_name(type(self)))
         return super()._get_invocation_params(stop=stop, **kwargs)
 
     def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
-        """Describe the model for caches as it is now: settings that hold lists can grow."""
-        vars(self).pop("_serialized", None)  # kept by core
+        """Describe the model for caches."""
+        vars(self).pop("_serialized", None)  # core keeps it, but lists in settings can grow
         return super()._get_llm_string(stop=stop, **kwargs)
 
-    # --- Generate and stream ---
+    # --- Generate and stream: core's signatures are those of `_prepared` ---
 
-    def _generate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: CallbackManagerForLLMRun | None = None,  # noqa: ARG002 - core's signature
-        **kwargs: Any,
-    ) -> ChatResult:
-        request = self._prepared(messages, stop, kwargs, shows=False)
+    def _generate(self, *args: Any, **kwargs: Any) -> ChatResult:
+        request = self._prepared(*args, **kwargs, shows=False)
         (message,) = ask(self._acquire, request, MessageEmitter)
         return chat_result(message)
 
-    async def _agenerate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: AsyncCallbackManagerForLLMRun | None = None,  # noqa: ARG002 - core's signature
-        **kwargs: Any,
-    ) -> ChatResult:
-        request = self._prepared(messages, stop, kwargs, shows=False)
+    async def _agenerate(self, *args: Any, **kwargs: Any) -> ChatResult:
+        request = self._prepared(*args, **kwargs, shows=False)
         (message,) = [m async for m in aask(self._aacquire, request, MessageEmitter)]
         return chat_result(message)
 
@@ -255,47 +235,44 @@ class ChatDashScopeDeepSeek(ModelSettings):
     ) -> dict[str, Any]:
         return combined(llm_outputs)
 
-    def _stream(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: CallbackManagerForLLMRun | None = None,  # noqa: ARG002 - core's signature
-        **kwargs: Any,
-    ) -> Iterator[ChatGenerationChunk]:
-        request = self._prepared(messages, stop, kwargs, shows=True)
+    def _stream(self, *args: Any, **kwargs: Any) -> Iterator[ChatGenerationChunk]:
+        request = self._prepared(*args, **kwargs, shows=True)
         return ask(self._acquire, request, ChunkEmitter)
 
-    def _astream(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: AsyncCallbackManagerForLLMRun | None = None,  # noqa: ARG002 - core's signature
-        **kwargs: Any,
-    ) -> AsyncIterator[ChatGenerationChunk]:
-        request = self._prepared(messages, stop, kwargs, shows=True)
+    def _astream(self, *args: Any, **kwargs: Any) -> AsyncIterator[ChatGenerationChunk]:
+        request = self._prepared(*args, **kwargs, shows=True)
         return aask(self._aacquire, request, ChunkEmitter)
 
     def _stream_chat_model_events(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: CallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
+        self, *args: Any, run_manager: CallbackManagerForLLMRun | None = None, **kwargs: Any
     ) -> Iterator[MessagesData]:
         """Stream core's v3 events; core looks for a method of this name."""
-        request = self._prepared(messages, stop, kwargs, shows=True)
+        request = self._prepared(*args, **kwargs, shows=True)
         return ask(self._acquire, request, _events_for(run_manager))
 
     def _astream_chat_model_events(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: AsyncCallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
+        self, *args: Any, run_manager: AsyncCallbackManagerForLLMRun | None = None, **kwargs: Any
     ) -> AsyncIterator[MessagesData]:
         """Stream core's v3 events; core looks for a method of this name."""
-        request = self._prepared(messages, stop, kwargs, shows=True)
+        request = self._prepared(*args, **kwargs, shows=True)
         return aask(self._aacquire, request, _events_for(run_manager))
+
+    def _prepared(
+        self,
+        messages: Sequence[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: object = None,  # noqa: ARG002 - core emits the tokens itself
+        *,
+        shows: bool,
+        **overrides: Any,
+    ) -> PreparedRequest:
+        given = overrides if stop is None else {**overrides, "stop": stop}
+        return prepare_call(messages, self._settings_of_calls(), given, self._row_of, shows=shows)
+
+    def _settings_of_calls(self) -> dict[str, Any]:
+        settings = {**_NOT_GIVEN, **vars(self), **self._location._asdict()}
+        del settings["capabilities"]  # `_row_of` reads them, if the call is for the same model
+        return settings
 
     # --- Tools ---
 
@@ -314,10 +291,10 @@ class ChatDashScopeDeepSeek(ModelSettings):
             tools: Functions, pydantic classes, TypedDicts, `BaseTool`s, or dicts as OpenAI,
                 Anthropic or Bedrock take them.
             tool_choice: `"auto"`, `"none"`, `"any"` or `"required"` (or `True`: some tool must be
-                called), a tool's name, or OpenAI's dict for it. A forced choice switches off, for
-                the call, thinking that is only the model's default. It goes out as `"auto"`, with a
-                `DashScopeWarning`, where thinking stays, and where the service refuses
-                `"required"` among several tools.
+                called), a tool's name, or OpenAI's dict for it. A forced choice disables, for the
+                call, thinking that you did not enable explicitly. Where thinking stays on, or the
+                service refuses `"required"` among several tools, `"auto"` is sent instead, with a
+                `DashScopeWarning`.
             strict: Sent with each tool, if given.
             parallel_tool_calls: Whether one answer may call several tools. Default: as set for
                 the model.
@@ -327,28 +304,22 @@ class ChatDashScopeDeepSeek(ModelSettings):
             The model with its tools.
 
         Raises:
-            DashScopeInputError: A tool is one that another provider runs.
+            DashScopeInputError: A tool is one that another provider runs, or a parameter has a
+                wrong value.
             DashScopeUnsupportedError: The capability table says that the model does not call
-                functions, or does not while it thinks. For a model that the table does not know,
-                and where `model` or `enable_thinking` are overridden later, it comes at the call.
+                functions, or does not while it thinks. The call raises it for a model that the
+                table does not know, and where `model` or `enable_thinking` are overridden later.
         """
-        kwargs = {ALIASES.get(name, name): value for name, value in kwargs.items()}
-        model = kwargs.get("model", self.model)
-        row = kwargs.get("capabilities") or self._row_of(model)
-        check_row(row)
+        options = {"tool_choice": tool_choice, "parallel_tool_calls": parallel_tool_calls, **kwargs}
+        given = {name: value for name, value in options.items() if value is not None}
+        if "tool_choice" in given:
+            given["tool_choice"] = wire_tool_choice(given["tool_choice"])
+        asked = override(self._settings_of_calls(), read_overrides(given))
+        row = asked.get("capabilities") or self._row_of(asked["model"])
         if tools and row is not None:
-            asked = {**named(vars(self)), **named(kwargs)}
-            thinking = row.thinks(asked.get("enable_thinking"))
-            check_tool_use(model, row, thinking=thinking)
-        options = {
-            "tool_choice": wire_tool_choice(tool_choice),
-            "parallel_tool_calls": parallel_tool_calls,
-            **kwargs,
-        }
-        return self.bind(
-            tools=wire_tools(tools, strict=strict),
-            **{name: value for name, value in options.items() if value is not None},
-        )
+            thinking = row.thinks(asked["enable_thinking"])
+            check_tool_use(asked["model"], row, thinking=thinking)
+        return self.bind(tools=wire_tools(tools, strict=strict), **given)
 
     def with_structured_output(
         self,
@@ -365,28 +336,27 @@ class ChatDashScopeDeepSeek(ModelSettings):
         Args:
             schema: A pydantic class, a TypedDict, or a JSON schema with a title.
             method: `"function_calling"`, the default where the model has tools; `"json_mode"`, for
-                which a message must say what JSON is wanted; or `"json_schema"`. Where the
-                capability table says that the model has no `json_schema`, it goes out as function
-                calling; where nobody knows, as it is; both with a `DashScopeWarning`.
-            include_raw: Give `{"raw": message, "parsed": ..., "parsing_error": ...}` and raise no
-                parsing error.
+                which a message must say what JSON is wanted; or `"json_schema"`. Function calling
+                replaces the latter where the capability table says that the model lacks it, with a
+                `DashScopeWarning`; where the table does not say, it is sent, with a warning too.
+            include_raw: Return `{"raw": message, "parsed": ..., "parsing_error": ...}` and raise
+                no parsing error.
             strict: Sent with the schema, if given.
             tools: Tools that the model may call instead; their calls are in `raw`.
             kwargs: Further parameters to bind.
 
         Returns:
-            A runnable that gives an instance of the pydantic class, or a dict. It gives `None`,
-            with a `DashScopeWarning`, where the model does not call the function of the schema: a
-            call cannot be forced where thinking was asked for by name or cannot be switched off.
+            A runnable that returns an instance of the pydantic class, or a dict. It returns `None`,
+            with a `DashScopeWarning`, if the model does not call the function of the schema: a call
+            cannot be forced while thinking is enabled explicitly or cannot be disabled. It raises
+            `OutputParserException` for a call or JSON that was cut, except that for a cut call
+            `invoke` returns `None` if the schema is no class, since LangChain's middleware asks
+            again then; and the pydantic class's error for arguments that do not fit it.
 
         Raises:
             DashScopeInputError: A tool is one that another provider runs.
             DashScopeUnsupportedError: The model does not call functions, and the method needs it.
             ValueError: There is no such method.
-
-        The runnable raises `OutputParserException` for a call or JSON that was cut, and the error
-        of the pydantic class for arguments that do not fit it. Of a call that was cut, `invoke`
-        gives `None` where the schema is no class, since LangChain's middleware asks again then.
         """
         # Its parsers take a tenth of what importing this package adds to core.
         from langchain_dashscope_deepseek._langchain.structured import structured_output  # noqa: PLC0415
@@ -419,7 +389,7 @@ class ChatDashScopeDeepSeek(ModelSettings):
     def get_num_tokens(self, text: str) -> int:
         """Count the tokens of a text, offline.
 
-        An estimate that is mostly within 15 % of DeepSeek's own tokenizer; exact with the extra
+        The estimate is mostly within 15 % of DeepSeek's own tokenizer, and exact with the extra
         `langchain-dashscope-deepseek[tokenizer]`.
         """
         return count_tokens(text)
@@ -429,9 +399,8 @@ class ChatDashScopeDeepSeek(ModelSettings):
     ) -> int:
         """Count the tokens of messages, and of tools if given, offline.
 
-        Counts what is sent: text, tool calls, 384 tokens for an image (the most that one takes)
-        and a few for each message's frame, as `trim_messages(token_counter=model)` and the like
-        want it.
+        It counts what is sent: text, tool calls, 384 tokens for an image (the most that one takes)
+        and a few for each message's frame.
         """
         schemas = [json.dumps(tool, ensure_ascii=False) for tool in wire_tools(tools or ())]
         pieces = [*countable(messages), *((schema, 0) for schema in schemas)]
@@ -440,14 +409,14 @@ class ChatDashScopeDeepSeek(ModelSettings):
             for text, images in pieces
         )
 
-    # --- Letting go ---
+    # --- Connections ---
 
     def close(self) -> None:
         """Close the connections for synchronous calls that this object used last.
 
-        Of its calls that are under way, reading ends by an error. A later call opens new ones.
-        Connections of other objects stay open, copies of this one included. Without `close`, an
-        idle connection is closed with the first call of any model that ends 5 seconds later.
+        Its calls that are still reading raise an error; later calls open new connections. Those of
+        other objects stay open, copies of this one included. Without `close`, an idle connection
+        is closed when a call of any model ends at least 5 seconds later.
         """
         process_pool().close(self)
 
@@ -468,10 +437,10 @@ class ChatDashScopeDeepSeek(ModelSettings):
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Do as `close`, and close the connections in the running event loop that it used last."""
+        """Close those connections, and the ones that it used last in the running event loop."""
         self.close()
         loop_pool().close(self)
-        await asyncio.sleep(0)  # in which the loop closes the sockets
+        await asyncio.sleep(0)  # the loop closes the sockets meanwhile
 
     def _acquire(
         self, seconds: float | None, tenant: Tenant
@@ -487,26 +456,12 @@ class ChatDashScopeDeepSeek(ModelSettings):
             return UserConnection(self.http_async_client)
         return loop_pool().acquire(seconds, tenant, self)
 
-    def _prepared(
-        self,
-        messages: Sequence[BaseMessage],
-        stop: list[str] | None,
-        overrides: dict[str, Any],
-        *,
-        shows: bool,
-    ) -> PreparedRequest:
-        settings = vars(self)
-        return prepare_call(
-            messages,
-            {**{name: settings.get(name) for name in SETTINGS}, **self._where._asdict()},
-            overrides if stop is None else {**overrides, "stop": stop},
-            self._row_of,
-            shows=shows,
-        )
+
+_NOT_GIVEN = dict.fromkeys(PARAMETERS)
 
 
 ChatDashScopeDeepSeek.__doc__ = f"{ChatDashScopeDeepSeek.__doc__}\n    Args:\n" + "".join(
-    f"        {name}: {field.description}\n"
+    f"        {name}: {' '.join(field.description.split())}\n"
     for name, field in ChatDashScopeDeepSeek.model_fields.items()
     if field.description
 )

@@ -1,6 +1,6 @@
-"""Where the service is: the regions, their hosts, and which base URL settings lead to.
+"""Where the service is: the regions, their hosts, and the base URL that settings lead to.
 
-Pure, and the only place that knows a host name. Source: the regions page of the documentation,
+The only module that knows a host name. Source: the regions page of the documentation,
 September 2026.
 """
 
@@ -24,52 +24,16 @@ REGIONS: Mapping[str, str | None] = {
 """Every region, and its host that needs no workspace; `None` where it has none."""
 
 DEFAULT_REGION = "cn-beijing"
+BASE_URL_VARIABLES = ("DASHSCOPE_HTTP_BASE_URL", "DASHSCOPE_BASE_URL")
+REGION_VARIABLES = ("DASHSCOPE_REGION", "DASHSCOPE_API_REGION")
 
-_IN_NO_URL = re.compile(r"[\s\\<>{}\u200b-\u200f\ufeff]|://.*://")
+_API = "/api/v1"
 _WORKSPACE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_WORKSPACE_HOSTS = ".maas.aliyuncs.com"
 
 
-def check_region(region: str) -> None:
-    """Refuse a region that does not exist.
-
-    Raises:
-        ValueError: Lists the regions.
-    """
-    if region not in REGIONS:
-        msg = f"Unknown region. Regions: {', '.join(REGIONS)}"  # not quoted: it may be a key
-        raise ValueError(msg)
-
-
-def check_workspace_id(workspace_id: str) -> None:
-    """Refuse a workspace id that cannot be one; it becomes part of a host name.
-
-    Raises:
-        ValueError: Says what a workspace id looks like, and lists the regions.
-    """
-    if not _WORKSPACE_ID.fullmatch(workspace_id):
-        msg = (
-            "workspace_id is no workspace id: 1 to 64 letters, digits, '_' and '-', the first a "
-            f"letter or digit. It stands in the console. Regions: {', '.join(REGIONS)}"
-        )
-        raise ValueError(msg)
-
-
-def check_workspace_of(base_url: str | None) -> None:
-    """Refuse a base URL whose host names a workspace, where it is to be another account's.
-
-    Raises:
-        ValueError: Says what to hand in.
-    """
-    if host_of(base_url or "").lower().endswith(".maas.aliyuncs.com"):
-        msg = (
-            "base_url names a workspace of this account: hand in the tenant's base_url, or make "
-            "the model with region and workspace_id instead"
-        )
-        raise ValueError(msg)
-
-
-class Where(NamedTuple):
-    """Where a call goes: as somebody gave it, or as it is resolved."""
+class Location(NamedTuple):
+    """Where calls go: as it was given, as the environment says it, or as both lead to it."""
 
     base_url: str | None = None
     region: str | None = None
@@ -77,179 +41,154 @@ class Where(NamedTuple):
 
 
 @lru_cache(maxsize=1_000)
-def resolved(given: Where, environment: Where) -> Where:
-    """Find out where settings lead to.
+def resolve(given: Location, environment: Location) -> Location:
+    """Return the base URL, the region and the workspace that settings lead to.
 
     What was given goes over the environment. Then `base_url` goes over `region`, and `region` over
     the default; so a region that was given goes over a base URL of the environment.
-
-    Returns:
-        The base URL, which ends in `/api/v1`, with the region and the workspace.
-
-    Raises:
-        ValueError: They cannot be right; says what to set.
     """
-    if given.base_url is None and given.region is None:
-        _check_environment(environment)
     region = given.region or environment.region
-    workspace_id = given.workspace_id
-    if workspace_id is None:
-        workspace_id = environment.workspace_id
-    workspace_id = workspace_id or None  # "" is none at all
-    if workspace_id is not None:
-        check_workspace_id(workspace_id)
+    # An empty workspace that was given means none at all.
+    workspace_id = (environment if given.workspace_id is None else given).workspace_id or None
+    if workspace_id is not None and not _WORKSPACE_ID.fullmatch(workspace_id):
+        msg = (  # it becomes part of a host name
+            "workspace_id is no workspace id: 1 to 64 letters, digits, '_' and '-', the first a "
+            "letter or digit. The console shows it"
+        )
+        raise ValueError(msg)
     if given.region is not None:
-        check_region(given.region)
-    base_url = given.base_url or (environment.base_url if given.region is None else None)
-    url = mended_base_url(base_url) if base_url else base_url_of(region, workspace_id)
-    return Where(url, region, workspace_id)
+        _check_region(given.region, "region")
+    if given.base_url is not None:
+        base_url = given.base_url
+    elif given.region is None and environment.base_url is not None:
+        base_url = normalise_base_url(environment.base_url, " or ".join(BASE_URL_VARIABLES))
+    else:
+        if region is not None:
+            _check_region(region, " or ".join(REGION_VARIABLES))
+        base_url = _base_url_of(region, workspace_id)
+    return Location(base_url, region, workspace_id)
 
 
-def _check_environment(environment: Where) -> None:
-    """Say which variable it is that cannot be right: nobody handed that in."""
-    variable = "DASHSCOPE_HTTP_BASE_URL (or DASHSCOPE_BASE_URL)"
-    try:
-        if environment.base_url is not None:
-            mended_base_url(environment.base_url)
-        elif environment.region is not None:
-            variable = "DASHSCOPE_REGION (or DASHSCOPE_API_REGION)"
-            check_region(environment.region)
-    except ValueError as error:
-        msg = f"The variable {variable}: {error}"
-        raise ValueError(msg) from None
-
-
-_API = "/api/v1"
-
-_OTHER_SERVICES: Mapping[str, str] = {
-    "/compatible-mode": (
-        "base_url leads to the OpenAI-compatible route: this speaks native /api/v1. Write "
-        "{host}/api/v1, or use langchain-openai"
-    ),
-    "/chat/completions": "base_url leads to OpenAI's protocol, and this speaks DashScope's own",
-    "/anthropic": "base_url leads to Anthropic's protocol, and this speaks DashScope's own",
-    "//api.deepseek.com": (
-        "base_url is DeepSeek's own API, which speaks another protocol: leave base_url out to ask "
-        "Model Studio, or use langchain-deepseek"
-    ),
-    "//api.openai.com": "base_url is OpenAI's API, and this speaks DashScope's protocol",
-    "/api-ws": "base_url is that of a WebSocket: this speaks HTTP, at /api/v1",
-    ".aliyun.com": (
-        "base_url is a page of the console or of the documentation: the service's own hosts end in "
-        ".aliyuncs.com"
-    ),
-    "//openrouter.ai": "base_url is OpenRouter's API, and this speaks DashScope's protocol",
-}
-"""What tells that a base URL is that of another service, and what to say; `{host}` is its host."""
-
-_OF_AN_API = re.compile(r"/api/(?P<version>v\d+)(?P<rest>.*)$", re.IGNORECASE)
-_ENDPOINTS = "/services/aigc/"
-
-
-def mended_base_url(base_url: str) -> str:
-    """Bring a base URL to its form, `https://.../api/v1`, where it is obvious what is meant.
-
-    Raises:
-        ValueError: It is not obvious, or it holds what it must not; quotes the host at most.
-    """
-    url = base_url.strip().rstrip("/")
-    if url.partition("/")[0].partition(":")[0].lower().endswith(".aliyuncs.com"):
-        url = f"https://{url}"
-    check_base_url(url)
-    for sign, msg in _OTHER_SERVICES.items():
-        if sign in url.lower():
-            host = "/".join(url.split("/")[:3])  # not the path, which may hold a key
-            raise ValueError(msg.format(host=host))
-    url = url.partition(_ENDPOINTS)[0]
-    api = _OF_AN_API.search(url)
-    if api is not None:
-        if api["version"].lower() != "v1":
-            msg = "base_url leads to another version of the API: this speaks /api/v1"
-            raise ValueError(msg)
-        if api["rest"]:
-            msg = "base_url goes on behind /api/v1, where a base URL ends: leave the rest out"
-            raise ValueError(msg)
-        return url[: api.start()] + _API
-    if url.endswith("/v1"):
-        msg = "base_url ends as one of OpenAI's protocol does: one of DashScope's ends in /api/v1"
-        raise ValueError(msg)
-    return url + ("/v1" if url.endswith("/api") else _API)
-
-
-def check_base_url(base_url: str) -> None:
-    """Refuse a base URL that holds a secret or has no scheme, without quoting it.
-
-    Raises:
-        ValueError: Says what to set instead.
-    """
-    if "?" in base_url or "#" in base_url:
-        msg = (
-            "base_url holds a query or a fragment, which would stand in traces and end up in the "
-            "middle of the request's URL: give what belongs there by default_headers"
-        )
-        raise ValueError(msg)
-    if "@" in base_url.partition("//")[2].partition("/")[0] or "@" in base_url.partition("/")[0]:
-        msg = (
-            "base_url holds a user or a password, which would stand in logs and take the place of "
-            "the API key: give them to your proxy by default_headers"
-        )
-        raise ValueError(msg)
-    if base_url.strip().partition("://")[0].lower() not in ("http", "https"):
-        msg = (
-            "base_url has no scheme: it must begin with https:// or http://, as "
-            "https://dashscope.aliyuncs.com/api/v1 does"
-        )
-        raise ValueError(msg)
-    if not _has_a_host(base_url):
-        msg = (
-            "base_url is no URL of a host: write https://host or https://host:port, with nothing "
-            "in it that a URL cannot hold"
-        )
+def _check_region(region: str, setting: str) -> None:
+    if region not in REGIONS:
+        msg = f"{setting} must be one of {', '.join(REGIONS)}"  # not quoted: it may be a key
         raise ValueError(msg)
 
 
-def _has_a_host(base_url: str) -> bool:
-    try:
-        url = urlsplit(base_url.strip())
-        _ = url.port  # raises where it cannot be one
-    except ValueError:
-        return False
-    return bool(url.hostname) and not _IN_NO_URL.search(base_url.strip())
-
-
-def base_url_of(region: str | None, workspace_id: str | None) -> str:
-    """Find the base URL of a region, or of a workspace in it.
-
-    Without a region it is the default region's legacy host, which serves any workspace.
-
-    Raises:
-        ValueError: The region does not exist, or has no host without a workspace.
-    """
-    check_region(region or DEFAULT_REGION)
+def _base_url_of(region: str | None, workspace_id: str | None) -> str:
+    """Return the host of a workspace, or else of a region; the default region serves them all."""
     if region and workspace_id:
-        return f"https://{workspace_id}.{region}.maas.aliyuncs.com/api/v1"
+        return f"https://{workspace_id}.{region}{_WORKSPACE_HOSTS}{_API}"
     host = REGIONS[region or DEFAULT_REGION]
     if host is None:
         msg = f"Region {region!r} is reached through a workspace only: set workspace_id as well"
         raise ValueError(msg)
-    return f"https://{host}/api/v1"
+    return f"https://{host}{_API}"
 
 
-@lru_cache
-def host_of(base_url: str) -> str:
-    """Tell the host of a base URL, with its port; `""` if there is none."""
+def refuse_workspace_host(base_url: str | None) -> None:
+    """Refuse a base URL whose host names a workspace, for a model of another account."""
+    if host_of(base_url or "").lower().endswith(_WORKSPACE_HOSTS):
+        msg = (
+            "base_url names a workspace of this account: pass the tenant's base_url, or make "
+            "the model with region and workspace_id instead"
+        )
+        raise ValueError(msg)
+
+
+_OTHER_SERVICES: Mapping[str, str] = {
+    "/compatible-mode": (
+        "the OpenAI-compatible route, and this package speaks native /api/v1. Write "
+        "{host}/api/v1, or use langchain-openai"
+    ),
+    "/anthropic": "Anthropic's protocol, and this package speaks DashScope's own",
+    "//api.deepseek.com": (
+        "DeepSeek's own API, which has another protocol: leave base_url out to use Model Studio, "
+        "or use langchain-deepseek"
+    ),
+    **dict.fromkeys(
+        ("/chat/completions", "//api.openai.com", "//openrouter.ai"),
+        "OpenAI's protocol, and this package speaks DashScope's own",
+    ),
+    "/api-ws": "a WebSocket, and this package speaks HTTP, at /api/v1",
+    ".aliyun.com": (
+        "a page of the console or of the documentation: the service's hosts end in .aliyuncs.com"
+    ),
+}
+"""Parts of base URLs of other services, and what they lead to."""
+
+_API_PATH = re.compile(r"/api/(?P<version>v\d+)(?P<more>.*)$", re.IGNORECASE)
+
+
+def normalise_base_url(base_url: str, setting: str = "base_url") -> str:
+    """Return a base URL as `https://.../api/v1`, or refuse it; errors quote its host at most."""
+    url = base_url.strip().rstrip("/")
+    if url.partition("/")[0].partition(":")[0].lower().endswith(".aliyuncs.com"):
+        url = f"https://{url}"
+    _check_url(url, setting)
+    for sign, text in _OTHER_SERVICES.items():
+        if sign in url.lower():
+            host = "/".join(url.split("/")[:3])  # the path may hold a key
+            msg = f"{setting} leads to {text.format(host=host)}"
+            raise ValueError(msg)
+    url = url.partition("/services/aigc/")[0]
+    api = _API_PATH.search(url)
+    if api is None:
+        if url.endswith("/v1"):
+            msg = f"{setting} ends in /v1, as OpenAI's do: those of DashScope end in /api/v1"
+            raise ValueError(msg)
+        return url + ("/v1" if url.endswith("/api") else _API)
+    if api["version"].lower() != "v1":
+        msg = f"{setting} leads to another version of the API: this package speaks /api/v1"
+        raise ValueError(msg)
+    if api["more"]:
+        msg = f"{setting} goes on after /api/v1, where a base URL ends: leave that out"
+        raise ValueError(msg)
+    return url[: api.start()] + _API
+
+
+def _check_url(url: str, setting: str) -> None:
+    """Refuse a URL that holds a secret or has no host."""
+    if "?" in url or "#" in url:
+        msg = (
+            f"{setting} holds a query or a fragment, which traces would show, in the middle of the "
+            "request's URL: put it into default_headers"
+        )
+        raise ValueError(msg)
+    if "@" in url:
+        msg = (
+            f"{setting} holds a user or a password, which logs would show and which would replace "
+            "the API key: pass them to your gateway by default_headers"
+        )
+        raise ValueError(msg)
+    if url.partition("://")[0].lower() not in ("http", "https"):
+        msg = f"{setting} has no scheme: it must begin with https:// or http://"
+        raise ValueError(msg)
+    if not _has_host(url):
+        msg = f"{setting} has no valid host: write https://host or https://host:port"
+        raise ValueError(msg)
+
+
+def _has_host(url: str) -> bool:
     try:
-        return urlsplit(base_url).netloc
+        parts = urlsplit(url)
+        _ = parts.port  # raises where it cannot be one
     except ValueError:
-        return ""
+        return False
+    return bool(parts.hostname) and not re.search(r"[\s\\<>{}\u200b-\u200f\ufeff]|://.*://", url)
+
+
+def host_of(base_url: str) -> str:
+    """Return the host of a base URL, with its port."""
+    return urlsplit(base_url).netloc
 
 
 @lru_cache
 def region_of(base_url: str) -> str | None:
-    """Tell which region a base URL leads to; `None` for a host that is not the service's own."""
+    """Return the region that a base URL leads to; `None` for a host of others."""
     host = host_of(base_url).partition(":")[0].lower()
     for region, legacy_host in REGIONS.items():
-        if host == legacy_host or host.endswith(f".{region}.maas.aliyuncs.com"):
+        if host == legacy_host or host.endswith(f".{region}{_WORKSPACE_HOSTS}"):
             return region
     return None
 
@@ -257,11 +196,8 @@ def region_of(base_url: str) -> str | None:
 @lru_cache
 def is_exposed(base_url: str) -> bool:
     """Tell whether a URL sends the key and the prompts unencrypted over a network."""
-    try:
-        url = urlsplit(base_url)
-        host = url.hostname or ""
-    except ValueError:
-        return False  # no URL at all: refused at the call
+    url = urlsplit(base_url)
+    host = url.hostname or ""
     if url.scheme != "http" or host == "localhost" or host.endswith(".localhost"):
         return False
     try:

@@ -5,20 +5,15 @@ Pure. LangChain's keywords are read here; `_dashscope` decides what is sent.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from langchain_core.messages import BaseMessage
 
-from langchain_dashscope_deepseek._dashscope.protocol.aliases import is_idle
 from langchain_dashscope_deepseek._dashscope.protocol.parameters import (
-    ALIASES,
-    OVERRIDABLE,
-    check_extra_headers,
-    check_model_kwargs,
-    check_names,
-    check_row,
-    overridden,
+    check_overrides,
+    override,
+    read_overrides,
 )
 from langchain_dashscope_deepseek._dashscope.protocol.request import (
     PreparedRequest,
@@ -32,18 +27,10 @@ from langchain_dashscope_deepseek._langchain.history import to_wire
 from langchain_dashscope_deepseek._langchain.tools import wire_tool_choice, wire_tools
 from langchain_dashscope_deepseek.capabilities import ModelCapabilities, models_that
 
-_CALL_ONLY = ("capabilities", "stream", "extra_headers", "structured_output_note")
-"""Keywords of a call that are not settings of the model."""
 
-_KEYWORDS = OVERRIDABLE.union(_CALL_ONLY)
-
-
-def check_recorded(overrides: Mapping[str, Any]) -> None:
-    """Refuse unknown keywords, and those that may hold a secret, before a tracer records them."""
-    check_names({*_normalise(overrides)}.difference(_CALL_ONLY))
-    if overrides.get("extra_headers") is not None:
-        check_extra_headers(overrides["extra_headers"])
-    check_model_kwargs(overrides.get("model_kwargs"))
+def check_recorded(overrides: Mapping[str, Any], fields: Collection[str]) -> None:
+    """Refuse what no call takes, or what may be a secret, before a tracer records it."""
+    check_overrides(read_overrides(overrides), fields)
 
 
 def prepare_call(
@@ -58,24 +45,17 @@ def prepare_call(
 
     Args:
         messages: The conversation.
-        settings: The values of `SETTINGS`.
-        overrides: The call's keywords: `OVERRIDABLE` and `_CALL_ONLY`.
+        settings: The model's, without `capabilities`.
+        overrides: The call's keywords.
         row_of: Finds a model's row by its name.
         shows: Whether the caller receives chunks.
     """
-    given = _normalise(overrides)
-    if isinstance(given.get("tools"), (list, tuple)):
-        given["tools"] = wire_tools(given["tools"])
-    if "tool_choice" in given:
-        given["tool_choice"] = wire_tool_choice(given["tool_choice"])
-    row, is_streamed, headers, note = (given.pop(name, None) for name in _CALL_ONLY)
-    check_row(row)
-    if headers is not None:
-        check_extra_headers(headers)
-    if note:
-        warn(note)
-    values = overridden(settings, given)
-    row = row or row_of(values["model"])
+    given = _as_on_the_wire(overrides)
+    check_overrides(given, settings)
+    values = override(settings, given)
+    if values.get("structured_output_note"):
+        warn(values["structured_output_note"])
+    row = values.get("capabilities") or row_of(values["model"])
     parameters = choose_parameters(row, values)
     replays = (
         row is not None
@@ -90,7 +70,9 @@ def prepare_call(
         must_call=asked != "auto" and sent == "auto",
     )
     may_stream = not (
-        is_streamed is False or values["streaming"] is False or values["disable_streaming"] is True
+        values.get("stream") is False
+        or values["streaming"] is False
+        or values["disable_streaming"] is True
     )
     return prepare(
         values,
@@ -98,16 +80,20 @@ def prepare_call(
         parameters,
         wire,
         stream=True if shows else None if may_stream else False,
-        endpoint=endpoint_of(values, headers),
+        endpoint=endpoint_of(values, values.get("extra_headers")),
         policy=RetryPolicy(values["max_retries"], max_seconds=values["max_seconds"]),
         changes=changes,
     )
 
 
-def _normalise(overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """Resolve aliases, and drop unknown keywords whose value has no effect."""
-    given = {ALIASES.get(name, name): value for name, value in overrides.items()}
-    return {k: v for k, v in given.items() if k in _KEYWORDS or not is_idle(k, v)}
+def _as_on_the_wire(overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Give tools and their choice their form on the wire."""
+    given = read_overrides(overrides)
+    if isinstance(given.get("tools"), (list, tuple)):
+        given["tools"] = wire_tools(given["tools"])
+    if "tool_choice" in given:
+        given["tool_choice"] = wire_tool_choice(given["tool_choice"])
+    return given
 
 
 def _images_refused(model: str, row: ModelCapabilities | None) -> str:

@@ -14,9 +14,9 @@ from importlib.metadata import version
 from pathlib import Path
 from textwrap import shorten
 
-from langchain_dashscope_deepseek._dashscope.keys import authorization
 from langchain_dashscope_deepseek._dashscope.protocol.redaction import LONGEST_MESSAGE
 from langchain_dashscope_deepseek._dashscope.regions import host_of
+from langchain_dashscope_deepseek._dashscope.transport.endpoint import authorization
 from langchain_dashscope_deepseek._version import __version__
 from langchain_dashscope_deepseek.capabilities import MODELS, ModelCapabilities, find_capabilities
 from langchain_dashscope_deepseek.chat_models import ChatDashScopeDeepSeek

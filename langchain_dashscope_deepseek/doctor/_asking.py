@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from langchain_dashscope_deepseek._dashscope.protocol.parameters import SETTINGS
 from langchain_dashscope_deepseek._dashscope.protocol.redaction import REDACTED
 from langchain_dashscope_deepseek._dashscope.protocol.request import prepare
 from langchain_dashscope_deepseek._dashscope.regions import host_of, region_of
@@ -64,7 +63,9 @@ class Doctor:
 
     def __init__(self, model: ChatDashScopeDeepSeek) -> None:
         """Read the model's settings."""
-        self._settings: dict[str, Any] = {name: getattr(model, name, None) for name in SETTINGS}
+        self._settings: dict[str, Any] = {
+            name: getattr(model, name) for name in type(model).model_fields
+        }
         self.region = region_of(self._settings["base_url"])
         self.requests = self.tokens = 0
 

@@ -280,7 +280,7 @@ async def test_copies_share_the_users_clients(
 def test_a_users_client_cannot_be_pickled(
     dumps: Callable[[Any], bytes], dashscope_emulator: DashScopeEmulator
 ) -> None:
-    with httpx.Client() as client, pytest.raises(TypeError, match="make it anew"):
+    with httpx.Client() as client, pytest.raises(TypeError, match="construct it again"):
         dumps(make(http_client=client))
 
 

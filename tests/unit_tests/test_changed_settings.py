@@ -18,7 +18,6 @@ from typing import Any
 import httpx
 import pytest
 from langchain_core.caches import InMemoryCache
-from langchain_core.callbacks import CallbackManager
 from langchain_core.load import dumpd, dumps, load, loads
 from langchain_core.runnables import ConfigurableField
 from langchain_core.tracers import BaseTracer
@@ -44,6 +43,8 @@ from langchain_dashscope_deepseek import (
     ModelCapabilities,
     TokenRateLimiter,
 )
+from langchain_dashscope_deepseek._dashscope.protocol.parameters import PARAMETERS
+from langchain_dashscope_deepseek._dashscope.regions import Location
 from langchain_dashscope_deepseek._model_fields import ModelFields
 from tests.leaks import all_text
 from tests.unit_tests.conftest import STYLES, Ask, Scripted, answer_of
@@ -80,11 +81,18 @@ VALUES: dict[str, Any] = {
     "default_headers": {"X-Mine": "a"},
     "capabilities": ModelCapabilities(thinking="never"),
 }
-WITHOUT_A_TRACE = {
-    *("max_retries", "max_seconds", "max_answer_size", "proxy", "verify"),
-    *("http_client", "http_async_client", "environment", "parallel_tool_calls"),
+NOT_SENT: dict[str, Any] = {
+    "parallel_tool_calls": True,  # without tools
+    "max_retries": 7,
+    "max_seconds": 7.0,
+    "max_answer_size": 7,
+    "proxy": SecretStr("http://proxy.test:8080"),
+    "verify": False,
+    "http_client": httpx.Client(),
+    "http_async_client": httpx.AsyncClient(),
+    "environment": Location(region="us-east-1"),
 }
-"""What a request does not show; other tests hold these."""
+"""What a request does not show."""
 
 
 def constructed(service: Scripted, name: str, value: Any) -> Any:
@@ -122,7 +130,7 @@ def asked(service: Scripted, model: Any) -> Any:
 def test_every_setting_is_tried() -> None:
     own = ModelFields.__annotations__.keys() - {"model_config"}
     own = {name for name in own if not name.startswith("_")}
-    assert own == VALUES.keys() | WITHOUT_A_TRACE
+    assert own == VALUES.keys() | NOT_SENT.keys()
 
 
 @pytest.mark.parametrize("name", VALUES)
@@ -141,6 +149,21 @@ def test_a_setting_counts_whatever_way_it_is_set(
     wanted = asked(service, constructed(service, name, VALUES[name]))
     assert asked(service, way(service, name, VALUES[name])) == wanted
     assert wanted != asked(service, service.model(NEW))
+
+
+@pytest.mark.parametrize("name", NOT_SENT)
+def test_a_setting_that_is_not_sent_counts_whatever_way_it_is_set(name: str) -> None:
+    value, plain = NOT_SENT[name], ChatDashScopeDeepSeek(model="m")
+    assert getattr(plain, name) != value
+    copy = plain.model_copy(update={name: value})
+    setattr(plain, name, value)
+    for model in (ChatDashScopeDeepSeek(model="m", **{name: value}), copy, plain):
+        assert getattr(model, name) == value
+
+
+def test_every_parameter_is_a_setting_of_the_model() -> None:
+    of_one_call = {"tools", "tool_choice"}
+    assert PARAMETERS.keys() - of_one_call == PARAMETERS.keys() & ModelFields.model_fields.keys()
 
 
 AS_TEXT: dict[str, Any] = {
@@ -246,7 +269,7 @@ def test_a_subclass_says_what_its_own_validators_say() -> None:
     ):
         with pytest.raises(ValidationError, match="9 is too dear") as caught:
             way()
-        assert caught.value.errors()[0]["input"] == "(hidden)"
+        assert caught.value.errors()[0]["input"] == "[redacted]"
     with pytest.raises(ValidationError, match="budget is another name of budget"):
         Own(model="m", budget=2, my_budget=3)
 
@@ -263,6 +286,9 @@ def test_a_subclass_with_aliases_is_configured_and_dumped(service: Scripted) -> 
     configured = model.configurable_fields(temperature=field)
     assert configured.with_config(configurable={"t": 0.1}).invoke("hi").text == "hi"
     assert model.model_copy(update={"tid": "z"}).tenant == "z"
+    assert model.model_copy(update={"tenant": "z"}).tenant == "z"
+    with pytest.raises(ValidationError, match="Unknown setting tenent_id: did you mean tenant_id"):
+        Own(model="m", tenent_id="x")
 
 
 def test_a_subclass_may_validate_what_is_assigned(service: Scripted) -> None:
@@ -289,15 +315,6 @@ def test_a_subclass_may_take_any_name() -> None:
     model.team = "a"
     for other in (model, model.model_copy(update={"seed": 7}), model.for_tenant()):
         assert other.model_extra == {"team": "a", "n": 1}
-
-
-def test_a_subclass_is_copied_by_its_own_names(service: Scripted) -> None:
-    class Own(ChatDashScopeDeepSeek):
-        budget: int = Field(default=1, validation_alias="my_budget")
-
-    model = Own(model="m", my_budget=2)
-    assert model.model_copy(update={"my_budget": "3"}).budget == 3
-    assert model.model_copy(update={"budget": 4}).budget == 4
 
 
 @pytest.mark.parametrize("name", [*sorted(VALUES.keys() - {"model"}), "max_retries", "verify"])
@@ -347,14 +364,6 @@ def test_a_copy_knows_no_other_settings(service: Scripted) -> None:
         with pytest.raises(ValueError, match="openai_api_key: write api_key"):
             way(service, "openai_api_key", KEY)
     assert service.model().model_copy(update={"request_timeout": 3.0}).timeout == 3.0
-
-
-@pytest.mark.parametrize("way", [constructed, copied, assigned])
-def test_a_place_that_cannot_be_is_refused_whatever_way_it_is_set(
-    way: Callable[..., Any], service: Scripted
-) -> None:
-    with pytest.raises(ValueError, match=r"Unknown region\. Regions: cn-beijing"):
-        way(service, "region", "mars")
 
 
 def test_what_is_refused_changes_nothing(service: Scripted) -> None:
@@ -473,6 +482,7 @@ REFUSED: dict[str, Callable[[], Any]] = {
     "a value": lambda: with_secrets(temperature=9),
     "a name": lambda: with_secrets(temprature=0.9),
     "a header": lambda: with_secrets(default_headers={"X-Secret": f"{KEY}\n"}),
+    "a header's name": lambda: with_secrets(default_headers={f"X {KEY}": "1"}),
     "headers": lambda: with_secrets(default_headers=KEY),
     "a query": lambda: with_secrets(base_url=f"https://gateway.test?token={KEY}"),
     "a password": lambda: with_secrets(base_url=f"https://a:{KEY}@gateway.test"),
@@ -561,9 +571,11 @@ def test_what_langsmith_is_sent_holds_no_key(service: Scripted) -> None:
         ("proxy", b"me:secret0@proxy.test:8080", "proxy is no URL of a proxy"),
         ("default_headers", {"A": 5}, "default_headers takes a dict of strings"),
         ("default_headers", {5: "secret0"}, "default_headers takes a dict of strings"),
-        ("default_headers", {"a": "1", "A": "2"}, "one name stands there twice"),
-        ("default_headers", {"Content-Length": "3"}, "follows from the body"),
-        ("capabilities", "secret0", "capabilities takes a ModelCapabilities"),
+        ("capabilities", "secret0", "capabilities"),
+        ("region", "secret0", "region must be one of cn-beijing"),
+        ("workspace_id", "secret0 x", "workspace_id is no workspace id"),
+        ("base_url", "https://gateway.test/api/v1?token=secret0", "base_url holds a query"),
+        ("model_kwargs", {"api_key": "secret0"}, "model_kwargs holds api_key"),
     ],
 )
 def test_what_construction_refuses_is_refused_whatever_way_it_is_set(
@@ -571,27 +583,6 @@ def test_what_construction_refuses_is_refused_whatever_way_it_is_set(
 ) -> None:
     with pytest.raises(ValueError, match=says) as caught:
         way(service, name, value)
-    assert "secret0" not in str(caught.value)
-
-
-@pytest.mark.parametrize("way", [copied, assigned])
-def test_a_base_url_with_a_secret_is_refused_at_once(
-    way: Callable[..., Any], service: Scripted
-) -> None:
-    with pytest.raises(ValueError, match="base_url holds a query") as caught:
-        way(service, "base_url", f"https://gateway.test/api/v1?token={KEY}")
-    assert "secret0" not in str(caught.value)
-
-
-def test_a_proxy_with_a_password_is_shown_nowhere() -> None:
-    proxy = "http://me:secret0@proxy.test:8080"
-    model = ChatDashScopeDeepSeek(model="m", proxy=proxy)
-    other = ChatDashScopeDeepSeek(model="m")
-    other.proxy = proxy
-    for text in (repr(model), repr(other), dumps(model), str(model.model_dump())):
-        assert "secret0" not in text
-    with pytest.raises(ValidationError, match="proxy is no URL of a proxy") as caught:
-        ChatDashScopeDeepSeek(model="m", proxy="foo://me:secret0@proxy.test")
     assert "secret0" not in str(caught.value)
 
 
@@ -616,12 +607,6 @@ def test_a_model_comes_back_from_a_dump(monkeypatch: pytest.MonkeyPatch) -> None
     assert load(dumpd(back), **allowed).base_url == model.base_url
 
 
-def test_no_key_goes_into_model_kwargs() -> None:
-    with pytest.raises(ValidationError, match="model_kwargs holds api_key") as caught:
-        ChatDashScopeDeepSeek(model="m", model_kwargs={"api_key": KEY})
-    assert "secret0" not in str(caught.value)
-
-
 def test_no_schema_of_a_configurable_setting_shows_a_header() -> None:
     model = ChatDashScopeDeepSeek(model="m", default_headers={"Authorization": KEY})
     fields = {name: ConfigurableField(id=name) for name in ("default_headers", "api_key", "proxy")}
@@ -644,13 +629,6 @@ def test_an_error_does_not_quote_what_a_proxy_is_told(
         model.invoke("hi")
     assert told not in str(caught.value)
     assert "secret0" not in str(caught.value)
-
-
-@pytest.mark.parametrize("name", ["region", "workspace_id"])
-def test_a_key_in_the_wrong_place_is_not_quoted(name: str) -> None:
-    with pytest.raises(ValidationError) as caught:
-        ChatDashScopeDeepSeek(model="m", **{name: f"{KEY} x"})
-    assert "secret0" not in f"{caught.value}{caught.value.errors()}"
 
 
 # --- Clients and proxies ---
@@ -720,30 +698,33 @@ def test_a_base_url_is_mended_where_it_is_obvious(given: str, url: str) -> None:
     ("given", "says"),
     [
         ("gateway.test/api/v1", "must begin with https://"),
+        ("https://gateway.test/api/v1?", "holds a query or a fragment"),
+        ("https://gateway.test/api/v1#x", "holds a query or a fragment"),
+        ("https://me:hush@gateway.test/api/v1", "holds a user or a password"),
         ("ftp://gateway.test/api/v1", "must begin with https://"),
         ("https://dashscope.aliyuncs.com/compatible-mode/v1", "OpenAI-compatible route"),
         ("https://api.deepseek.com", "DeepSeek's own API"),
         ("https://api.deepseek.com/v1", "DeepSeek's own API"),
-        ("https://api.openai.com/v1", "OpenAI's API"),
-        ("https://gateway.test/v1", "one of DashScope's ends in /api/v1"),
+        ("https://api.openai.com/v1", "OpenAI's protocol"),
+        ("https://gateway.test/v1", "those of DashScope end in /api/v1"),
         ("https://gateway.test/v1/chat/completions", "OpenAI's protocol"),
         ("https://gateway.test/anthropic", "Anthropic's protocol"),
-        ("https://openrouter.ai/api/v1", "OpenRouter's API"),
+        ("https://openrouter.ai/api/v1", "OpenAI's protocol"),
         ("https://API.deepseek.com", "DeepSeek's own API"),
         ("https://dashscope.aliyuncs.com/api-ws/v1/inference", "WebSocket"),
         ("https://help.aliyun.com/zh/model-studio", "a page of the console"),
-        ("https://https://dashscope.aliyuncs.com/api/v1", "no URL of a host"),
-        ("https://{workspace_id}.cn-beijing.maas.aliyuncs.com", "no URL of a host"),
-        (f"{BEIJING},", "goes on behind /api/v1"),
-        (f"{BEIJING}\u200b", "no URL of a host"),
-        (f"{BEIJING}/models", "goes on behind /api/v1"),
-        (f"{BEIJING}/services", "goes on behind /api/v1"),
-        (f"{BEIJING}/apps/APP/completion", "goes on behind /api/v1"),
+        ("https://https://dashscope.aliyuncs.com/api/v1", "no valid host"),
+        ("https://{workspace_id}.cn-beijing.maas.aliyuncs.com", "no valid host"),
+        (f"{BEIJING},", "goes on after /api/v1"),
+        (f"{BEIJING}\u200b", "no valid host"),
+        (f"{BEIJING}/models", "goes on after /api/v1"),
+        (f"{BEIJING}/services", "goes on after /api/v1"),
+        (f"{BEIJING}/apps/APP/completion", "goes on after /api/v1"),
         ("https://dashscope.aliyuncs.com/api/v2", "another version of the API"),
-        ("https:///api/v1", "no URL of a host"),
-        ("https://gateway.test:99999", "no URL of a host"),
-        ("https://a b/api/v1", "no URL of a host"),
-        ("https://[::1/api/v1", "no URL of a host"),
+        ("https:///api/v1", "no valid host"),
+        ("https://gateway.test:99999", "no valid host"),
+        ("https://a b/api/v1", "no valid host"),
+        ("https://[::1/api/v1", "no valid host"),
     ],
 )
 def test_a_base_url_of_something_else_is_refused(given: str, says: str) -> None:
@@ -769,17 +750,17 @@ def test_white_space_in_the_environment_does_not_matter(monkeypatch: pytest.Monk
         (
             "DASHSCOPE_BASE_URL",
             "https://dashscope.aliyuncs.com/compatible-mode/v1",
-            "OpenAI-compat",
+            "leads to the OpenAI-compatible route",
         ),
-        ("DASHSCOPE_REGION", "singapore", "Unknown region"),
-        ("DASHSCOPE_API_REGION", "singapore", "Unknown region"),
+        ("DASHSCOPE_REGION", "singapore", "must be one of cn-beijing"),
+        ("DASHSCOPE_API_REGION", "singapore", "must be one of cn-beijing"),
     ],
 )
 def test_what_the_environment_has_wrong_is_named(
     variable: str, value: str, says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(variable, value)
-    with pytest.raises(ValidationError, match=f"The variable .*{variable}.*: .*{says}"):
+    with pytest.raises(ValidationError, match=f"{variable}.* {says}"):
         ChatDashScopeDeepSeek(model="m")
 
 
@@ -902,16 +883,6 @@ async def test_a_secret_is_no_header_of_one_call(name: str, ask: Ask, service: S
     assert service.requests == []
 
 
-@pytest.mark.parametrize("name", ["Content-Length", "transfer-encoding", "Connection"])
-async def test_headers_of_the_body_are_not_the_users(
-    name: str, ask: Ask, service: Scripted
-) -> None:
-    with pytest.raises(DashScopeInputError, match=f"extra_headers: {name} follows from the body"):
-        await ask(service.model(), "hi", extra_headers={name: "3"})
-    with pytest.raises(ValidationError, match=f"default_headers: {name} follows from the body"):
-        service.model(default_headers={name: "3"})
-
-
 @pytest.mark.parametrize("name", ["api_key", "dashscope_api_key", "http_client"])
 async def test_a_key_is_nothing_for_one_call(name: str, ask: Ask, service: Scripted) -> None:
     with pytest.raises(DashScopeInputError, match=f"{name}: set for the model"):
@@ -980,13 +951,12 @@ def test_no_header_of_an_account_goes_along_to_a_tenant(name: str, service: Scri
     assert service.requests[-1].headers["x-trace"] == "1"
 
 
-@pytest.mark.parametrize("name", ["Authorization", "x-dashscope-workspace", "X-API-Key"])
 @pytest.mark.parametrize("way", ["constructed", "assigned", "copied", "tenant"])
 async def test_no_header_of_an_account_goes_along_with_a_configured_key(
-    way: str, name: str, ask: Ask, service: Scripted
+    way: str, ask: Ask, service: Scripted
 ) -> None:
     service.answer(answer_of())
-    headers = {name: "mine", "X-Trace": "1"}
+    headers = {"Authorization": "mine", "X-Trace": "1"}
     model = service.model(default_headers=headers if way == "constructed" else None)
     if way == "assigned":
         model.default_headers = headers
@@ -998,7 +968,7 @@ async def test_no_header_of_an_account_goes_along_with_a_configured_key(
     configurable: Any = model.configurable_fields(
         api_key=ConfigurableField(id="key"), seed=ConfigurableField(id="seed")
     )
-    with pytest.raises(ValueError, match=f"default_headers holds {name}"):
+    with pytest.raises(ValueError, match="default_headers holds Authorization"):
         await ask(configurable.with_config(configurable={"key": "sk-theirs"}), "hi")
     assert service.requests == []
     await ask(configurable.with_config(configurable={"key": own, "seed": 1}), "hi")
@@ -1053,16 +1023,6 @@ def test_no_limiter_of_an_account_goes_along_to_a_tenant() -> None:
     assert (model.rate_limiter, model.callbacks) == (limiter, [limiter, heard])
 
 
-def test_a_tenant_leaves_the_limiter_in_a_callback_manager_behind() -> None:
-    limiter, heard = TokenRateLimiter(requests_per_minute=60), Heard()
-    manager = CallbackManager([limiter, heard], inheritable_handlers=[limiter])
-    tenant: Any = ChatDashScopeDeepSeek(
-        model="m", rate_limiter=limiter, callbacks=manager
-    ).for_tenant(api_key="sk-theirs")
-    assert (tenant.callbacks.handlers, tenant.callbacks.inheritable_handlers) == ([heard], [])
-    assert manager.handlers == [limiter, heard]
-
-
 def test_what_is_added_to_a_tenants_settings_is_its_own(service: Scripted) -> None:
     model = service.model(
         default_headers={"X-A": "1"}, model_kwargs={"a": 1}, stop=["x"],
@@ -1082,7 +1042,7 @@ def test_what_is_added_to_a_tenants_settings_is_its_own(service: Scripted) -> No
 
 def test_a_tenant_that_cannot_be_is_refused() -> None:
     model = ChatDashScopeDeepSeek(model="m", api_key="sk-x")
-    with pytest.raises(ValueError, match="Unknown region"):
+    with pytest.raises(ValueError, match="region must be one of cn-beijing"):
         model.for_tenant(region="mars")
     with pytest.raises(ValidationError, match="X-Bad"):
         model.for_tenant(default_headers={"X-Bad": "\n"})

@@ -118,7 +118,7 @@ async def test_one_that_asks_for_something_is_refused(
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("extra_body", "write the parameters by their names"),
+        ("extra_body", "write parameters by their names"),
         ("stream_options", "every stream ends with its usage"),
         ("thinking", "write enable_thinking"),
         ("max_output_tokens", "write max_tokens"),
@@ -143,22 +143,3 @@ async def test_what_the_service_may_take_is_sent_from_model_kwargs(
     service.answer(transcript("plain_text"))
     await ask(service.model(model_kwargs={name: 1}), "hi")
     assert service.parameters[name] == 1
-
-
-@pytest.mark.parametrize(
-    ("legacy", "says"),
-    [
-        ({"functions": [{"name": "f"}]}, r"write model\.bind_tools\(\[\.\.\.\]\)"),
-        ({"function_call": {"name": "f"}}, r'write model\.bind_tools\(.*, tool_choice="name"\)'),
-        ({"function_call": "auto"}, r"write model\.bind_tools"),
-    ],
-)
-async def test_legacy_functions_are_told_what_replaces_them(
-    legacy: dict[str, Any], says: str, ask: Ask, service: Scripted
-) -> None:
-    with pytest.raises(ValidationError, match=says):
-        service.model(**legacy)
-    with pytest.raises(DashScopeInputError, match=says):
-        await ask(service.model(), "hi", **legacy)
-    with pytest.raises(DashScopeInputError, match=says):
-        await ask(service.model().bind(**legacy), "hi")

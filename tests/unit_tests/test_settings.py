@@ -14,8 +14,7 @@ from typing import Any
 import httpx
 import pytest
 from langchain_core.load import dumps
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
-from pydantic_core import PydanticCustomError
+from pydantic import SecretStr, ValidationError
 
 from langchain_dashscope_deepseek import (
     ChatDashScopeDeepSeek,
@@ -83,7 +82,7 @@ def test_a_misspelt_setting_is_refused() -> None:
         ("max_completion_tokens", 0, "at least 1"),
         ("thinking_budget", 0, "at least 1"),
         ("seed", -1, "at least 0"),
-        ("max_retries", -1, "greater than or equal to 0"),
+        ("max_retries", -1, "at least 0"),
     ],
 )
 def test_a_value_that_no_model_takes_is_refused(setting: str, value: Any, expects: str) -> None:
@@ -181,9 +180,17 @@ def test_a_region_without_a_legacy_host_asks_for_a_workspace(region: str) -> Non
         chat(region=region)
 
 
-@pytest.mark.parametrize("settings", [{"region": "mars"}, {"workspace_id": "evil.host/"}])
-def test_a_region_or_workspace_that_cannot_be_right_is_refused(settings: dict[str, str]) -> None:
-    with pytest.raises(ValidationError, match=r"Regions: cn-beijing, ap-southeast-1, us-east-1"):
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"region": "mars"}, "region must be one of cn-beijing, ap-southeast-1, us-east-1"),
+        ({"workspace_id": "evil.host/"}, "workspace_id is no workspace id"),
+    ],
+)
+def test_a_region_or_workspace_that_cannot_be_right_is_refused(
+    settings: dict[str, str], says: str
+) -> None:
+    with pytest.raises(ValidationError, match=says):
         chat(**settings)
 
 
@@ -261,13 +268,6 @@ def test_an_answer_in_one_piece_is_asked_for_without_the_stream_headers(service:
     assert service.requests[-1].headers["accept"] == "application/json"
 
 
-@pytest.mark.parametrize("rest", ["?api_key=sk-secret", "#x", "?"])
-def test_a_base_url_with_a_query_is_refused_without_quoting_it(rest: str) -> None:
-    with pytest.raises(ValidationError, match="base_url holds a query or a fragment") as caught:
-        chat(base_url=f"https://proxy.test/api/v1{rest}")
-    assert "sk-secret" not in str(caught.value)
-
-
 @pytest.mark.parametrize("variable", ["HTTPS_PROXY", "ALL_PROXY"])
 @pytest.mark.parametrize(
     "value", ["http://user:hush-hush@proxy.test:no-port", "odd://user:hush-hush@proxy.test"]
@@ -295,11 +295,6 @@ async def test_a_header_stands_once_and_the_users_goes_over_ours_whatever_its_ca
     assert sent.get_list("accept") == ["a/b"]
     names = [name.lower() for name, _ in sent.raw]
     assert len(names) == len(set(names))
-
-
-def test_two_headers_of_a_name_are_refused() -> None:
-    with pytest.raises(ValidationError, match="one name stands there twice"):
-        chat(default_headers={"X-A": "1", "x-a": "2"})
 
 
 def test_default_headers_go_over_ours(service: Scripted) -> None:
@@ -361,7 +356,7 @@ def test_a_file_of_a_key_that_cannot_be_read_names_the_variable(
 ) -> None:
     monkeypatch.setenv("DASHSCOPE_API_KEY_FILE_PATH", str(tmp_path / KEY))
     for settings in ({}, {"api_key": None}):
-        with pytest.raises(ValidationError, match="DASHSCOPE_API_KEY_FILE_PATH") as caught:
+        with pytest.raises(ValueError, match="DASHSCOPE_API_KEY_FILE_PATH") as caught:
             chat(**settings)
         assert KEY not in str(caught.value)
     assert chat(api_key="sk-x").api_key is not None
@@ -383,24 +378,6 @@ def test_the_line_end_of_a_key_from_a_file_does_not_matter(service: Scripted) ->
     service.answer(answer_of())
     service.model(api_key=f"{KEY}\n").invoke("hi")
     assert service.requests[-1].headers["authorization"] == f"Bearer {KEY}"
-
-
-def test_the_key_is_in_no_text() -> None:
-    model = chat(api_key=KEY, default_headers={"X-Secret": "hush-hush"})
-    for text in (
-        repr(model),
-        str(model),
-        dumps(model),
-        str(model.asdict()),
-        str(model.model_dump()),
-    ):
-        assert KEY not in text
-    assert "hush-hush" not in repr(model)
-    settings: list[Any] = [{"temperature": 9}, {"x": 1}]
-    for wrong in settings:
-        with pytest.raises(ValidationError) as caught:
-            ChatDashScopeDeepSeek(api_key=KEY, **wrong)
-        assert KEY not in str(caught.value)
 
 
 @pytest.mark.filterwarnings("ignore:.* was not pickled")
@@ -431,31 +408,9 @@ def test_a_header_that_http_cannot_carry_is_refused_and_not_shown(value: str) ->
     assert value not in str(caught.value)
 
 
-@pytest.mark.parametrize("seconds", [-1, float("nan"), float("inf"), 1e9, "a minute"])
-@pytest.mark.parametrize("phase", ["connect", "read", "write", "pool"])
-async def test_a_phase_of_a_timeout_that_cannot_be_is_refused(
-    phase: str, seconds: Any, ask: Ask, service: Scripted
-) -> None:
-    timeout = httpx.Timeout(
-        **{**dict.fromkeys(("connect", "read", "write", "pool")), phase: seconds}
-    )
-    with pytest.raises(ValidationError, match=f"timeout: {phase} takes None or seconds"):
-        chat(timeout=timeout)
-    with pytest.raises(DashScopeInputError, match=f"timeout: {phase} takes None or seconds"):
-        await ask(service.model(), "hi", timeout=timeout)
-
-
-@pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf")])
-def test_a_timeout_that_cannot_be_is_refused(timeout: float) -> None:
-    with pytest.raises(ValidationError, match="timeout takes seconds above 0"):
-        chat(timeout=timeout)
-
-
 @pytest.mark.parametrize(
     "host",
     [
-        "https://dashscope.aliyuncs.com",
-        "https://dashscope-intl.aliyuncs.com",
         "https://ws-1.ap-southeast-1.maas.aliyuncs.com",
         "http://localhost:8080",
     ],
@@ -473,12 +428,28 @@ def test_the_openai_route_is_refused_and_the_same_hosts_native_one_named(
         chat()
 
 
+TIMEOUTS: list[Any] = [
+    *(0, -1, float("nan"), float("inf"), 1e9),
+    *(httpx.Timeout(5, read=seconds) for seconds in (-1, float("nan"), 1e9, "a minute")),
+]
+
+
+@pytest.mark.parametrize("timeout", TIMEOUTS, ids=str)
+async def test_a_timeout_that_cannot_be_is_refused(
+    timeout: Any, ask: Ask, service: Scripted
+) -> None:
+    with pytest.raises(ValidationError, match="timeout takes seconds above 0"):
+        chat(timeout=timeout)
+    with pytest.raises(DashScopeInputError, match="timeout takes seconds above 0"):
+        await ask(service.model(), "hi", timeout=timeout)
+
+
 def test_a_wrong_region_in_the_environment_does_not_matter_to_a_base_url(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("DASHSCOPE_REGION", "mars")
     assert chat(base_url="https://proxy.test/api/v1").base_url == "https://proxy.test/api/v1"
-    with pytest.raises(ValidationError, match="Unknown region"):
+    with pytest.raises(ValidationError, match="REGION must be one of"):
         chat()
 
 
@@ -525,7 +496,7 @@ def test_clients_handed_in_are_shared_with_copies_and_are_in_no_pickle(service: 
     model = service.model(temperature=0.5)
     other = copy.deepcopy({"model": model})["model"]
     assert (other.http_client, other.temperature) == (model.http_client, 0.5)
-    with pytest.raises(TypeError, match="make it anew on the other side"):
+    with pytest.raises(TypeError, match="construct it again in the other process"):
         pickle.dumps(model)
 
 
@@ -546,22 +517,6 @@ def test_a_base_url_without_encryption_is_warned_about(host: str) -> None:
         chat(base_url=f"http://{host}/api/v1")
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        *(("max_retries", True), ("max_retries", 1.5), ("max_seconds", -1)),
-        *(("max_seconds", "soon"), ("max_seconds", float("nan"))),
-        *(("max_answer_size", 0), ("max_answer_size", 1.5), ("max_answer_size", True)),
-    ],
-)
-async def test_a_limit_that_cannot_be_is_refused(
-    name: str, value: Any, ask: Ask, service: Scripted
-) -> None:
-    with pytest.raises(DashScopeInputError, match=f"{name} takes"):
-        await ask(service.model(), "hi", **{name: value})
-    assert service.requests == []
-
-
 def test_langsmith_hears_the_model_of_the_call() -> None:
     params = chat(temperature=0.5, max_tokens=9, stop="x")._get_ls_params(model="deepseek-v3.2")
     assert params == {
@@ -572,34 +527,6 @@ def test_langsmith_hears_the_model_of_the_call() -> None:
         "ls_max_tokens": 9,
         "ls_stop": ["x"],
     }
-
-
-# --- Subclasses ---
-
-
-class Mine(ChatDashScopeDeepSeek):
-    """A model with settings of its own."""
-
-    tone: str = Field(default="plain", alias="voice")
-    length: int = Field(default=1, validation_alias=AliasChoices("length", "size"))
-
-    @field_validator("tone")
-    @classmethod
-    def _check_tone(cls, tone: str) -> str:
-        if tone == "odd":
-            raise PydanticCustomError("tone", "No such tone: {tone}", {"tone": tone})
-        return tone
-
-
-def test_a_subclass_has_fields_validators_and_aliases_of_its_own() -> None:
-    settings: dict[str, Any] = {"model": "m", "voice": "loud", "size": 2}
-    mine = Mine(**settings)
-    assert (mine.tone, mine.length) == ("loud", 2)
-    with pytest.raises(ValidationError, match="tone: odd") as caught:
-        Mine(**{**settings, "voice": "odd"})
-    assert caught.value.errors()[0]["loc"] == ("voice",)
-    with pytest.raises(ValidationError, match="Unknown setting voise: did you mean voice"):
-        Mine(**{**settings, "voise": "x"})
 
 
 def test_an_error_of_a_setting_says_where_it_stands() -> None:

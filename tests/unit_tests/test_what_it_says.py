@@ -10,11 +10,9 @@ import re
 import sys
 import time
 import warnings
-from typing import Any
 
 import httpx
 import pytest
-from langchain_core.runnables import RunnableLambda
 from pydantic import ValidationError
 
 from langchain_dashscope_deepseek import (
@@ -112,9 +110,6 @@ async def test_a_slip_of_the_pen_is_told_what_was_meant(ask: Ask, service: Scrip
         ("apikey", "did you mean api_key"),
         ("base_urls", "did you mean base_url"),
         ("streming", "did you mean streaming"),
-        ("ssl_verify", "write verify"),
-        ("cert", "write verify, an ssl.SSLContext"),
-        ("use_responses_api", "belongs to OpenAI's API"),
     ],
 )
 async def test_a_slip_is_told_the_same_wherever_it_stands(
@@ -180,47 +175,6 @@ def here() -> int:
     assert frame is not None
     assert frame.f_back is not None
     return frame.f_back.f_lineno
-
-
-def wrapped(model: Any, how: str) -> Any:
-    return {
-        "model": model,
-        "bound": model.bind(seed=1),
-        "sequence": RunnableLambda(lambda text: text) | model,
-    }[how]
-
-
-@POINTS
-@pytest.mark.parametrize("how", ["model", "bound", "sequence"])
-@pytest.mark.parametrize("style", STYLES)
-def test_a_warning_points_at_the_line_of_the_user(how: str, style: str, service: Scripted) -> None:
-    """In a task that core makes, the line of the user is that which runs the loop."""
-    service.answer(answer_of())
-    runnable = wrapped(service.model("deepseek-v4-pro", presence_penalty=1), how)
-    lines = []
-
-    async def ainvoke() -> None:
-        lines.append(here() + 1)
-        await runnable.ainvoke("hi")
-
-    async def astream() -> None:
-        lines.append(here() + 1)
-        [_ async for _ in runnable.astream("hi")]
-
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        if style == "invoke":
-            lines.append(here() + 1)
-            runnable.invoke("hi")
-        elif style == "stream":
-            lines.append(here() + 1)
-            list(runnable.stream("hi"))
-        else:
-            lines.append(here() + 1)
-            asyncio.run(ainvoke() if style == "ainvoke" else astream())
-    found = lines_of(caught)
-    assert found
-    assert all(file == __file__ and line in lines for file, line in found)
 
 
 def test_a_warning_that_was_ignored_is_shown_later() -> None:

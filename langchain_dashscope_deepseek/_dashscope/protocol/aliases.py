@@ -1,75 +1,55 @@
-"""Names that a setting has elsewhere, and what it is called here: one table, one text.
-
-Pure. People come from other classes and from the service's own pages, and write what they know.
-"""
+"""Names that a setting has in other packages and on the service's pages, and what to write here."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-_NOT_HERE = "no page documents it for DeepSeek, and the service ignores or refuses it"
-_OURS = "this package sets it, to read the answer"
+_UNDOCUMENTED = "no page documents it for DeepSeek, and the service ignores or refuses it"
 
-ELSEWHERE: Mapping[str, str] = {
-    "reasoning": (
+_NAMES_BY_ADVICE: Mapping[str, str] = {
+    (
         'reasoning={"effort": ...} is written reasoning_effort="high" here, and '
         "enable_thinking=False switches thinking off"
+    ): "reasoning",
+    "write enable_thinking=True or False, and thinking_budget for its length": "thinking",
+    "write parameters by their names, and those without a name here in model_kwargs": "extra_body",
+    "write model": "model_name_or_path",
+    "write base_url, which ends in /api/v1, or region": (
+        "api_base openai_api_base deepseek_api_base endpoint azure_endpoint host url"
     ),
-    "thinking": "write enable_thinking=True or False, and thinking_budget for its length",
-    "extra_body": "write the parameters by their names, and those that have none in model_kwargs",
-    "model_name_or_path": "write model",
-    **dict.fromkeys(
-        (
-            "api_base",
-            "openai_api_base",
-            "deepseek_api_base",
-            "endpoint",
-            "azure_endpoint",
-            "host",
-            "url",
-        ),
-        "write base_url, which ends in /api/v1, or region",
+    "write api_key": "openai_api_key deepseek_api_key key token",
+    "leave it out: every stream ends with its usage": "stream_usage stream_options",
+    "write max_tokens": "max_output_tokens max_new_tokens max_length num_predict",
+    f"{_UNDOCUMENTED}. model_kwargs sends it all the same": (
+        "top_k logprobs top_logprobs logit_bias preserve_thinking"
     ),
-    **dict.fromkeys(("openai_api_key", "deepseek_api_key", "key", "token"), "write api_key"),
-    **dict.fromkeys(
-        ("stream_usage", "stream_options"), "leave it out: every stream ends with its usage"
+    f"{_UNDOCUMENTED}. Write repetition_penalty, on models that take it": "frequency_penalty",
+    f"{_UNDOCUMENTED}. Ask several times, by batch": "n",
+    "leave it out: this package sets it, to read the answer": "result_format incremental_output",
+    "write model.bind_tools([...])": "functions",
+    'write model.bind_tools([...], tool_choice="name")': "function_call",
+    "write stop": "stop_words",
+    'write response_format={"type": "json_object"}, or with_structured_output': "json_mode",
+    "write default_headers, or extra_headers for one call": "headers extra_query",
+    "write max_seconds": "max_retry_seconds max_time deadline",
+    "write max_retries": "retries num_retries",
+    "write proxy": "openai_proxy http_proxy proxies",
+    "write http_async_client": "async_http_client",
+    "leave it out: trim_messages(token_counter=model) cuts a thread": "max_input_tokens",
+    "write verify": "ssl_verify verify_ssl",
+    "write verify, an ssl.SSLContext on which load_cert_chain was called": "cert",
+    "leave it out: a key belongs to an account, and workspace_id names a workspace of it": (
+        "organization openai_organization"
     ),
-    **dict.fromkeys(
-        ("max_output_tokens", "max_new_tokens", "max_length", "num_predict"), "write max_tokens"
-    ),
-    **dict.fromkeys(
-        ("top_k", "logprobs", "top_logprobs", "logit_bias", "preserve_thinking"),
-        f"{_NOT_HERE}. model_kwargs sends it all the same",
-    ),
-    "frequency_penalty": f"{_NOT_HERE}. Write repetition_penalty, on models that take it",
-    "n": f"{_NOT_HERE}. Ask several times, by batch",
-    **dict.fromkeys(("result_format", "incremental_output"), f"leave it out: {_OURS}"),
-    "functions": "write model.bind_tools([...])",
-    "function_call": 'write model.bind_tools([...], tool_choice="name")',
-    "stop_words": "write stop",
-    "json_mode": 'write response_format={"type": "json_object"}, or with_structured_output',
-    **dict.fromkeys(
-        ("headers", "extra_query"), "write default_headers, or extra_headers for one call"
-    ),
-    **dict.fromkeys(("max_retry_seconds", "max_time", "deadline"), "write max_seconds"),
-    **dict.fromkeys(("retries", "num_retries"), "write max_retries"),
-    **dict.fromkeys(("openai_proxy", "http_proxy", "proxies"), "write proxy"),
-    "async_http_client": "write http_async_client",
-    "max_input_tokens": "leave it out: trim_messages(token_counter=model) cuts a thread",
-    **dict.fromkeys(("ssl_verify", "verify_ssl"), "write verify"),
-    "cert": "write verify, an ssl.SSLContext that load_cert_chain was called on",
-    **dict.fromkeys(
-        ("organization", "openai_organization"),
-        "leave it out: a key belongs to an account, and workspace_id names a workspace of it",
-    ),
-    **dict.fromkeys(
-        ("use_responses_api", "store", "service_tier", "include"),
-        "leave it out: it belongs to OpenAI's API",
-    ),
-    "web_search": "write enable_search=True, and search_options",
+    "leave it out: it belongs to OpenAI's API": "use_responses_api store service_tier include",
+    "write enable_search=True, and search_options": "web_search",
 }
-"""What other chat models and the service's pages call a setting, and what to write here."""
+
+ELSEWHERE: Mapping[str, str] = {
+    name: advice for advice, names in _NAMES_BY_ADVICE.items() for name in names.split()
+}
+"""What to write instead of each name."""
 
 _IDLE: Mapping[str, Any] = {
     "n": 1,
@@ -84,16 +64,7 @@ _IDLE: Mapping[str, Any] = {
     "use_responses_api": False,
     "json_mode": False,
 }
-"""Values of names from elsewhere that ask for what happens anyway."""
-
-
-def is_idle(name: str, value: Any) -> bool:
-    """Tell whether a value of an unknown name is as good as left out."""
-    if value is None:
-        return True
-    idle = _IDLE.get(name)
-    return isinstance(value, bool) is isinstance(idle, bool) and bool(value == idle)
-
+"""Values of such names that ask for what happens anyway."""
 
 FOR_ONE_CALL: Mapping[str, str] = {
     "extra_headers": "it is for one call; for all calls write default_headers",
@@ -102,25 +73,32 @@ FOR_ONE_CALL: Mapping[str, str] = {
 """What a call takes and a model does not, and what to write for the model."""
 
 
+def is_idle(name: str, value: Any) -> bool:
+    """Tell whether leaving out an unknown name changes nothing."""
+    if value is None:
+        return True
+    idle = _IDLE.get(name)
+    return isinstance(value, bool) is isinstance(idle, bool) and bool(value == idle)
+
+
 def misplaced(names: Iterable[object]) -> list[str]:
-    """Return the names from elsewhere that `model_kwargs` must not send."""
-    return [
-        str(name) for name in names if not ELSEWHERE.get(str(name), _NOT_HERE).startswith(_NOT_HERE)
-    ]
+    """Return the names that `model_kwargs` must not send."""
+    advice = {str(name): ELSEWHERE.get(str(name), _UNDOCUMENTED) for name in names}
+    return [name for name, text in advice.items() if not text.startswith(_UNDOCUMENTED)]
 
 
 def unknown_names(names: Collection[str], known: Collection[str]) -> str:
-    """Say what to write instead of names that are none here; one of the known may be meant."""
-    return "; ".join(_what_to_write(name, known) for name in sorted(names))
+    """Say what to write instead of unknown names."""
+    return "; ".join(f"Unknown setting {name}{_advice_on(name, known)}" for name in sorted(names))
 
 
-def _what_to_write(name: str, known: Collection[str]) -> str:
+def _advice_on(name: str, known: Collection[str]) -> str:
     from difflib import get_close_matches  # noqa: PLC0415 - 2 ms, for a mistake
 
-    known_by = ELSEWHERE.get(name.lower()) or FOR_ONE_CALL.get(name.lower())
-    if known_by:
-        return f"Unknown setting {name}: {known_by}"
+    advice = ELSEWHERE.get(name.lower()) or FOR_ONE_CALL.get(name.lower())
+    if advice:
+        return f": {advice}"
     near = get_close_matches(name.lower(), known, n=1, cutoff=0.75)
     if near:
-        return f"Unknown setting {name}: did you mean {near[0]}?"
-    return f"Unknown setting {name}. Parameters of the service without a name here: model_kwargs"
+        return f": did you mean {near[0]}?"
+    return ". Parameters of the service without a name here go into model_kwargs"

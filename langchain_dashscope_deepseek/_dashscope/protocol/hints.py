@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from langchain_dashscope_deepseek._dashscope.keys import is_of_a_plan
+from pydantic import SecretStr
+
 from langchain_dashscope_deepseek._dashscope.regions import host_of, region_of
 from langchain_dashscope_deepseek.capabilities import ModelCapabilities, Route, what_it_may_be
 from langchain_dashscope_deepseek.errors import (
@@ -40,7 +41,8 @@ def advice_on(
     routes: Sequence[Route],
 ) -> Iterator[Advice]:
     """Yield what may have been the reason, should the service refuse."""
-    if is_of_a_plan(settings["api_key"]):
+    key = settings["api_key"]
+    if isinstance(key, SecretStr) and key.get_secret_value().strip().startswith("sk-sp-"):
         text = (
             "A key that begins with sk-sp- belongs to a plan (Token Plan, Coding Plan): it works "
             "only on the base URL that the plan's page shows, which speaks OpenAI's and "

@@ -1,7 +1,6 @@
-"""The settings: what each takes, and who may give it. One table, the same text wherever it is set.
+"""The settings: which values each takes, and which of them one call may override.
 
-Pure. Asked at construction, in `bind_tools` and at the call. What a single model takes is decided
-in `request`.
+What a single model takes is decided in `request`.
 """
 
 from __future__ import annotations
@@ -10,36 +9,33 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
-from langchain_dashscope_deepseek._dashscope.protocol.aliases import misplaced, unknown_names
+import httpx
+
+from langchain_dashscope_deepseek._dashscope.protocol.aliases import (
+    is_idle,
+    misplaced,
+    unknown_names,
+)
 from langchain_dashscope_deepseek.capabilities import ModelCapabilities
 from langchain_dashscope_deepseek.errors import DashScopeInputError
 
 
 class Rule(NamedTuple):
-    """What any model takes for a setting.
+    """Which values a setting takes, whatever the model."""
 
-    Attributes:
-        expects: What it takes, as an error says it.
-        fits: Tells whether a value is one of these.
-        is_knob: Whether a model that does not take it may go without. What is no knob is a feature,
-            without which the answer would be wrong.
-    """
-
-    expects: str
+    expects: str  # as an error says it
     fits: Callable[[Any], bool]
-    is_knob: bool = False
+    may_be_dropped: bool = False  # the answer is right without it, on a model that does not take it
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _number(low: float, high: float, *, low_open: bool = False, high_open: bool = False) -> Any:
+def _number(
+    low: float, high: float, *, low_open: bool = False, high_open: bool = False
+) -> Callable[[Any], bool]:
     def fits(value: Any) -> bool:
-        if not _is_number(value):
+        if not isinstance(value, (int, float)) or isinstance(value, bool):
             return False
         above = value > low if low_open else value >= low
-        return bool(above and (value < high if high_open else value <= high))
+        return above and (value < high if high_open else value <= high)
 
     return fits
 
@@ -53,17 +49,18 @@ def _is_effort(value: Any) -> bool:
 
 
 def _is_stop(value: Any) -> bool:
-    """A string, or a list of one kind: strings, token ids, or lists of token ids."""
-    if isinstance(value, (list, tuple)):
-        return (
-            all(isinstance(item, str) for item in value)
-            or all(type(item) is int for item in value)
-            or all(
-                isinstance(item, (list, tuple)) and all(type(i) is int for i in item)
-                for item in value
-            )
-        )
-    return isinstance(value, str)
+    """Tell whether it is a string, or a list of strings, of token ids, or of lists of token ids."""
+    if not isinstance(value, (list, tuple)):
+        return isinstance(value, str)
+    return (
+        all(isinstance(item, str) for item in value)
+        or _are_ids(value)
+        or all(isinstance(item, (list, tuple)) and _are_ids(item) for item in value)
+    )
+
+
+def _are_ids(tokens: Collection[object]) -> bool:
+    return all(type(token) is int for token in tokens)
 
 
 def _is_bool(value: Any) -> bool:
@@ -79,20 +76,24 @@ _TOKENS = "a whole number of tokens, at least 1"
 
 PARAMETERS: Mapping[str, Rule] = {
     "enable_thinking": Rule("True or False", _is_bool),
-    "thinking_budget": Rule(_TOKENS, _integer(1), is_knob=True),
+    "thinking_budget": Rule(_TOKENS, _integer(1), may_be_dropped=True),
     "reasoning_effort": Rule(
         'a string such as "high", or a whole number from 1 to 100', _is_effort
     ),
-    "temperature": Rule("a number from 0 to below 2", _number(0, 2, high_open=True), is_knob=True),
-    "top_p": Rule("a number above 0 up to 1", _number(0, 1, low_open=True), is_knob=True),
-    "max_tokens": Rule(_TOKENS, _integer(1), is_knob=True),
-    "max_completion_tokens": Rule(_TOKENS, _integer(1), is_knob=True),
-    "seed": Rule("a whole number, at least 0", _integer(0), is_knob=True),
-    "stop": Rule("a string or a list of strings (or of token ids)", _is_stop, is_knob=True),
-    "repetition_penalty": Rule(
-        "a number above 0", _number(0, _INFINITY, low_open=True, high_open=True), is_knob=True
+    "temperature": Rule(
+        "a number from 0 to below 2", _number(0, 2, high_open=True), may_be_dropped=True
     ),
-    "presence_penalty": Rule("a number from -2 to 2", _number(-2, 2), is_knob=True),
+    "top_p": Rule("a number above 0 up to 1", _number(0, 1, low_open=True), may_be_dropped=True),
+    "max_tokens": Rule(_TOKENS, _integer(1), may_be_dropped=True),
+    "max_completion_tokens": Rule(_TOKENS, _integer(1), may_be_dropped=True),
+    "seed": Rule("a whole number, at least 0", _integer(0), may_be_dropped=True),
+    "stop": Rule("a string or a list of strings (or of token ids)", _is_stop, may_be_dropped=True),
+    "repetition_penalty": Rule(
+        "a number above 0",
+        _number(0, _INFINITY, low_open=True, high_open=True),
+        may_be_dropped=True,
+    ),
+    "presence_penalty": Rule("a number from -2 to 2", _number(-2, 2), may_be_dropped=True),
     "response_format": Rule('a dict such as {"type": "json_object"}', _is_mapping),
     "enable_search": Rule("True or False", _is_bool),
     "search_options": Rule("a dict", _is_mapping),
@@ -106,88 +107,97 @@ PARAMETERS: Mapping[str, Rule] = {
     ),
     "parallel_tool_calls": Rule("True or False", _is_bool),
 }
-"""Every parameter of the wire that has a name of its own here.
+"""The parameters that are sent under a name of their own, from the reference of the
+text-generation API."""
 
-Source: the reference of the text-generation API.
-"""
+_LONGEST_TIMEOUT = 1_000_000
 
-LIMITS: Mapping[str, Rule] = {
+
+def _is_timeout(value: Any) -> bool:
+    if not isinstance(value, httpx.Timeout):
+        return _number(0, _LONGEST_TIMEOUT, low_open=True)(value)
+    phases = value.as_dict().values()
+    return all(seconds is None or _number(0, _LONGEST_TIMEOUT)(seconds) for seconds in phases)
+
+
+_RULES: Mapping[str, Rule] = {
+    **PARAMETERS,
+    "model": Rule("a name that is not empty", lambda value: isinstance(value, str) and value != ""),
+    "model_kwargs": Rule("a dict", _is_mapping),
+    "capabilities": Rule("a ModelCapabilities", lambda value: isinstance(value, ModelCapabilities)),
+    "timeout": Rule(
+        f"seconds above 0, up to {_LONGEST_TIMEOUT:,}, or an httpx.Timeout of such", _is_timeout
+    ),
     "max_retries": Rule("a whole number, at least 0", _integer(0)),
     "max_seconds": Rule("seconds above 0", _number(0, _INFINITY, low_open=True)),
     "max_answer_size": Rule("a whole number, at least 1", _integer(1)),
 }
-"""What bounds a call here, and is never sent."""
 
-OVERRIDABLE = frozenset({*PARAMETERS, *LIMITS, "model", "model_kwargs", "timeout"})
-"""The settings that one call may override."""
-
-SETTINGS = frozenset(
-    {
-        *OVERRIDABLE,
-        *("api_key", "base_url", "region", "workspace_id", "default_headers"),
-        *("proxy", "verify", "streaming", "disable_streaming"),
-    }
-)
-"""The settings of a model that a call looks at."""
-
-_NOT_FOR_ONE_CALL = SETTINGS | {
-    *("dashscope_api_key", "dashscope_api_base", "http_client", "http_async_client"),
-    *("cache", "callbacks", "profile", "rate_limiter"),
-}
+OVERRIDABLE = frozenset({*_RULES, "extra_headers", "stream", "structured_output_note"})
+"""What one call takes: `stream` is core's, and the note is that of `with_structured_output`."""
 
 ALIASES: Mapping[str, str] = {
     "model_name": "model",
     "stop_sequences": "stop",
     "request_timeout": "timeout",
 }
-"""Other names of overridable settings, as LangChain's users know them."""
+"""LangChain's other names of overridable settings."""
 
 
-def check_values(settings: Mapping[str, Any], rules: Mapping[str, Rule] = PARAMETERS) -> None:
-    """Refuse values that no model takes; `None` is no value.
-
-    Raises:
-        DashScopeInputError: Names the setting, the value and what it takes.
-    """
-    for name in rules:
-        value = settings.get(name)
-        if value is not None and not rules[name].fits(value):
-            # A wrong type may be a prompt in the wrong place: only numbers are quoted.
+def check_values(settings: Mapping[str, Any]) -> None:
+    """Refuse values that no model takes; `None` is no value."""
+    for name, value in settings.items():
+        if value is not None and name in _RULES and not _RULES[name].fits(value):
+            # A wrong type may be a prompt in the wrong argument: only numbers are quoted.
             shown = repr(value) if isinstance(value, (int, float)) else type(value).__name__
-            msg = f"{name} takes {rules[name].expects}, not {shown}"
+            msg = f"{name} takes {_RULES[name].expects}, not {shown}"
             raise DashScopeInputError(msg)
 
 
-def check_no_number(name: str, value: Any) -> None:
-    """Refuse True and False, alone or in a list, before pydantic makes numbers of them.
-
-    Raises:
-        DashScopeInputError: Names the setting and what it takes.
-    """
-    if isinstance(value, (bool, list)):
-        check_values({name: value}, {**PARAMETERS, **LIMITS})
-        if name == "timeout":
-            check_timeout(value)
+# --- The settings of one call ---
 
 
-def check_settings(settings: Mapping[str, Any]) -> None:
-    """Refuse what none of the settings can be that are never sent as they are.
+def read_overrides(overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Replace other names of settings, and leave out what asks for nothing."""
+    own = {ALIASES.get(name, name): value for name, value in overrides.items()}
+    return {k: value for k, value in own.items() if k in OVERRIDABLE or not is_idle(k, value)}
 
-    Raises:
-        DashScopeInputError: Names the setting and what it takes.
-    """
-    for name in ("max_retries", "max_answer_size"):
-        if settings[name] is None:
-            msg = f"{name} takes {LIMITS[name].expects}, not None"
+
+def check_overrides(overrides: Mapping[str, Any], fields: Collection[str]) -> None:
+    """Refuse what no call takes, or what may be a secret, which tracers would record."""
+    unknown = overrides.keys() - OVERRIDABLE
+    of_the_model = ", ".join(sorted(unknown.intersection(fields)))
+    if of_the_model:
+        msg = f"{of_the_model}: set for the model, not for one call. Make another model object"
+        raise DashScopeInputError(msg)
+    if unknown:
+        raise DashScopeInputError(unknown_names(unknown, {*fields, *ALIASES, "extra_headers"}))
+    headers = overrides.get("extra_headers")
+    if headers is not None:
+        check_headers(headers, "extra_headers")
+        secret = next(filter(_SECRET.search, headers), None)
+        if secret is not None:
+            msg = (
+                f"extra_headers must not hold {secret}: LangChain's tracers record the arguments "
+                "of a call. Set it for the model, by api_key or default_headers; "
+                "model.for_tenant(...) gives a model for another key"
+            )
             raise DashScopeInputError(msg)
-    check_values(settings, LIMITS)
-    if not isinstance(settings["model"], str) or not settings["model"]:
-        msg = "model takes the name of a model"
-        raise DashScopeInputError(msg)
-    if not isinstance(settings["model_kwargs"], (Mapping, type(None))):
-        msg = "model_kwargs takes a dict"
-        raise DashScopeInputError(msg)
-    check_timeout(settings["timeout"])
+    lift_from_model_kwargs(overrides)
+
+
+def override(settings: Mapping[str, Any], overrides: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Put the settings of one call over those of the model, and refuse wrong values.
+
+    `None` takes a parameter away for this call; other settings need a value.
+    """
+    if overrides.get("model_kwargs") is not None:
+        settings = {**settings, "model_kwargs": None}
+    lifted = lift_from_model_kwargs(overrides)
+    given = {k: value for k, value in lifted.items() if value is not None or k in PARAMETERS}
+    values = {**lift_from_model_kwargs(settings), **given}
+    check_values(values)
+    return values
 
 
 _NO_PARAMETERS = frozenset(
@@ -196,197 +206,71 @@ _NO_PARAMETERS = frozenset(
         *("headers", "default_headers", "extra_headers", "proxy", "http_client"),
     }
 )
-"""What people have put into `model_kwargs` that must not be sent in a body, nor recorded."""
+"""Names that people put into `model_kwargs`, which is sent in the body and recorded by tracers."""
 
 
-def check_model_kwargs(extra: Any) -> None:
-    """Refuse what is no parameter: it may be a secret, and tracers record what stands there.
-
-    Raises:
-        DashScopeInputError: Names it, and says what to write.
-    """
-    secret = [name for name in extra or () if str(name).lower() in _NO_PARAMETERS]
-    if secret:
-        msg = (
-            f"model_kwargs holds {secret[0]}, which is no parameter: it would stand in the body "
-            "and in traces. Write api_key or default_headers"
-        )
-        raise DashScopeInputError(msg)
-    wrong = misplaced(extra or ())
-    if wrong:
-        msg = f"model_kwargs: {unknown_names(wrong, ())}"
-        raise DashScopeInputError(msg)
-
-
-def named(settings: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Move parameters that have a name here out of `model_kwargs`, to what bears their name.
-
-    Raises:
-        DashScopeInputError: One is given in both places.
-    """
+def lift_from_model_kwargs(settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Move parameters that have a field of their own from `model_kwargs` to it."""
     extra = settings.get("model_kwargs")
     if not extra or not isinstance(extra, Mapping):
         return settings
-    check_model_kwargs(extra)
-    names = {name: ALIASES.get(name, name) for name in extra}
-    found = {names[name]: extra[name] for name in extra if names[name] in PARAMETERS}
-    if not found:
-        return settings
-    rest = {name: value for name, value in extra.items() if names[name] not in found}
-    twice = [name for name in found if settings.get(name) is not None]
-    if len(found) + len(rest) < len(extra):
-        twice = twice or list(found)
-    if twice:
-        msg = f"{', '.join(twice)}: given by name and in model_kwargs. Keep one, by name"
+    secret = next((name for name in extra if str(name).lower() in _NO_PARAMETERS), None)
+    if secret is not None:
+        msg = (
+            f"model_kwargs holds {secret}, which is no parameter: it would be sent in the body and "
+            "recorded by tracers. Write api_key or default_headers"
+        )
         raise DashScopeInputError(msg)
-    return {**settings, **found, "model_kwargs": rest}
-
-
-def overridden(settings: Mapping[str, Any], overrides: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Put what is given for one call over the settings of a model.
-
-    Args:
-        settings: The values of `SETTINGS`.
-        overrides: Values of `OVERRIDABLE`. `None` takes a parameter of the wire away for this call;
-            the other settings need a value.
-
-    Raises:
-        DashScopeInputError: Nothing of that name can be overridden, or not by that value.
-    """
-    check_names(overrides)
-    if overrides.get("model_kwargs") is not None:
-        settings = {**settings, "model_kwargs": None}
-    given = {k: v for k, v in named(overrides).items() if v is not None or k in PARAMETERS}
-    values = {**named(settings), **given}
-    check_settings(values)
-    return values
-
-
-def check_names(names: Collection[str]) -> None:
-    """Refuse names that no call can override.
-
-    Raises:
-        DashScopeInputError: Names them, and says what to write.
-    """
-    unknown = {*names} - OVERRIDABLE
-    if not unknown:
-        return
-    of_the_model = ", ".join(sorted(unknown & _NOT_FOR_ONE_CALL))
-    if of_the_model:
-        msg = f"{of_the_model}: set for the model, not for one call. Make another model object"
-    else:
-        msg = unknown_names(unknown, {*_NOT_FOR_ONE_CALL, *ALIASES, "extra_headers"})
-    raise DashScopeInputError(msg)
-
-
-def check_row(row: object) -> None:
-    """Refuse what no row of the capability table can be.
-
-    Raises:
-        DashScopeInputError: It is no `ModelCapabilities`, and not None.
-    """
-    if not isinstance(row, (ModelCapabilities, type(None))):
-        msg = "capabilities takes a ModelCapabilities"
+    if wrong := misplaced(extra):
+        msg = f"model_kwargs: {unknown_names(wrong, ())}"
         raise DashScopeInputError(msg)
-
-
-# --- Timeouts ---
-
-_LONGEST_TIMEOUT = 1_000_000
-
-
-def check_timeout(timeout: object) -> None:
-    """Refuse what no timeout can be.
-
-    Raises:
-        DashScopeInputError: It is no positive number of seconds, no `httpx.Timeout`, and not None.
-    """
-    if timeout is None:
-        return
-    phases = timeout.as_dict() if hasattr(timeout, "as_dict") else None
-    if phases is None and not _is_number(timeout):
-        msg = f"timeout takes seconds or an httpx.Timeout, not {type(timeout).__name__}"
-        raise DashScopeInputError(msg)
-    if phases is None and not 0 < timeout <= _LONGEST_TIMEOUT:  # type: ignore[operator]
-        msg = f"timeout takes seconds above 0, up to {_LONGEST_TIMEOUT:,}, not {timeout!r}"
-        raise DashScopeInputError(msg)
-    for phase, seconds in (phases or {}).items():
-        if seconds is not None and not (_is_number(seconds) and 0 <= seconds <= _LONGEST_TIMEOUT):
-            shown = repr(seconds) if _is_number(seconds) else type(seconds).__name__
-            longest = f"{_LONGEST_TIMEOUT:,}"
-            msg = f"timeout: {phase} takes None or seconds, from 0 to {longest}, not {shown}"
+    lifted: dict[str, Any] = {}
+    others: dict[str, Any] = {}
+    for given, value in extra.items():
+        name = ALIASES.get(given, given)
+        if name not in PARAMETERS:
+            others[given] = value
+        elif name in lifted or settings.get(name) is not None:
+            msg = f"{name}: given by name and in model_kwargs. Keep one, by name"
             raise DashScopeInputError(msg)
+        else:
+            lifted[name] = value
+    return {**settings, **lifted, "model_kwargs": others}
 
 
 # --- Headers ---
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-_OF_THE_BODY = frozenset({"content-length", "transfer-encoding", "content-encoding", "connection"})
 _SECRET = re.compile(
     r"auth(?!ors?\b)|token|secret|cookie|passw|credential|signature"
     r"|(api|access|subscription|functions|private)[-_]?key|^(x-)?key$|jwt|pwd|session",
     re.IGNORECASE,
 )
-"""What the names of headers have in them that hold a secret."""
+"""Matches the names of headers that hold a secret."""
 
 
 def check_headers(headers: Any, setting: str = "default_headers") -> None:
-    """Refuse headers that HTTP cannot carry; a value may be a secret, so none is quoted.
-
-    Raises:
-        DashScopeInputError: Names the header, if its name can be one.
-    """
+    """Refuse headers that HTTP cannot carry. Values may be secrets, so errors do not quote them."""
     if not isinstance(headers, Mapping) or not all(
         isinstance(text, str) for pair in headers.items() for text in pair
     ):
         msg = f"{setting} takes a dict of strings"
         raise DashScopeInputError(msg)
-    if len({name.lower() for name in headers}) < len(headers):
-        msg = f"{setting}: one name stands there twice, in another case: keep one"
-        raise DashScopeInputError(msg)
-    for name in headers:
-        if name.lower() in _OF_THE_BODY:
-            msg = f"{setting}: {name} follows from the body, which is written here: leave it out"
-            raise DashScopeInputError(msg)
+    for name, value in headers.items():
         if not _HEADER_NAME.fullmatch(name):
-            msg = f"{setting}: a name holds what no name of a header can"
+            msg = f"{setting} holds a name with characters that HTTP does not allow"
             raise DashScopeInputError(msg)
-        if not _can_be_sent(headers[name]):
-            msg = f"{setting}: the header {name!r} holds what HTTP cannot carry"
+        if not value.isascii() or not value.isprintable() or value != value.strip():
+            msg = f"{setting}: the value of {name!r} has characters that HTTP does not allow"
             raise DashScopeInputError(msg)
-
-
-def _can_be_sent(value: str) -> bool:
-    return value.isascii() and value.isprintable() and value == value.strip()
-
-
-def check_extra_headers(headers: Any) -> None:
-    """Refuse headers of one call, which tracers record, that no header can be or that are secret.
-
-    Raises:
-        DashScopeInputError: Names the header.
-    """
-    check_headers(headers, "extra_headers")
-    secret = [name for name in headers if _SECRET.search(name)]
-    if secret:
-        msg = (
-            f"extra_headers must not hold {secret[0]}: LangChain's tracers record what is given to "
-            "a call. Set it for the model, by api_key or default_headers; model.for_tenant(...) "
-            "gives a model for another key"
-        )
-        raise DashScopeInputError(msg)
 
 
 def check_for_another_account(headers: Mapping[str, str]) -> None:
-    """Refuse headers that say whose calls they are, where the key is to be another's.
-
-    Raises:
-        DashScopeInputError: Names the header.
-    """
-    found = [n for n in headers if _SECRET.search(n) or n.lower() == "x-dashscope-workspace"]
-    if found:
-        msg = (
-            f"default_headers holds {found[0]}, which is of this account and not of the tenant's: "
-            "hand in the tenant's default_headers as well ({} for none)"
-        )
-        raise DashScopeInputError(msg)
+    """Refuse headers that identify the account, where the key becomes another account's."""
+    for name in headers:
+        if _SECRET.search(name) or name.lower() == "x-dashscope-workspace":
+            msg = (
+                f"default_headers holds {name}, which belongs to this account and not to the "
+                "tenant: pass the tenant's default_headers as well ({} for none)"
+            )
+            raise DashScopeInputError(msg)

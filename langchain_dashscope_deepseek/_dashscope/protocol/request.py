@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_dashscope_deepseek._dashscope.protocol.hints import Advice, advice_on
 from langchain_dashscope_deepseek._dashscope.protocol.packets import HALF_OF_A_PAIR, WireMessage
-from langchain_dashscope_deepseek._dashscope.protocol.parameters import PARAMETERS, check_values
+from langchain_dashscope_deepseek._dashscope.protocol.parameters import PARAMETERS
 from langchain_dashscope_deepseek._dashscope.protocol.tool_use import (
     by_name,
     check_tools,
@@ -141,7 +141,6 @@ def choose_parameters(row: ModelCapabilities | None, settings: Mapping[str, Any]
         DashScopeInputError: A parameter has a value that no model takes.
         DashScopeUnsupportedError: The row forbids a feature.
     """
-    check_values(settings)
     model = settings["model"]
     wanted = {name: settings[name] for name in PARAMETERS if settings[name] is not None}
     if not wanted.get("stop", True):
@@ -213,7 +212,7 @@ def _without_knobs(model: str, row: ModelCapabilities, wanted: Mapping[str, Any]
     """Leave out what the row says cannot be set or does nothing, with a warning each."""
     sent = dict(wanted)
     for name, rule in PARAMETERS.items():
-        if rule.is_knob and name in sent and not row.can_set(name):
+        if rule.may_be_dropped and name in sent and not row.can_set(name):
             _leave_out(sent, name, model, "cannot be set on this model")
     thinking = sent.get("enable_thinking")
     if thinking is not None and row.thinking == "never":

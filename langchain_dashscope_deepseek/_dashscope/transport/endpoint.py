@@ -1,28 +1,35 @@
-"""Where requests go, and what every one of them carries. Sends nothing."""
+"""Where requests go, and what each of them carries: the key, the headers and the timeout."""
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import ssl
+import threading
 import time
 from base64 import b64encode
 from collections.abc import Mapping
+from concurrent.futures import Future, wait
+from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
+import anyio
 import httpx
 from pydantic import SecretStr
 
-from langchain_dashscope_deepseek._dashscope.keys import (
-    aauthorization_from,
-    authorization,
-    authorization_from,
-)
-from langchain_dashscope_deepseek._dashscope.protocol.redaction import KeySource, SecretHeaders
-from langchain_dashscope_deepseek._dashscope.transport.retry import NO_DEADLINE
+from langchain_dashscope_deepseek._dashscope.protocol.redaction import KeySource
+from langchain_dashscope_deepseek._dashscope.transport.retry import NO_DEADLINE, is_over
 from langchain_dashscope_deepseek._version import __version__
 from langchain_dashscope_deepseek.capabilities import Route
+from langchain_dashscope_deepseek.errors import (
+    DashScopeAuthenticationError,
+    DashScopeDeadlineError,
+    DashScopeInputError,
+    DashScopeTimeoutError,
+)
 
 STREAM_TIMEOUT = httpx.Timeout(connect=10, read=300, write=60, pool=60)
 """Seconds, for streams. While a model thinks, events come every few seconds at most; five minutes
@@ -34,69 +41,59 @@ such a connection open for at least 1,800 seconds (its `x-dashscope-timeout`).""
 
 
 class Tenant(NamedTuple):
-    """What must be equal for a request to use the connection of another one.
-
-    Attributes:
-        base_url: The service.
-        secrets: A digest of the key and the other headers.
-        proxy: The proxy, if it is not left to the environment.
-        verify: Whether, or by what, the server's certificate is checked.
-    """
+    """What must be equal for a request to use the connection of another one."""
 
     base_url: str
-    secrets: bytes
+    secrets: bytes  # a digest of the key and the other headers
     proxy: SecretStr | None = None
     verify: ssl.SSLContext | bool = True
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where requests go and what every one of them carries.
-
-    Attributes:
-        base_url: Ends in `/api/v1`.
-        headers: Headers of every request, with the key. Kept out of the repr.
-        key_source: Gives the key of each attempt, where it changes; then no header has it.
-        own_headers: The user's, which take the place of ours. Kept out of the repr.
-        proxy: The proxy to go through, if it is not left to the environment.
-        verify: Whether, or by what, the server's certificate is checked.
-        max_answer_size: Bytes of one event, or of a body in one piece, that are still read.
-        timeout: Seconds for each phase, or `None` for the defaults above.
-    """
+    """Where requests go and what every one of them carries."""
 
     base_url: str
-    headers: SecretHeaders = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)  # this package's, with the key if it is fixed
     max_answer_size: int
     timeout: httpx.Timeout | float | None = None
-    own_headers: SecretHeaders = field(default_factory=SecretHeaders, repr=False)
+    own_headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # the user's
     key_source: KeySource | None = field(default=None, repr=False)
     proxy: SecretStr | None = None
     verify: ssl.SSLContext | bool = True
 
     def with_key(self, seconds: float | None, until: float) -> Endpoint:
-        """Return the endpoint with the key of an attempt.
-
-        Args:
-            seconds: How long a function may take that gives the key.
-            until: When the call must be over, by `time.monotonic`.
-        """
+        """Return the endpoint with the key of an attempt, got within so many seconds."""
         if self.key_source is None:
             return self
-        return self._unlocked(authorization_from(self.key_source, seconds, until))
+        calling = _call_in_thread(self.key_source)
+        wait([calling], seconds)
+        if not calling.done():
+            raise _key_timeout(until)
+        key: Any = calling.result()
+        if inspect.isawaitable(key):
+            if inspect.iscoroutine(key):
+                key.close()  # or Python warns that it was never awaited
+            msg = "api_key is an asynchronous function: call ainvoke or astream, or pass another"
+            raise DashScopeInputError(msg)
+        return self._authorized(key)
 
     async def awith_key(self, seconds: float | None, until: float) -> Endpoint:
-        """Return the endpoint with the key of an attempt, which may have to be awaited."""
+        """Return the endpoint with the key of an attempt, awaited where it has to be."""
         if self.key_source is None:
             return self
-        return self._unlocked(await aauthorization_from(self.key_source, seconds, until))
+        with anyio.move_on_after(seconds):
+            key: Any = await asyncio.wrap_future(_call_in_thread(self.key_source))
+            return self._authorized(await key if inspect.isawaitable(key) else key)
+        raise _key_timeout(until)
 
-    def _unlocked(self, authorization: str) -> Endpoint:
-        headers = SecretHeaders({"Authorization": authorization, **self.headers})
+    def _authorized(self, key: Any) -> Endpoint:
+        headers = {"Authorization": authorization(key), **self.headers}
         return replace(self, headers=headers, key_source=None)
 
     def url(self, route: Route) -> httpx.URL:
         """Return the URL of a route below the base URL."""
-        return _url(f"{self.base_url.rstrip('/')}/services/aigc/{route}/generation")
+        return _parse_url(f"{self.base_url.rstrip('/')}/services/aigc/{route}/generation")
 
     @property
     def tenant(self) -> Tenant:
@@ -106,28 +103,33 @@ class Endpoint:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What must stand in no error: the key, and the values of the user's headers."""
-        own = self.own_headers.values()
-        return (self.headers.get("Authorization", ""), *own, *_secrets_of(self.proxy))
+        """The texts that no error shows: the key, the user's headers, the proxy's password."""
+        found = (self.headers.get("Authorization", ""), *self.own_headers.values())
+        if self.proxy is None:
+            return found
+        url = httpx.URL(self.proxy.get_secret_value())
+        sent = b64encode(f"{url.username}:{url.password}".encode()).decode()
+        return (*found, url.password, sent)
 
-    def all_headers(self, of_request: Mapping[str, str]) -> SecretHeaders:
-        """Put the headers together, one of a name: the user's over ours, whatever their case."""
-        ours = SecretHeaders(
+    def all_headers(self, of_request: Mapping[str, str]) -> httpx.Headers:
+        """Return the headers of a request; the user's replace this package's."""
+        headers = httpx.Headers(
             {
                 "User-Agent": f"langchain-dashscope-deepseek/{__version__}",
                 "Content-Type": "application/json",
-                # What is unpacked cannot be bounded by what was read, and an answer is small.
+                # A compressed answer has no bound before it is unpacked, and an answer is small.
                 "Accept-Encoding": "identity",
                 **of_request,
                 **self.headers,
             }
         )
-        return ours.under(self.own_headers) if self.own_headers else ours
+        headers.update(self.own_headers)
+        return headers
 
     def timeout_of(self, until: float, *, streamed: bool) -> httpx.Timeout:
-        """Tell how long to wait in each phase, if the call is over at a time."""
-        by_default = STREAM_TIMEOUT if streamed else WHOLE_TIMEOUT
-        timeout = by_default if self.timeout is None else httpx.Timeout(self.timeout)
+        """Return how long to wait in each phase of a call that ends at a time."""
+        default = STREAM_TIMEOUT if streamed else WHOLE_TIMEOUT
+        timeout = default if self.timeout is None else httpx.Timeout(self.timeout)
         if until == NO_DEADLINE:
             return timeout
         left = max(until - time.monotonic(), 0.001)
@@ -135,22 +137,24 @@ class Endpoint:
         return httpx.Timeout(**{name: left if s is None else min(s, left) for name, s in phases})
 
 
+_parse_url = lru_cache(httpx.URL)
+
+
 def endpoint_of(
     settings: Mapping[str, Any], extra_headers: Mapping[str, str] | None = None
 ) -> Endpoint:
-    """Read from the settings of a call where it goes, with which key and headers."""
+    """Return the endpoint that the settings of a call lead to."""
     key, workspace_id = settings["api_key"], settings["workspace_id"]
-    headers = SecretHeaders()
-    if not callable(key):
-        headers["Authorization"] = authorization(key)
+    headers = {} if callable(key) else {"Authorization": authorization(key)}
     if workspace_id:
         headers["X-DashScope-WorkSpace"] = workspace_id
-    own = SecretHeaders(settings["default_headers"])
+    own_headers = httpx.Headers(settings["default_headers"])
+    own_headers.update(extra_headers)
     return Endpoint(
         base_url=settings["base_url"],
         headers=headers,
         key_source=key if callable(key) else None,
-        own_headers=own.under(extra_headers) if extra_headers else own,
+        own_headers=own_headers,
         proxy=settings["proxy"],
         verify=settings["verify"],
         max_answer_size=settings["max_answer_size"],
@@ -158,13 +162,39 @@ def endpoint_of(
     )
 
 
-def _secrets_of(proxy: SecretStr | None) -> tuple[str, ...]:
-    """Return the password of a proxy, and the header that it becomes."""
-    if proxy is None:
-        return ()
-    url = httpx.URL(proxy.get_secret_value())
-    return (url.password, b64encode(f"{url.username}:{url.password}".encode()).decode())
+def authorization(key: Any) -> str:
+    """Return the value of the header for a key, without the line end of a file; quote no key."""
+    text = key.get_secret_value() if isinstance(key, SecretStr) else key
+    text = text.strip() if isinstance(text, str) else text
+    if not text:
+        msg = (
+            "There is no API key, so nothing was sent. Set the variable DASHSCOPE_API_KEY or pass "
+            "api_key. To try without one, use the emulator in "
+            "langchain_dashscope_deepseek.testing"
+        )
+        raise DashScopeAuthenticationError(msg)
+    if not isinstance(text, str) or not text.isascii() or not text.isprintable() or " " in text:
+        msg = "The API key is no text, or holds characters that no key has, so nothing was sent"
+        raise DashScopeAuthenticationError(msg)
+    return f"Bearer {text}"
 
 
-_url = lru_cache(httpx.URL)
-"""Parses a URL once, and not for each request."""
+def _call_in_thread(source: KeySource) -> Future[Any]:
+    """Call a function in a daemon thread, which may outlive the call that needs the key."""
+    calling: Future[Any] = Future()
+    calling.set_running_or_notify_cancel()  # now asyncio cannot cancel it
+    context = copy_context()
+
+    def call() -> None:
+        try:
+            calling.set_result(context.run(source))
+        except BaseException as error:  # noqa: BLE001 - for the waiting thread
+            calling.set_exception(error)
+
+    threading.Thread(target=call, name="dashscope-api-key", daemon=True).start()
+    return calling
+
+
+def _key_timeout(until: float) -> DashScopeTimeoutError:
+    kind = DashScopeDeadlineError if is_over(until) else DashScopeTimeoutError
+    return kind("The function api_key gave no key in time")
