@@ -25,6 +25,7 @@ from typing_extensions import Self
 
 from langchain_dashscope_deepseek._dashscope.protocol.parameters import (
     PARAMETERS,
+    check_overrides,
     override,
     read_overrides,
 )
@@ -37,7 +38,7 @@ from langchain_dashscope_deepseek._dashscope.transport.pool import (
     process_pool,
 )
 from langchain_dashscope_deepseek._langchain.asking import aask, ask
-from langchain_dashscope_deepseek._langchain.call import check_recorded, prepare_call
+from langchain_dashscope_deepseek._langchain.call import prepare_call
 from langchain_dashscope_deepseek._langchain.emitters import (
     ChunkEmitter,
     EventEmitter,
@@ -210,7 +211,7 @@ class ChatDashScopeDeepSeek(ModelSettings):
         self, stop: list[str] | None = None, **kwargs: Any
     ) -> dict[str, Any]:
         """Refuse what must not be recorded; core calls this before it tells the tracers."""
-        check_recorded(kwargs, fields_by_name(type(self)))
+        check_overrides(read_overrides(kwargs), fields_by_name(type(self)))
         return super()._get_invocation_params(stop=stop, **kwargs)
 
     def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:

@@ -5,7 +5,7 @@ Pure. LangChain's keywords are read here; `_dashscope` decides what is sent.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from langchain_core.messages import BaseMessage
@@ -26,11 +26,6 @@ from langchain_dashscope_deepseek._dashscope.warnings import warn
 from langchain_dashscope_deepseek._langchain.history import to_wire
 from langchain_dashscope_deepseek._langchain.tools import wire_tool_choice, wire_tools
 from langchain_dashscope_deepseek.capabilities import ModelCapabilities, models_that
-
-
-def check_recorded(overrides: Mapping[str, Any], fields: Collection[str]) -> None:
-    """Refuse what no call takes, or what may be a secret, before a tracer records it."""
-    check_overrides(read_overrides(overrides), fields)
 
 
 def prepare_call(

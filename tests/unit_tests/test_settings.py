@@ -428,9 +428,10 @@ def test_the_openai_route_is_refused_and_the_same_hosts_native_one_named(
         chat()
 
 
+SECONDS: list[Any] = [-1, float("nan"), 1e9, "a minute"]
 TIMEOUTS: list[Any] = [
     *(0, -1, float("nan"), float("inf"), 1e9),
-    *(httpx.Timeout(5, read=seconds) for seconds in (-1, float("nan"), 1e9, "a minute")),
+    *(httpx.Timeout(5, read=seconds) for seconds in SECONDS),
 ]
 
 
