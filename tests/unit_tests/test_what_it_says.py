@@ -54,12 +54,10 @@ async def test_a_host_without_a_region_is_named_alone(ask: Ask, service: Scripte
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("deepseek-v4", "here it is deepseek-v4-pro"),
-        ("DeepSeek-V4-Pro", "Names are written in small letters here: 'deepseek-v4-pro'"),
+        ("DeepSeek-V4-Pro", "The nearest name that is known here is 'deepseek-v4-pro'"),
         ("deepseek-chat", "here it is deepseek-v4.1-flash with enable_thinking=False"),
         ("deepseek-reasoner", "here it is deepseek-v4.1-flash, which thinks by default"),
-        ("deepseek-flash", "here it is deepseek-v4.1-flash"),
-        ("deepseek-v4-pro ", "Names are written without spaces here: 'deepseek-v4-pro'"),
+        ("deepseek-v4-pro ", "The nearest name that is known here is 'deepseek-v4-pro'"),
         ("deepseek-ai/DeepSeek-V3", "The nearest name that is known here is 'deepseek-v4-pro'"),
         (
             "deepseek-v3.1-terminus",

@@ -10,7 +10,7 @@ from typing import Any
 
 from langchain_dashscope_deepseek._dashscope.keys import is_of_a_plan
 from langchain_dashscope_deepseek._dashscope.regions import host_of, region_of
-from langchain_dashscope_deepseek.capabilities import ModelCapabilities, Route, what_it_may_be
+from langchain_dashscope_deepseek.capabilities import ModelCapabilities, Route, suggest_model
 from langchain_dashscope_deepseek.errors import (
     DashScopeAuthenticationError,
     DashScopeError,
@@ -56,7 +56,7 @@ def advice_on(
     which = f"routes {' and '.join(routes)}" if len(routes) > 1 else f"route {routes[0]} alone"
     yield DashScopeRouteError, f"{asked[:-1]}, on the {which}."
     if row is None:
-        yield DashScopeNotFoundError, what_it_may_be(model)
+        yield DashScopeNotFoundError, suggest_model(model)
         return
     if row.status == "retired":
         day = f" since {row.retired_on}" if row.retired_on else ""
