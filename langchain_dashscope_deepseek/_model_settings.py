@@ -46,9 +46,9 @@ from langchain_dashscope_deepseek._dashscope.regions import (
     mended_base_url,
     resolved,
 )
+from langchain_dashscope_deepseek._dashscope.reporting import warn
 from langchain_dashscope_deepseek._dashscope.transport.connections import preload_certificates
 from langchain_dashscope_deepseek._dashscope.transport.proxies import check_proxy, refuse_bypass
-from langchain_dashscope_deepseek._dashscope.warnings import warn
 from langchain_dashscope_deepseek._field_names import explained, fields_by_name
 from langchain_dashscope_deepseek._model_fields import ModelFields
 from langchain_dashscope_deepseek._version import __version__

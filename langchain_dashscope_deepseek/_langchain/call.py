@@ -25,9 +25,9 @@ from langchain_dashscope_deepseek._dashscope.protocol.request import (
     choose_parameters,
     prepare,
 )
+from langchain_dashscope_deepseek._dashscope.reporting import warn
 from langchain_dashscope_deepseek._dashscope.transport.endpoint import endpoint_of
 from langchain_dashscope_deepseek._dashscope.transport.retry import RetryPolicy
-from langchain_dashscope_deepseek._dashscope.warnings import warn
 from langchain_dashscope_deepseek._langchain.history import to_wire
 from langchain_dashscope_deepseek._langchain.tools import wire_tool_choice, wire_tools
 from langchain_dashscope_deepseek.capabilities import ModelCapabilities, models_that

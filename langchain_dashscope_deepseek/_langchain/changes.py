@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 
-from langchain_dashscope_deepseek._dashscope.warnings import warn
+from langchain_dashscope_deepseek._dashscope.reporting import warn
 from langchain_dashscope_deepseek.errors import DashScopeError, DashScopeWarning
 
 logger = logging.getLogger(__name__)

@@ -18,7 +18,7 @@ from langchain_dashscope_deepseek._dashscope.protocol.json_text import (
     without_halves,
 )
 from langchain_dashscope_deepseek._dashscope.protocol.packets import WireMessage
-from langchain_dashscope_deepseek._dashscope.warnings import warn
+from langchain_dashscope_deepseek._dashscope.reporting import warn
 from langchain_dashscope_deepseek._langchain.changes import Changes
 from langchain_dashscope_deepseek._langchain.messages import (
     Call,

@@ -22,7 +22,7 @@ from langchain_dashscope_deepseek._dashscope.protocol.packets import Reply, Tool
 from langchain_dashscope_deepseek._dashscope.protocol.reading import too_large
 from langchain_dashscope_deepseek._dashscope.protocol.request import PreparedRequest
 from langchain_dashscope_deepseek._dashscope.protocol.usage import read_usage
-from langchain_dashscope_deepseek._dashscope.warnings import warn
+from langchain_dashscope_deepseek._dashscope.reporting import warn
 from langchain_dashscope_deepseek._langchain.llm_output import token_usage
 from langchain_dashscope_deepseek._langchain.messages import PROVIDER, usage_metadata
 from langchain_dashscope_deepseek._langchain.tool_calls import Text, ToolCallAccumulator

@@ -20,7 +20,7 @@ from langchain_core.runnables import Runnable, RunnableLambda, RunnableMap
 from langchain_core.utils.pydantic import TBaseModel, is_basemodel_subclass
 
 from langchain_dashscope_deepseek._dashscope.protocol.tool_use import is_tool_name
-from langchain_dashscope_deepseek._dashscope.warnings import warn
+from langchain_dashscope_deepseek._dashscope.reporting import warn
 from langchain_dashscope_deepseek._langchain.tools import AnyTool, wire_tools
 from langchain_dashscope_deepseek.capabilities import ModelCapabilities
 

@@ -11,7 +11,7 @@ from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any
 
-from langchain_dashscope_deepseek._dashscope.warnings import warn
+from langchain_dashscope_deepseek._dashscope.reporting import warn
 from langchain_dashscope_deepseek.errors import DashScopeInputError
 
 Block = Mapping[str, Any]

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from langchain_dashscope_deepseek._dashscope.protocol.request import PreparedRequest
-from langchain_dashscope_deepseek._dashscope.warnings import warn
+from langchain_dashscope_deepseek._dashscope.reporting import warn
 from langchain_dashscope_deepseek.errors import DashScopeError, DashScopeWarning
 
 logger = logging.getLogger(__name__)

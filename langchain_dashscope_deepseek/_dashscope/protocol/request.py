@@ -29,7 +29,7 @@ from langchain_dashscope_deepseek._dashscope.protocol.tool_use import (
     check_tools,
     unsupported,
 )
-from langchain_dashscope_deepseek._dashscope.warnings import warn
+from langchain_dashscope_deepseek._dashscope.reporting import warn
 from langchain_dashscope_deepseek.capabilities import TEXT_FIRST, ModelCapabilities, Route
 from langchain_dashscope_deepseek.errors import (
     DashScopeError,

@@ -12,9 +12,9 @@ from itertools import chain
 
 import httpx
 
-from langchain_dashscope_deepseek._dashscope.call_log import log_request
 from langchain_dashscope_deepseek._dashscope.protocol.packets import Reply
 from langchain_dashscope_deepseek._dashscope.protocol.request import PreparedRequest
+from langchain_dashscope_deepseek._dashscope.reporting import log_request
 from langchain_dashscope_deepseek._dashscope.transport.connections import Connection, Tenant
 from langchain_dashscope_deepseek._dashscope.transport.http_errors import Exchange
 from langchain_dashscope_deepseek._dashscope.transport.retry import NO_DEADLINE, Attempt
@@ -47,7 +47,7 @@ def replies(acquire: Acquire, request: PreparedRequest, attempt: Attempt) -> Gen
         Exchange(request, endpoint, attempt.until) as exchange,
         acquire(timeout.pool, endpoint.tenant) as connection,
     ):
-        log_request(request)
+        log_request(request.route, request.body, streamed=request.streamed)
         connection.deadline.until = attempt.until
         built = connection.build(
             endpoint.url(request.route),
@@ -86,7 +86,7 @@ async def areplies(
     endpoint = await request.endpoint.awith_key(timeout.pool, attempt.until)
     with Exchange(request, endpoint, attempt.until) as exchange:
         async with acquire(timeout.pool, endpoint.tenant) as connection:
-            log_request(request)
+            log_request(request.route, request.body, streamed=request.streamed)
             connection.deadline.until = attempt.until
             built = connection.build(
                 endpoint.url(request.route),

@@ -330,7 +330,7 @@ def test_python_filters_decide_how_often_a_warning_is_shown(
     action: Any, times: int, service: Scripted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also under LangChain, which makes Python forget what it has shown."""
-    monkeypatch.setattr("langchain_dashscope_deepseek._dashscope.warnings._SHOWN", set())
+    monkeypatch.setattr("langchain_dashscope_deepseek._dashscope.reporting._shown", set())
     service.answer(answer_of())
     model = service.model("deepseek-r1", temperature=0.5)
     with warnings.catch_warnings(record=True) as caught:
