@@ -101,11 +101,6 @@ def _took_too_long(until: float) -> DashScopeTimeoutError:
     return kind("The function api_key gave no key in time")
 
 
-def is_of_a_plan(key: Any) -> bool:
-    """Tell whether a key belongs to a plan (Token Plan, Coding Plan)."""
-    return not callable(key) and _text_of(key).startswith("sk-sp-")
-
-
 def _text_of(key: Any) -> str:
     text = key.get_secret_value() if isinstance(key, SecretStr) else key
     return text.strip() if isinstance(text, str) else ""

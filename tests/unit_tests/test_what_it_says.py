@@ -41,13 +41,13 @@ async def test_an_error_of_the_place_names_model_host_and_region(
     model = service.model("deepseek-v4-pro", region="ap-southeast-1")
     with pytest.raises(DashScopeError) as caught:
         await ask(model, "hi")
-    asked = "Asked was deepseek-v4-pro at dashscope-intl.aliyuncs.com, in ap-southeast-1."
+    asked = "Requested: deepseek-v4-pro at dashscope-intl.aliyuncs.com, in ap-southeast-1."
     assert asked in str(caught.value)
 
 
 async def test_a_host_without_a_region_is_named_alone(ask: Ask, service: Scripted) -> None:
     service.answer({"code": "InvalidApiKey", "message": "No."}, status=401)
-    with pytest.raises(DashScopeError, match=r"Asked was deepseek-v4-pro at gateway\.test:8443\."):
+    with pytest.raises(DashScopeError, match=r"Requested: deepseek-v4-pro at gateway\.test:8443\."):
         await ask(service.model(base_url="https://gateway.test:8443/api/v1"), "hi")
 
 
@@ -151,7 +151,7 @@ async def test_a_deadline_says_what_to_raise(ask: Ask, service: Scripted) -> Non
 
 async def test_an_error_of_the_quota_says_what_was_asked(ask: Ask, service: Scripted) -> None:
     service.answer({"code": "AllocationQuota.FreeTierOnly", "message": "Used up."}, status=403)
-    with pytest.raises(DashScopeQuotaExceededError, match=r"Asked was deepseek-v4-pro at dashsc"):
+    with pytest.raises(DashScopeQuotaExceededError, match=r"Requested: deepseek-v4-pro at dashsc"):
         await ask(service.model("deepseek-v4-pro"), "hi")
 
 

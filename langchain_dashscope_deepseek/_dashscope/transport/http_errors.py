@@ -15,6 +15,7 @@ import httpx
 
 from langchain_dashscope_deepseek._dashscope.protocol.reading import AnswerReader
 from langchain_dashscope_deepseek._dashscope.protocol.redaction import LONGEST_MESSAGE, Redactor
+from langchain_dashscope_deepseek._dashscope.protocol.refusals import advise
 from langchain_dashscope_deepseek._dashscope.protocol.request import PreparedRequest
 from langchain_dashscope_deepseek._dashscope.transport.connections import Connection
 from langchain_dashscope_deepseek._dashscope.transport.endpoint import Endpoint
@@ -121,7 +122,7 @@ class Exchange(AbstractContextManager["Exchange"]):
             logger.info("Ignored after the end of an answer: %s", type(error).__name__)
             return True
         if isinstance(error, DashScopeError):
-            self._request.advise(error)
+            advise(error, self._request)
             return False
         if "RequestError" in names:
             # The failed request holds the key and the prompt; an exception lives long.

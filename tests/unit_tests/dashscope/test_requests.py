@@ -807,7 +807,7 @@ def test_a_model_that_is_off_is_said_to_be(
     service.answer({"code": "ModelNotFound", "message": "Model not exist."}, status=404)
     with pytest.raises(DashScopeNotFoundError) as caught:
         service.model("mine", capabilities=row).invoke("hi")
-    asked = " Asked was mine at dashscope.aliyuncs.com, in cn-beijing."
+    asked = " Requested: mine at dashscope.aliyuncs.com, in cn-beijing."
     assert str(caught.value).endswith(f"{DashScopeNotFoundError.hint}{asked}{advice}")
 
 
