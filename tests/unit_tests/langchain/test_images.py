@@ -201,8 +201,8 @@ async def test_an_oss_url_brings_its_header(url: str, ask: Ask, service: Scripte
     assert "x-dashscope-ossresourceresolve" not in service.requests[-1].headers
 
 
-NEITHER = "neither a URL (https, http, oss) nor base64; a path on this machine is none"
-FILE_ID = "a file id of another provider's, that the service cannot read"
+NEITHER = "neither a URL (https, http, oss) nor base64; a local path is not accepted"
+FILE_ID = "another provider's file id, that the service cannot read"
 BAD_BASE64 = "an image whose base64 cannot be read: encode the bytes"
 
 
@@ -229,7 +229,7 @@ BAD_BASE64 = "an image whose base64 cannot be read: encode the bytes"
         ({"image": "data:image/png;base64,"}, BAD_BASE64),
         (
             {"type": "image", "source": {"type": "base64", "data": DATA}},
-            "whose mime type is no readable one. Known ones",
+            "whose mime type is missing or malformed. Known ones",
         ),
         (
             {"type": "image", "base64": DATA, "mime_type": "image/svg+xml"},
