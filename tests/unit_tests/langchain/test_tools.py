@@ -113,9 +113,9 @@ def test_null_inside_the_parameters_is_part_of_the_schema(service: Scripted) -> 
 async def test_a_tool_of_another_provider_is_refused_by_its_type(
     tool: Any, kind: str, ask: Ask, service: Scripted
 ) -> None:
-    with pytest.raises(DashScopeInputError, match=f"type '{kind}' is no function") as bound:
+    with pytest.raises(DashScopeInputError, match=f"type '{kind}' is not a function") as bound:
         service.model().bind_tools([tool])
-    with pytest.raises(DashScopeInputError, match=f"type '{kind}' is no function"):
+    with pytest.raises(DashScopeInputError, match=f"type '{kind}' is not a function"):
         await ask(service.model(), "hi", tools=[tool])
     assert "secret" not in str(bound.value)
     assert "enable_search" not in str(bound.value)
