@@ -280,7 +280,7 @@ async def test_a_pause_lasts_a_minute_at_most_and_is_logged(
     limiter.on_llm_error(error)
     await take(limiter)
     assert clock.now - 1000 == pytest.approx(60)
-    assert caplog.messages == ["No call goes out for 60.00 s"]
+    assert caplog.messages == ["No call is sent for 60.00 s"]
 
 
 @pytest.mark.parametrize("limit", [0, -5, float("nan"), True, False])
