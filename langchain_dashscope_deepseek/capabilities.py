@@ -228,10 +228,11 @@ _V4_PRO = replace(
     released=date(2026, 4, 24),
     checked_on=date(2026, 9, 22),
 )
+_NEW_ALIASES = (("medium", "high"), ("xhigh", "high"))
 _V4_PRO_0813 = replace(
     _V4_PRO,
     reasoning_efforts=("low", "high", "max"),
-    reasoning_effort_aliases=(("medium", "high"), ("xhigh", "high")),
+    reasoning_effort_aliases=_NEW_ALIASES,
     released=date(2026, 8, 12),
 )
 _V4_FLASH_0731 = replace(_V4_PRO_0813, json_schema=False, released=date(2026, 7, 31))
@@ -249,10 +250,8 @@ _V41_FLASH = replace(
     _V4_FLASH_0731,
     images=True,
     routes=MULTIMODAL_FIRST,
-    reasoning_effort_aliases=(
-        *(("minimal", "low"), ("medium", "high"), ("xhigh", "high")),
-        ("ultra", "max"),  # one page maps it, another refuses it
-    ),
+    # One page maps "ultra", another refuses it.
+    reasoning_effort_aliases=(("minimal", "low"), *_NEW_ALIASES, ("ultra", "max")),
     reasoning_effort_range=(1, 100),
     released=date(2026, 9, 10),
     source=f"{_HELP}, the model's own page; https://models.dev",
@@ -354,6 +353,10 @@ _VANCHIN = ModelCapabilities(
     checked_on=date(2026, 9, 22),
 )
 _VANCHIN_OLD = replace(_VANCHIN, thinking="off", unsettable=frozenset())
+_VANCHIN_NO_JSON = replace(_VANCHIN_OLD, json_object=False, json_schema=False)
+_VANCHIN_V3 = replace(
+    _VANCHIN_OLD, thinking="never", defaults=ParameterDefaults(temperature=1.0, top_p=1.0)
+)
 _SILICONFLOW = ModelCapabilities(
     thinking="off",
     tools="always",
@@ -408,30 +411,13 @@ _ROWS: Mapping[str, ModelCapabilities] = {
     "vanchin/deepseek-v4-pro-0813": _VANCHIN,
     "vanchin/deepseek-v3.2-think": _VANCHIN_OLD,
     "vanchin/deepseek-v3.1-terminus": replace(
-        _VANCHIN_OLD,
-        json_object=False,
-        json_schema=False,
-        partial="never",
-        defaults=ParameterDefaults(temperature=0.7, top_p=0.95),
+        _VANCHIN_NO_JSON, partial="never", defaults=ParameterDefaults(temperature=0.7, top_p=0.95)
     ),
     "vanchin/deepseek-r1": replace(
-        _VANCHIN_OLD,
-        thinking="always",
-        json_object=False,
-        json_schema=False,
-        defaults=ParameterDefaults(temperature=1.0, top_p=0.8),
+        _VANCHIN_NO_JSON, thinking="always", defaults=ParameterDefaults(temperature=1.0, top_p=0.8)
     ),
-    "vanchin/deepseek-v3": replace(
-        _VANCHIN_OLD, thinking="never", defaults=ParameterDefaults(temperature=1.0, top_p=1.0)
-    ),
-    "vanchin/deepseek-ocr": replace(
-        _VANCHIN_OLD,
-        thinking="never",
-        tools="never",
-        partial="never",
-        cache=False,
-        defaults=ParameterDefaults(temperature=1.0, top_p=1.0),
-    ),
+    "vanchin/deepseek-v3": _VANCHIN_V3,
+    "vanchin/deepseek-ocr": replace(_VANCHIN_V3, tools="never", partial="never", cache=False),
     "siliconflow/deepseek-v3.2": _SILICONFLOW,
     "siliconflow/deepseek-v3.1-terminus": _SILICONFLOW,
     "siliconflow/deepseek-r1-0528": replace(_SILICONFLOW, thinking="always", partial="never"),

@@ -24,7 +24,6 @@ from langchain_dashscope_deepseek.errors import (
     DashScopePermissionDeniedError,
     DashScopeQuotaExceededError,
     DashScopeRouteError,
-    DashScopeWarning,
 )
 
 logger = logging.getLogger(__name__)
@@ -111,11 +110,8 @@ class Negotiation:
         changed = refusal.change(self.request)
         if changed is None:
             return False
-        try:
-            if refusal.warning:
-                warn(refusal.warning.format(changed.model))
-        except DashScopeWarning:  # warnings are errors: the refusal stands
-            return False
+        if refusal.warning:
+            warn(refusal.warning.format(changed.model))
         self.request = changed
         return True
 

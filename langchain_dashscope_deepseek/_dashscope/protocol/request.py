@@ -217,18 +217,13 @@ def _check_json_is_named(sent: Mapping[str, Any], messages: Sequence[WireMessage
 def _check_partial(
     model: str, row: ModelCapabilities, messages: Sequence[WireMessage], *, thinking: bool
 ) -> None:
-    if not messages[-1].get("partial") or row.takes_partial(thinking=thinking):
-        return
-    if row.is_hybrid and row.takes_partial(thinking=False):
-        msg = (
-            f"{model} continues an AI message only while it does not think: set "
-            "enable_thinking=False"
+    if messages[-1].get("partial") and not row.takes_partial(thinking=thinking):
+        raise unsupported(
+            model,
+            "continuing an AI message (partial)",
+            lambda other: other.partial in ("always", "when_not_thinking"),
+            without_thinking=row.is_hybrid and row.takes_partial(thinking=False),
         )
-        raise DashScopeUnsupportedError(msg)
-    can = ("always", "when_not_thinking")
-    raise unsupported(
-        model, "continuing an AI message (partial)", lambda other: other.partial in can
-    )
 
 
 def _settle_thinking(model: str, row: ModelCapabilities, sent: dict[str, Any]) -> None:

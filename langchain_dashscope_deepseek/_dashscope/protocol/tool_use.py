@@ -30,17 +30,8 @@ def check_tools(model: str, row: ModelCapabilities | None, sent: dict[str, Any])
             name = _name_of(choice)
             msg = f"tool_choice names {name!r}, which is not among the tools of this call"
             raise DashScopeInputError(msg)
-    if row is None:
-        near = nearest_model(model)
-        msg = (
-            f"Whether {model!r} can call tools is not known here, and a model without them answers "
-            f"wrongly. The nearest name that is known is {near!r}: use that, or say that this "
-            f"model can do the same, capabilities=find_capabilities({near!r}), or what it can do, "
-            'capabilities=ModelCapabilities(thinking="off", tools="always"), both imported from '
-            "langchain_dashscope_deepseek"
-        )
-        raise DashScopeUnsupportedError(msg)
-    check_tool_use(model, row, thinking=row.thinks(sent.get("enable_thinking")))
+    thinking = row is not None and row.thinks(sent.get("enable_thinking"))
+    check_tool_use(model, row, thinking=thinking)
 
 
 def by_name(choice: Any, tools: Sequence[Mapping[str, Any]]) -> Any:
@@ -72,33 +63,36 @@ def _name_of(tool: Mapping[str, Any]) -> Any:
     return function.get("name") if isinstance(function, Mapping) else None
 
 
-def check_tool_use(model: str, row: ModelCapabilities, *, thinking: bool) -> None:
+def check_tool_use(model: str, row: ModelCapabilities | None, *, thinking: bool) -> None:
     """Refuse tools where the model does not call them in this mode."""
-    if row.calls_tools(thinking=thinking):
-        return
-    if row.tools == "unknown":
+    if row is None or row.tools == "unknown":
+        near = nearest_model(model)
         msg = (
-            f"No page says whether {model} calls tools, and a model without them answers wrongly. "
-            "Declare it: capabilities=replace(find_capabilities(...), tools='always'), with "
-            "dataclasses.replace"
+            f"Whether {model!r} calls tools is not known, and models without tools answer wrongly. "
+            f"Use {near!r}, or declare what this model supports: "
+            f"capabilities=find_capabilities({near!r}) for the same, or "
+            'capabilities=ModelCapabilities(thinking="off", tools="always"), both imported from '
+            "langchain_dashscope_deepseek"
         )
         raise DashScopeUnsupportedError(msg)
-    if row.calls_tools(thinking=False) and row.is_hybrid:
-        others = models_that(lambda other: other.tools == "always")
-        msg = (
-            f"{model} calls tools only while it does not think: set enable_thinking=False. Models "
-            f"that call them in both modes: {others}"
+    if not row.calls_tools(thinking=thinking):
+        without_thinking = row.is_hybrid and row.calls_tools(thinking=False)
+        raise unsupported(
+            model, "tools", lambda other: other.tools == "always", without_thinking=without_thinking
         )
-        raise DashScopeUnsupportedError(msg)
-    raise unsupported(model, "tools", lambda other: other.tools == "always")
 
 
 def unsupported(
-    model: str, feature: str, can: Callable[[ModelCapabilities], bool]
+    model: str,
+    feature: str,
+    can: Callable[[ModelCapabilities], bool],
+    *,
+    without_thinking: bool = False,
 ) -> DashScopeUnsupportedError:
     """Return the error for a feature that a model lacks; it names the models that have it."""
+    switch = " while it thinks: set enable_thinking=False" if without_thinking else ""
     names = models_that(can)
     others = (
         f"Models that do: {names}" if names else "No DeepSeek model on DashScope is documented to"
     )
-    return DashScopeUnsupportedError(f"{model} does not support {feature}. {others}")
+    return DashScopeUnsupportedError(f"{model} does not support {feature}{switch}. {others}")

@@ -193,7 +193,9 @@ async def test_what_is_given_to_a_call_goes_over_the_models_whatever_the_place(
 
 def test_tools_are_bound_by_what_model_kwargs_say(service: Scripted) -> None:
     thinking = service.model("deepseek-v3.1", model_kwargs={"enable_thinking": True})
-    with pytest.raises(DashScopeUnsupportedError, match="only while it does not think"):
+    with pytest.raises(
+        DashScopeUnsupportedError, match="while it thinks: set enable_thinking=False"
+    ):
         thinking.bind_tools([TOOL])
     with pytest.raises(DashScopeInputError, match="capabilities takes a ModelCapabilities"):
         service.model().bind_tools([TOOL], capabilities={"tools": "always"})
@@ -562,7 +564,9 @@ async def test_tools_and_choices_of_any_form_can_be_given_for_one_call(
 
 async def test_thinking_in_model_kwargs_counts_at_the_gate(ask: Ask, service: Scripted) -> None:
     model = service.model("deepseek-v3.1", model_kwargs={"enable_thinking": True})
-    with pytest.raises(DashScopeUnsupportedError, match=r"set enable_thinking=False\. Models that"):
+    with pytest.raises(
+        DashScopeUnsupportedError, match=r"set enable_thinking=False\. Models that do"
+    ):
         await ask(model, "hi", tools=[TOOL])
     assert service.requests == []
 
@@ -639,8 +643,8 @@ SAID: list[tuple[str, dict[str, Any], str]] = [
         "deepseek-v3.1",
         {"tools": [TOOL], "enable_thinking": True},
         (
-            "deepseek-v3.1 calls tools only while it does not think: set enable_thinking=False. Models "
-            f"that call them in both modes: {WITH_TOOLS}."
+            "deepseek-v3.1 does not support tools while it thinks: set enable_thinking=False. Models "
+            f"that do: {WITH_TOOLS}."
         ),
     ),
     *(
@@ -654,25 +658,19 @@ SAID: list[tuple[str, dict[str, Any], str]] = [
             ModelCapabilities(thinking="always", tools="when_not_thinking"),
         )
     ),
-    (
-        "some-new-model",
-        {"tools": [TOOL]},
+    *(
         (
-            "Whether 'some-new-model' can call tools is not known here, and a model without them "
-            "answers wrongly. The nearest name that is known is 'deepseek-v4.1-flash': use that, or "
-            "say that this model can do the same, capabilities=find_capabilities("
-            "'deepseek-v4.1-flash'), or what it can do, capabilities=ModelCapabilities("
-            'thinking="off", tools="always"), both imported from langchain_dashscope_deepseek.'
-        ),
-    ),
-    (
-        "vanchin/deepseek-v4.1-flash",
-        {"tools": [TOOL]},
-        (
-            "No page says whether vanchin/deepseek-v4.1-flash calls tools, and a model without them "
-            "answers wrongly. Declare it: capabilities=replace(find_capabilities(...), "
-            "tools='always'), with dataclasses.replace."
-        ),
+            model,
+            {"tools": [TOOL]},
+            (
+                f"Whether {model!r} calls tools is not known, and models without tools answer "
+                "wrongly. Use 'deepseek-v4.1-flash', or declare what this model supports: "
+                "capabilities=find_capabilities('deepseek-v4.1-flash') for the same, or "
+                'capabilities=ModelCapabilities(thinking="off", tools="always"), both imported '
+                "from langchain_dashscope_deepseek."
+            ),
+        )
+        for model in ("some-new-model", "vanchin/deepseek-v4.1-flash")
     ),
     *(
         (
