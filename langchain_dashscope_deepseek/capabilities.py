@@ -434,6 +434,11 @@ MODELS: Mapping[str, ModelCapabilities] = {
 }
 """The capability table: every DeepSeek model that DashScope documents, the first choice first."""
 
+UNKNOWN_MODEL = ModelCapabilities(
+    tools="unknown", json_object=None, json_schema=None, search=None, cache=None
+)
+"""What holds for a model that is not in the table: all is sent but tools."""
+
 _MONTH, _DAY = r"(?:0[1-9]|1[0-2])", r"(?:0[1-9]|[12]\d|3[01])"
 _DATE_SUFFIX = re.compile(rf"-(?:(?:\d{{4}})?{_MONTH}{_DAY}|\d{{4}}-{_MONTH}-{_DAY})$", re.ASCII)
 

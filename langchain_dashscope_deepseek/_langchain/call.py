@@ -30,7 +30,7 @@ from langchain_dashscope_deepseek._dashscope.transport.endpoint import endpoint_
 from langchain_dashscope_deepseek._dashscope.transport.retry import RetryPolicy
 from langchain_dashscope_deepseek._langchain.history import to_wire
 from langchain_dashscope_deepseek._langchain.tools import wire_tool_choice, wire_tools
-from langchain_dashscope_deepseek.capabilities import ModelCapabilities, models_that
+from langchain_dashscope_deepseek.capabilities import UNKNOWN_MODEL, ModelCapabilities, models_that
 
 _OF_A_CALL = ("capabilities", "stream", "extra_headers", "structured_output_note")
 """What a call takes besides the settings that it may override."""
@@ -82,12 +82,10 @@ def prepare_call(
     if note:
         warn(note)
     values = overridden(settings, given)
-    row = row or row_of(values["model"])
+    row = row or row_of(values["model"]) or UNKNOWN_MODEL
     parameters = choose_parameters(row, values)
-    replays = (
-        row is not None
-        and row.reasoning_replay == "with_tool_calls"
-        and row.thinks(parameters.get("enable_thinking"))
+    replays = row.reasoning_replay == "with_tool_calls" and row.thinks(
+        parameters.get("enable_thinking")
     )
     asked, sent = values["tool_choice"], parameters.get("tool_choice")
     wire, changes = to_wire(
@@ -127,11 +125,11 @@ def _given(overrides: Mapping[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in given.items() if k in _TAKEN or not is_idle(k, v)}
 
 
-def _images_refused(model: str, row: ModelCapabilities | None) -> str:
+def _images_refused(model: str, row: ModelCapabilities) -> str:
     """Say why images are refused; `""` where they are not, or where nobody knows."""
-    if row is None or (row.images is not False and "multimodal-generation" in row.routes):
-        return ""
     if row.images is not False:
+        if "multimodal-generation" in row.routes:
+            return ""
         return (
             f"the row of {model} pins it to the text route, which carries none: leave routes out "
             "of its ModelCapabilities, or the image out of the message"

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from langchain_dashscope_deepseek._dashscope.protocol.request import PreparedRequest
 from langchain_dashscope_deepseek._dashscope.regions import host_of, region_of
 from langchain_dashscope_deepseek._dashscope.reporting import warn
-from langchain_dashscope_deepseek.capabilities import suggest_model
+from langchain_dashscope_deepseek.capabilities import UNKNOWN_MODEL, suggest_model
 from langchain_dashscope_deepseek.errors import (
     DashScopeAuthenticationError,
     DashScopeError,
@@ -151,9 +151,8 @@ def _advice(request: PreparedRequest) -> Iterator[tuple[_Kinds, str]]:
     requested += f", in {region}" if region else ""
     yield _ABOUT_THE_ENDPOINT, f"{requested}."
     yield (DashScopeRouteError,), f"{requested}, on {' and '.join(request.routes)}."
-    if row is None:
+    if row is UNKNOWN_MODEL:
         yield (DashScopeNotFoundError,), suggest_model(model)
-        return
     if row.status == "retired":
         day = f" since {row.retired_on}" if row.retired_on else ""
         instead = f": use {row.replacement} instead" if row.replacement else ""

@@ -29,7 +29,12 @@ from langchain_dashscope_deepseek._dashscope.protocol.tool_use import (
     unsupported,
 )
 from langchain_dashscope_deepseek._dashscope.reporting import warn
-from langchain_dashscope_deepseek.capabilities import TEXT_FIRST, ModelCapabilities, Route
+from langchain_dashscope_deepseek.capabilities import (
+    TEXT_FIRST,
+    UNKNOWN_MODEL,
+    ModelCapabilities,
+    Route,
+)
 from langchain_dashscope_deepseek.errors import DashScopeInputError, DashScopeUnsupportedError
 
 if TYPE_CHECKING:
@@ -48,7 +53,7 @@ class PreparedRequest:
     streamed: bool
     endpoint: Endpoint
     policy: RetryPolicy
-    row: ModelCapabilities | None = None
+    row: ModelCapabilities = UNKNOWN_MODEL
     routes: tuple[Route, ...] = TEXT_FIRST  # those that may serve it, the first to ask first
     # What was sent differently: by parameter, as `{"asked": ..., "sent": ...}`, and under
     # "messages" a list of sentences.
@@ -106,25 +111,23 @@ def _with_list(message: WireMessage) -> WireMessage:
     return {**message, "content": [] if is_empty else [{"text": content}]}
 
 
-def choose_parameters(row: ModelCapabilities | None, settings: Mapping[str, Any]) -> dict[str, Any]:
+def choose_parameters(row: ModelCapabilities, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Choose what is sent of the parameters in the settings; those that are `None` are left out."""
     check_values(settings)
     model = settings["model"]
     sent = {name: settings[name] for name in PARAMETERS if settings[name] is not None}
     if not sent.get("stop", True):
         del sent["stop"]
-    if row is not None:
-        _drop_unsupported(model, row, sent)
-        _check_features(model, row, sent)
+    _drop_unsupported(model, row, sent)
+    _check_features(model, row, sent)
     check_tools(model, row, sent)
-    if row is not None:
-        _settle_thinking(model, row, sent)
+    _settle_thinking(model, row, sent)
     return sent
 
 
 def prepare(
     settings: Mapping[str, Any],
-    row: ModelCapabilities | None,
+    row: ModelCapabilities,
     parameters: Mapping[str, Any],
     messages: Sequence[WireMessage],
     *,
@@ -139,17 +142,12 @@ def prepare(
     minutes.
     """
     model, extra = settings["model"], settings["model_kwargs"] or {}
-    may_think = row is None or row.thinks({**parameters, **extra}.get("enable_thinking"))
-    must_stream = row is not None and row.thinking_needs_stream and may_think
-    streamed = must_stream or (may_think if stream is None else stream)
+    may_think = row.thinks({**parameters, **extra}.get("enable_thinking"))
+    _check_json_is_named(parameters, messages)
+    _check_partial(model, row, messages, thinking=may_think)
+    streamed = may_think if stream is None or row.thinking_needs_stream else stream
     fixed = {"result_format": "message", **({"incremental_output": True} if streamed else {})}
-    routes = TEXT_FIRST
-    if row is not None:
-        _check_json_is_named(parameters, messages)
-        _check_partial(model, row, messages, thinking=may_think)
-        routes = row.routes
-    if next(_parts(messages), None) is not None:
-        routes = ("multimodal-generation",)  # the other one would lose the images
+    has_images = next(_parts(messages), None) is not None
     return PreparedRequest(
         model=model,
         body={
@@ -161,7 +159,8 @@ def prepare(
         endpoint=endpoint,
         policy=policy,
         row=row,
-        routes=routes,
+        # The text route would lose the images.
+        routes=("multimodal-generation",) if has_images else row.routes,
         changes={
             **_changes(model, settings, parameters),
             **({"messages": list(changes)} if changes else {}),

@@ -17,7 +17,7 @@ def is_tool_name(name: object) -> bool:
     return isinstance(name, str) and bool(_NAME.fullmatch(name))
 
 
-def check_tools(model: str, row: ModelCapabilities | None, sent: dict[str, Any]) -> None:
+def check_tools(model: str, row: ModelCapabilities, sent: dict[str, Any]) -> None:
     """Refuse tools that the service or the model does not take; drop settings without tools."""
     if not sent.get("tools"):
         for name in ("tools", "tool_choice", "parallel_tool_calls"):
@@ -30,8 +30,7 @@ def check_tools(model: str, row: ModelCapabilities | None, sent: dict[str, Any])
             name = _name_of(choice)
             msg = f"tool_choice names {name!r}, which is not among the tools of this call"
             raise DashScopeInputError(msg)
-    thinking = row is not None and row.thinks(sent.get("enable_thinking"))
-    check_tool_use(model, row, thinking=thinking)
+    check_tool_use(model, row, thinking=row.thinks(sent.get("enable_thinking")))
 
 
 def by_name(choice: Any, tools: Sequence[Mapping[str, Any]]) -> Any:
@@ -63,9 +62,9 @@ def _name_of(tool: Mapping[str, Any]) -> Any:
     return function.get("name") if isinstance(function, Mapping) else None
 
 
-def check_tool_use(model: str, row: ModelCapabilities | None, *, thinking: bool) -> None:
+def check_tool_use(model: str, row: ModelCapabilities, *, thinking: bool) -> None:
     """Refuse tools where the model does not call them in this mode."""
-    if row is None or row.tools == "unknown":
+    if row.tools == "unknown":
         near = nearest_model(model)
         msg = (
             f"Whether {model!r} calls tools is not known, and models without tools answer wrongly. "
