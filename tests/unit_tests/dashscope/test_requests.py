@@ -109,8 +109,8 @@ async def test_a_wrong_value_for_one_call_is_refused(
 
 
 async def test_an_unknown_parameter_is_refused(ask: Ask, service: Scripted) -> None:
-    with pytest.raises(DashScopeInputError, match=r"top_k.*model_kwargs"):
-        await ask(service.model(), "hi", top_k=3)
+    with pytest.raises(DashScopeInputError, match=r"no_such_parameter.*model_kwargs"):
+        await ask(service.model(), "hi", no_such_parameter=3)
 
 
 async def test_a_setting_of_the_model_is_no_parameter_of_a_call(
@@ -150,16 +150,16 @@ def test_thinking_in_model_kwargs_counts(service: Scripted) -> None:
 
 async def test_model_kwargs_are_forwarded_untouched(ask: Ask, service: Scripted) -> None:
     service.answer(answer_of())
-    await ask(service.model(model_kwargs={"top_k": 3, "odd": [1]}, temperature=1), "hi")
-    assert service.parameters == {"top_k": 3, "odd": [1], "temperature": 1}
+    await ask(service.model(model_kwargs={"no_such_parameter": 3, "odd": [1]}, temperature=1), "hi")
+    assert service.parameters == {"no_such_parameter": 3, "odd": [1], "temperature": 1}
 
 
 async def test_a_parameter_in_model_kwargs_works_as_the_one_of_that_name(
     ask: Ask, service: Scripted
 ) -> None:
     service.answer(answer_of())
-    await ask(service.model(model_kwargs={"temperature": 0.9, "top_k": 3}), "hi")
-    assert service.parameters == {"temperature": 0.9, "top_k": 3}
+    await ask(service.model(model_kwargs={"temperature": 0.9, "no_such_parameter": 3}), "hi")
+    assert service.parameters == {"temperature": 0.9, "no_such_parameter": 3}
     model = service.model("deepseek-v3", model_kwargs={"enable_thinking": True})
     with pytest.warns(DashScopeWarning, match="enable_thinking was left out"):
         await ask(model, "hi")
@@ -182,13 +182,13 @@ async def test_what_is_given_to_a_call_goes_over_the_models_whatever_the_place(
     ask: Ask, service: Scripted
 ) -> None:
     service.answer(answer_of())
-    in_kwargs = {"temperature": 0.9, "top_k": 3}
+    in_kwargs = {"temperature": 0.9, "no_such_parameter": 3}
     await ask(service.model(model_kwargs=in_kwargs), "hi", temperature=0.1)
-    assert service.parameters == {"temperature": 0.1, "top_k": 3}
+    assert service.parameters == {"temperature": 0.1, "no_such_parameter": 3}
     await ask(service.model(temperature=0.1), "hi", model_kwargs=in_kwargs)
     assert service.parameters == in_kwargs
-    await ask(service.model(model_kwargs=in_kwargs), "hi", model_kwargs={"top_k": 4})
-    assert service.parameters == {"top_k": 4}
+    await ask(service.model(model_kwargs=in_kwargs), "hi", model_kwargs={"no_such_parameter": 4})
+    assert service.parameters == {"no_such_parameter": 4}
 
 
 def test_tools_are_bound_by_what_model_kwargs_say(service: Scripted) -> None:
