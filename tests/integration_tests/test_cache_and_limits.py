@@ -86,7 +86,7 @@ async def test_models_with_other_settings_share_nothing_in_the_cache(
         ChatDashScopeDeepSeek(model="deepseek-v4-pro", cache=cache, temperature=0),
         ChatDashScopeDeepSeek(model="deepseek-v4-pro", cache=cache, enable_thinking=False),
         ChatDashScopeDeepSeek(
-            model="deepseek-v4-pro", cache=cache, model_kwargs={"no_such_parameter": 1}
+            model="deepseek-v4-pro", cache=cache, model_kwargs={"logprobs": False}
         ),
     ]
     for model in models:

@@ -140,10 +140,9 @@ def _advice(request: PreparedRequest) -> Iterator[tuple[_Kinds, str]]:
     model, row, endpoint = request.model, request.row, request.endpoint
     if endpoint.headers.get("Authorization", "").startswith("Bearer sk-sp-"):
         text = (
-            "A key that begins with sk-sp- belongs to a plan (Token Plan, Coding Plan): it works "
-            "only on the base URL that the plan's page shows, which speaks OpenAI's and "
-            "Anthropic's protocol and not this one. Use a pay-as-you-go key here, or "
-            "langchain-openai with the plan's URL."
+            "A key that begins with sk-sp- belongs to a plan (Token Plan, Coding Plan), whose base "
+            "URL does not support this protocol. Use a pay-as-you-go key here, or langchain-openai "
+            "with the plan's URL."
         )
         yield (DashScopeAuthenticationError,), text
     region = region_of(endpoint.base_url)
@@ -155,8 +154,8 @@ def _advice(request: PreparedRequest) -> Iterator[tuple[_Kinds, str]]:
         yield (DashScopeNotFoundError,), suggest_model(model)
     if row.status == "retired":
         day = f" since {row.retired_on}" if row.retired_on else ""
-        instead = f": use {row.replacement} instead" if row.replacement else ""
-        yield (DashScopeNotFoundError,), f"{model} is switched off{day}{instead}."
+        instead = row.replacement or "another model"
+        yield (DashScopeNotFoundError,), f"{model} is switched off{day}: use {instead}."
     if not row.documented_natively:
         text = (
             f"{model} is documented for the OpenAI-compatible route only, which this package does "

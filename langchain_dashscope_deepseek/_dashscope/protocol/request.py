@@ -178,12 +178,13 @@ def _drop_unsupported(model: str, row: ModelCapabilities, sent: dict[str, Any]) 
     ):
         reasons["enable_thinking"] = f"does nothing: this model {row.thinking} thinks"
     if effort is not None and row.settable is not None and not row.knows_effort(effort):
-        if row.efforts or effort == "none":
-            documented = f"Documented: {row.efforts}. " if row.efforts else ""
-            off = "To switch thinking off, set enable_thinking=False" if row.is_hybrid else ""
-            # The value may be a prompt in the wrong place.
-            what = f"reasoning_effort={repr(effort)[:20]} is not documented for {model}."
-            raise DashScopeUnsupportedError(f"{what} {documented}{off}".rstrip())
+        if row.efforts:
+            shown = repr(effort)[:20]  # it may be a prompt in the wrong place
+            msg = (
+                f"reasoning_effort={shown} is not documented for {model}. Documented: "
+                f"{row.efforts}. To switch thinking off, set enable_thinking=False"
+            )
+            raise DashScopeUnsupportedError(msg)
         reasons["reasoning_effort"] = no_setting
     for name, reason in reasons.items():
         del sent[name]

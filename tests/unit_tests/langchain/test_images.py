@@ -9,6 +9,7 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 
 from langchain_dashscope_deepseek import (
+    MODELS,
     ChatDashScopeDeepSeek,
     DashScopeInputError,
     DashScopeUnsupportedError,
@@ -258,9 +259,10 @@ async def test_a_model_that_reads_text_only_names_those_that_read_images(
 ) -> None:
     with pytest.raises(DashScopeUnsupportedError) as caught:
         await ask(service.model("deepseek-v4-pro"), [HumanMessage([form[0]])])
+    readers = [n for n, row in MODELS.items() if row.images and row.status == "current"]
     assert str(caught.value) == (
         "Message 0 holds an image, and deepseek-v4-pro reads text only. Models that read images: "
-        "deepseek-v4.1-flash."
+        f"{', '.join(readers)}."
     )
     assert service.requests == []
 

@@ -18,6 +18,7 @@ from langchain_core.messages import (
 )
 
 from langchain_dashscope_deepseek import (
+    MODELS,
     DashScopeInputError,
     DashScopeUnsupportedError,
     DashScopeWarning,
@@ -605,9 +606,10 @@ NOT_READ = (
     "Message 1 holds a block of type {!r}, and DeepSeek on DashScope reads text, and images on some "
     "models: put what matters into words, or ask a model with such inputs."
 )
+READERS = ", ".join(name for name, row in MODELS.items() if row.images)
 NO_IMAGES = (
     "Message 1 holds an image, and deepseek-v4-pro reads text only. Models that read images: "
-    "deepseek-v4.1-flash."
+    f"{READERS}."
 )
 NAMELESS = (
     "Message 1 calls the tool {!r} with the id {!r}: each call of a message needs a name and an id "
