@@ -146,12 +146,9 @@ def _why_no_call(name: str, message: AIMessage) -> str:
         others = ", ".join(repr(call["name"]) for call in message.tool_calls)
         why = f"it called {others}. Ask again"
     elif message.invalid_tool_calls:
-        why = (
-            "the arguments are not a JSON object, or were cut off by the length limit. Raise "
-            "max_tokens, or ask again"
-        )
+        why = "the arguments are cut off, or not a JSON object. Raise max_tokens, or ask again"
     elif message.response_metadata.get("finish_reason") == "length":
-        why = "the answer was cut off by the length limit before. Raise max_tokens"
+        why = "the answer was cut off by the length limit. Raise max_tokens"
     elif message.additional_kwargs.get("reasoning_content"):
         why = "a call cannot be forced while the model thinks. Disable thinking, or ask again"
     else:

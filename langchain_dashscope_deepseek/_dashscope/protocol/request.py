@@ -143,9 +143,10 @@ def prepare(
     """
     model, extra = settings["model"], settings["model_kwargs"] or {}
     may_think = row.thinks({**parameters, **extra}.get("enable_thinking"))
-    _check_json_is_named(parameters, messages)
+    _check_prompt_says_json(parameters, messages)
     _check_partial(model, row, messages, thinking=may_think)
-    streamed = may_think if stream is None or row.thinking_needs_stream else stream
+    must_stream = may_think and row.thinking_needs_stream
+    streamed = must_stream or (may_think if stream is None else stream)
     fixed = {"result_format": "message", **({"incremental_output": True} if streamed else {})}
     has_images = next(_parts(messages), None) is not None
     return PreparedRequest(
@@ -201,7 +202,7 @@ def _check_features(model: str, row: ModelCapabilities, sent: Mapping[str, Any])
         raise unsupported(model, "web search (enable_search)", lambda other: bool(other.search))
 
 
-def _check_json_is_named(sent: Mapping[str, Any], messages: Sequence[WireMessage]) -> None:
+def _check_prompt_says_json(sent: Mapping[str, Any], messages: Sequence[WireMessage]) -> None:
     if sent.get("response_format", {}).get("type") != "json_object":
         return
     texts = (message["content"] for message in messages if isinstance(message["content"], str))

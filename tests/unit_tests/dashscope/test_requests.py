@@ -19,7 +19,7 @@ from langchain_dashscope_deepseek import (
     ModelCapabilities,
 )
 from langchain_dashscope_deepseek._dashscope.protocol.parameters import PARAMETERS
-from tests.unit_tests.conftest import Ask, Scripted, answer_of
+from tests.unit_tests.conftest import Ask, Scripted, answer_of, transcript
 
 TOOL = {
     "type": "function",
@@ -250,6 +250,16 @@ async def test_invoke_streams_underneath_while_the_model_thinks(
             await service.model(model, **settings).ainvoke("hi")
         assert ("x-dashscope-sse" in service.requests[-1].headers) == streams
         assert service.sent["parameters"].get("incremental_output", False) == streams
+
+
+@pytest.mark.parametrize("enable_thinking", [True, False])
+@pytest.mark.parametrize("model", ["deepseek-v3.1", "deepseek-v3.2"])
+async def test_a_stream_is_a_stream_in_both_modes(
+    model: str, enable_thinking: bool, ask_stream: Ask, service: Scripted
+) -> None:
+    service.answer(transcript("plain_text"))
+    await ask_stream(service.model(model, enable_thinking=enable_thinking), "hi")
+    assert "x-dashscope-sse" in service.requests[-1].headers
 
 
 # --- What may be dropped ---

@@ -99,7 +99,7 @@ CUT_BEFORE["output"]["choices"][0]["finish_reason"] = "length"
 NO_CALL = [
     (TEXT, r"^(?!.*think)The model did not call 'Person'.* it answered in text"),
     (THOUGHT, "cannot be forced while the model thinks"),
-    (CUT_BEFORE, r"cut off by the length limit before\. Raise max_tokens"),
+    (CUT_BEFORE, r"cut off by the length limit\. Raise max_tokens"),
     (OTHER, "it called 'Animal'"),
 ]
 
