@@ -74,7 +74,7 @@ V4: Figures = {
     "reasoning_effort_aliases": (("low", "high"), ("medium", "high"), ("xhigh", "max")),
     "reasoning_replay": "with_tool_calls",
 }
-PRO = {**V4, "json_schema": None}
+PRO: Figures = {**V4, "json_schema": None}
 AUGUST: Figures = {
     "reasoning_efforts": ("low", "high", "max"),
     "reasoning_effort_aliases": (("medium", "high"), ("xhigh", "high")),
@@ -122,7 +122,7 @@ DISTILL_OFF: Figures = {
     "search": False,
     "cache": False,
 }
-DISTILL = {**DISTILL_OFF, "status": "current", "retired_on": None, "replacement": None}
+DISTILL: Figures = {**DISTILL_OFF, "status": "current", "retired_on": None, "replacement": None}
 VANCHIN: Figures = {
     **defaults(0.6, 0.95),
     "thinking": "off",
@@ -133,8 +133,8 @@ VANCHIN: Figures = {
     "cache": True,
     "documented_natively": False,
 }
-NOT_ON_V4 = {"unsettable": frozenset({"thinking_budget", "seed", "repetition_penalty"})}
-NO_JSON = {"json_object": False, "json_schema": False}
+NOT_ON_V4: Figures = {"unsettable": frozenset({"thinking_budget", "seed", "repetition_penalty"})}
+NO_JSON: Figures = {"json_object": False, "json_schema": False}
 SILICONFLOW: Figures = {
     "thinking": "off",
     "tools": "always",
@@ -215,7 +215,7 @@ def test_a_row_says_what_is_documented_and_where_that_was_read(name: str) -> Non
     row = MODELS[name]
     assert row.source
     assert row.checked_on
-    read = {"source": row.source, "checked_on": row.checked_on}
+    read: Figures = {"source": row.source, "checked_on": row.checked_on}
     assert row == ModelCapabilities(**DOCUMENTED[name], **read)
 
 

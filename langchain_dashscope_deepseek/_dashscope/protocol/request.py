@@ -148,6 +148,9 @@ def prepare(
     must_stream = may_think and row.thinking_needs_stream
     streamed = must_stream or (may_think if stream is None else stream)
     fixed = {"result_format": "message", **({"incremental_output": True} if streamed else {})}
+    all_changes = _changes(model, settings, parameters)
+    if changes:
+        all_changes["messages"] = list(changes)
     has_images = next(_parts(messages), None) is not None
     return PreparedRequest(
         model=model,
@@ -162,10 +165,7 @@ def prepare(
         row=row,
         # The text route would lose the images.
         routes=("multimodal-generation",) if has_images else row.routes,
-        changes={
-            **_changes(model, settings, parameters),
-            **({"messages": list(changes)} if changes else {}),
-        },
+        changes=all_changes,
     )
 
 
@@ -257,9 +257,7 @@ def _settle_thinking(model: str, row: ModelCapabilities, sent: dict[str, Any]) -
         raise DashScopeInputError(msg)
 
 
-def _changes(
-    model: str, asked: Mapping[str, Any], sent: Mapping[str, Any]
-) -> dict[str, dict[str, Any]]:
+def _changes(model: str, asked: Mapping[str, Any], sent: Mapping[str, Any]) -> dict[str, Any]:
     """List which settings of thinking and tool choice were sent differently."""
     changes = {
         name: {"asked": asked.get(name), "sent": sent.get(name)}
