@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import logging
-import threading
 import warnings
 from dataclasses import replace
 from typing import Any
@@ -102,16 +101,6 @@ async def test_what_was_learnt_holds_for_a_base_url_and_a_model(
     await ask(service.model(NEW, base_url="https://other.test/api/v1"), "hi")
     await ask(service.model("some-new-model"), "hi")
     assert asked(service) == ["multimodal", "text", "multimodal", "text"]
-
-
-async def test_what_was_learnt_holds_in_other_threads(service: Scripted) -> None:
-    refuse(service, "body")
-    service.answer(answer_of())
-    service.model(NEW).invoke("hi")
-    thread = threading.Thread(target=lambda: service.model(NEW).invoke("hi"))
-    thread.start()
-    thread.join()
-    assert asked(service) == ["multimodal", "text", "text"]
 
 
 async def test_a_binding_that_changes_is_learnt_anew(ask: Ask, service: Scripted) -> None:
@@ -253,16 +242,6 @@ async def test_a_refused_required_is_asked_again_as_auto(
     assert "retries 0" in caplog.text
 
 
-async def test_a_refusal_is_recognised_whatever_the_conversation_says(
-    ask: Ask, service: Scripted
-) -> None:
-    service.answer(ONE_ONLY, status=400)
-    service.answer(answer_of())
-    with pytest.warns(DashScopeWarning, match="as 'auto'"):
-        await ask(service.model(), [HumanMessage("required"), HumanMessage("one tool")], **SEVERAL)
-    assert choices(service) == ["required", "auto"]
-
-
 async def test_a_refused_required_is_remembered(ask: Ask, service: Scripted) -> None:
     """For the base URL and the model; each answer says what was sent."""
     service.answer(ONE_ONLY, status=400)
@@ -282,13 +261,6 @@ async def test_required_that_is_taken_stays(ask: Ask, service: Scripted) -> None
     service.answer(answer_of())
     message = await ask(service.model(), "hi", **SEVERAL)
     assert choices(service) == ["required"]
-    assert "request_changes" not in message.response_metadata
-
-
-async def test_required_with_one_tool_goes_out_as_its_name(ask: Ask, service: Scripted) -> None:
-    service.answer(answer_of())
-    message = await ask(service.model(), "hi", **{**SEVERAL, "tools": [ONE, ONE]})
-    assert choices(service) == [{"type": "function", "function": {"name": "one"}}]
     assert "request_changes" not in message.response_metadata
 
 
