@@ -58,7 +58,7 @@ async def test_a_host_without_a_region_is_named_alone(ask: Ask, service: Scripte
         ("deepseek-chat", "here it is deepseek-v4.1-flash with enable_thinking=False"),
         ("deepseek-reasoner", "here it is deepseek-v4.1-flash, which thinks by default"),
         ("deepseek-v4-pro ", "The nearest name that is known here is 'deepseek-v4-pro'"),
-        ("deepseek-ai/DeepSeek-V3", "The nearest name that is known here is 'deepseek-v4-pro'"),
+        ("deepseek-ai/DeepSeek-V4-Pro", "The nearest name that is known here is 'deepseek-v4-pro'"),
         (
             "deepseek-v3.1-terminus",
             "The nearest name that is known here is 'siliconflow/deepseek-v3.1-terminus'",
