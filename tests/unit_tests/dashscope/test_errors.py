@@ -495,7 +495,7 @@ def test_only_true_and_false_decide_on_a_retry(header: str | None, *, retryable:
 @pytest.mark.parametrize(
     ("model", "instead"),
     [
-        ("deepseek-r1", "use deepseek-v4.1-flash instead"),
+        ("deepseek-r1", "use deepseek-v4.1-flash"),
         ("deepseek-v3.2", "switched off since 2026-10-10"),
     ],
 )
@@ -677,7 +677,7 @@ async def test_a_key_of_a_plan_is_told_where_it_belongs(ask: Ask, service: Scrip
     with pytest.raises(DashScopeAuthenticationError) as caught:
         await ask(service.model(api_key=" sk-sp-0123456789\n"), "hi")
     assert "A key that begins with sk-sp- belongs to a plan" in str(caught.value)
-    assert "not this one" in str(caught.value)
+    assert "does not support this protocol" in str(caught.value)
     assert "0123456789" not in str(caught.value)
     with pytest.raises(DashScopeAuthenticationError) as caught:
         await ask(service.model(), "hi")
