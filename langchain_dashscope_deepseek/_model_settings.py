@@ -42,12 +42,12 @@ from langchain_dashscope_deepseek._dashscope.regions import (
     refuse_workspace_host,
     resolve,
 )
+from langchain_dashscope_deepseek._dashscope.reporting import warn
 from langchain_dashscope_deepseek._dashscope.transport.connections import (
     check_proxy,
     preload_certificates,
     refuse_bypass,
 )
-from langchain_dashscope_deepseek._dashscope.warnings import warn
 from langchain_dashscope_deepseek._model_fields import ModelFields, fields_by_name, redact_inputs
 from langchain_dashscope_deepseek._version import __version__
 from langchain_dashscope_deepseek.capabilities import ModelCapabilities, find_capabilities

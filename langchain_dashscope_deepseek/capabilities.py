@@ -1,10 +1,9 @@
-"""What each model can do: one frozen row per model, and the lookup by name.
+"""The capability table: one frozen row per model, and the lookup by name.
 
-This table is the only place that knows facts about single models. It must not import
-anything else of the package, and it knows neither LangChain nor HTTP.
+All facts about single models are here. Each row names its source and the day on which it was read.
+Where pages disagree, the row takes the reading that refuses less: the service decides.
 
-Each row says where its facts come from and when that was read. Where pages disagree, the row
-takes the reading that refuses less, because the service has the last word.
+This module imports nothing else of the package.
 """
 
 from __future__ import annotations
@@ -23,32 +22,28 @@ Route = Literal["text-generation", "multimodal-generation"]
 Thinking = Literal["always", "on", "off", "never", "unknown"]
 """When a model thinks.
 
-- `"always"`: it cannot be switched off.
-- `"on"`: hybrid, thinks unless `enable_thinking=False` is sent.
-- `"off"`: hybrid, thinks only if `enable_thinking=True` is sent.
-- `"never"`: it cannot be switched on.
-- `"unknown"`: no page says; the switch is sent as it is, and the answer may think.
+- `"always"`: thinking cannot be switched off.
+- `"on"`: hybrid; the model thinks unless `enable_thinking=False` is sent.
+- `"off"`: hybrid; the model thinks only if `enable_thinking=True` is sent.
+- `"never"`: thinking cannot be switched on.
+- `"unknown"`: not documented; `enable_thinking` is sent as given, and the answer may think.
 """
 
 ToolUse = Literal["always", "when_not_thinking", "never", "unknown"]
-"""When a model calls functions: in both modes, only while it does not think, or never.
-
-`"unknown"`: no page says, so none are sent until someone declares it.
-"""
+"""When a model calls tools. `"unknown"` (not documented): tools are refused."""
 
 Partial = Literal["always", "when_not_thinking", "never", "unknown"]
 """When a model continues an AI message that ends the conversation (partial mode).
 
-`"unknown"`: no page says, so such a conversation is sent as asked.
+`"unknown"` (not documented): such a conversation is sent.
 """
 
 ReasoningReplay = Literal["never", "with_tool_calls"]
-"""Whether earlier reasoning goes back to the service.
+"""Whether earlier reasoning is sent back to the service.
 
-- `"never"`: an assistant message is sent without its reasoning.
-- `"with_tool_calls"`: in a turn (all between two human messages) in which tools were called,
-  every assistant message carries its `reasoning_content` in all later requests that think, the
-  final answer included. In turns without tool calls it is left out.
+- `"never"`: assistant messages are sent without their reasoning.
+- `"with_tool_calls"`: in a turn (everything between two human messages) with tool calls, all
+  assistant messages, the final one included, carry it in later requests that think.
 """
 
 Status = Literal["current", "retired"]
@@ -62,19 +57,10 @@ COMMON_PARAMETERS = frozenset({"seed", "max_tokens", "max_completion_tokens", "s
 
 @dataclass(frozen=True, kw_only=True)
 class ParameterDefaults:
-    """What the service uses for a parameter that a request leaves out; `None`: no default.
+    """The service's defaults for parameters that a request leaves out; `None`: no default.
 
-    These figures are documentation: this package never sends them.
-
-    Attributes:
-        temperature: Sampling temperature.
-        top_p: Nucleus sampling mass.
-        repetition_penalty: Penalty on repeated tokens.
-        presence_penalty: Penalty on tokens that already appeared.
-        max_tokens: Longest answer, in tokens.
-        thinking_budget: Longest reasoning, in tokens; `None` also where the reasoning
-            shares `max_tokens` with the answer.
-        reasoning_effort: How hard the model thinks.
+    These figures are documentation: this package does not send them. `thinking_budget` is `None`
+    also where the reasoning shares `max_tokens` with the answer.
     """
 
     temperature: float | None = None
@@ -88,52 +74,45 @@ class ParameterDefaults:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelCapabilities:
-    """One row of the capability table: what a model can do and what may be sent to it.
+    """One row of the capability table: what a model supports.
 
-    Declare one for a model that the table does not know, or to correct a row, and hand it
-    to the model: `ChatDashScopeDeepSeek(model=..., capabilities=ModelCapabilities(...))`.
-    Every field has a default that refuses nothing but tools and JSON schemas.
+    Declare one for a model that is not in the table, or to correct a row, and pass it to the
+    model: `ChatDashScopeDeepSeek(model=..., capabilities=ModelCapabilities(...))`.
+    The defaults refuse nothing but tools and JSON schemas.
 
     Attributes:
         thinking: When the model thinks.
-        thinking_needs_stream: While thinking, the service answers streams only. `invoke`
-            then streams underneath.
+        thinking_needs_stream: The model thinks in streams only, so `invoke` streams internally.
         context_tokens: Longest input and output together, in tokens.
         max_input_tokens: Longest input, in tokens.
-        max_reasoning_tokens: Longest reasoning, in tokens; `None` where it shares
-            `max_output_tokens` with the answer, or where there is none.
+        max_reasoning_tokens: Longest reasoning, in tokens; `None` where it shares the answer's.
         max_output_tokens: Longest answer, in tokens.
-        tools: When the model calls functions.
+        tools: When the model calls tools.
         images: The model reads images. `None`: not known, so they are sent.
         json_object: `response_format={"type": "json_object"}` is supported. `None`: not known.
         json_schema: `response_format={"type": "json_schema", ...}` is supported. `None`: not known.
         partial: When the model continues an AI message that ends the conversation.
         search: `enable_search` is supported. `None`: not known.
-        cache: Repeated prefixes of the input are cached by the service. `None`: not known.
-        routes: The routes that the model may be on, the likeliest first. Where the service says
-            that it is the wrong one, the other is asked once and remembered. One alone is pinned.
-        documented_natively: A page documents the model over this protocol, and not only over
-            the OpenAI-compatible one.
-        search_missing_in: The regions where the documentation has no web search for the model.
-        json_missing_in: The regions where it has no structured output for the model.
-        settable: The parameters of the wire that may be set, besides `enable_thinking`,
-            which follows from `thinking`, and the features above. `None`: all.
-        unsettable: The parameters that may not be set, where the pages list these instead.
-        reasoning_efforts: The values of `reasoning_effort` that the model knows.
-        reasoning_effort_aliases: Further values, each with what the service takes it for; they
-            are sent as they are.
-        reasoning_effort_range: The least and the greatest whole number that it takes as well.
-        defaults: What the service uses for parameters that are left out.
-        reasoning_replay: Whether earlier reasoning goes back.
-        status: `"retired"` where the service has switched the model off, at least in
-            cn-beijing. Requests are sent all the same: the service has the last word.
-        retired_on: The day of that, where a page names it.
+        cache: The service caches repeated prefixes of the input. `None`: not known.
+        routes: The routes to try, in this order. The one that works is remembered.
+        documented_natively: Documented for this protocol, not only the OpenAI-compatible one.
+        search_missing_in: Regions without web search for the model.
+        json_missing_in: Regions without structured output for the model.
+        settable: Parameters that may be set, besides `enable_thinking` and features. `None`: all.
+        unsettable: Parameters that may not be set.
+        reasoning_efforts: The documented values of `reasoning_effort`.
+        reasoning_effort_aliases: Further values, and the value that the service maps each to.
+        reasoning_effort_range: The smallest and largest integer accepted as `reasoning_effort`.
+        defaults: The service's defaults for parameters that are left out.
+        reasoning_replay: Whether earlier reasoning is sent back.
+        status: `"retired"`: switched off, at least in cn-beijing. Requests are still sent.
+        retired_on: The day on which it was switched off, if documented.
         replacement: The model to use instead.
         display_name: The model's name for people.
         released: The day on which DeepSeek published the model.
         open_weights: The weights can be downloaded. `None`: not known.
-        source: Where the row's facts come from.
-        checked_on: The day of the newest copy of the source that was read.
+        source: Where the facts of the row come from.
+        checked_on: The date of the newest copy of the source.
     """
 
     thinking: Thinking = "unknown"
@@ -179,9 +158,7 @@ class ModelCapabilities:
         """Tell whether the model thinks when `enable_thinking` is sent (`None`: left out)."""
         if self.thinking in ("always", "never"):
             return self.thinking == "always"
-        if self.thinking == "unknown":
-            return enable_thinking is not False  # it may
-        return self.thinking == "on" if enable_thinking is None else enable_thinking
+        return self.thinking != "off" if enable_thinking is None else enable_thinking
 
     @property
     def is_hybrid(self) -> bool:
@@ -189,11 +166,11 @@ class ModelCapabilities:
         return self.thinking in ("on", "off")
 
     def calls_tools(self, *, thinking: bool) -> bool:
-        """Tell whether the model calls functions in this mode."""
+        """Tell whether the model calls tools in this mode."""
         return self.tools == "always" or (self.tools == "when_not_thinking" and not thinking)
 
     def takes_partial(self, *, thinking: bool) -> bool:
-        """Tell whether an AI message may end the conversation, to be continued, in this mode."""
+        """Tell whether the model continues a final AI message in this mode."""
         return self.partial != "never" and not (self.partial == "when_not_thinking" and thinking)
 
     def takes_format(self, kind: str) -> bool | None:
@@ -202,7 +179,7 @@ class ModelCapabilities:
         return known.get(kind, False)
 
     def knows_effort(self, effort: str | int) -> bool:
-        """Tell whether a page documents this `reasoning_effort`, an alias included."""
+        """Tell whether this `reasoning_effort` is documented, aliases included."""
         if isinstance(effort, int):
             low, high = self.reasoning_effort_range or (1, 0)
             return low <= effort <= high
@@ -210,40 +187,35 @@ class ModelCapabilities:
 
     @property
     def efforts(self) -> str:
-        """All values of `reasoning_effort` that are documented, for a reader; `""`: none."""
-        names = [*self.reasoning_efforts, *(name for name, _ in self.reasoning_effort_aliases)]
-        texts = list(map(repr, names))
+        """The documented values of `reasoning_effort`, as text for people; `""`: none."""
+        texts = [*map(repr, (*self.reasoning_efforts, *dict(self.reasoning_effort_aliases)))]
         if self.reasoning_effort_range is not None:
             texts.append("a whole number from {} to {}".format(*self.reasoning_effort_range))
         return ", ".join(texts)
 
     def can_set(self, parameter: str) -> bool:
-        """Tell whether a request may set this parameter of the wire."""
+        """Tell whether a request may set this parameter."""
         listed = self.settable is None or parameter in self.settable
         return listed and parameter not in self.unsettable
 
 
 _HELP = "https://www.alibabacloud.com/help/en/model-studio"
 _REFERENCE = f"{_HELP}/deepseek-api, and the API reference"
-_OFF_BEIJING = date(2026, 10, 10)
-_OLD_PAGES = date(2026, 3, 24)
 _BILLING = "the billing page of August 2026"
 _AUGUST = date(2026, 8, 1)  # the copy has no day
 _SAMPLING = frozenset({"temperature", "top_p"})
 
-# Names and days of publication are those of models.dev's files of DeepSeek's own models.
-_V4_PRO = ModelCapabilities(
+# Hosted by Alibaba. Dates of publication are those of models.dev's files of DeepSeek's own models.
+_HOSTED = ModelCapabilities(
+    tools="always", images=False, partial="never", cache=True, open_weights=True, source=_REFERENCE
+)
+_V4_PRO = replace(
+    _HOSTED,
     thinking="on",
     context_tokens=1_000_000,
     max_input_tokens=1_000_000,
     max_output_tokens=393_216,
-    tools="always",
-    images=False,
-    json_object=True,
     json_schema=None,  # on no page, but a client's three requests of 2026-09-30 were answered
-    partial="never",
-    search=True,
-    cache=True,
     search_missing_in=frozenset({"eu-central-1", "us-east-1"}),
     json_missing_in=frozenset({"us-east-1"}),
     settable=COMMON_PARAMETERS | _SAMPLING | {"thinking_budget", "reasoning_effort"},
@@ -253,31 +225,22 @@ _V4_PRO = ModelCapabilities(
         temperature=1.0, top_p=1.0, max_tokens=393_216, reasoning_effort="high"
     ),
     reasoning_replay="with_tool_calls",
-    display_name="DeepSeek V4 Pro",
     released=date(2026, 4, 24),
-    open_weights=True,
-    source=_REFERENCE,
     checked_on=date(2026, 9, 22),
 )
+_NEW_ALIASES = (("medium", "high"), ("xhigh", "high"))
 _V4_PRO_0813 = replace(
     _V4_PRO,
     reasoning_efforts=("low", "high", "max"),
-    reasoning_effort_aliases=(("medium", "high"), ("xhigh", "high")),
-    display_name="DeepSeek V4 Pro 0813",
+    reasoning_effort_aliases=_NEW_ALIASES,
     released=date(2026, 8, 12),
 )
-_V4_FLASH_0731 = replace(
-    _V4_PRO_0813,
-    json_schema=False,
-    display_name="DeepSeek V4 Flash 0731",
-    released=date(2026, 7, 31),
-)
+_V4_FLASH_0731 = replace(_V4_PRO_0813, json_schema=False, released=date(2026, 7, 31))
 _V4_FLASH = replace(
     _V4_PRO,
     json_schema=False,
-    display_name="DeepSeek V4 Flash",
     status="retired",
-    retired_on=_OFF_BEIJING,
+    retired_on=date(2026, 10, 10),
     replacement="deepseek-v4-flash-0731",
     source=f"{_REFERENCE}; switched off: a router's table of August 2026",
 )
@@ -287,16 +250,14 @@ _V41_FLASH = replace(
     _V4_FLASH_0731,
     images=True,
     routes=MULTIMODAL_FIRST,
-    reasoning_effort_aliases=(
-        *(("minimal", "low"), ("medium", "high"), ("xhigh", "high")),
-        ("ultra", "max"),  # one page maps it, another refuses it
-    ),
+    # One page maps "ultra", another refuses it.
+    reasoning_effort_aliases=(("minimal", "low"), *_NEW_ALIASES, ("ultra", "max")),
     reasoning_effort_range=(1, 100),
-    display_name="DeepSeek V4.1 Flash",
     released=date(2026, 9, 10),
     source=f"{_HELP}, the model's own page; https://models.dev",
     checked_on=date(2026, 9, 21),
 )
+# How the models of the scope "US" (Virginia) differ from those without `-us`.
 _US: Mapping[str, Any] = {
     "json_object": False,
     "json_schema": False,
@@ -306,173 +267,108 @@ _US: Mapping[str, Any] = {
     "source": f"{_REFERENCE}; {_BILLING}; the list of models of dashscope-us.aliyuncs.com",
     "checked_on": _AUGUST,
 }
-"""How the models of the scope "US" (Virginia) differ from those without `-us`."""
-
-
-_V32 = ModelCapabilities(
+_RETIRED = replace(
+    _HOSTED,
+    json_object=False,
+    status="retired",
+    retired_on=date(2026, 10, 10),
+    replacement="deepseek-v4.1-flash",
+    checked_on=date(2026, 3, 24),
+)
+_V32 = replace(
+    _RETIRED,
     thinking="off",
     context_tokens=131_072,
     max_input_tokens=98_304,
     max_reasoning_tokens=32_768,
     max_output_tokens=65_536,
-    tools="always",
-    images=False,
-    json_object=False,
-    partial="never",
-    search=True,
-    cache=True,
     settable=COMMON_PARAMETERS | _SAMPLING | {"thinking_budget"},
     defaults=ParameterDefaults(
         temperature=1.0, top_p=0.95, max_tokens=65_536, thinking_budget=32_768
     ),
     reasoning_replay="with_tool_calls",
-    display_name="DeepSeek V3.2",
     released=date(2025, 12, 1),
-    open_weights=True,
-    status="retired",
-    retired_on=_OFF_BEIJING,
-    replacement="deepseek-v4.1-flash",
-    source=_REFERENCE,
-    checked_on=_OLD_PAGES,
 )
 _V32_EXP = replace(
     _V32,
     tools="when_not_thinking",
     cache=False,
     settable=COMMON_PARAMETERS | _SAMPLING | {"thinking_budget", "repetition_penalty"},
-    defaults=ParameterDefaults(
-        temperature=0.6,
-        top_p=0.95,
-        repetition_penalty=1.0,
-        max_tokens=65_536,
-        thinking_budget=32_768,
-    ),
+    defaults=replace(_V32.defaults, temperature=0.6, repetition_penalty=1.0),
     reasoning_replay="never",
-    display_name="DeepSeek V3.2 Exp",
     released=date(2025, 9, 29),
 )
-_V31 = replace(
-    _V32_EXP,
-    thinking_needs_stream=True,
-    cache=True,
-    display_name="DeepSeek V3.1",
-    released=date(2025, 8, 21),
-)
+_V31 = replace(_V32_EXP, thinking_needs_stream=True, cache=True, released=date(2025, 8, 21))
 
 # One table lists max_tokens and thinking_budget among what cannot be set on r1 and the
 # distills, others do not: they are sent, and the service decides.
-_R1 = ModelCapabilities(
+_R1 = replace(
+    _RETIRED,
     thinking="always",
     context_tokens=131_072,
     max_input_tokens=98_304,
     max_reasoning_tokens=32_768,
     max_output_tokens=16_384,
-    tools="always",
-    images=False,
-    json_object=False,
-    partial="never",
-    search=True,
-    cache=True,
     settable=COMMON_PARAMETERS | {"thinking_budget"},
     defaults=ParameterDefaults(
         temperature=0.6, top_p=0.95, presence_penalty=1, max_tokens=16_384, thinking_budget=32_768
     ),
-    display_name="DeepSeek R1",
     released=date(2025, 1, 20),
-    open_weights=True,
-    status="retired",
-    retired_on=_OFF_BEIJING,
-    replacement="deepseek-v4.1-flash",
-    source=_REFERENCE,
-    checked_on=_OLD_PAGES,
 )
-_V3 = ModelCapabilities(
+_DISTILL_OFF = replace(
+    _R1,
+    context_tokens=32_768,
+    max_input_tokens=32_768,
+    max_reasoning_tokens=16_384,
+    tools="never",
+    search=False,
+    cache=False,
+    defaults=replace(_R1.defaults, thinking_budget=16_384),
+)
+_DISTILL = replace(_DISTILL_OFF, status="current", retired_on=None, replacement=None)
+_V3 = replace(
+    _RETIRED,
     thinking="never",
     context_tokens=131_072,
     max_input_tokens=131_072,
     max_output_tokens=16_384,
-    tools="always",
-    images=False,
-    json_object=False,
-    partial="never",
-    search=True,
-    cache=True,
     settable=COMMON_PARAMETERS | _SAMPLING,
     defaults=ParameterDefaults(temperature=0.7, top_p=0.6, max_tokens=16_384),
-    display_name="DeepSeek V3",
     released=date(2024, 12, 26),
-    open_weights=True,
-    status="retired",
-    retired_on=_OFF_BEIJING,
-    replacement="deepseek-v4.1-flash",
-    source=_REFERENCE,
-    checked_on=_OLD_PAGES,
 )
-_DISTILL = ModelCapabilities(
-    thinking="always",
-    context_tokens=32_768,
-    max_input_tokens=32_768,
-    max_reasoning_tokens=16_384,
-    max_output_tokens=16_384,
-    tools="never",
-    images=False,
-    json_object=False,
-    partial="never",
-    search=False,
-    cache=False,
-    settable=COMMON_PARAMETERS | {"thinking_budget"},
-    defaults=ParameterDefaults(
-        temperature=0.6, top_p=0.95, presence_penalty=1, max_tokens=16_384, thinking_budget=16_384
-    ),
-    released=date(2025, 1, 20),
-    open_weights=True,
-    source=_REFERENCE,
-    checked_on=_OLD_PAGES,
-)
-_DISTILL_OFF = replace(_DISTILL, status="retired", replacement="deepseek-v4.1-flash")
 
-# Hosted by partners, each to be activated by itself: nothing is known of them but what the
-# partners' pages and the page on function calling say, and nothing follows from the name behind
-# the prefix.
-_VANCHIN_V41_FLASH = ModelCapabilities(
-    context_tokens=1_048_576,
-    tools="unknown",
-    json_object=None,
-    json_schema=None,
-    search=None,
-    cache=None,
-    documented_natively=False,
-    source="Model Studio's catalogue of models",
-    checked_on=date(2026, 9, 24),
-)
-_VANCHIN = replace(
-    _VANCHIN_V41_FLASH,
-    context_tokens=None,
+# Hosted by partners. These rows say only what the partners' pages and the page on function calling
+# say: nothing follows from the name behind the prefix.
+_VANCHIN = ModelCapabilities(
     thinking="on",
     tools="always",
-    json_object=True,
+    json_schema=None,
     partial="always",
     search=False,
     cache=True,
+    documented_natively=False,
     unsettable=frozenset({"thinking_budget", "seed", "repetition_penalty"}),
     defaults=ParameterDefaults(temperature=0.6, top_p=0.95),
     source=f"{_HELP}, Vanchin's page and the page on function calling",
     checked_on=date(2026, 9, 22),
 )
 _VANCHIN_OLD = replace(_VANCHIN, thinking="off", unsettable=frozenset())
+_VANCHIN_NO_JSON = replace(_VANCHIN_OLD, json_object=False, json_schema=False)
+_VANCHIN_V3 = replace(
+    _VANCHIN_OLD, thinking="never", defaults=ParameterDefaults(temperature=1.0, top_p=1.0)
+)
 _SILICONFLOW = ModelCapabilities(
     thinking="off",
     tools="always",
     json_object=False,
     partial="when_not_thinking",
     search=False,
-    cache=False,
     unsettable=frozenset({"repetition_penalty", "presence_penalty"}),
     source="https://help.aliyun.com/en/model-studio/siliconflow-deepseek-api",
     checked_on=date(2026, 9, 22),
 )
 
-MODELS: Mapping[str, ModelCapabilities] = {
+_ROWS: Mapping[str, ModelCapabilities] = {
     "deepseek-v4.1-flash": _V41_FLASH,
     "deepseek-v4-pro": _V4_PRO,
     "deepseek-v4-pro-0813": _V4_PRO_0813,
@@ -485,69 +381,63 @@ MODELS: Mapping[str, ModelCapabilities] = {
     "deepseek-v3.2-exp": _V32_EXP,
     "deepseek-v3.1": _V31,
     "deepseek-r1": _R1,
-    "deepseek-r1-0528": replace(
-        _R1, cache=False, display_name="DeepSeek R1 0528", released=date(2025, 5, 28)
-    ),
+    "deepseek-r1-0528": replace(_R1, cache=False, released=date(2025, 5, 28)),
     "deepseek-v3": _V3,
-    "deepseek-r1-distill-qwen-1.5b": replace(
-        _DISTILL, display_name="DeepSeek R1 Distill Qwen 1.5B"
-    ),
-    "deepseek-r1-distill-qwen-7b": replace(
-        _DISTILL_OFF, retired_on=_OFF_BEIJING, display_name="DeepSeek R1 Distill Qwen 7B"
-    ),
-    "deepseek-r1-distill-qwen-14b": replace(
-        _DISTILL_OFF, retired_on=_OFF_BEIJING, display_name="DeepSeek R1 Distill Qwen 14B"
-    ),
-    "deepseek-r1-distill-qwen-32b": replace(
-        _DISTILL_OFF, retired_on=_OFF_BEIJING, display_name="DeepSeek R1 Distill Qwen 32B"
-    ),
+    "deepseek-r1-distill-qwen-1.5b": _DISTILL,
+    "deepseek-r1-distill-qwen-7b": _DISTILL_OFF,
+    "deepseek-r1-distill-qwen-14b": _DISTILL_OFF,
+    "deepseek-r1-distill-qwen-32b": _DISTILL_OFF,
     "deepseek-r1-distill-llama-8b": replace(
         _DISTILL_OFF,
-        display_name="DeepSeek R1 Distill Llama 8B",
+        retired_on=None,
         source=f"{_REFERENCE}; switched off: {_BILLING}",
         checked_on=_AUGUST,
     ),
     "deepseek-r1-distill-llama-70b": replace(
-        _DISTILL,
-        display_name="DeepSeek R1 Distill Llama 70B",
-        source=f"{_REFERENCE}; free trial only: {_BILLING}",
-        checked_on=_AUGUST,
+        _DISTILL, source=f"{_REFERENCE}; free trial only: {_BILLING}", checked_on=_AUGUST
     ),
-    "vanchin/deepseek-v4.1-flash": _VANCHIN_V41_FLASH,
+    "vanchin/deepseek-v4.1-flash": ModelCapabilities(
+        context_tokens=1_048_576,
+        tools="unknown",
+        json_object=None,
+        json_schema=None,
+        search=None,
+        cache=None,
+        documented_natively=False,
+        source="Model Studio's catalogue of models",
+        checked_on=date(2026, 9, 24),
+    ),
     "vanchin/deepseek-v4-pro": _VANCHIN,
     "vanchin/deepseek-v4-pro-0813": _VANCHIN,
     "vanchin/deepseek-v3.2-think": _VANCHIN_OLD,
     "vanchin/deepseek-v3.1-terminus": replace(
-        _VANCHIN_OLD,
-        json_object=False,
-        json_schema=False,
-        partial="never",
-        defaults=ParameterDefaults(temperature=0.7, top_p=0.95),
+        _VANCHIN_NO_JSON, partial="never", defaults=ParameterDefaults(temperature=0.7, top_p=0.95)
     ),
     "vanchin/deepseek-r1": replace(
-        _VANCHIN_OLD,
-        thinking="always",
-        json_object=False,
-        json_schema=False,
-        defaults=ParameterDefaults(temperature=1.0, top_p=0.8),
+        _VANCHIN_NO_JSON, thinking="always", defaults=ParameterDefaults(temperature=1.0, top_p=0.8)
     ),
-    "vanchin/deepseek-v3": replace(
-        _VANCHIN_OLD, thinking="never", defaults=ParameterDefaults(temperature=1.0, top_p=1.0)
-    ),
-    "vanchin/deepseek-ocr": replace(
-        _VANCHIN_OLD,
-        thinking="never",
-        tools="never",
-        partial="never",
-        cache=False,
-        defaults=ParameterDefaults(temperature=1.0, top_p=1.0),
-    ),
+    "vanchin/deepseek-v3": _VANCHIN_V3,
+    "vanchin/deepseek-ocr": replace(_VANCHIN_V3, tools="never", partial="never", cache=False),
     "siliconflow/deepseek-v3.2": _SILICONFLOW,
     "siliconflow/deepseek-v3.1-terminus": _SILICONFLOW,
     "siliconflow/deepseek-r1-0528": replace(_SILICONFLOW, thinking="always", partial="never"),
     "siliconflow/deepseek-v3-0324": replace(_SILICONFLOW, thinking="never", partial="always"),
 }
+
+MODELS: Mapping[str, ModelCapabilities] = {
+    name: row
+    if "/" in name
+    else replace(
+        row, display_name=name.removesuffix("-us").replace("-", " ").title().replace("seek", "Seek")
+    )
+    for name, row in _ROWS.items()
+}
 """The capability table: every DeepSeek model that DashScope documents, the first choice first."""
+
+UNKNOWN_MODEL = ModelCapabilities(
+    tools="unknown", json_object=None, json_schema=None, search=None, cache=None
+)
+"""What holds for a model that is not in the table: all is sent but tools."""
 
 _MONTH, _DAY = r"(?:0[1-9]|1[0-2])", r"(?:0[1-9]|[12]\d|3[01])"
 _DATE_SUFFIX = re.compile(rf"-(?:(?:\d{{4}})?{_MONTH}{_DAY}|\d{{4}}-{_MONTH}-{_DAY})$", re.ASCII)
@@ -557,14 +447,14 @@ def find_capabilities(model: str) -> ModelCapabilities | None:
     """Look up a model's row.
 
     A known name followed by a date (`-MMDD`, `-YYYYMMDD` or `-YYYY-MM-DD`) uses that model's
-    row, without its display name and release date, unless it has one of its own. No other
-    prefix does: `deepseek-r1-distill-new` must not inherit what `deepseek-r1` can do.
+    row, without its display name and release date, unless it has a row of its own. No other
+    prefix does: `deepseek-r1-distill-new` must not inherit the row of `deepseek-r1`.
 
     Args:
         model: The model's name on DashScope.
 
     Returns:
-        The row, or `None` for a name that the table does not know.
+        The row, or `None` for a name that is not in the table.
     """
     row = MODELS.get(model)
     if row is None and (undated := MODELS.get(_DATE_SUFFIX.sub("", model))) is not None:
@@ -579,36 +469,23 @@ def models_that(can: Callable[[ModelCapabilities], bool]) -> str:
 
 
 def nearest_model(model: str) -> str:
-    """Name the current model whose name is most like this one; the first choice if none is."""
+    """Return the name of a current model that is most like this one, by default the first."""
     from difflib import get_close_matches  # noqa: PLC0415 - 2 ms, for a rare error
 
     known = [n for n, row in MODELS.items() if row.documented_natively and row.status == "current"]
-    near = get_close_matches(_bare(model), known, n=1, cutoff=0.5)
-    return near[0] if near else known[0]
+    bare = model.lower().strip().rpartition("/")[2]  # hubs write `deepseek-ai/DeepSeek-V3`
+    return next(iter(get_close_matches(bare, known, n=1, cutoff=0.5)), known[0])
 
 
-def _bare(model: str) -> str:
-    """Return a name without what stands before it on a hub, as in `deepseek-ai/DeepSeek-V3`."""
-    return model.lower().strip().rpartition("/")[2]
-
-
-_OWN_NAMES: Mapping[str, str] = {
+_OTHER_NAMES: Mapping[str, str] = {
     "deepseek-chat": "deepseek-v4.1-flash with enable_thinking=False",
     "deepseek-reasoner": "deepseek-v4.1-flash, which thinks by default",
-    "deepseek-flash": "deepseek-v4.1-flash",
-    "deepseek-v4": "deepseek-v4-pro or deepseek-v4.1-flash",
-    "deepseek-v4.1": "deepseek-v4.1-flash",
-    "deepseek-coder": "deepseek-v4.1-flash, as all models for code are now",
 }
-"""What DeepSeek's own API, and people, call models that have another name here."""
+"""Names of DeepSeek's own API."""
 
 
-def what_it_may_be(model: str) -> str:
-    """Say which model of the table an unknown name may mean."""
-    name = model.lower().strip()
-    if name in _OWN_NAMES:
-        return f"Model Studio has no {model!r}: here it is {_OWN_NAMES[name]}."
-    if name != model and find_capabilities(name) is not None:
-        how = "in small letters" if name != model.strip() else "without spaces"
-        return f"Names are written {how} here: {name!r}."
+def suggest_model(model: str) -> str:
+    """Return a sentence that suggests a model of the table for an unknown name."""
+    if model in _OTHER_NAMES:
+        return f"Model Studio has no {model!r}: here it is {_OTHER_NAMES[model]}."
     return f"The nearest name that is known here is {nearest_model(model)!r}."

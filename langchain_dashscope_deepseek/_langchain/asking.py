@@ -10,9 +10,9 @@ from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import aclosing, closing
 from typing import TypeVar
 
-from langchain_dashscope_deepseek._dashscope.call_log import CallLog
 from langchain_dashscope_deepseek._dashscope.protocol.refusals import Negotiation
 from langchain_dashscope_deepseek._dashscope.protocol.request import PreparedRequest
+from langchain_dashscope_deepseek._dashscope.reporting import CallLog
 from langchain_dashscope_deepseek._dashscope.transport.retry import Attempts
 from langchain_dashscope_deepseek._dashscope.transport.sending import (
     Acquire,
@@ -30,12 +30,12 @@ EmitterOf = Callable[[AnswerAccumulator], Emitter[T]]
 def ask(acquire: Acquire, request: PreparedRequest, emitter_of: EmitterOf[T]) -> Generator[T]:
     """Yield the parts that an emitter makes of the answer to a request."""
     negotiation = Negotiation(request)
-    with CallLog(request) as log:
+    with CallLog(request.model, request.route) as log:
         for attempt in Attempts(request.policy, negotiation.settle):
             request = negotiation.request
             answer = AnswerAccumulator(request)
             with attempt, emitter_of(answer) as emitter:
-                log.begin(attempt, request, answer.facts)
+                log.begin(attempt, request.route, answer.facts)
                 with closing(replies(acquire, request, attempt)) as coming:
                     for reply in coming:
                         log.first_came()
@@ -52,12 +52,12 @@ async def aask(
 ) -> AsyncGenerator[T]:
     """Yield the parts that an emitter makes of the answer to a request."""
     negotiation = Negotiation(request)
-    with CallLog(request) as log:
+    with CallLog(request.model, request.route) as log:
         async for attempt in Attempts(request.policy, negotiation.settle):
             request = negotiation.request
             answer = AnswerAccumulator(request)
             with attempt, emitter_of(answer) as emitter:
-                log.begin(attempt, request, answer.facts)
+                log.begin(attempt, request.route, answer.facts)
                 async with aclosing(areplies(acquire, request, attempt)) as coming:
                     async for reply in coming:
                         log.first_came()

@@ -20,12 +20,12 @@ from langchain_dashscope_deepseek._dashscope.protocol.request import (
     choose_parameters,
     prepare,
 )
+from langchain_dashscope_deepseek._dashscope.reporting import warn
 from langchain_dashscope_deepseek._dashscope.transport.endpoint import endpoint_of
 from langchain_dashscope_deepseek._dashscope.transport.retry import RetryPolicy
-from langchain_dashscope_deepseek._dashscope.warnings import warn
 from langchain_dashscope_deepseek._langchain.history import to_wire
 from langchain_dashscope_deepseek._langchain.tools import wire_tool_choice, wire_tools
-from langchain_dashscope_deepseek.capabilities import ModelCapabilities, models_that
+from langchain_dashscope_deepseek.capabilities import UNKNOWN_MODEL, ModelCapabilities, models_that
 
 
 def prepare_call(
@@ -50,12 +50,10 @@ def prepare_call(
     values = override(settings, given)
     if values.get("structured_output_note"):
         warn(values["structured_output_note"])
-    row = values.get("capabilities") or row_of(values["model"])
+    row = values.get("capabilities") or row_of(values["model"]) or UNKNOWN_MODEL
     parameters = choose_parameters(row, values)
-    replays = (
-        row is not None
-        and row.reasoning_replay == "with_tool_calls"
-        and row.thinks(parameters.get("enable_thinking"))
+    replays = row.reasoning_replay == "with_tool_calls" and row.thinks(
+        parameters.get("enable_thinking")
     )
     asked, sent = values["tool_choice"], parameters.get("tool_choice")
     wire, changes = to_wire(
@@ -91,9 +89,9 @@ def _as_on_the_wire(overrides: Mapping[str, Any]) -> dict[str, Any]:
     return given
 
 
-def _images_refused(model: str, row: ModelCapabilities | None) -> str:
+def _images_refused(model: str, row: ModelCapabilities) -> str:
     """Say why the model takes no images; `""` if it does, or if that is unknown."""
-    if row is None or (row.images is not False and "multimodal-generation" in row.routes):
+    if row.images is not False and "multimodal-generation" in row.routes:
         return ""
     readers = models_that(lambda other: other.images is True)
     return f"{model} reads text only. Models that read images: {readers}"

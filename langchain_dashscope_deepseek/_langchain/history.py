@@ -16,7 +16,7 @@ from contextlib import suppress
 from langchain_core.messages import BaseMessage, HumanMessage
 
 from langchain_dashscope_deepseek._dashscope.protocol.packets import WireMessage
-from langchain_dashscope_deepseek._dashscope.warnings import warn
+from langchain_dashscope_deepseek._dashscope.reporting import warn
 from langchain_dashscope_deepseek._langchain.messages import (
     Call,
     Change,

@@ -21,7 +21,7 @@ from langchain_dashscope_deepseek._dashscope.protocol.packets import (
 )
 from langchain_dashscope_deepseek._dashscope.protocol.reading import too_large
 from langchain_dashscope_deepseek._dashscope.protocol.request import PreparedRequest
-from langchain_dashscope_deepseek._dashscope.warnings import warn
+from langchain_dashscope_deepseek._dashscope.reporting import warn
 from langchain_dashscope_deepseek._langchain.messages import PROVIDER
 from langchain_dashscope_deepseek._langchain.metadata import token_usage, usage_metadata
 from langchain_dashscope_deepseek._langchain.tool_calls import Text, ToolCalls

@@ -1,11 +1,8 @@
-"""Structured output: which method the schema goes out by, and how the answer is parsed.
-
-Asks nothing itself: it binds tools or a response format to the model, and puts a parser behind it.
-"""
+"""Structured output: the method by which the schema is sent, and the parser of the answer."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, Literal, get_args
 
@@ -20,19 +17,18 @@ from langchain_core.runnables import Runnable, RunnableLambda, RunnableMap
 from langchain_core.utils.pydantic import TBaseModel, is_basemodel_subclass
 
 from langchain_dashscope_deepseek._dashscope.protocol.tool_use import is_tool_name
-from langchain_dashscope_deepseek._dashscope.warnings import warn
+from langchain_dashscope_deepseek._dashscope.reporting import warn
 from langchain_dashscope_deepseek._langchain.tools import AnyTool, wire_tools
 from langchain_dashscope_deepseek.capabilities import ModelCapabilities
 
 _NO_SCHEMA = (
-    "with_structured_output(method='json_schema') goes out as function calling: the model has no "
+    "with_structured_output(method='json_schema') uses function calling: the model has no "
     "json_schema on DashScope."
 )
 _PERHAPS_SCHEMA = (
-    "response_format json_schema was sent, and no page says whether the model takes it. If it is "
-    "refused or does nothing, leave method='json_schema' out of with_structured_output."
+    "response_format json_schema was sent, and no page says whether the model supports it. If it "
+    "is refused or does nothing, leave method='json_schema' out of with_structured_output."
 )
-_OUR_NAME = "answer"
 _NO_STRICT = "strict was left out: method='json_mode' sends no schema that could be strict."
 
 Method = Literal["function_calling", "json_mode", "json_schema"]
@@ -49,35 +45,35 @@ def structured_output(
     tools: Sequence[AnyTool],
     **kwargs: Any,
 ) -> Runnable[LanguageModelInput, Any]:
-    """Put the schema before the model and the parser behind it: see `with_structured_output`."""
+    """Bind the schema to the model and put a parser behind it: see `with_structured_output`."""
     about = {"kwargs": {"method": method, "strict": strict}, "schema": schema}
-    bound = {"ls_structured_output_format": about, **kwargs}
+    bound: dict[str, Any] = {"ls_structured_output_format": about, **kwargs}
     of_class = schema if isinstance(schema, type) and is_basemodel_subclass(schema) else None
     takes_schema = None if row is None else row.json_schema
-    llm: Runnable[LanguageModelInput, Any]
-    parser: Runnable[Any, Any]
-    if method not in get_args(Method):
+    parser: Runnable[Any, Any] = (
+        _ClassParser(pydantic_object=of_class) if of_class else _JsonParser()
+    )
+    if method == "json_mode":
+        bound.setdefault("response_format", {"type": "json_object"})
+        note = None if strict is None else _NO_STRICT
+    elif method == "json_schema" and takes_schema is not False:
+        described = _function(schema, strict)
+        described["schema"] = described.pop("parameters", {})
+        bound.setdefault("response_format", {"type": "json_schema", "json_schema": described})
+        note = None if takes_schema else _PERHAPS_SCHEMA
+    elif method in get_args(Method):
+        function = _function(schema, strict)
+        by_name = {"type": "function", "function": {"name": function["name"]}}
+        bound = {"tool_choice": "required" if tools else by_name, "strict": strict, **bound}
+        note = _NO_SCHEMA if method == "json_schema" else None
+        parser = _CallParser(key_name=function["name"], of_class=of_class, has_others=bool(tools))
+        tools = [function, *tools]
+    else:
         msg = f"method takes 'function_calling', 'json_mode' or 'json_schema', not {method!r}"
         raise ValueError(msg)
-    if method == "json_mode" or (method == "json_schema" and takes_schema is not False):
-        if method == "json_mode":
-            response_format: dict[str, Any] = {"type": "json_object"}
-            note = None if strict is None else _NO_STRICT
-        else:
-            described = _function(schema, strict)
-            described["schema"] = described.pop("parameters", {})
-            response_format = {"type": "json_schema", "json_schema": described}
-            note = None if takes_schema else _PERHAPS_SCHEMA
-        bind: Callable[..., Any] = partial(model.bind_tools, tools) if tools else model.bind
-        llm = bind(**{"response_format": response_format, "structured_output_note": note, **bound})
-        parser = _ClassParser(pydantic_object=of_class) if of_class else _JsonParser()
-    else:
-        function = _function(schema, strict)
-        named = {"type": "function", "function": {"name": function["name"]}}
-        note = _NO_SCHEMA if method == "json_schema" else None
-        options = {"tool_choice": "required" if tools else named, "strict": strict, **bound}
-        llm = model.bind_tools([function, *tools], structured_output_note=note, **options)
-        parser = _CallParser(key_name=function["name"], of_class=of_class, has_others=bool(tools))
+    bound["structured_output_note"] = note
+    llm: Runnable[LanguageModelInput, Any]
+    llm = model.bind_tools(tools, **bound) if tools else model.bind(**bound)
     if not include_raw:
         return llm | parser
     # Not core's `with_fallbacks`, which cannot return an error of a stream, nor be pickled.
@@ -92,21 +88,21 @@ def _with_parsed(parser: Runnable[Any, Any], answer: dict[str, Any]) -> dict[str
 
 
 def _function(schema: dict[str, Any] | type, strict: bool | None) -> dict[str, Any]:
-    """Make a function of a schema; one whose name the service refuses gets another."""
+    """Make a function of a schema, with a name that the service accepts."""
     (tool,) = wire_tools([schema], strict=strict)
     function: dict[str, Any] = tool["function"]
     if not is_tool_name(function["name"]):
-        function["name"] = _OUR_NAME
+        function["name"] = "answer"
     return function
 
 
-# Core's parsers, which mend what was cut, and say nothing where there is no call.
+# Core's parsers repair JSON that was cut, and return None silently where there is no call.
 
 
 def _read(result: list[Any], *, partial: bool) -> tuple[AIMessage, bool]:
-    """Return the answer so far, and whether it is whole."""
+    """Return the answer so far, and whether it is complete."""
     message = result[0].message
-    if not isinstance(message, AIMessage):  # in a stream core takes the class of a whole message
+    if not isinstance(message, AIMessage):  # core makes a `BaseMessageChunk` of a whole message
         message = AIMessage(**message.model_dump())
     return message, not partial or getattr(message, "chunk_position", "last") == "last"
 
@@ -146,21 +142,15 @@ class _CallParser(JsonOutputKeyToolsParser):
 
 
 def _why_no_call(name: str, message: AIMessage) -> str:
-    others = ", ".join(repr(call["name"]) for call in message.tool_calls)
-    if others:
+    if message.tool_calls:
+        others = ", ".join(repr(call["name"]) for call in message.tool_calls)
         why = f"it called {others}. Ask again"
     elif message.invalid_tool_calls:
-        why = (
-            "the arguments are no JSON object, or were cut off by the length limit. Raise "
-            "max_tokens, or ask again"
-        )
+        why = "the arguments are cut off, or not a JSON object. Raise max_tokens, or ask again"
     elif message.response_metadata.get("finish_reason") == "length":
-        why = "the answer was cut off by the length limit before. Raise max_tokens"
+        why = "the answer was cut off by the length limit. Raise max_tokens"
     elif message.additional_kwargs.get("reasoning_content"):
-        why = (
-            "a call cannot be forced while the model thinks. Switch thinking off where that can "
-            "be done, or ask again"
-        )
+        why = "a call cannot be forced while the model thinks. Disable thinking, or ask again"
     else:
         why = "it answered in text. Ask again, or say in the prompt that it must call"
-    return f"The model did not call {name!r} as it was to: {why}"
+    return f"The model did not call {name!r} as required: {why}"

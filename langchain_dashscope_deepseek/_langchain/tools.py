@@ -1,4 +1,4 @@
-"""Tools and tool choices of any form, in the words of the wire."""
+"""Converts tools and tool choices of any form to the wire's."""
 
 from __future__ import annotations
 
@@ -12,20 +12,16 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from langchain_dashscope_deepseek.errors import DashScopeInputError
 
 AnyTool = dict[str, Any] | type | Callable[..., Any] | BaseTool
-"""What tools are given as. Core reads the hints of methods at run time."""
+"""Not under TYPE_CHECKING: core reads the hints of methods at run time."""
 
-_SCHEMAS = ("input_schema", "toolSpec", "title", "properties")
-"""What dicts hold that core makes functions of: tools of Anthropic and Bedrock, JSON schemas."""
+# Keys of dicts that core converts: tools of Anthropic and Bedrock, JSON schemas.
+_SCHEMA_KEYS = ("input_schema", "toolSpec", "title", "properties")
 _SEARCH = re.compile("(?<!file_)(?<!tool_)search", re.IGNORECASE)
 _CHOICES = {"auto": "auto", "none": "none", "required": "required", "any": "required"}
 
 
 def wire_tools(tools: Sequence[AnyTool], *, strict: bool | None = None) -> list[dict[str, Any]]:
-    """Convert tools; `strict` goes into each, if given.
-
-    Raises:
-        DashScopeInputError: One of them belongs to another provider.
-    """
+    """Convert tools; `strict` goes into each, if given."""
     return [_wire_tool(tool, strict) for tool in tools]
 
 
@@ -38,20 +34,20 @@ def _wire_tool(tool: AnyTool, strict: bool | None) -> dict[str, Any]:
 
 
 def _as_function(tool: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a tool in a form that core makes a function of; refuse what is none."""
+    """Return a tool in a form that core converts; refuse tools of other providers."""
     given = _without_none(tool)
     if given.get("type", "function") == "function":
         if isinstance(given.get("function"), Mapping):
             return {**given, "type": "function"}
         if "name" in given:  # without the type, since core leaves OpenAI's flat form as it is
             return {key: value for key, value in given.items() if key != "type"}
-    if not given.keys().isdisjoint(_SCHEMAS):
+    if not given.keys().isdisjoint(_SCHEMA_KEYS):
         return given
     kind = given.get("type") or next(iter(given), None)
     search = " To search the web, set enable_search=True." if _SEARCH.search(str(kind)) else ""
     msg = (
-        f"A tool of type {kind!r} is no function, and tools that other providers run are not run "
-        f"here: leave it out, or write a function that does the same.{search}"
+        f"A tool of type {kind!r} is not a function, and the service runs no tools of other "
+        f"providers: leave it out, or write a function that does the same.{search}"
     )
     raise DashScopeInputError(msg)
 
@@ -61,11 +57,9 @@ def _without_none(members: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def wire_tool_choice(choice: Any) -> Any:
-    """Convert a choice: a word, a tool's name, True, or a dict of OpenAI's or Anthropic's."""
-    if choice is None or choice is False:
-        return None
-    if choice is True:
-        return "required"
+    """Convert a choice: a word, a tool's name, a bool, or a dict of OpenAI's or Anthropic's."""
+    if isinstance(choice, bool):
+        return "required" if choice else None
     if isinstance(choice, Mapping) and "function" not in choice:
         choice = choice.get("name") or choice.get("type")
     if isinstance(choice, str):

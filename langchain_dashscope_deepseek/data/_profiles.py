@@ -1,8 +1,7 @@
 """LangChain's `ModelProfile` of each model, derived from the capability table.
 
-No fact of its own stands here, and nothing is claimed that the service may not do: where it is not
-known whether a model answers in a JSON schema, `structured_output` is false, and agents use tool
-calls for it.
+Where it is not known whether a model supports JSON schemas, `structured_output` is false, and
+agents use tool calls instead.
 """
 
 from __future__ import annotations
@@ -41,20 +40,19 @@ def profile_of(row: ModelCapabilities, *, enable_thinking: bool | None = None) -
         attachment=row.images is True,
         temperature=row.can_set("temperature"),
     )
-    if row.display_name is not None:
-        profile["name"] = row.display_name
-    if row.released is not None:  # published weights stay as they are: an update has another name
-        profile["release_date"] = profile["last_updated"] = row.released.isoformat()
-    if row.open_weights is not None:
-        profile["open_weights"] = row.open_weights
-    if row.max_input_tokens is not None:
-        profile["max_input_tokens"] = row.max_input_tokens
-    if row.max_output_tokens is not None:
-        profile["max_output_tokens"] = row.max_output_tokens
-    if row.reasoning_efforts:
-        profile["reasoning_effort_levels"] = list(row.reasoning_efforts)
-    if row.defaults.reasoning_effort is not None:
-        profile["reasoning_effort_default"] = row.defaults.reasoning_effort
+    # Published weights do not change: an update gets another name.
+    day = row.released.isoformat() if row.released else None
+    known = {
+        "name": row.display_name,
+        "release_date": day,
+        "last_updated": day,
+        "open_weights": row.open_weights,
+        "max_input_tokens": row.max_input_tokens,
+        "max_output_tokens": row.max_output_tokens,
+        "reasoning_effort_levels": list(row.reasoning_efforts) or None,
+        "reasoning_effort_default": row.defaults.reasoning_effort,
+    }
+    profile.update({key: value for key, value in known.items() if value is not None})  # type: ignore[typeddict-item]
     return profile
 
 

@@ -18,14 +18,16 @@ from langchain_dashscope_deepseek._dashscope.protocol.redaction import LONGEST_M
 from langchain_dashscope_deepseek._dashscope.regions import host_of
 from langchain_dashscope_deepseek._dashscope.transport.endpoint import authorization
 from langchain_dashscope_deepseek._version import __version__
-from langchain_dashscope_deepseek.capabilities import MODELS, ModelCapabilities, find_capabilities
+from langchain_dashscope_deepseek.capabilities import (
+    MODELS,
+    UNKNOWN_MODEL,
+    ModelCapabilities,
+    find_capabilities,
+)
 from langchain_dashscope_deepseek.chat_models import ChatDashScopeDeepSeek
 from langchain_dashscope_deepseek.doctor._asking import Doctor, Finding
 from langchain_dashscope_deepseek.errors import DashScopeError
 
-_UNKNOWN_MODEL = ModelCapabilities(
-    tools="unknown", json_object=None, json_schema=None, search=None, cache=None
-)
 _SECONDS = 120
 _INTERRUPTED = 130
 _HELP = """\
@@ -49,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(arguments)
     current = [name for name, row in MODELS.items() if row.status == "current"]
-    rows = {name: find_capabilities(name) or _UNKNOWN_MODEL for name in options.model or current}
+    rows = {name: find_capabilities(name) or UNKNOWN_MODEL for name in options.model or current}
     try:
         model = ChatDashScopeDeepSeek(model=next(iter(rows)), timeout=_SECONDS)
         authorization(model.api_key)

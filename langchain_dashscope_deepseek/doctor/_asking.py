@@ -15,7 +15,7 @@ from langchain_dashscope_deepseek._dashscope.transport.endpoint import endpoint_
 from langchain_dashscope_deepseek._dashscope.transport.pool import process_pool
 from langchain_dashscope_deepseek._dashscope.transport.retry import Attempts, RetryPolicy
 from langchain_dashscope_deepseek._dashscope.transport.sending import replies
-from langchain_dashscope_deepseek.capabilities import ModelCapabilities, Route
+from langchain_dashscope_deepseek.capabilities import UNKNOWN_MODEL, ModelCapabilities, Route
 from langchain_dashscope_deepseek.chat_models import ChatDashScopeDeepSeek
 from langchain_dashscope_deepseek.doctor._checks import Answer, Check, Reading, checks_of, thinks
 from langchain_dashscope_deepseek.errors import (
@@ -139,7 +139,7 @@ class Doctor:
         # Without a row and a second route, the request is neither checked nor changed nor repeated.
         request = prepare(
             settings,
-            None,
+            UNKNOWN_MODEL,
             check.parameters,
             check.messages,
             stream=check.streamed,

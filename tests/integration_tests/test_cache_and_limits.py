@@ -85,7 +85,9 @@ async def test_models_with_other_settings_share_nothing_in_the_cache(
         ChatDashScopeDeepSeek(model="deepseek-v4-flash-0731", cache=cache),
         ChatDashScopeDeepSeek(model="deepseek-v4-pro", cache=cache, temperature=0),
         ChatDashScopeDeepSeek(model="deepseek-v4-pro", cache=cache, enable_thinking=False),
-        ChatDashScopeDeepSeek(model="deepseek-v4-pro", cache=cache, model_kwargs={"top_k": 1}),
+        ChatDashScopeDeepSeek(
+            model="deepseek-v4-pro", cache=cache, model_kwargs={"logprobs": False}
+        ),
     ]
     for model in models:
         await ask_whole(model, QUESTION)

@@ -75,7 +75,7 @@ VALUES: dict[str, Any] = {
     "response_format": {"type": "json_object"},
     "enable_search": True,
     "search_options": {"forced_search": True},
-    "model_kwargs": {"top_k": 3, "temperature": 0.7},
+    "model_kwargs": {"no_such_parameter": 3, "temperature": 0.7},
     "timeout": 7.0,
     "streaming": False,
     "default_headers": {"X-Mine": "a"},
@@ -377,14 +377,14 @@ def test_an_assignment_keeps_what_was_added_to_a_setting(service: Scripted) -> N
     service.answer(answer_of())
     model: Any = service.model(stop=["a"])
     model.stop.append("b")
-    model.model_kwargs["top_k"] = 3
+    model.model_kwargs["no_such_parameter"] = 3
     model.default_headers = {"X-A": "1"}
     model.default_headers["X-B"] = "2"
     model.temperature = 0.5
     model.invoke("hi")
     request = service.requests[-1]
     assert json.loads(request.content)["parameters"].items() >= {
-        "stop": ["a", "b"], "top_k": 3, "temperature": 0.5
+        "stop": ["a", "b"], "no_such_parameter": 3, "temperature": 0.5
     }.items()  # fmt: skip
     assert (request.headers["x-a"], request.headers["x-b"]) == ("1", "2")
 
@@ -1052,9 +1052,12 @@ def test_a_tenant_that_cannot_be_is_refused() -> None:
     ("settings", "grow"),
     [
         ({"stop": ["END"]}, lambda model: model.stop.append("STOP")),
-        ({"model_kwargs": {"top_k": 1}}, lambda model: model.model_kwargs.update(top_k=2)),
+        (
+            {"model_kwargs": {"no_such_parameter": 1}},
+            lambda model: model.model_kwargs.update(no_such_parameter=2),
+        ),
         ({"search_options": {}}, lambda model: model.search_options.update(forced_search=True)),
-        ({}, lambda model: model.model_kwargs.update(top_k=2)),
+        ({}, lambda model: model.model_kwargs.update(no_such_parameter=2)),
     ],
 )
 @pytest.mark.parametrize("style", ["invoke", "ainvoke"])

@@ -127,7 +127,10 @@ def test_what_only_models_dev_knows_is_no_difference(check: Check) -> None:
 
 
 def test_a_model_without_a_row_is_a_difference(check: Check) -> None:
-    assert check(PRO, "alibaba-cn/deepseek-v9") == (1, ["no row here: alibaba-cn/deepseek-v9"])
+    assert check(PRO, "alibaba-cn/deepseek-no-such-model") == (
+        1,
+        ["no row here: alibaba-cn/deepseek-no-such-model"],
+    )
 
 
 def test_a_model_that_is_not_of_deepseek_is_not_looked_at(check: Check) -> None:

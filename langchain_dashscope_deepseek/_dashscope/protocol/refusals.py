@@ -1,36 +1,42 @@
-"""What the service refuses of a request but answers in another form: one table, and its memory.
+"""Requests that the service refused: the other form in which they are sent again, and advice.
 
-Such a refusal is not a failure: the request is sent again at once in the other form, as long as
-nothing of an answer was yielded. It uses up no retry. The process remembers the form for the base
-URL and the model. Pure but for the warning and the log line.
+A refusal in `REFUSALS` is not a failure: the request is sent again at once in another form, without
+using up a retry, as long as no chunk was yielded. The process remembers the form for the base URL
+and the model. Other errors get sentences that may explain them.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
 from langchain_dashscope_deepseek._dashscope.protocol.request import PreparedRequest
-from langchain_dashscope_deepseek._dashscope.warnings import warn
-from langchain_dashscope_deepseek.errors import DashScopeError, DashScopeWarning
+from langchain_dashscope_deepseek._dashscope.regions import host_of, region_of
+from langchain_dashscope_deepseek._dashscope.reporting import warn
+from langchain_dashscope_deepseek.capabilities import UNKNOWN_MODEL, suggest_model
+from langchain_dashscope_deepseek.errors import (
+    DashScopeAuthenticationError,
+    DashScopeError,
+    DashScopeInvalidRequestError,
+    DashScopeNotFoundError,
+    DashScopePermissionDeniedError,
+    DashScopeQuotaExceededError,
+    DashScopeRouteError,
+)
 
 logger = logging.getLogger(__name__)
 
 
 class Refusal(NamedTuple):
-    """A line of the table.
+    """A line of the table."""
 
-    Attributes:
-        text: The part of the service's message that identifies it.
-        change: Returns the request in the other form, or `None` if there is none.
-        warning: What is lost in the other form, for a `DashScopeWarning`; `""` for nothing.
-    """
-
-    text: str
-    change: Callable[[PreparedRequest], PreparedRequest | None]
-    warning: str = ""
+    text: str  # part of the service's message
+    change: Callable[
+        [PreparedRequest], PreparedRequest | None
+    ]  # to the other form, if there is one
+    warning: str = ""  # what is lost in the other form
 
 
 def _on_the_other_route(request: PreparedRequest) -> PreparedRequest | None:
@@ -42,8 +48,8 @@ def _with_choice_auto(request: PreparedRequest) -> PreparedRequest | None:
     if parameters.get("tool_choice") != "required":
         return None
     body = {**request.body, "parameters": {**parameters, "tool_choice": "auto"}}
-    made = {"tool_choice": {"asked": "required", "sent": "auto"}}
-    return replace(request, body=body, changes={**request.changes, **made})
+    change = {"tool_choice": {"asked": "required", "sent": "auto"}}
+    return replace(request, body=body, changes={**request.changes, **change})
 
 
 REFUSALS = (
@@ -58,67 +64,109 @@ REFUSALS = (
     ),
 )
 
-_MOST_LEARNT = 1_000
-_learnt: dict[tuple[str, str, str], None] = {}
+_Key = tuple[str, str, Refusal]
+_MOST_REMEMBERED = 1_000
+_remembered: set[_Key] = set()
+
+
+def forget() -> None:
+    """Forget the forms that were remembered."""
+    _remembered.clear()
 
 
 class Negotiation:
-    """Finds the form of one call's request that the service takes.
-
-    Attributes:
-        request: The request in the form to send next.
-    """
+    """Finds the form of one call's request that the service accepts."""
 
     def __init__(self, request: PreparedRequest) -> None:
-        """Begin with the form that was learnt for the base URL and the model."""
-        self.request = request
-        self._refused: set[str] = set()
-        self._from_memory: set[str] = set()
+        self.request = request  # in the form to send next
+        self._refused: set[Refusal] = set()
+        self._from_memory: set[Refusal] = set()
         for refusal in REFUSALS:
-            if self._key(refusal) in _learnt and self._change(refusal):
-                self._from_memory.add(refusal.text)
+            if self._key(refusal) in _remembered and self._change(refusal):
+                self._from_memory.add(refusal)
 
     def settle(self, error: DashScopeError) -> bool:
-        """Change the request if the error is a refusal of the table, and tell whether it was."""
+        """Change the request if the error is in the table; tell whether to send it again."""
         refusal = next((r for r in REFUSALS if r.text in str(error)), None)
         if refusal is None:
             return False
-        key, text = self._key(refusal), refusal.text
-        if text in self._refused:
-            _learnt.pop(key, None)  # neither form is taken
+        key = self._key(refusal)
+        if refusal in self._refused:  # in both forms
+            _remembered.discard(key)
             return False
-        self._refused.add(text)
+        self._refused.add(refusal)
         if not self._change(refusal):
             return False
-        if text in self._from_memory:
-            _learnt.pop(key, None)
+        if refusal in self._from_memory:
+            _remembered.discard(key)
         else:
-            _learn(key)
-        logger.info("Asking %s in another form after %r", self.request.model, text)
+            if len(_remembered) >= _MOST_REMEMBERED:
+                _remembered.clear()
+            _remembered.add(key)
+        logger.info("Asking %s in another form after %r", self.request.model, refusal.text)
         return True
 
     def _change(self, refusal: Refusal) -> bool:
         changed = refusal.change(self.request)
         if changed is None:
             return False
-        try:
-            if refusal.warning:
-                warn(refusal.warning.format(changed.model))
-        except DashScopeWarning:  # warnings are errors: the refusal stands
-            return False
+        if refusal.warning:
+            warn(refusal.warning.format(changed.model))
         self.request = changed
         return True
 
-    def _key(self, refusal: Refusal) -> tuple[str, str, str]:
-        return self.request.endpoint.base_url, self.request.model, refusal.text
+    def _key(self, refusal: Refusal) -> _Key:
+        return self.request.endpoint.base_url, self.request.model, refusal
 
 
-def forget() -> None:
-    """Forget what was learnt."""
-    _learnt.clear()
+_Kinds = tuple[type[DashScopeError], ...]
+
+_ABOUT_THE_ENDPOINT: _Kinds = (
+    DashScopeAuthenticationError,
+    DashScopePermissionDeniedError,
+    DashScopeNotFoundError,
+    DashScopeQuotaExceededError,
+)
 
 
-def _learn(key: tuple[str, str, str]) -> None:
-    while len(_learnt) >= _MOST_LEARNT:
-        _learnt.pop(next(iter(_learnt), key), None)
-    _learnt[key] = None
+def advise(error: DashScopeError, request: PreparedRequest) -> None:
+    """Add to an error what may explain it, given the request."""
+    for kinds, text in _advice(request):
+        if type(error) in kinds:
+            error.add_advice(text)
+
+
+def _advice(request: PreparedRequest) -> Iterator[tuple[_Kinds, str]]:
+    model, row, endpoint = request.model, request.row, request.endpoint
+    if endpoint.headers.get("Authorization", "").startswith("Bearer sk-sp-"):
+        text = (
+            "A key that begins with sk-sp- belongs to a plan (Token Plan, Coding Plan), whose base "
+            "URL does not support this protocol. Use a pay-as-you-go key here, or langchain-openai "
+            "with the plan's URL."
+        )
+        yield (DashScopeAuthenticationError,), text
+    region = region_of(endpoint.base_url)
+    requested = f"Requested: {model} at {host_of(endpoint.base_url)}"
+    requested += f", in {region}" if region else ""
+    yield _ABOUT_THE_ENDPOINT, f"{requested}."
+    yield (DashScopeRouteError,), f"{requested}, on {' and '.join(request.routes)}."
+    if row is UNKNOWN_MODEL:
+        yield (DashScopeNotFoundError,), suggest_model(model)
+    if row.status == "retired":
+        day = f" since {row.retired_on}" if row.retired_on else ""
+        instead = row.replacement or "another model"
+        yield (DashScopeNotFoundError,), f"{model} is switched off{day}: use {instead}."
+    if not row.documented_natively:
+        text = (
+            f"{model} is documented for the OpenAI-compatible route only, which this package does "
+            "not support: use langchain-openai for it, or a model that Alibaba hosts itself."
+        )
+        yield (DashScopeNotFoundError, DashScopeInvalidRequestError, DashScopeRouteError), text
+    for parameter, feature, regions in (
+        ("enable_search", "Web search", row.search_missing_in),
+        ("response_format", "Structured output", row.json_missing_in),
+    ):
+        if request.body["parameters"].get(parameter) and region in regions:
+            missing = f"{feature} is not documented for {model} in {region}"
+            text = f"{missing}: leave it out, or use another region."
+            yield (DashScopeInvalidRequestError,), text

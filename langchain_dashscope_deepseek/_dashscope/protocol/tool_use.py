@@ -1,4 +1,4 @@
-"""Tools in a request: which names the service takes, and which models call them. Pure."""
+"""Tools in a request: which names the service takes, and which models call them."""
 
 from __future__ import annotations
 
@@ -9,44 +9,27 @@ from typing import Any
 from langchain_dashscope_deepseek.capabilities import ModelCapabilities, models_that, nearest_model
 from langchain_dashscope_deepseek.errors import DashScopeInputError, DashScopeUnsupportedError
 
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_NAME = re.compile(r"(?!search$)[A-Za-z0-9_-]{1,64}")
 
 
 def is_tool_name(name: object) -> bool:
     """Tell whether the service takes a tool of this name."""
-    return isinstance(name, str) and name != "search" and bool(_NAME.fullmatch(name))
+    return isinstance(name, str) and bool(_NAME.fullmatch(name))
 
 
-def check_tools(model: str, row: ModelCapabilities | None, sent: dict[str, Any]) -> None:
-    """Refuse tools that the service or the model does not take; without any, their settings go.
-
-    Raises:
-        DashScopeInputError: A tool, or the choice of one, is none.
-        DashScopeUnsupportedError: The model does not call functions, or nobody knows.
-    """
+def check_tools(model: str, row: ModelCapabilities, sent: dict[str, Any]) -> None:
+    """Refuse tools that the service or the model does not take; drop settings without tools."""
     if not sent.get("tools"):
         for name in ("tools", "tool_choice", "parallel_tool_calls"):
             sent.pop(name, None)
         return
-    sent["tools"] = _distinct_tools(sent["tools"])
+    tools = sent["tools"] = _distinct_tools(sent["tools"])
     if "tool_choice" in sent:
-        sent["tool_choice"] = by_name(sent["tool_choice"], sent["tools"])
-    chosen = sent.get("tool_choice")
-    if isinstance(chosen, Mapping):
-        name = _name_of(chosen)
-        if name not in map(_name_of, sent["tools"]):
+        choice = sent["tool_choice"] = by_name(sent["tool_choice"], tools)
+        if isinstance(choice, Mapping) and _name_of(choice) not in map(_name_of, tools):
+            name = _name_of(choice)
             msg = f"tool_choice names {name!r}, which is not among the tools of this call"
             raise DashScopeInputError(msg)
-    if row is None:
-        near = nearest_model(model)
-        msg = (
-            f"Whether {model!r} can call tools is not known here, and a model without them answers "
-            f"wrongly. The nearest name that is known is {near!r}: use that, or say that this "
-            f"model can do the same, capabilities=find_capabilities({near!r}), or what it can do, "
-            'capabilities=ModelCapabilities(thinking="off", tools="always"), both imported from '
-            "langchain_dashscope_deepseek"
-        )
-        raise DashScopeUnsupportedError(msg)
     check_tool_use(model, row, thinking=row.thinks(sent.get("enable_thinking")))
 
 
@@ -59,7 +42,7 @@ def by_name(choice: Any, tools: Sequence[Mapping[str, Any]]) -> Any:
 
 def _distinct_tools(tools: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Return the tools without repetitions, and refuse names that the service refuses."""
-    by_name: dict[str, Mapping[str, Any]] = {}
+    distinct: dict[str, Mapping[str, Any]] = {}
     for tool in tools:
         name = _name_of(tool)
         if not is_tool_name(name):
@@ -68,10 +51,10 @@ def _distinct_tools(tools: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any
                 "'-', and not 'search'"
             )
             raise DashScopeInputError(msg)
-        if by_name.setdefault(name, tool) != tool:
+        if distinct.setdefault(name, tool) != tool:
             msg = f"Two different tools are named {name!r}: rename one"
             raise DashScopeInputError(msg)
-    return list(by_name.values())
+    return list(distinct.values())
 
 
 def _name_of(tool: Mapping[str, Any]) -> Any:
@@ -80,36 +63,35 @@ def _name_of(tool: Mapping[str, Any]) -> Any:
 
 
 def check_tool_use(model: str, row: ModelCapabilities, *, thinking: bool) -> None:
-    """Refuse tools where the row says that the model does not call functions in this mode.
-
-    Raises:
-        DashScopeUnsupportedError: Names the models that can, and the switch to flip.
-    """
-    if row.calls_tools(thinking=thinking):
-        return
+    """Refuse tools where the model does not call them in this mode."""
     if row.tools == "unknown":
+        near = nearest_model(model)
         msg = (
-            f"No page says whether {model} calls tools, and a model without them answers wrongly. "
-            "Declare it: capabilities=replace(find_capabilities(...), tools='always'), with "
-            "dataclasses.replace"
+            f"Whether {model!r} calls tools is not known, and models without tools answer wrongly. "
+            f"Use {near!r}, or declare what this model supports: "
+            f"capabilities=find_capabilities({near!r}) for the same, or "
+            'capabilities=ModelCapabilities(thinking="off", tools="always"), both imported from '
+            "langchain_dashscope_deepseek"
         )
         raise DashScopeUnsupportedError(msg)
-    if row.calls_tools(thinking=False) and row.is_hybrid:
-        others = models_that(lambda other: other.tools == "always")
-        msg = (
-            f"{model} calls tools only while it does not think: set enable_thinking=False. Models "
-            f"that call them in both modes: {others}"
+    if not row.calls_tools(thinking=thinking):
+        without_thinking = row.is_hybrid and row.calls_tools(thinking=False)
+        raise unsupported(
+            model, "tools", lambda other: other.tools == "always", without_thinking=without_thinking
         )
-        raise DashScopeUnsupportedError(msg)
-    raise unsupported(model, "tools", lambda other: other.tools == "always")
 
 
 def unsupported(
-    model: str, feature: str, can: Callable[[ModelCapabilities], bool]
+    model: str,
+    feature: str,
+    can: Callable[[ModelCapabilities], bool],
+    *,
+    without_thinking: bool = False,
 ) -> DashScopeUnsupportedError:
-    """Return the error for what a model does not do, which names those that do."""
+    """Return the error for a feature that a model lacks; it names the models that have it."""
+    switch = " while it thinks: set enable_thinking=False" if without_thinking else ""
     names = models_that(can)
     others = (
         f"Models that do: {names}" if names else "No DeepSeek model on DashScope is documented to"
     )
-    return DashScopeUnsupportedError(f"{model} does not support {feature}. {others}")
+    return DashScopeUnsupportedError(f"{model} does not support {feature}{switch}. {others}")

@@ -17,6 +17,7 @@ from langchain_dashscope_deepseek._dashscope.protocol.redaction import (
     REDACTED,
     Redactor,
 )
+from langchain_dashscope_deepseek._dashscope.protocol.refusals import advise
 from langchain_dashscope_deepseek._dashscope.protocol.request import PreparedRequest
 from langchain_dashscope_deepseek._dashscope.transport.retry import is_over
 from langchain_dashscope_deepseek.errors import (
@@ -68,7 +69,7 @@ class translating_errors(AbstractContextManager["translating_errors"]):  # noqa:
             logger.info("Ignored after the end of an answer: %s", type(error).__name__)
             return True
         if isinstance(error, DashScopeError):
-            self._request.advise(error)
+            advise(error, self._request)
             return False
         if "RequestError" in names:  # its request holds the key and the prompt
             error.request = httpx.Request("POST", "https://request.invalid")  # type: ignore[attr-defined]

@@ -13,11 +13,11 @@ from typing import Any
 
 import httpx
 
-from langchain_dashscope_deepseek._dashscope.call_log import log_request
 from langchain_dashscope_deepseek._dashscope.protocol.packets import Reply
 from langchain_dashscope_deepseek._dashscope.protocol.reading import AnswerReader
 from langchain_dashscope_deepseek._dashscope.protocol.redaction import LONGEST_MESSAGE, Redactor
 from langchain_dashscope_deepseek._dashscope.protocol.request import PreparedRequest
+from langchain_dashscope_deepseek._dashscope.reporting import log_request
 from langchain_dashscope_deepseek._dashscope.transport.connections import Connection
 from langchain_dashscope_deepseek._dashscope.transport.endpoint import Endpoint, Tenant
 from langchain_dashscope_deepseek._dashscope.transport.http_errors import translating_errors
@@ -48,7 +48,7 @@ def replies(acquire: Acquire, request: PreparedRequest, attempt: Attempts) -> Ge
         translating_errors(request, redact, attempt.until) as errors,
         acquire(timeout.pool, endpoint.tenant) as connection,
     ):
-        log_request(request)
+        log_request(request.route, request.body, streamed=request.streamed)
         connection.deadline.until = attempt.until
         built = _build(connection.http, request, endpoint, timeout)
         response = connection.http.send(built, stream=True, follow_redirects=False)
@@ -75,7 +75,7 @@ async def areplies(
     redact = Redactor(endpoint.secrets)
     with translating_errors(request, redact, attempt.until) as errors:
         async with acquire(timeout.pool, endpoint.tenant) as connection:
-            log_request(request)
+            log_request(request.route, request.body, streamed=request.streamed)
             connection.deadline.until = attempt.until
             built = _build(connection.http, request, endpoint, timeout)
             response = await connection.http.send(built, stream=True, follow_redirects=False)

@@ -483,7 +483,7 @@ def test_only_true_and_false_decide_on_a_retry(header: str | None, *, retryable:
 @pytest.mark.parametrize(
     ("model", "instead"),
     [
-        ("deepseek-r1", "use deepseek-v4.1-flash instead"),
+        ("deepseek-r1", "use deepseek-v4.1-flash"),
         ("deepseek-v3.2", "switched off since 2026-10-10"),
     ],
 )
@@ -593,7 +593,7 @@ async def test_a_key_of_a_plan_is_told_where_it_belongs(ask: Ask, service: Scrip
     with pytest.raises(DashScopeAuthenticationError) as caught:
         await ask(service.model(api_key=" sk-sp-0123456789\n"), "hi")
     assert "A key that begins with sk-sp- belongs to a plan" in str(caught.value)
-    assert "not this one" in str(caught.value)
+    assert "does not support this protocol" in str(caught.value)
     assert "0123456789" not in str(caught.value)
     with pytest.raises(DashScopeAuthenticationError) as caught:
         await ask(service.model(), "hi")
@@ -613,7 +613,7 @@ async def test_a_partners_model_says_itself_that_its_pages_know_another_protocol
 ) -> None:
     """It is asked all the same: the service has the last word."""
     service.answer(refusal(message, code), status=status)
-    with pytest.raises(DashScopeError, match="documented over the OpenAI-compatible route only"):
+    with pytest.raises(DashScopeError, match="documented for the OpenAI-compatible route only"):
         await ask(service.model("vanchin/deepseek-v4-pro"), "hi")
     assert service.requests
     with pytest.raises(DashScopeError) as caught:

@@ -10,6 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from langchain_dashscope_deepseek import (
+    MODELS,
     ChatDashScopeDeepSeek,
     DashScopeInputError,
     DashScopeNotFoundError,
@@ -18,7 +19,7 @@ from langchain_dashscope_deepseek import (
     ModelCapabilities,
 )
 from langchain_dashscope_deepseek._dashscope.protocol.parameters import PARAMETERS
-from tests.unit_tests.conftest import Ask, Scripted, answer_of
+from tests.unit_tests.conftest import Ask, Scripted, answer_of, transcript
 
 TOOL = {
     "type": "function",
@@ -84,13 +85,6 @@ def test_stop_is_a_string_strings_or_tokens(stop: Any, service: Scripted) -> Non
     assert service.parameters == {"stop": stop}
 
 
-@pytest.mark.parametrize("stop", [["a", 1], [1, [2]], [1.5], {"a": 1}, 5])
-async def test_a_mixed_stop_is_refused(stop: Any, ask: Ask, service: Scripted) -> None:
-    with pytest.raises(DashScopeInputError, match="stop takes a string or a list"):
-        await ask(service.model(), "hi", stop=stop)
-    assert service.requests == []
-
-
 def test_an_empty_stop_is_none(service: Scripted) -> None:
     service.answer(answer_of())
     service.model(stop=[]).invoke("hi")
@@ -98,8 +92,8 @@ def test_an_empty_stop_is_none(service: Scripted) -> None:
 
 
 async def test_an_unknown_parameter_is_refused(ask: Ask, service: Scripted) -> None:
-    with pytest.raises(DashScopeInputError, match=r"top_k.*model_kwargs"):
-        await ask(service.model(), "hi", top_k=3)
+    with pytest.raises(DashScopeInputError, match=r"no_such_parameter.*model_kwargs"):
+        await ask(service.model(), "hi", no_such_parameter=3)
 
 
 async def test_a_setting_of_the_model_is_no_parameter_of_a_call(
@@ -143,16 +137,16 @@ def test_thinking_in_model_kwargs_counts(service: Scripted) -> None:
 
 async def test_model_kwargs_are_forwarded_untouched(ask: Ask, service: Scripted) -> None:
     service.answer(answer_of())
-    await ask(service.model(model_kwargs={"top_k": 3, "odd": [1]}, temperature=1), "hi")
-    assert service.parameters == {"top_k": 3, "odd": [1], "temperature": 1}
+    await ask(service.model(model_kwargs={"no_such_parameter": 3, "odd": [1]}, temperature=1), "hi")
+    assert service.parameters == {"no_such_parameter": 3, "odd": [1], "temperature": 1}
 
 
 async def test_a_parameter_in_model_kwargs_works_as_the_one_of_that_name(
     ask: Ask, service: Scripted
 ) -> None:
     service.answer(answer_of())
-    await ask(service.model(model_kwargs={"temperature": 0.9, "top_k": 3}), "hi")
-    assert service.parameters == {"temperature": 0.9, "top_k": 3}
+    await ask(service.model(model_kwargs={"temperature": 0.9, "no_such_parameter": 3}), "hi")
+    assert service.parameters == {"temperature": 0.9, "no_such_parameter": 3}
     model = service.model("deepseek-v3", model_kwargs={"enable_thinking": True})
     with pytest.warns(DashScopeWarning, match="enable_thinking was left out"):
         await ask(model, "hi")
@@ -175,18 +169,20 @@ async def test_what_is_given_to_a_call_goes_over_the_models_whatever_the_place(
     ask: Ask, service: Scripted
 ) -> None:
     service.answer(answer_of())
-    in_kwargs = {"temperature": 0.9, "top_k": 3}
+    in_kwargs = {"temperature": 0.9, "no_such_parameter": 3}
     await ask(service.model(model_kwargs=in_kwargs), "hi", temperature=0.1)
-    assert service.parameters == {"temperature": 0.1, "top_k": 3}
+    assert service.parameters == {"temperature": 0.1, "no_such_parameter": 3}
     await ask(service.model(temperature=0.1), "hi", model_kwargs=in_kwargs)
     assert service.parameters == in_kwargs
-    await ask(service.model(model_kwargs=in_kwargs), "hi", model_kwargs={"top_k": 4})
-    assert service.parameters == {"top_k": 4}
+    await ask(service.model(model_kwargs=in_kwargs), "hi", model_kwargs={"no_such_parameter": 4})
+    assert service.parameters == {"no_such_parameter": 4}
 
 
 def test_tools_are_bound_by_what_model_kwargs_say(service: Scripted) -> None:
     thinking = service.model("deepseek-v3.1", model_kwargs={"enable_thinking": True})
-    with pytest.raises(DashScopeUnsupportedError, match="only while it does not think"):
+    with pytest.raises(
+        DashScopeUnsupportedError, match="while it thinks: set enable_thinking=False"
+    ):
         thinking.bind_tools([TOOL])
     with pytest.raises(DashScopeInputError, match="capabilities takes a ModelCapabilities"):
         service.model().bind_tools([TOOL], capabilities={"tools": "always"})
@@ -212,13 +208,6 @@ async def test_model_kwargs_do_not_break_the_reading(
         service.model(model_kwargs={name: False})
     with pytest.raises(DashScopeInputError, match=name):
         await ask(service.model(), "hi", model_kwargs={name: False})
-
-
-@pytest.mark.parametrize("value", ["\ud800", float("nan"), object()])
-async def test_what_cannot_be_sent_is_refused(value: Any, ask: Ask, service: Scripted) -> None:
-    with pytest.raises(DashScopeInputError, match=r"cannot carry"):
-        await ask(service.model(model_kwargs={"x": value}), "hi")
-    assert service.requests == []
 
 
 # --- Streaming underneath ---
@@ -256,9 +245,19 @@ async def test_invoke_streams_underneath_while_the_model_thinks(
         assert service.sent["parameters"].get("incremental_output", False) == streams
 
 
-# --- Knobs ---
+@pytest.mark.parametrize("enable_thinking", [True, False])
+@pytest.mark.parametrize("model", ["deepseek-v3.1", "deepseek-v3.2"])
+async def test_a_stream_is_a_stream_in_both_modes(
+    model: str, enable_thinking: bool, ask_stream: Ask, service: Scripted
+) -> None:
+    service.answer(transcript("plain_text"))
+    await ask_stream(service.model(model, enable_thinking=enable_thinking), "hi")
+    assert "x-dashscope-sse" in service.requests[-1].headers
 
-KNOBS = [
+
+# --- What may be dropped ---
+
+DROPPED = [
     ("deepseek-r1", "temperature", 0.5),
     ("deepseek-r1", "top_p", 0.5),
     ("deepseek-r1", "enable_thinking", False),
@@ -268,14 +267,15 @@ KNOBS = [
     ("deepseek-v3", "thinking_budget", 10),
     ("deepseek-v3", "reasoning_effort", "high"),
     ("deepseek-v3.2", "reasoning_effort", "high"),
+    ("deepseek-v3.2", "reasoning_effort", "none"),
     ("deepseek-v3.2", "repetition_penalty", 1.1),
     ("deepseek-v4-pro", "repetition_penalty", 1.1),
     ("deepseek-v4-pro", "presence_penalty", 1),
 ]
 
 
-@pytest.mark.parametrize(("model", "name", "value"), KNOBS)
-async def test_a_knob_that_does_nothing_is_left_out_with_a_warning(
+@pytest.mark.parametrize(("model", "name", "value"), DROPPED)
+async def test_a_parameter_that_does_nothing_is_left_out_with_a_warning(
     model: str, name: str, value: Any, ask: Ask, service: Scripted
 ) -> None:
     """People switch models for one call, and that must not fail."""
@@ -308,7 +308,7 @@ async def test_a_knob_that_does_nothing_is_left_out_with_a_warning(
         ("some-new-model", "presence_penalty", 1),
     ],
 )
-async def test_a_knob_that_works_is_sent(
+async def test_a_parameter_that_works_is_sent(
     model: str, name: str, value: Any, ask: Ask, service: Scripted
 ) -> None:
     service.answer(answer_of())
@@ -323,7 +323,7 @@ def test_python_filters_decide_how_often_a_warning_is_shown(
     action: Any, times: int, service: Scripted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also under LangChain, which makes Python forget what it has shown."""
-    monkeypatch.setattr("langchain_dashscope_deepseek._dashscope.warnings._SHOWN", set())
+    monkeypatch.setattr("langchain_dashscope_deepseek._dashscope.reporting._shown", set())
     service.answer(answer_of())
     model = service.model("deepseek-r1", temperature=0.5)
     with warnings.catch_warnings(record=True) as caught:
@@ -385,15 +385,6 @@ async def test_tools_on_an_unknown_model_ask_for_a_row(ask: Ask, service: Script
     assert service.parameters == {"tools": [TOOL]}
 
 
-@pytest.mark.parametrize("model", ["deepseek-v3.2", "deepseek-r1", "deepseek-v3"])
-async def test_json_on_a_model_without_is_refused(model: str, ask: Ask, service: Scripted) -> None:
-    with pytest.raises(
-        DashScopeUnsupportedError, match=r"json_object.*Models that do: deepseek-v4"
-    ):
-        await ask(service.model(model), "json", response_format={"type": "json_object"})
-    assert service.requests == []
-
-
 @pytest.mark.parametrize(
     ("model", "capabilities", "thinking"),
     [
@@ -427,26 +418,6 @@ async def test_a_json_schema_is_refused_where_the_model_has_none(
     with pytest.raises(DashScopeUnsupportedError, match=r"'json_schema'\. No DeepSeek model on"):
         await ask(service.model(model), "json", response_format=JSON_SCHEMA)
     assert service.requests == []
-
-
-async def test_json_needs_the_word(ask: Ask, service: Scripted) -> None:
-    service.answer(answer_of())
-    wanted = {"response_format": {"type": "json_object"}}
-    with pytest.raises(DashScopeInputError, match="'json'"):
-        await ask(service.model(), "hi", **wanted)
-    await ask(service.model(), "as JSON", **wanted)
-    assert service.parameters == {**wanted, "enable_thinking": False}
-
-
-async def test_json_with_thinking_by_name_is_refused(ask: Ask, service: Scripted) -> None:
-    for wanted in (JSON_OBJECT, JSON_SCHEMA):
-        with pytest.raises(DashScopeInputError, match="set enable_thinking=False"):
-            await ask(service.model(enable_thinking=True), "json", response_format=wanted)
-
-
-async def test_search_on_a_model_without_is_refused(ask: Ask, service: Scripted) -> None:
-    with pytest.raises(DashScopeUnsupportedError, match="enable_search"):
-        await ask(service.model("deepseek-r1-distill-llama-8b"), "hi", enable_search=True)
 
 
 # --- Tools ---
@@ -513,21 +484,6 @@ def test_the_same_tool_twice_is_one(service: Scripted) -> None:
     assert service.parameters["tools"] == [TOOL]
 
 
-@pytest.mark.parametrize("name", ["search", "wetter-für-alle", "a" * 65, "a b", ""])
-async def test_a_name_that_the_service_refuses_is_refused(
-    name: str, ask: Ask, service: Scripted
-) -> None:
-    tool = {"type": "function", "function": {**TOOL["function"], "name": name}}  # type: ignore[dict-item]
-    with pytest.raises(DashScopeInputError, match="refuses a tool named"):
-        await ask(service.model(), "hi", tools=[tool])
-
-
-async def test_two_tools_of_one_name_are_refused(ask: Ask, service: Scripted) -> None:
-    other = {"type": "function", "function": {**TOOL["function"], "description": "Other."}}  # type: ignore[dict-item]
-    with pytest.raises(DashScopeInputError, match="Two different tools"):
-        await ask(service.model(), "hi", tools=[TOOL, other])
-
-
 def test_strict_is_sent_with_every_tool(service: Scripted) -> None:
     def get_time(city: str) -> str:
         """Get the time of a city."""
@@ -555,15 +511,24 @@ async def test_tools_and_choices_of_any_form_can_be_given_for_one_call(
 
 async def test_thinking_in_model_kwargs_counts_at_the_gate(ask: Ask, service: Scripted) -> None:
     model = service.model("deepseek-v3.1", model_kwargs={"enable_thinking": True})
-    with pytest.raises(DashScopeUnsupportedError, match=r"set enable_thinking=False\. Models that"):
+    with pytest.raises(
+        DashScopeUnsupportedError, match=r"set enable_thinking=False\. Models that do"
+    ):
         await ask(model, "hi", tools=[TOOL])
     assert service.requests == []
 
 
 # --- What is said ---
 
-V4 = "deepseek-v4.1-flash, deepseek-v4-pro, deepseek-v4-pro-0813, deepseek-v4-flash-0731"
-WITH_TOOLS = f"{V4}, deepseek-v4-pro-us, deepseek-v4-flash-0731-us"
+
+def current(field: str, value: object) -> str:
+    """Name the current models of Alibaba's own that have a feature."""
+    rows = {name: row for name, row in MODELS.items() if "/" not in name}
+    can = (n for n, row in rows.items() if getattr(row, field) == value and row.status == "current")
+    return ", ".join(can)
+
+
+WITH_TOOLS = current("tools", "always")
 OTHER_TOOL = {"type": "function", "function": {"name": "get_weather"}}
 A_NAME = "use 1 to 64 of A-Z, a-z, 0-9, '_' and '-', and not 'search'."
 DISTILLED = "deepseek-r1-distill-llama-8b"
@@ -581,13 +546,16 @@ SAID: list[tuple[str, dict[str, Any], str]] = [
         {"model_kwargs": {"result_format": "text"}},
         "model_kwargs: Unknown setting result_format: leave it out: this package sets it, to read the answer.",
     ),
-    (
-        "deepseek-v4-pro",
-        {"model_kwargs": {"x": object()}},
+    *(
         (
-            "A message or parameter holds a value that JSON cannot carry. Use strings, finite "
-            "numbers, booleans, None, lists and dicts."
-        ),
+            "deepseek-v4-pro",
+            {"model_kwargs": {"x": value}},
+            (
+                "A message or parameter holds a value that JSON cannot carry. Use strings, finite "
+                "numbers, booleans, None, lists and dicts."
+            ),
+        )
+        for value in (object(), float("nan"))
     ),
     (
         "deepseek-v4-pro",
@@ -616,12 +584,12 @@ SAID: list[tuple[str, dict[str, Any], str]] = [
     (
         "deepseek-v3",
         {"response_format": JSON_OBJECT},
-        f"deepseek-v3 does not support response_format of type 'json_object'. Models that do: {V4}.",
+        f"deepseek-v3 does not support response_format of type 'json_object'. Models that do: {current('json_object', True)}.",
     ),
     (
         DISTILLED,
         {"enable_search": True},
-        f"{DISTILLED} does not support web search (enable_search). Models that do: {V4}.",
+        f"{DISTILLED} does not support web search (enable_search). Models that do: {current('search', True)}.",
     ),
     (
         DISTILLED,
@@ -632,8 +600,8 @@ SAID: list[tuple[str, dict[str, Any], str]] = [
         "deepseek-v3.1",
         {"tools": [TOOL], "enable_thinking": True},
         (
-            "deepseek-v3.1 calls tools only while it does not think: set enable_thinking=False. Models "
-            f"that call them in both modes: {WITH_TOOLS}."
+            "deepseek-v3.1 does not support tools while it thinks: set enable_thinking=False. Models "
+            f"that do: {WITH_TOOLS}."
         ),
     ),
     *(
@@ -647,25 +615,19 @@ SAID: list[tuple[str, dict[str, Any], str]] = [
             ModelCapabilities(thinking="always", tools="when_not_thinking"),
         )
     ),
-    (
-        "some-new-model",
-        {"tools": [TOOL]},
+    *(
         (
-            "Whether 'some-new-model' can call tools is not known here, and a model without them "
-            "answers wrongly. The nearest name that is known is 'deepseek-v4.1-flash': use that, or "
-            "say that this model can do the same, capabilities=find_capabilities("
-            "'deepseek-v4.1-flash'), or what it can do, capabilities=ModelCapabilities("
-            'thinking="off", tools="always"), both imported from langchain_dashscope_deepseek.'
-        ),
-    ),
-    (
-        "vanchin/deepseek-v4.1-flash",
-        {"tools": [TOOL]},
-        (
-            "No page says whether vanchin/deepseek-v4.1-flash calls tools, and a model without them "
-            "answers wrongly. Declare it: capabilities=replace(find_capabilities(...), "
-            "tools='always'), with dataclasses.replace."
-        ),
+            model,
+            {"tools": [TOOL]},
+            (
+                f"Whether {model!r} calls tools is not known, and models without tools answer "
+                "wrongly. Use 'deepseek-v4.1-flash', or declare what this model supports: "
+                "capabilities=find_capabilities('deepseek-v4.1-flash') for the same, or "
+                'capabilities=ModelCapabilities(thinking="off", tools="always"), both imported '
+                "from langchain_dashscope_deepseek."
+            ),
+        )
+        for model in ("some-new-model", "vanchin/deepseek-v4.1-flash")
     ),
     *(
         (
@@ -686,14 +648,6 @@ SAID: list[tuple[str, dict[str, Any], str]] = [
             "reasoning_effort='none' is not documented for deepseek-v4.1-flash. Documented: 'low', "
             "'high', 'max', 'minimal', 'medium', 'xhigh', 'ultra', a whole number from 1 to 100. "
             "To switch thinking off, set enable_thinking=False."
-        ),
-    ),
-    (
-        "deepseek-v3.2",
-        {"reasoning_effort": "none"},
-        (
-            "reasoning_effort='none' is not documented for deepseek-v3.2. To switch thinking off, "
-            "set enable_thinking=False."
         ),
     ),
     (
@@ -721,7 +675,7 @@ SAID: list[tuple[str, dict[str, Any], str]] = [
             {"tools": [named(name)]},
             f"The service refuses a tool named {name!r}: {A_NAME}",
         )
-        for name in ("search", "", "a b", "a" * 65)
+        for name in ("search", "", "a b", "a" * 65, "wetter-für-alle", None)
     ),
 ]
 
@@ -736,9 +690,10 @@ def test_a_refusal_says_what_is_wrong_and_what_to_do(
     assert service.requests == []
 
 
-def test_json_with_thinking_by_name_says_what_to_do(service: Scripted) -> None:
+@pytest.mark.parametrize("wanted", [JSON_OBJECT, JSON_SCHEMA], ids=["object", "schema"])
+def test_json_with_explicit_thinking_says_what_to_do(wanted: Any, service: Scripted) -> None:
     with pytest.raises(DashScopeInputError) as caught:
-        service.model().invoke("json", response_format=JSON_OBJECT, enable_thinking=True)
+        service.model().invoke("json", response_format=wanted, enable_thinking=True)
     assert str(caught.value) == (
         "By its error texts the service takes no JSON mode while the model thinks: set "
         "enable_thinking=False for this call, or leave enable_thinking out."
@@ -786,10 +741,10 @@ def test_a_choice_that_is_not_forced_is_warned_of_and_logged(
 @pytest.mark.parametrize(
     ("row", "advice"),
     [
-        (ModelCapabilities(status="retired"), " mine is switched off."),
+        (ModelCapabilities(status="retired"), " mine is switched off: use another model."),
         (
             ModelCapabilities(status="retired", retired_on=date(2026, 1, 2), replacement="new"),
-            " mine is switched off since 2026-01-02: use new instead.",
+            " mine is switched off since 2026-01-02: use new.",
         ),
         (ModelCapabilities(replacement="new"), ""),
     ],
@@ -800,7 +755,7 @@ def test_a_model_that_is_off_is_said_to_be(
     service.answer({"code": "ModelNotFound", "message": "Model not exist."}, status=404)
     with pytest.raises(DashScopeNotFoundError) as caught:
         service.model("mine", capabilities=row).invoke("hi")
-    asked = " Asked was mine at dashscope.aliyuncs.com, in cn-beijing."
+    asked = " Requested: mine at dashscope.aliyuncs.com, in cn-beijing."
     assert str(caught.value).endswith(f"{DashScopeNotFoundError.hint}{asked}{advice}")
 
 
@@ -822,6 +777,7 @@ def test_a_model_that_is_off_is_said_to_be(
             [1, ["a", 1], [[1, "a"]], [True]],
         ),
         ("enable_thinking", [True, False], [0, 1, "true"]),
+        ("parallel_tool_calls", [True, False], [1, "yes", []]),
         ("reasoning_effort", ["max", 1, 100], [0, 101, True, 1.5]),
         ("response_format", [{}], [[], "json_object"]),
         ("tools", [[], ()], [{}, "x"]),

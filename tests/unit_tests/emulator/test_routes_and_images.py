@@ -149,12 +149,12 @@ def test_a_model_is_on_the_first_route_of_its_row_only(make: MakeClient) -> None
 
 
 @pytest.mark.parametrize("bound", [TEXT, MULTIMODAL, None])
-@pytest.mark.parametrize("model", [V41, V4, UNKNOWN, "deepseek-v5"])
+@pytest.mark.parametrize("model", [V41, V4, UNKNOWN, "no-such-model"])
 def test_a_model_can_be_bound_otherwise_or_to_neither(
     make: MakeClient, model: str, bound: Route | None
 ) -> None:
     for route in ROUTES:
-        client = make(route, routes={model: bound}, models={"deepseek-v5": ModelCapabilities()})
+        client = make(route, routes={model: bound}, models={"no-such-model": ModelCapabilities()})
         asked = client.ask(model=model)
         assert (asked.status, asked.error) == ((200, None) if route == bound else (400, URL_ERROR))
 
@@ -220,7 +220,7 @@ def test_an_unknown_model_or_body_is_refused_as_on_any_route(
     client = make(route)
     url = f"{client.emulator.base_url}/services/aigc/{route}/generation"
 
-    assert client.ask(model="deepseek-v5", stream=True).code == "ModelNotFound"
+    assert client.ask(model="no-such-model", stream=True).code == "ModelNotFound"
     answer = client.http.post(url, headers={"Authorization": "Bearer sk-x"}, content="{")
     assert answer.json()["message"].startswith("Required body invalid")
 

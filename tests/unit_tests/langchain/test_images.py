@@ -9,6 +9,7 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 
 from langchain_dashscope_deepseek import (
+    MODELS,
     ChatDashScopeDeepSeek,
     DashScopeInputError,
     DashScopeUnsupportedError,
@@ -201,8 +202,8 @@ async def test_an_oss_url_brings_its_header(url: str, ask: Ask, service: Scripte
     assert "x-dashscope-ossresourceresolve" not in service.requests[-1].headers
 
 
-NEITHER = "neither a URL (https, http, oss) nor base64; a path on this machine is none"
-FILE_ID = "a file id of another provider's, that the service cannot read"
+NEITHER = "neither a URL (https, http, oss) nor base64; a local path is not accepted"
+FILE_ID = "another provider's file id, that the service cannot read"
 BAD_BASE64 = "an image whose base64 cannot be read: encode the bytes"
 
 
@@ -229,7 +230,7 @@ BAD_BASE64 = "an image whose base64 cannot be read: encode the bytes"
         ({"image": "data:image/png;base64,"}, BAD_BASE64),
         (
             {"type": "image", "source": {"type": "base64", "data": DATA}},
-            "whose mime type is no readable one. Known ones",
+            "whose mime type is missing or malformed. Known ones",
         ),
         (
             {"type": "image", "base64": DATA, "mime_type": "image/svg+xml"},
@@ -258,9 +259,10 @@ async def test_a_model_that_reads_text_only_names_those_that_read_images(
 ) -> None:
     with pytest.raises(DashScopeUnsupportedError) as caught:
         await ask(service.model("deepseek-v4-pro"), [HumanMessage([form[0]])])
+    readers = [n for n, row in MODELS.items() if row.images and row.status == "current"]
     assert str(caught.value) == (
         "Message 0 holds an image, and deepseek-v4-pro reads text only. Models that read images: "
-        "deepseek-v4.1-flash."
+        f"{', '.join(readers)}."
     )
     assert service.requests == []
 

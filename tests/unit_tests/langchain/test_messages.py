@@ -18,6 +18,7 @@ from langchain_core.messages import (
 )
 
 from langchain_dashscope_deepseek import (
+    MODELS,
     DashScopeInputError,
     DashScopeUnsupportedError,
     DashScopeWarning,
@@ -511,9 +512,10 @@ NOT_READ = (
     "Message 1 holds a block of type {!r}, which DeepSeek models do not read: describe it in text, "
     "or use a model that reads it."
 )
+READERS = ", ".join(name for name, row in MODELS.items() if row.images)
 NO_IMAGES = (
     "Message 1 holds an image, and deepseek-v4-pro reads text only. Models that read images: "
-    "deepseek-v4.1-flash."
+    f"{READERS}."
 )
 NO_JSON = (
     "Message 1 calls the tool 'get_weather' (id 'call_1') with arguments that JSON cannot carry: "

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
 from typing import Any
 
 import pytest
-from langchain_core.runnables import ConfigurableField
 from langchain_core.tools import Tool
 
 from langchain_dashscope_deepseek import DashScopeInputError
@@ -113,9 +111,9 @@ def test_null_inside_the_parameters_is_part_of_the_schema(service: Scripted) -> 
 async def test_a_tool_of_another_provider_is_refused_by_its_type(
     tool: Any, kind: str, ask: Ask, service: Scripted
 ) -> None:
-    with pytest.raises(DashScopeInputError, match=f"type '{kind}' is no function") as bound:
+    with pytest.raises(DashScopeInputError, match=f"type '{kind}' is not a function") as bound:
         service.model().bind_tools([tool])
-    with pytest.raises(DashScopeInputError, match=f"type '{kind}' is no function"):
+    with pytest.raises(DashScopeInputError, match=f"type '{kind}' is not a function"):
         await ask(service.model(), "hi", tools=[tool])
     assert "secret" not in str(bound.value)
     assert "enable_search" not in str(bound.value)
@@ -190,42 +188,3 @@ def test_what_was_bound_before_the_tools_is_lost_in_core(service: Scripted) -> N
     bound: Any = service.model().bind(parallel_tool_calls=True)
     bound.bind_tools([TOOL]).invoke("hi")
     assert "parallel_tool_calls" not in service.parameters
-
-
-def assigned(model: Any) -> Any:
-    model.parallel_tool_calls = True
-    return model
-
-
-def configured(model: Any) -> Any:
-    field = ConfigurableField(id="it")
-    configurable = model.configurable_fields(parallel_tool_calls=field)
-    return configurable.with_config(configurable={"it": True})
-
-
-@pytest.mark.parametrize("given", [True, None], ids=["given", "not given"])
-@pytest.mark.parametrize(
-    ("change", "changed"),
-    [
-        (lambda model: model.model_copy(), None),
-        (lambda model: model.for_tenant(api_key="sk-other"), None),
-        (deepcopy, None),
-        (lambda model: model.model_copy(update={"parallel_tool_calls": True}), True),
-        (assigned, True),
-        (configured, True),
-    ],
-    ids=["copy", "tenant", "deepcopy", "update", "assigned", "configured"],
-)
-def test_the_setting_counts_whatever_way_it_is_set(
-    change: Any, changed: Any, given: Any, service: Scripted
-) -> None:
-    service.answer(answer_of())
-    model = change(service.model(parallel_tool_calls=given))
-    model.invoke("hi", tools=[TOOL])
-    assert service.parameters.get("parallel_tool_calls") is (changed or given)
-
-
-@pytest.mark.parametrize("value", [1, "yes", []])
-def test_the_setting_is_true_or_false(value: Any, service: Scripted) -> None:
-    with pytest.raises(DashScopeInputError, match="parallel_tool_calls takes True or False"):
-        service.model().bind_tools([TOOL]).invoke("hi", parallel_tool_calls=value)

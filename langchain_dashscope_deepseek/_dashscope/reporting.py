@@ -1,0 +1,125 @@
+"""What the package reports: warnings, and log lines about a call.
+
+Neither holds a key, a prompt or an answer: names, counts, seconds and codes only.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pydantic
+
+from langchain_dashscope_deepseek.errors import DashScopeError, DashScopeWarning
+
+if TYPE_CHECKING:
+    from langchain_dashscope_deepseek._dashscope.transport.retry import Attempts
+
+logger = logging.getLogger("langchain_dashscope_deepseek")
+
+_shown: set[str] = set()
+_MOST_SHOWN = 10_000
+
+# Python's own files, installed packages and this package: a warning points at none of their lines.
+_LIBRARIES = tuple(
+    str(Path(file).parents[above])
+    for file, above in ((os.__file__, 0), (pydantic.__file__, 1), (__file__, 1))
+)
+
+
+def warn(text: str) -> None:
+    """Warn at the caller's line (before Python 3.12: at ours), as Python's filters say.
+
+    LangChain enters `warnings.catch_warnings` on each call, which makes Python forget what it has
+    shown. Texts that the filters show once are remembered here instead.
+    """
+    if _action(text) in ("default", "once", "module"):
+        if text in _shown:
+            return
+        if len(_shown) < _MOST_SHOWN:
+            _shown.add(text)
+    if sys.version_info >= (3, 12):
+        warnings.warn(text, DashScopeWarning, skip_file_prefixes=_LIBRARIES)
+    else:
+        warnings.warn(text, DashScopeWarning, stacklevel=2)
+
+
+def _action(text: str) -> str:
+    """Return the action of the first filter that matches."""
+    for action, message, category, module, _ in warnings.filters:
+        matches = message is None or message.match(text)
+        if matches and module is None and issubclass(DashScopeWarning, category):
+            return action
+    return "default"
+
+
+Facts = Callable[[], tuple[str | None, str | None, Mapping[str, object] | None]]
+"""Returns what is known of an answer: its request id, finish_reason and token counts."""
+
+
+class CallLog(AbstractContextManager["CallLog"]):
+    """Logs one call, with all its attempts, in one line: at INFO, or at WARNING if it failed."""
+
+    def __init__(self, model: str, route: str) -> None:
+        self._model, self._route = model, route
+        self._began = time.monotonic()
+        self.first: float | None = None  # when the first packet of the last attempt came
+        self._attempt: Attempts | None = None
+        self._facts: Facts = lambda: (None, None, None)
+
+    def begin(self, attempt: Attempts, route: str, facts: Facts) -> None:
+        """Note the start of an attempt."""
+        self._attempt, self._route, self._facts, self.first = attempt, route, facts, None
+
+    def first_came(self) -> None:
+        """Note the first packet of an answer."""
+        self.first = self.first or time.monotonic()
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        # A call that was cancelled or left did not fail: that is no `Exception`.
+        level = logging.WARNING if isinstance(error, Exception) else logging.INFO
+        if not logger.isEnabledFor(level):
+            return
+        now = time.monotonic()
+        request_id, finish_reason, usage = self._facts()
+        if isinstance(error, DashScopeError):
+            request_id = error.request_id or request_id
+            end = f"{type(error).__name__} (code {error.code}, HTTP {error.status_code})"
+        elif error is not None:
+            end = "dropped" if isinstance(error, GeneratorExit) else type(error).__name__
+        else:
+            end = f"finish_reason {finish_reason}"
+        counts = usage or {}
+        logger.log(
+            level,
+            "%s on %s: %s, request_id %s, first packet %s s, all %.2f s, tokens %s in %s out, "
+            "retries %d",
+            self._model if self._model.isprintable() else repr(self._model),  # one line
+            self._route,
+            end,
+            request_id,
+            "-" if self.first is None else f"{self.first - self._began:.2f}",
+            now - self._began,
+            counts.get("input_tokens", "-"),
+            counts.get("output_tokens", "-"),
+            0 if self._attempt is None else self._attempt.failures,
+        )
+
+
+def log_request(route: str, body: Mapping[str, Any], *, streamed: bool) -> None:
+    """Log the shape of a request at DEBUG."""
+    if logger.isEnabledFor(logging.DEBUG):
+        logger.debug(
+            "Request on the route %s: roles %s, parameters %s, streamed %s",
+            route,
+            ",".join(message["role"] for message in body["input"]["messages"]),
+            ",".join(sorted(body["parameters"])),
+            streamed,
+        )
