@@ -114,6 +114,7 @@ def _abilities(can: ModelCapabilities) -> dict[str, str]:
         "search": yes(can.search),
         "cache": yes(can.cache),
         "partial": modes[can.partial],
+        "replay": yes(can.reasoning_replay == "with_tool_calls"),
     }
 
 
