@@ -97,7 +97,6 @@ def _status(can: ModelCapabilities) -> dict[str, str]:
 
 
 def _abilities(can: ModelCapabilities) -> dict[str, str]:
-    thinking = {"on": "on by default", "off": "off by default", "unknown": "-"}
     modes = {
         "always": "yes",
         "when_not_thinking": "not while thinking",
@@ -105,11 +104,11 @@ def _abilities(can: ModelCapabilities) -> dict[str, str]:
         "unknown": "-",
     }
     return {
-        "thinking": thinking.get(can.thinking, can.thinking)
+        "thinking": can.thinking.replace("unknown", "-")
         + (", streams only" if can.thinking_needs_stream else ""),
         "tools": modes[can.tools],
         "images": yes(can.images),
-        "JSON mode": yes(can.json_object),
+        "JSON": yes(can.json_object),
         "JSON schema": yes(can.json_schema),
         "search": yes(can.search),
         "cache": yes(can.cache),
@@ -148,7 +147,12 @@ def sources() -> str:
         if not can.documented_natively:
             missing.insert(0, "the native protocol")
         source = re.sub(r"https://([\w.-]*\w)(?:/[\w/-]*)?", r"[\1](\g<0>)", can.source)
-        return [can.routes[0], ", ".join(missing) or "-", source, str(can.checked_on)]
+        return [
+            can.routes[0].removesuffix("-generation"),
+            ", ".join(missing) or "-",
+            source,
+            str(can.checked_on),
+        ]
 
     return _grouped(["first route", "not documented", "source", "read on"], cells)
 
