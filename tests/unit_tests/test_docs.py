@@ -13,8 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from langchain.agents import create_agent
 from langchain.chat_models import init_chat_model
 from langchain_core.language_models import FakeListChatModel
+from langchain_core.language_models.chat_model_stream import AsyncChatModelStream, ChatModelStream
+from langchain_core.runnables import ConfigurableField
 from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor
 from pydantic.errors import PydanticInvalidForJsonSchema
 from pytest_examples import CodeExample, EvalExample, find_examples
@@ -152,6 +155,34 @@ def test_langchain_takes_no_outside_providers_by_name() -> None:
     for name in ("dashscope", "dashscope_deepseek", "langchain_dashscope_deepseek"):
         with pytest.raises(ValueError, match="provider"):
             init_chat_model("deepseek-v4.1-flash", model_provider=name)
+
+
+def test_bind_tools_loses_the_configuration_of_a_run() -> None:
+    """As docs/switching-models.md says; should LangChain mend it, the page need not warn."""
+    model = ChatDashScopeDeepSeek(model="deepseek-v4.1-flash")
+    switchable: Any = model.configurable_fields(model=ConfigurableField(id="model"))
+    tool = {"type": "function", "function": {"name": "add"}}
+    bound = {"bind_tools": switchable.bind_tools([tool]), "bind": switchable.bind(tools=[tool])}
+    config = {"configurable": {"model": "deepseek-v4-pro"}}
+    answers = {how: runnable.invoke("Hello", config) for how, runnable in bound.items()}
+    assert {how: answer.response_metadata["model_name"] for how, answer in answers.items()} == {
+        "bind_tools": "deepseek-v4.1-flash",
+        "bind": "deepseek-v4-pro",
+    }
+
+
+def test_an_agent_takes_no_model_with_retry() -> None:
+    """As docs/errors.md says."""
+    model: Any = ChatDashScopeDeepSeek(model="deepseek-v4.1-flash").with_retry()
+    agent: Any = create_agent(model, [len])
+    with pytest.raises(AttributeError, match="bind_tools"):
+        agent.invoke({"messages": ["Hello"]})
+
+
+def test_a_synchronous_stream_of_events_cannot_be_closed() -> None:
+    """As docs/streaming.md says."""
+    assert hasattr(AsyncChatModelStream, "aclose")
+    assert not hasattr(ChatModelStream, "close")
 
 
 def test_the_type_checkers_read_every_block() -> None:
