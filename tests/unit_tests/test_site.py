@@ -20,6 +20,10 @@ def test_every_page_is_in_the_navigation() -> None:
     assert pages - {"integration.md"} == named
 
 
+def test_no_page_is_empty() -> None:
+    assert not [path for path in DOCS.glob("**/*.md") if not path.read_text("utf-8").strip()]
+
+
 # --- What there is in three languages ---
 
 TRANSLATED = ("README.md", "docs/start.md")
