@@ -32,50 +32,53 @@ VERSIONS = (
 
 PAGE = """# Benchmarks
 
-Made by `make bench`. What counts are the ratios within one run, not the figures of one machine.
+CPU, memory and start-up time of this package, of similar packages, and of two baselines that do
+only the unavoidable work. `make bench` measures them. Compare the ratios within a run; absolute
+figures depend on the machine.
 
 {about}
 
-A server in a process of its own replays answers that were rendered before: half of the events
-think, half speak, and the last one is empty. It sends each event as an HTTP chunk of its own, as
-the service does, but writes them all at once; so nobody waits, and everybody reads many events from
-the socket at a time. DashScope's protocol and OpenAI's carry the same text, and what each contender
-gives is compared with it. One event gives one chunk here: nothing is merged or held back.
+A separate process serves prepared answers: half of the events are reasoning, half are text, and the
+last one is empty. Each event is its own HTTP chunk, as the service sends them, but all are written
+at once, so clients do not wait and read many events from the socket at a time. DashScope's and
+OpenAI's protocol carry the same text, and each result is compared with it.
 
-Streams at once all begin together, on connections that are open, right after a garbage collection.
-Where others come after them, as on a busy server, as many tasks ask for several streams one after
-the other, and the first one of each is not counted.
+| term | meaning |
+| --- | --- |
+| LangChain floor | LangChain's base class with chunks that are already made |
+| wire floor | httpx, httpx-sse and `json` alone |
+| 50 or 500 at once | streams that start together, on open connections, after a collection |
+| others after them | as many tasks, each with several streams; the first one is not counted |
+| CPU | of the whole process, including its threads |
 
-Each figure is measured in a fresh process, and for each the contenders take turns. A round gives
-the best of a process's samples, the table the least and the median of the rounds. CPU is that of
-the whole process, its threads included. The floors are what nobody gets below: LangChain's base
-class fed with chunks that are ready, and httpx, httpx-sse and `json` alone.
+Each figure is measured in a new process, and the packages take turns. A round is the best sample of
+a process; the tables show the minimum and the median of the rounds.
 
-![CPU, as a multiple of ours](benchmarks.svg)
+![CPU, as a multiple of this package](benchmarks.svg)
 
-## The bars
+## Limits
 
-Ratios are worked out round by round, and their median counts. The speed of the machine moves by
-half within minutes, so that single rounds lie far apart.
+Each ratio is computed round by round, and the median must meet the limit. The machine's speed
+varies by half within minutes, so single rounds differ widely. *ours* is this package.
 
 {bars}
 
-## The figures
+## Figures
 
-Least / median of the rounds; one figure where one round was enough. A dash: it cannot do that, or
-it was not asked. For `invoke` all are asked for the answer in one body; "ours by default" streams
-underneath while the model thinks, since proxies cut connections that are silent for minutes.
+Minimum / median of the rounds, or one figure if there was one round. A dash: not supported, or not
+measured. `invoke` asks for the answer in one body; "ours by default" [streams
+internally](thinking.md#why-invoke-streams) while the model thinks.
 
 {figures}
 
-## Where the time of a long answer goes
+## Time of a long answer
 
 {split}
 
-## Counted in instructions
+## Instructions
 
-`make bench_instructions` counts with valgrind what an event of a stream from memory executes, ours
-and LangChain's floor. It fails where the ratio is more than 5 % above what is kept here.
+`make bench_instructions` counts, with valgrind, the instructions for one event of a stream from
+memory. It fails if the ratio to LangChain's floor is more than 5 % above this one:
 
 {instructions}
 """
@@ -132,7 +135,7 @@ def bars(results: Results) -> str:
         for bar, values in judged(results)
         if bar.obstacle and not bar.holds(values)
     )
-    header = ["bar", "measured", "in single rounds", "rounds", "must be", "met"]
+    header = ["ratio", "median", "single rounds", "rounds", "limit", "met"]
     return rows([header, *lines]) + obstacles
 
 
@@ -167,7 +170,7 @@ def split(results: Results) -> str:
         "core: `stream()` less `_stream`": whole - direct,
     }
     lines = [[part, number(value * 1e6), f"{value / whole:.0%}"] for part, value in parts.items()]
-    return rows([["an event of 100,000", "µs", "of all"], *lines])
+    return rows([["one of 100,000 events", "µs", "share"], *lines])
 
 
 def instructions() -> str:

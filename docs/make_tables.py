@@ -18,7 +18,6 @@ from types import FrameType
 import httpx
 from langchain_core.messages import HumanMessage
 
-from docs.code_meanings import MEANINGS
 from docs.links import site
 from langchain_dashscope_deepseek import (
     MODELS,
@@ -26,7 +25,13 @@ from langchain_dashscope_deepseek import (
     DashScopeError,
     DashScopeInputError,
 )
-from langchain_dashscope_deepseek._dashscope.protocol.error_codes import ADVICE, CODES, MESSAGES
+from langchain_dashscope_deepseek._dashscope.protocol.aliases import ELSEWHERE
+from langchain_dashscope_deepseek._dashscope.protocol.error_codes import (
+    ADVICE,
+    CODES,
+    MESSAGES,
+    CodeRule,
+)
 from langchain_dashscope_deepseek._dashscope.regions import REGIONS
 from langchain_dashscope_deepseek.capabilities import ModelCapabilities
 from tests.integration_tests.faults import FAULTS, FIELDS, VALUES, Answers, Fails, Field, Outcome
@@ -55,45 +60,74 @@ def number(value: float | None) -> str:
 
 
 def yes(value: object) -> str:
-    """Render a fact that holds or not, or that no page tells."""
-    return "?" if value is None else "yes" if value else "no"
+    """Render a fact that holds or not; a dash where it is not documented."""
+    return "-" if value is None else "yes" if value else "no"
 
 
 def models() -> str:
-    """Render what each model can do."""
+    """Render what the current models can do that Alibaba hosts."""
+    return _features("current", partners=False)
+
+
+def partners() -> str:
+    """Render what the current models can do that partners host."""
+    return _features("current", partners=True)
+
+
+def retired() -> str:
+    """Render what the models could do that the service has switched off."""
+    return _features("retired", partners=False)
+
+
+def _features(status: str, *, partners: bool) -> str:
+    rows = [
+        {"model": f"`{name}`", **_status(can), **_abilities(can)}
+        for name, can in MODELS.items()
+        if can.status == status and ("/" in name) == partners
+    ]
+    header = [name for name in rows[0] if any(row[name] not in ("no", "-") for row in rows)]
+    return table(header, ([row[name] for name in header] for row in rows))
+
+
+def _status(can: ModelCapabilities) -> dict[str, str]:
+    if can.status == "current":
+        return {"status": "current"}
+    since = f"off since {can.retired_on}" if can.retired_on else "off"
+    return {"status": since, "use instead": f"`{can.replacement}`"}
+
+
+def _abilities(can: ModelCapabilities) -> dict[str, str]:
     modes = {
         "always": "yes",
         "when_not_thinking": "not while thinking",
         "never": "no",
-        "unknown": "?",
+        "unknown": "-",
+    }
+    return {
+        "thinking": can.thinking.replace("unknown", "-")
+        + (", streams only" if can.thinking_needs_stream else ""),
+        "tools": modes[can.tools],
+        "images": yes(can.images),
+        "JSON": yes(can.json_object),
+        "JSON schema": yes(can.json_schema),
+        "search": yes(can.search),
+        "cache": yes(can.cache),
+        "partial": modes[can.partial],
+        "replay": yes(can.reasoning_replay == "with_tool_calls"),
     }
 
-    def row(name: str, can: ModelCapabilities) -> list[str]:
-        thinking = str("?" if can.thinking == "unknown" else can.thinking)
-        thinking += ", in streams only" if can.thinking_needs_stream else ""
-        tokens = (can.context_tokens, can.max_input_tokens, can.max_output_tokens)
+
+def limits() -> str:
+    """Render the documented limits in tokens."""
+
+    def cells(can: ModelCapabilities) -> list[str]:
         reasoning = number(can.max_reasoning_tokens)
         if can.max_output_tokens and can.thinking != "never" and not can.max_reasoning_tokens:
-            reasoning = "shares the answer's"
-        status = "current"
-        if can.status == "retired":
-            since = f" since {can.retired_on}" if can.retired_on else ""
-            status = f"off{since}: use {can.replacement}"
-        facts = (can.images, can.json_object, can.json_schema, can.search, can.cache)
-        return [
-            f"`{name}`",
-            status,
-            thinking,
-            modes[can.tools],
-            *map(yes, facts),
-            modes[can.partial],
-            *map(number, tokens),
-            reasoning,
-        ]
+            reasoning = "part of the output"
+        tokens = (can.context_tokens, can.max_input_tokens, can.max_output_tokens)
+        return [*map(number, tokens), reasoning]
 
-    header = ["model", "status", "thinking", "tools", "images", "JSON", "JSON schema", "search"]
-    header += ["cache", "partial", "context", "input", "answer", "reasoning"]
-    return table(header, (row(*item) for item in MODELS.items()))
+    return _grouped(["context", "input", "output", "reasoning"], cells)
 
 
 def current() -> str:
@@ -103,46 +137,61 @@ def current() -> str:
 
 
 def sources() -> str:
-    """Render the route of each model, and where its facts come from."""
+    """Render the route that is tried first, and where the facts come from."""
 
-    def row(name: str, can: ModelCapabilities) -> list[str]:
-        native = "" if can.documented_natively else " (documented over the compatible one only)"
+    def cells(can: ModelCapabilities) -> list[str]:
         missing = [
             *(f"search in {region}" for region in sorted(can.search_missing_in)),
             *(f"structured output in {region}" for region in sorted(can.json_missing_in)),
         ]
-        route = f"{can.routes[0]}{native}"
-        return [f"`{name}`", route, ", ".join(missing) or "-", can.source, str(can.checked_on)]
+        if not can.documented_natively:
+            missing.insert(0, "the native protocol")
+        source = re.sub(r"https://([\w.-]*\w)(?:/[\w/-]*)?", r"[\1](\g<0>)", can.source)
+        return [
+            can.routes[0].removesuffix("-generation"),
+            ", ".join(missing) or "-",
+            source,
+            str(can.checked_on),
+        ]
 
-    header = ["model", "asked first on", "not documented", "source", "read on"]
-    return table(header, (row(*item) for item in MODELS.items()))
+    return _grouped(["first route", "not documented", "source", "read on"], cells)
 
 
 def parameters() -> str:
     """Render what can be set on each model, and the service's defaults."""
-    names = ["temperature", "top_p", "repetition_penalty", "presence_penalty"]
-    names += ["max_tokens", "thinking_budget"]
+    names = ["temperature", "top_p", "repetition_penalty", "presence_penalty", "thinking_budget"]
 
     def cell(can: ModelCapabilities, name: str) -> str:
         default = number(getattr(can.defaults, name))
-        if can.can_set(name):
-            return default if default != "-" else "yes" if can.settable else "?"
-        return "-" if default == "-" else f"{default}, fixed"
+        if not can.can_set(name):
+            return "no" if default == "-" else f"fixed: {default}"
+        return "yes" if default == "-" and can.settable is not None else default
 
-    rows = (
-        [f"`{model}`", *(cell(can, name) for name in names), _efforts(can)]
-        for model, can in MODELS.items()
+    return _grouped(
+        [f"`{name}`" for name in names], lambda can: [cell(can, name) for name in names]
     )
-    return table(["model", *(f"`{name}`" for name in names), "`reasoning_effort`"], rows)
 
 
-def _efforts(can: ModelCapabilities) -> str:
-    if can.settable is None:
-        return "?"
-    texts = [*can.reasoning_efforts, *map(" as ".join, can.reasoning_effort_aliases)]
-    if can.reasoning_effort_range is not None:
-        texts.append("{} to {}".format(*can.reasoning_effort_range))
-    return ", ".join(texts) or "-"
+def efforts() -> str:
+    """Render the values of `reasoning_effort`."""
+
+    def cells(can: ModelCapabilities) -> list[str]:
+        values = [f"`{value}`" for value in can.reasoning_efforts]
+        if can.reasoning_effort_range is not None:
+            values.append("{} to {}".format(*can.reasoning_effort_range))
+        aliases = (f"`{name}` = `{value}`" for name, value in can.reasoning_effort_aliases)
+        return [", ".join(values) or "-", ", ".join(aliases) or "-"]
+
+    return _grouped(["`reasoning_effort`", "aliases"], cells)
+
+
+def _grouped(header: list[str], cells: Callable[[ModelCapabilities], list[str]]) -> str:
+    """Render one row for all models with the same cells; none where nothing is documented."""
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for name, can in sorted(MODELS.items(), key=lambda item: ("/" in item[0], item[1].status)):
+        groups.setdefault(tuple(cells(can)), []).append(f"`{name}`")
+    rows = ([", ".join(names), *row] for row, names in groups.items() if {*row} - {"-", "no"})
+    return table(["models", *header], rows)
 
 
 def regions() -> str:
@@ -152,60 +201,76 @@ def regions() -> str:
 
 
 def errors() -> str:
-    """Render the tree of errors, with hints."""
+    """Render the tree of errors, with the advice that no code has."""
+    with_codes = {rule.error for rule in CODES.values()} | {error for *_, error in MESSAGES}
+
+    def advice(error: type[DashScopeError]) -> str:
+        if error in with_codes:
+            return "[by its code](#error-codes)"
+        return "the text says it" if issubclass(error, DashScopeInputError) else error.hint
 
     def below(error: type[DashScopeError], depth: int) -> Iterable[list[str]]:
-        local = issubclass(error, DashScopeInputError)
         parents = (*error.__bases__, *error.__mro__)
-        cores = [b.__name__ for b in parents if b.__module__ == "langchain_core.exceptions"]
-        pythons = [b for b in (ValueError, LookupError, RuntimeError) if issubclass(error, b)]
+        core = next(b.__name__ for b in parents if b.__module__ == "langchain_core.exceptions")
+        name = f"{'&nbsp;&nbsp;' * depth}`{error.__name__}`"
         summary = (error.__doc__ or "").partition("\n")[0].rstrip(".")
-        yield [
-            f"{'&nbsp;&nbsp;' * depth}`{error.__name__}`",
-            ", ".join(f"`{name}`" for name in (cores[0], *(b.__name__ for b in pythons))),
-            summary,
-            yes(error.is_retryable),
-            "the text says it, case by case" if local else error.hint,
-        ]
+        yield [name, f"`{core}`", summary, yes(error.is_retryable), advice(error)]
         for sub in error.__subclasses__():
             yield from below(sub, depth + 1)
 
-    header = ["error", "also", "when", "retried", "what to do"]
-    return table(header, below(DashScopeError, 0))
+    header = ["error", "LangChain's class", "when", "retried", "what to do"]
+    return table(header, (row for cls in DashScopeError.__subclasses__() for row in below(cls, 0)))
 
 
 def codes() -> str:
-    """Render the code table."""
-
-    def row(codes: Iterable[str], status: int, means: str) -> Iterable[object]:
-        (rule,) = {CODES[code] for code in codes}
-        return [
-            ", ".join(f"`{code}`" for code in codes),
-            status,
-            means,
+    """Render the code table: one row for all codes with the same error and advice."""
+    groups: dict[CodeRule, list[str]] = {}
+    for code, rule in sorted(CODES.items(), key=lambda item: item[1].error.__name__):
+        groups.setdefault(rule, []).append(f"`{code}`")
+    rows = (
+        [
+            f"`{rule.error.__name__}`",
+            ", ".join(names),
             rule.advice or rule.error.hint,
             "yes, slowly" if rule.waits else yes(rule.error.is_retryable),
-            f"`{rule.error.__name__}`",
         ]
-
-    header = ["code", "HTTP", "what it means", "what to do", "retried", "error"]
-    return table(header, (row(codes, *told) for codes, told in MEANINGS.items()))
+        for rule, names in groups.items()
+    )
+    return table(["error", "codes", "what to do", "retried"], rows)
 
 
 def messages() -> str:
-    """Render the texts that decide."""
-    rows = ((f"`{text}`", f"`{narrow.__name__}`") for text, _, narrow in MESSAGES)
-    return table(["the message holds", "error"], rows)
+    """Render the messages that decide more than their code does."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for text, _, error in MESSAGES:
+        groups.setdefault((f"`{error.__name__}`", error.hint), []).append(f"`{text}`")
+    for text, advice in ADVICE.items():
+        groups.setdefault(("by its code", advice), []).append(f"`{text}`")
+    rows = ([", ".join(texts), *cells] for cells, texts in groups.items())
+    return table(["the message contains", "error", "what to do"], rows)
 
 
-def advice() -> str:
-    """Render what helps where a text does not."""
-    return table(["the message holds", "what to do"], ((f"`{t}`", a) for t, a in ADVICE.items()))
+def aliases() -> str:
+    """Render what the settings of other classes are called here, grouped by their texts."""
+    groups: dict[str, list[str]] = {}
+    for name, text in ELSEWHERE.items():
+        groups.setdefault(text, []).append(f"`{name}`")
+    fields = "|".join(ChatDashScopeDeepSeek.model_fields)
+    code = re.compile(
+        rf"(?:\w+\.)?\w+_\w+\([^)]*\)|\w+={{[^}}]*}}|\w+_\w+(?:=\w+|=\"\w+\")?|\b(?:{fields})\b"
+    )
+
+    def here(text: str) -> str:
+        text = code.sub(r"`\g<0>`", text)
+        return text[0].upper() + text[1:]
+
+    rows = ([", ".join(names), here(text)] for text, names in groups.items())
+    return table(["elsewhere", "here"], rows)
 
 
 def faults() -> str:
-    """Render what the tests provoke, and the one right outcome of each."""
-    header = ["what the client meets", "outcome", "asked again", "partial answer"]
+    """Render the faults that the tests provoke, and the outcome of each."""
+    header = ["fault", "outcome", "retried", "partial answer"]
     parts = []
     for group, members in FAULTS.items():
         rows = ([fault.what, *_outcome(fault.outcome)] for fault in members)
@@ -215,14 +280,14 @@ def faults() -> str:
 
 def _outcome(outcome: Outcome) -> list[str]:
     if isinstance(outcome, Answers):
-        calls = ", its call among the invalid ones" if outcome.invalid_calls else ""
+        calls = ", with the call in `invalid_tool_calls`" if outcome.invalid_calls else ""
         return [f"the answer{calls}", "-", "-"]
-    again = "unless shown" if outcome.again and outcome.partial else yes(outcome.again)
-    return [f"`{outcome.error.__name__}`", again, "what had arrived" if outcome.partial else "-"]
+    again = "before the first chunk" if outcome.again and outcome.partial else yes(outcome.again)
+    return [f"`{outcome.error.__name__}`", again, yes(outcome.partial)]
 
 
 def fields() -> str:
-    """Render what comes of values of a wrong type."""
+    """Render the outcomes of values of a wrong type."""
 
     def row(place: Field) -> list[str]:
         path = ".".join(map(str, place.path)).replace(".0", "[0]")
@@ -238,7 +303,7 @@ def fields() -> str:
 def _outcome_of_field(outcome: Outcome) -> str:
     if isinstance(outcome, Fails):
         return f"`{outcome.error.__name__}`"
-    return "an invalid call" if outcome.invalid_calls else "the answer"
+    return "an invalid tool call" if outcome.invalid_calls else "the answer"
 
 
 def rooms() -> str:
@@ -319,13 +384,17 @@ def _fields() -> Iterator[tuple[ast.AnnAssign, str, str]]:
 TABLES: Mapping[str, Callable[[], str]] = {
     "models": models,
     "current": current,
+    "partners": partners,
+    "retired": retired,
+    "limits": limits,
     "sources": sources,
     "parameters": parameters,
+    "efforts": efforts,
+    "aliases": aliases,
     "regions": regions,
     "errors": errors,
     "codes": codes,
     "messages": messages,
-    "advice": advice,
     "faults": faults,
     "fields": fields,
     "rooms": rooms,

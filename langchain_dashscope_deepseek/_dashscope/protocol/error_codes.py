@@ -105,7 +105,7 @@ CODES: Mapping[str, CodeRule] = {
     "ServiceUnavailable": CodeRule(_SERVER),
     "GatewayTimeout": CodeRule(DashScopeTimeoutError, advice=_STREAM),
 }
-"""By code, or by its part before a dot. The meaning of each is in `docs/code_meanings.py`.
+"""By code, or the part of it before a dot.
 
 Source: the error page of the documentation, the official client, and recorded traffic.
 """

@@ -1,7 +1,7 @@
 """The fault table: what a client can meet, how to provoke it, and the one right outcome.
 
 Data, for `test_faults.py`, which meets every fault in every call style, and for
-`docs/reliability.md`, which prints it. What is provoked comes over sockets, see `stage.py`.
+`docs/test-evidence.md`, which prints it. What is provoked comes over sockets, see `stage.py`.
 """
 
 from __future__ import annotations
