@@ -56,9 +56,9 @@ def replies(acquire: Acquire, request: PreparedRequest, attempt: Attempts) -> Ge
         for piece in _body(response):
             connection.deadline.check()
             yield from answer.feed(piece)
-            if answer.has_unread_tail:
-                break
             if answer.is_whole:
+                if answer.has_unread_tail:
+                    break
                 connection.deadline.bound_reads(_LONGEST_DRAIN)
         else:
             response.close()
@@ -84,9 +84,9 @@ async def areplies(
                 connection.deadline.check()
                 for reply in answer.feed(piece):
                     yield reply
-                if answer.has_unread_tail:
-                    break
                 if answer.is_whole:
+                    if answer.has_unread_tail:
+                        break
                     connection.deadline.bound_reads(_LONGEST_DRAIN)
             else:
                 await response.aclose()
