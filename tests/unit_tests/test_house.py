@@ -119,6 +119,13 @@ def test_the_official_package_is_no_part_of_ours(name: str) -> None:
     assert "dashscope" not in {imported.partition(".")[0] for imported in imports(modules()[name])}
 
 
+@pytest.mark.parametrize("name", [name for name in modules() if name != "middleware"])
+def test_only_the_middleware_imports_langchain(name: str) -> None:
+    """The package itself needs `langchain_core` alone, and nothing imports the middleware."""
+    assert "langchain" not in {imported.partition(".")[0] for imported in imports(modules()[name])}
+    assert f"{package.__name__}.middleware" not in imports(modules()[name])
+
+
 @pytest.mark.parametrize("name", [name for name in modules() if not name.startswith("doctor.")])
 def test_nothing_imports_the_doctor(name: str) -> None:
     assert not any(
