@@ -35,7 +35,7 @@ example: $(VENV)/.package ## Run an example: make example NAME=chat
 test: $(VENV)/.test .venv-mitmproxy/.proxy ## Run the tests, but for the slow ones: takes three minutes
 	$(BIN)/python -m pytest tests -m "not slow" -n 2
 
-slow_tests: $(VENV)/.test .venv-mitmproxy/.proxy ## Run the slow ones: faults, crossed answers, Ray, memory, processes
+slow_tests: $(VENV)/.test .venv-mitmproxy/.proxy .venv-langgraph/.langgraph ## Run the slow ones: faults, crossed answers, Ray, memory, processes
 	$(BIN)/python -m pytest tests -m slow -n 2
 
 tests: test slow_tests
@@ -43,10 +43,10 @@ tests: test slow_tests
 unit_tests: $(VENV)/.test ## Run the unit tests
 	$(BIN)/python -m pytest tests/unit_tests -n 2
 
-integration_tests: $(VENV)/.test .venv-mitmproxy/.proxy ## Run the integration tests: emulator, or service if DASHSCOPE_LIVE=1
+integration_tests: $(VENV)/.test .venv-mitmproxy/.proxy .venv-langgraph/.langgraph ## Run the integration tests: emulator, or service if DASHSCOPE_LIVE=1
 	$(BIN)/python -m pytest tests/integration_tests -n 2
 
-coverage: $(VENV)/.test .venv-mitmproxy/.proxy ## Run all tests, and fail where they leave more out than they did
+coverage: $(VENV)/.test .venv-mitmproxy/.proxy .venv-langgraph/.langgraph ## Run all tests, and fail where they leave more out than they did
 	$(BIN)/python -m pytest tests -n 2 --cov --cov-branch --cov-report=term-missing:skip-covered
 
 fuzz: $(VENV)/.fuzz ## Look for bytes that break the reading of answers: make fuzz SECONDS=600
@@ -147,6 +147,12 @@ $(VENV)/.package: $(VENV)/.pip pyproject.toml
 .venv-mitmproxy/.proxy: | $(VENV)/.pip
 	@$(PYTHON) -m venv .venv-mitmproxy
 	@.venv-mitmproxy/bin/python -m pip install --quiet --disable-pip-version-check 'mitmproxy>=11,<13'
+	@touch $@
+
+# LangGraph's server, in a venv of its own: it pins versions of our dependencies.
+.venv-langgraph/.langgraph: pyproject.toml | $(VENV)/.pip
+	@$(PYTHON) -m venv .venv-langgraph
+	@.venv-langgraph/bin/python -m pip install --quiet --disable-pip-version-check --editable . 'langchain>=1.4' 'langgraph-cli[inmem]>=0.4,<0.5'
 	@touch $@
 
 .venv-audit/.pip-audit: | $(VENV)/.pip
