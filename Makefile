@@ -152,7 +152,7 @@ $(VENV)/.package: $(VENV)/.pip pyproject.toml
 # LangGraph's server, in a venv of its own: it pins versions of our dependencies.
 .venv-langgraph/.langgraph: pyproject.toml | $(VENV)/.pip
 	@$(PYTHON) -m venv .venv-langgraph
-	@.venv-langgraph/bin/python -m pip install --quiet --disable-pip-version-check --editable . 'langchain>=1.4' 'langgraph-cli[inmem]>=0.4,<0.5'
+	@.venv-langgraph/bin/python -m pip install --quiet --disable-pip-version-check --editable . 'langchain>=1.4' 'langgraph-cli[inmem]>=0.4,<0.5; python_version >= "3.11"'
 	@touch $@
 
 .venv-audit/.pip-audit: | $(VENV)/.pip
