@@ -61,14 +61,16 @@ async def answer(question: Question) -> AsyncIterator[str]:
     """Answer with events: reasoning, text and call; then done or error."""
     thread: RunnableConfig = {"configurable": {"thread_id": question.thread_id}}
     messages = [{"role": "user", "content": question.text}]
-    stream = agent.astream({"messages": messages}, thread, stream_mode="messages")
+    asked = {"messages": messages}
+    stream = agent.astream(asked, thread, stream_mode="messages")
     try:
         async with aclosing(in_own_task(stream)) as parts:
             async for message, metadata in parts:
                 if metadata["langgraph_node"] != "model":
                     continue  # the result of a tool
-                if thought := message.additional_kwargs.get("reasoning_content"):
-                    yield event("reasoning", thought)
+                more = message.additional_kwargs
+                if "reasoning_content" in more:
+                    yield event("reasoning", more["reasoning_content"])
                 if message.text:
                     yield event("text", message.text)
                 for call in message.tool_call_chunks:
