@@ -100,7 +100,7 @@ async def test_an_answer_in_text_is_followed_by_one_forced_call_without_thinking
     state = await ask(how, [get_weather], enable_thinking=enable_thinking)
     assert state["structured_response"] == SUNNY
     free = (["get_weather", "Weather"], None, enable_thinking)
-    assert sent(dashscope_emulator) == [free, (["Weather"], FORCED, False)]
+    assert sent(dashscope_emulator) == [free, (["get_weather", "Weather"], FORCED, False)]
     kinds = [message.type for message in state["messages"]]
     assert kinds == ["human", "ai", "human", "ai", "tool"]
     assert state["messages"][1].text == "Sunny in Paris."
@@ -131,23 +131,27 @@ async def test_an_answer_without_a_call_that_counts_is_followed_by_a_forced_one(
     assert sent(dashscope_emulator) == [(["Weather"], None, None), (["Weather"], FORCED, False)]
 
 
-async def test_arguments_that_do_not_fit_are_named_in_the_second_request(
+async def test_arguments_that_do_not_fit_go_back_to_the_model(
     how: str, dashscope_emulator: DashScopeEmulator
 ) -> None:
     dashscope_emulator.reply(tool_calls=[{"name": "Weather", "arguments": {"city": "Paris"}}])
     dashscope_emulator.reply(tool_calls=[CALL])
     assert (await ask(how, [get_weather]))["structured_response"] == SUNNY
+    assert sent(dashscope_emulator) == [FREE, FREE]
     last = dashscope_emulator.requests[1].body["input"]["messages"][-1]
     assert last["role"] == "tool"
     assert "summary\n  Field required" in last["content"]
     assert last["content"].endswith("Call Weather again, with arguments that fit.")
 
 
-async def test_errors_of_the_second_answer_are_handled_as_the_strategy_says(
-    how: str, dashscope_emulator: DashScopeEmulator
+@pytest.mark.parametrize("text", [None, "Sunny."])
+async def test_arguments_that_do_not_fit_are_an_error_if_the_strategy_says_so(
+    text: str | None, how: str, dashscope_emulator: DashScopeEmulator
 ) -> None:
-    dashscope_emulator.reply(tool_calls=[{"name": "Weather", "arguments": {}}], times=2)
-    with pytest.raises(StructuredOutputValidationError):
+    if text:
+        dashscope_emulator.reply(text)
+    dashscope_emulator.reply(tool_calls=[{"name": "Weather", "arguments": {}}])
+    with pytest.raises(StructuredOutputValidationError, match="Weather"):
         await ask(how, [], ToolStrategy(Weather, handle_errors=False))
 
 
