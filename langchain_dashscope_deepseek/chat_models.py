@@ -37,8 +37,7 @@ from langchain_dashscope_deepseek._dashscope.transport.pool import (
     loop_pool,
     process_pool,
 )
-from langchain_dashscope_deepseek._langchain.asking import aask, ask
-from langchain_dashscope_deepseek._langchain.call import prepare_call
+from langchain_dashscope_deepseek._langchain.call import aask, ask, prepare_call
 from langchain_dashscope_deepseek._langchain.emitters import (
     ChunkEmitter,
     EventEmitter,

@@ -1,12 +1,13 @@
-"""A call's messages and keywords, and a model's settings, become a request.
+"""One call: its messages, keywords and settings become a request, which is sent until it succeeds.
 
-Pure. LangChain's keywords are read here; `_dashscope` decides what is sent.
+LangChain's keywords are read here; `_dashscope` decides what is sent, and does the I/O.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
+from contextlib import aclosing, closing
+from typing import Any, TypeVar
 
 from langchain_core.messages import BaseMessage
 
@@ -15,15 +16,24 @@ from langchain_dashscope_deepseek._dashscope.protocol.parameters import (
     override,
     read_overrides,
 )
+from langchain_dashscope_deepseek._dashscope.protocol.refusals import Negotiation
 from langchain_dashscope_deepseek._dashscope.protocol.request import (
     PreparedRequest,
     choose_parameters,
     prepare,
 )
-from langchain_dashscope_deepseek._dashscope.reporting import warn
+from langchain_dashscope_deepseek._dashscope.reporting import CallLog, warn
 from langchain_dashscope_deepseek._dashscope.transport.endpoint import endpoint_of
-from langchain_dashscope_deepseek._dashscope.transport.retry import RetryPolicy
+from langchain_dashscope_deepseek._dashscope.transport.retry import Attempts, RetryPolicy
+from langchain_dashscope_deepseek._dashscope.transport.sending import (
+    Acquire,
+    AsyncAcquire,
+    areplies,
+    replies,
+)
+from langchain_dashscope_deepseek._langchain.emitters import Emitter
 from langchain_dashscope_deepseek._langchain.history import to_wire
+from langchain_dashscope_deepseek._langchain.stream import AnswerAccumulator
 from langchain_dashscope_deepseek._langchain.tools import wire_tool_choice, wire_tools
 from langchain_dashscope_deepseek.capabilities import UNKNOWN_MODEL, ModelCapabilities, models_that
 
@@ -95,3 +105,52 @@ def _images_refused(model: str, row: ModelCapabilities) -> str:
         return ""
     readers = models_that(lambda other: other.images is True)
     return f"{model} reads text only. Models that read images: {readers}"
+
+
+# --- Sending: the two functions differ only in the awaiting ---
+
+T = TypeVar("T")
+EmitterOf = Callable[[AnswerAccumulator], Emitter[T]]
+
+
+def ask(acquire: Acquire, request: PreparedRequest, emitter_of: EmitterOf[T]) -> Generator[T]:
+    """Yield the parts that an emitter makes of the answer to a request."""
+    negotiation = Negotiation(request)
+    with CallLog(request.model, request.route) as log:
+        for attempt in Attempts(request.policy, negotiation.settle):
+            request = negotiation.request
+            answer = AnswerAccumulator(request)
+            with attempt, emitter_of(answer) as emitter:
+                log.begin(attempt, request.route, answer.facts)
+                with closing(replies(acquire, request, attempt)) as coming:
+                    for reply in coming:
+                        log.first_came()
+                        for part in emitter.add(reply):
+                            attempt.committed = True
+                            yield part
+                ending = list(emitter.end())
+                break
+    yield from ending  # after the log, which then needs no caller that asks for more
+
+
+async def aask(
+    acquire: AsyncAcquire, request: PreparedRequest, emitter_of: EmitterOf[T]
+) -> AsyncGenerator[T]:
+    """Yield the parts that an emitter makes of the answer to a request."""
+    negotiation = Negotiation(request)
+    with CallLog(request.model, request.route) as log:
+        async for attempt in Attempts(request.policy, negotiation.settle):
+            request = negotiation.request
+            answer = AnswerAccumulator(request)
+            with attempt, emitter_of(answer) as emitter:
+                log.begin(attempt, request.route, answer.facts)
+                async with aclosing(areplies(acquire, request, attempt)) as coming:
+                    async for reply in coming:
+                        log.first_came()
+                        for part in emitter.add(reply):
+                            attempt.committed = True
+                            yield part
+                ending = list(emitter.end())
+                break
+    for part in ending:
+        yield part

@@ -261,6 +261,9 @@ def _pieces(content: Any, context: Context) -> Iterator[str | dict[str, Any]]:
         if isinstance(block, str):
             yield block
             continue
+        if not isinstance(block, dict):
+            msg = f"Message {context.position} holds a block that is neither a string nor a dict"
+            raise DashScopeInputError(msg)
         holds_image = is_image(block, typed_only=context.role != "user")
         try:
             if holds_image:

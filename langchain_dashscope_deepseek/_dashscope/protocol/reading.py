@@ -1,4 +1,4 @@
-"""Reads one HTTP answer: its bytes become replies, or an error of this package.
+"""Reads one HTTP answer: its bytes become events, and these replies or an error of this package.
 
 Pure: no I/O, no LangChain. A stream of events and a body in one piece are fed in the same way;
 `packets` reads what an event or a document says.
@@ -6,6 +6,7 @@ Pure: no I/O, no LangChain. A stream of events and a body in one piece are fed i
 
 from __future__ import annotations
 
+import codecs
 import logging
 import re
 import time
@@ -14,6 +15,9 @@ from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from itertools import chain
 from typing import Any, NoReturn
+
+import httpx
+from httpx_sse import EventSource
 
 from langchain_dashscope_deepseek._dashscope.protocol.error_codes import error_from_service
 from langchain_dashscope_deepseek._dashscope.protocol.packets import (
@@ -26,7 +30,6 @@ from langchain_dashscope_deepseek._dashscope.protocol.packets import (
     without_halves,
 )
 from langchain_dashscope_deepseek._dashscope.protocol.redaction import printable, redact_keys
-from langchain_dashscope_deepseek._dashscope.protocol.sse import EventSplitter, data_of
 from langchain_dashscope_deepseek.errors import (
     DashScopeAnswerTooLargeError,
     DashScopeError,
@@ -37,6 +40,7 @@ from langchain_dashscope_deepseek.errors import (
 logger = logging.getLogger(__name__)
 
 _FIRST_ERROR = 400
+_SSE = {"content-type": "text/event-stream; charset=utf-8"}
 _STATUS_COMMENT = re.compile(rb":HTTP_STATUS/(\d{3})")
 _OTHER_EVENT = re.compile(rb"^event:(?! ?(?:result|error|message)?$)", re.MULTILINE)
 """The line of an event that is no packet, and may hold anything."""
@@ -267,3 +271,58 @@ def _number(value: str | None) -> float | None:
 
 def _text(value: Any) -> str:
     return without_halves(value) if isinstance(value, str) else ""
+
+
+class EventSplitter:
+    """Takes the bytes of a stream in pieces of any size, and returns the lines of each event."""
+
+    def __init__(self) -> None:
+        self._unfinished = bytearray()
+
+    @property
+    def unfinished_size(self) -> int:
+        """The bytes of the event that has not ended."""
+        return len(self._unfinished)
+
+    def feed(self, piece: bytes) -> list[bytes]:
+        """Take a piece, and return the events that it ends, without their blank lines."""
+        if self._unfinished or b"\r" in piece or not piece.endswith(b"\n\n"):
+            piece = self._join(piece)
+        events = piece.split(b"\n\n")
+        events.pop()  # empty: it follows the last blank line
+        return events
+
+    def end(self) -> list[bytes]:
+        """Return the last event: older gateways send no blank line after it."""
+        return self.feed(b"\n\n\n" if self._unfinished.endswith(b"\r") else b"\n\n")
+
+    def _join(self, piece: bytes) -> bytes:
+        """Append a piece to the unfinished event, and return all up to the last blank line."""
+        unfinished = self._unfinished
+        if unfinished.endswith(b"\r"):
+            piece = b"\r" + piece
+            del unfinished[-1:]
+        held = b"\r" if piece.endswith(b"\r") else b""  # its line feed may be in the next piece
+        piece = piece.removesuffix(held).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        searched = max(len(unfinished) - 1, 0)
+        unfinished += piece
+        end = unfinished.rfind(b"\n\n", searched)
+        ended = bytes(unfinished[: end + 2]) if end >= 0 else b""
+        del unfinished[: len(ended)]
+        unfinished += held
+        return ended
+
+
+def data_of(event: bytes) -> bytes:
+    """Return the data of an event as it was sent; `b""` if it has none."""
+    before, found, data = event.partition(b"\ndata:")
+    if not found:
+        # Some gateways begin the stream with a byte order mark.
+        event = event.removeprefix(codecs.BOM_UTF8)
+        before, found, data = (b"\n" + event).partition(b"\ndata:")
+    if b"\n" not in data and b"data" not in before:  # as the service and most gateways write it
+        return data.removeprefix(b" ")
+    # httpx-sse reads the events that are not written as DashScope writes them.
+    response = httpx.Response(200, headers=_SSE, content=event + b"\n\n")
+    read = next(EventSource(response).iter_sse(), None)
+    return b"" if read is None else read.data.encode()

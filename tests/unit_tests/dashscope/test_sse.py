@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from langchain_dashscope_deepseek._dashscope.protocol.sse import EventSplitter, data_of
+from langchain_dashscope_deepseek._dashscope.protocol.reading import EventSplitter, data_of
 from tests.unit_tests.conftest import TRANSCRIPTS
 
 MARK = b"\xef\xbb\xbf"
