@@ -307,9 +307,9 @@ def _outcome_of_field(outcome: Outcome) -> str:
 
 
 def rooms() -> str:
-    """Render a streamed call, room by room: a call is made, and who calls whom is written down."""
+    """Render the modules that a streamed call enters, in their order, with their callers."""
     prefix = "langchain_dashscope_deepseek."
-    called: dict[tuple[str, str], list[str]] = {}
+    entered: dict[str, tuple[list[str], list[str]]] = {}
 
     def room(frame: FrameType | None) -> str:
         while frame is not None:
@@ -323,9 +323,10 @@ def rooms() -> str:
         name = frame.f_code.co_name
         if event != "call" or not str(frame.f_globals.get("__name__")).startswith(prefix):
             return
-        pair = (room(frame.f_back), room(frame))
-        if pair[0] != pair[1] and not name.startswith("<"):
-            names = called.setdefault(pair, [])
+        caller, module = room(frame.f_back), room(frame)
+        if caller != module and not name.startswith("<"):
+            callers, names = entered.setdefault(module, ([], []))
+            callers += [caller] if caller not in callers else []
             names += [name] if name not in names else []
 
     answer = Path(__file__).parents[1] / "tests/unit_tests/transcripts/thinking_then_text.sse"
@@ -341,11 +342,15 @@ def rooms() -> str:
         list(model._stream([HumanMessage("Why is the sky blue?")]))  # noqa: SLF001 - without core
     finally:
         sys.setprofile(None)
+
+    def shown(names: Iterable[str]) -> str:
+        return ", ".join(f"`{name}`" for name in names)
+
     rows = (
-        (f"`{caller}`", f"`{other}`", ", ".join(f"`{name}`" for name in names))
-        for (caller, other), names in called.items()
+        (step, f"`{module}`", shown(callers), shown(names))
+        for step, (module, (callers, names)) in enumerate(entered.items(), 1)
     )
-    return table(["who", "calls", "there"], rows)
+    return table(["step", "module", "called from", "functions"], rows)
 
 
 def settings() -> str:

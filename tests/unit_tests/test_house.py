@@ -171,6 +171,13 @@ def test_the_hints_of_what_is_public_resolve(name: str) -> None:
             get_type_hints(hinted)
 
 
+@pytest.mark.parametrize("name", [n for n in modules() if not n.endswith("__init__")])
+def test_a_module_is_on_the_map_of_contributing(name: str) -> None:
+    text = (ROOT.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    top, _, file = f"{name.replace('.', '/')}.py".rpartition("/")
+    assert file in ("_version.py", "__main__.py") or f"{file}`" in text or f"{top}/`" in text, name
+
+
 def test_what_is_public_is_exported() -> None:
     exported = set(package.__all__)
     errors = {
