@@ -99,7 +99,7 @@ def example(*options: str) -> Callable[[Asked], None]:
             with table.open("w", encoding="utf-8") as lines:
                 for number, prompt in enumerate(asked.prompts):
                     lines.write(json.dumps({"id": str(number), "prompt": prompt}) + "\n")
-            command = [sys.executable, "-m", "docs.examples.batch", "run", str(table)]
+            command = [sys.executable, "-m", "langchain_dashscope_deepseek.batch", "run", str(table)]
             command += ["--out", f"{folder}/out", "--model", MODEL, "--set", "streaming=false"]
             command += ["--set", "enable_thinking=false", "--concurrency", str(asked.at_a_time)]
             where = {"DASHSCOPE_API_KEY": "sk-x", "DASHSCOPE_HTTP_BASE_URL": asked.base_url}

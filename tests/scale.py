@@ -67,7 +67,7 @@ def measure(rows: int, port: int, folder: Path) -> int:
             prompt = f"Label as positive or negative: kettle {number} is fine. " + "Really. " * 20
             file.write(json.dumps({"id": f"row-{number}", "prompt": prompt}) + "\n")
     began = time.monotonic()
-    command = ["-m", "docs.examples.batch", "run", str(table), "--out", str(folder / f"of-{rows}")]
+    command = ["-m", "langchain_dashscope_deepseek.batch", "run", str(table), "--out", str(folder / f"of-{rows}")]
     model = ["--model", "deepseek-v4-flash-0731", "--set", "enable_thinking=false"]
     process = subprocess.Popen(
         [sys.executable, *command, *model, "--concurrency", str(CONCURRENCY)],

@@ -21,7 +21,7 @@ from pyarrow import parquet
 from pydantic import BaseModel
 from typing_extensions import Self
 
-from docs.examples.batch.__main__ import main
+from langchain_dashscope_deepseek.batch.__main__ import main
 from langchain_dashscope_deepseek.testing import DashScopeEmulator
 
 ROOT = Path(__file__).parents[2]
@@ -84,7 +84,7 @@ class Batch:
 
     def start(self, table: Path, *options: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [sys.executable, "-m", "docs.examples.batch", *self.command(table, *options)],
+            [sys.executable, "-m", "langchain_dashscope_deepseek.batch", *self.command(table, *options)],
             cwd=ROOT,
             env=self.environment,
             text=True,

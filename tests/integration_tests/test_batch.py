@@ -22,16 +22,16 @@ from langchain_core.messages import AIMessage
 from langchain_core.messages.ai import UsageMetadata
 from pyarrow import parquet
 
-from docs.examples.batch import __main__ as command
-from docs.examples.batch import store
-from docs.examples.batch.ledger import lock
-from docs.examples.batch.one_machine import run_here
-from docs.examples.batch.options import parser
-from docs.examples.batch.plan import plan
-from docs.examples.batch.records import Facts, Record, dead_record, parsed_record
-from docs.examples.batch.rows import Row
-from docs.examples.batch.shards import write_shard
-from docs.examples.batch.store import Store
+from langchain_dashscope_deepseek.batch import __main__ as command
+from langchain_dashscope_deepseek.batch import _ledger as store
+from langchain_dashscope_deepseek.batch.rows_and_totals import lock
+from langchain_dashscope_deepseek.batch._running import run_here
+from langchain_dashscope_deepseek.batch.options import parser
+from langchain_dashscope_deepseek.batch.plan import plan
+from langchain_dashscope_deepseek.batch.records import Facts, Record, dead_record, parsed_record
+from langchain_dashscope_deepseek.batch._prompts import Row
+from langchain_dashscope_deepseek.batch._files import write_shard
+from langchain_dashscope_deepseek.batch._ledger import Store
 from langchain_dashscope_deepseek import DashScopeInputError
 from langchain_dashscope_deepseek.testing import DashScopeEmulator
 from tests.integration_tests.batches import Batch, Marks, ids, names, read

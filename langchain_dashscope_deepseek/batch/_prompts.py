@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from langchain_core.messages import convert_to_messages
 
-from docs.examples.batch.tables import StoppedError, read_table
+from langchain_dashscope_deepseek.batch.tables import StoppedError, read_table
 
 # Settings that no answer depends on: with another one, what was answered stays answered.
 WITHOUT_WEIGHT = {"timeout", "max_seconds", "proxy", "verify", "streaming", "tags", "metadata"}

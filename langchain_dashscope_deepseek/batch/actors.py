@@ -4,10 +4,10 @@ import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from docs.examples.batch.records import Record
-from docs.examples.batch.rows import Row
-from docs.examples.batch.shards import Form
-from docs.examples.batch.store import Store
+from langchain_dashscope_deepseek.batch.records import Record
+from langchain_dashscope_deepseek.batch._prompts import Row
+from langchain_dashscope_deepseek.batch._files import Form
+from langchain_dashscope_deepseek.batch._ledger import Store
 from langchain_dashscope_deepseek import TokenRateLimiter
 
 PATIENCE = 30.0  # seconds in which a ledger's actor that died has let go of its folder

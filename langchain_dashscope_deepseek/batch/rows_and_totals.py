@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from docs.examples.batch.tables import StoppedError
+from langchain_dashscope_deepseek.batch.tables import StoppedError
 
 OPEN, ANSWERED, DEAD = range(3)
 

@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeVar
 
 from typing_extensions import Self
 
-from docs.examples.batch.ledger import Counts
+from langchain_dashscope_deepseek.batch.rows_and_totals import Counts
 
 T = TypeVar("T")
 EVERY_ON_A_TERMINAL, EVERY_IN_A_LOG = 0.5, 10.0

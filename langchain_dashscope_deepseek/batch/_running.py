@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
-from docs.examples.batch.asking import Asker
-from docs.examples.batch.keeper import Keeper
-from docs.examples.batch.rows import Row
-from docs.examples.batch.store import Store
+from langchain_dashscope_deepseek.batch._asking import Asker
+from langchain_dashscope_deepseek.batch.keeper import Keeper
+from langchain_dashscope_deepseek.batch._prompts import Row
+from langchain_dashscope_deepseek.batch._ledger import Store
 
 
 def run_here(

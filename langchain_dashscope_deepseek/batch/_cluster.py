@@ -15,16 +15,16 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from docs.examples.batch.actors import OPEN_FOLDER, LedgerActor, LimitsActor, write_group
-from docs.examples.batch.asking import Asker
-from docs.examples.batch.ledger import Counts
-from docs.examples.batch.limits import Limits
-from docs.examples.batch.progress import Prices, Progress
-from docs.examples.batch.rows import Row
-from docs.examples.batch.shards import Form
-from docs.examples.batch.store import Store
-from docs.examples.batch.tables import StoppedError, groups_of
-from docs.examples.batch.workers import Worker
+from langchain_dashscope_deepseek.batch.actors import OPEN_FOLDER, LedgerActor, LimitsActor, write_group
+from langchain_dashscope_deepseek.batch._asking import Asker
+from langchain_dashscope_deepseek.batch.rows_and_totals import Counts
+from langchain_dashscope_deepseek.batch.limits import Limits
+from langchain_dashscope_deepseek.batch._progress import Prices, Progress
+from langchain_dashscope_deepseek.batch._prompts import Row
+from langchain_dashscope_deepseek.batch._files import Form
+from langchain_dashscope_deepseek.batch._ledger import Store
+from langchain_dashscope_deepseek.batch.tables import StoppedError, groups_of
+from langchain_dashscope_deepseek.batch.workers import Worker
 
 GROUP = 500  # rows that are handed out together at most
 GROUPS_OF_A_WORKER = 8  # at least, so that all have something to do until the end

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from docs.examples.batch.records import Record
+from langchain_dashscope_deepseek.batch.records import Record
 
 
 class Keeper:

@@ -7,7 +7,7 @@ a crash between the two, the same answers go into a shard of the same name.
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from docs.examples.batch.ledger import (
+from langchain_dashscope_deepseek.batch.rows_and_totals import (
     ANSWERED,
     DEAD,
     OPEN,
@@ -17,10 +17,10 @@ from docs.examples.batch.ledger import (
     lock,
     read_counts,
 )
-from docs.examples.batch.records import Record
-from docs.examples.batch.rows import Row
-from docs.examples.batch.shards import Form, id_of, last_number, read_shard, write_shard
-from docs.examples.batch.tables import StoppedError, groups_of
+from langchain_dashscope_deepseek.batch.records import Record
+from langchain_dashscope_deepseek.batch._prompts import Row
+from langchain_dashscope_deepseek.batch._files import Form, id_of, last_number, read_shard, write_shard
+from langchain_dashscope_deepseek.batch.tables import StoppedError, groups_of
 
 
 class Store:

@@ -5,12 +5,12 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from docs.examples.batch.asking import Asker
-from docs.examples.batch.keeper import Keeper
-from docs.examples.batch.limits import Limits
-from docs.examples.batch.records import Record
-from docs.examples.batch.rows import Row
-from docs.examples.batch.tables import StoppedError
+from langchain_dashscope_deepseek.batch._asking import Asker
+from langchain_dashscope_deepseek.batch.keeper import Keeper
+from langchain_dashscope_deepseek.batch.limits import Limits
+from langchain_dashscope_deepseek.batch.records import Record
+from langchain_dashscope_deepseek.batch._prompts import Row
+from langchain_dashscope_deepseek.batch.tables import StoppedError
 
 SETTLE_SECONDS = 0.05  # what calls took is told together
 

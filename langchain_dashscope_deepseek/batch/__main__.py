@@ -11,21 +11,21 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 
-from docs.examples.batch.actors import OPEN_FOLDER
-from docs.examples.batch.asking import Asker
-from docs.examples.batch.cluster import Options, run_on_ray, write_open
-from docs.examples.batch.ledger import Counts, connect, lock, read_counts
-from docs.examples.batch.one_machine import run_here
-from docs.examples.batch.options import parser, task_of
-from docs.examples.batch.plan import plan
-from docs.examples.batch.progress import Prices, Progress, count_aloud
-from docs.examples.batch.rows import Task, read_rows
-from docs.examples.batch.store import Store
-from docs.examples.batch.tables import StoppedError
+from langchain_dashscope_deepseek.batch.actors import OPEN_FOLDER
+from langchain_dashscope_deepseek.batch._asking import Asker
+from langchain_dashscope_deepseek.batch._cluster import Options, run_on_ray, write_open
+from langchain_dashscope_deepseek.batch.rows_and_totals import Counts, connect, lock, read_counts
+from langchain_dashscope_deepseek.batch._running import run_here
+from langchain_dashscope_deepseek.batch.options import parser, task_of
+from langchain_dashscope_deepseek.batch.plan import plan
+from langchain_dashscope_deepseek.batch._progress import Prices, Progress, count_aloud
+from langchain_dashscope_deepseek.batch._prompts import Task, read_rows
+from langchain_dashscope_deepseek.batch._ledger import Store
+from langchain_dashscope_deepseek.batch.tables import StoppedError
 from docs.examples.service import Settings, service
 from langchain_dashscope_deepseek import TokenRateLimiter
 
-SAMPLE = Path(__file__).with_name("prompts.jsonl")
+SAMPLE = Path("docs/examples/batch/prompts.jsonl")
 INTERRUPTED = 130
 PATIENCE = 10.0  # seconds in which the last actor of a driver that died lets go of the folder
 

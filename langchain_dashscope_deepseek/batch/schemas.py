@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from docs.examples.batch.tables import StoppedError
+from langchain_dashscope_deepseek.batch.tables import StoppedError
 
 
 def load(path: str) -> type[BaseModel]:

@@ -8,7 +8,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
-from docs.examples.batch.tables import groups_of
+from langchain_dashscope_deepseek.batch.tables import groups_of
 
 Form = Literal["jsonl", "parquet"]
 

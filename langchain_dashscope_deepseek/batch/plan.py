@@ -4,10 +4,10 @@ import sqlite3
 from collections.abc import Iterable
 from typing import Literal
 
-from docs.examples.batch.ledger import ANSWERED
-from docs.examples.batch.rows import Row
-from docs.examples.batch.store import Store
-from docs.examples.batch.tables import StoppedError
+from langchain_dashscope_deepseek.batch.rows_and_totals import ANSWERED
+from langchain_dashscope_deepseek.batch._prompts import Row
+from langchain_dashscope_deepseek.batch._ledger import Store
+from langchain_dashscope_deepseek.batch.tables import StoppedError
 
 Changed = Literal["ask", "keep"]
 NAMED = 5  # ids that an error names

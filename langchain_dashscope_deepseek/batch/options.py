@@ -7,9 +7,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-from docs.examples.batch.rows import Task
-from docs.examples.batch.schemas import load
-from docs.examples.batch.tables import StoppedError
+from langchain_dashscope_deepseek.batch._prompts import Task
+from langchain_dashscope_deepseek.batch.schemas import load
+from langchain_dashscope_deepseek.batch.tables import StoppedError
 
 
 def parser() -> argparse.ArgumentParser:

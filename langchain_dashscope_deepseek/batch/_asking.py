@@ -11,17 +11,17 @@ from langchain_core.exceptions import OutputParserException
 from langchain_core.messages import AIMessage
 from langchain_core.runnables import Runnable
 
-from docs.examples.batch.limits import Limits
-from docs.examples.batch.records import (
+from langchain_dashscope_deepseek.batch.limits import Limits
+from langchain_dashscope_deepseek.batch.records import (
     Facts,
     Record,
     answer_record,
     dead_record,
     parsed_record,
 )
-from docs.examples.batch.rows import Row, Task
-from docs.examples.batch.schemas import load, names_in
-from docs.examples.batch.tables import StoppedError
+from langchain_dashscope_deepseek.batch._prompts import Row, Task
+from langchain_dashscope_deepseek.batch.schemas import load, names_in
+from langchain_dashscope_deepseek.batch.tables import StoppedError
 from langchain_dashscope_deepseek import (
     ChatDashScopeDeepSeek,
     DashScopeAuthenticationError,

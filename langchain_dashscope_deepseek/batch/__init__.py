@@ -1,0 +1,1 @@
+"""`python -m langchain_dashscope_deepseek.batch`: ask each row of a table, and keep every answer."""
