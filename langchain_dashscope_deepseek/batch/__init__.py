@@ -1,1 +1,4 @@
-"""`python -m langchain_dashscope_deepseek.batch`: ask each row of a table, and keep every answer."""
+"""`python -m langchain_dashscope_deepseek.batch`: ask each row of a table, and keep every answer.
+
+Nothing else imports this.
+"""

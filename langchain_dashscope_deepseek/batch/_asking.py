@@ -1,29 +1,22 @@
-"""One row asked: messages in, a record out, with as many attempts as it takes."""
+"""Asks the model for one row, with retries, and makes a record of the answer or of the failure."""
 
 import asyncio
 import json
 import random
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
 
 from langchain_core.exceptions import OutputParserException
 from langchain_core.messages import AIMessage
+from langchain_core.messages.ai import UsageMetadata
 from langchain_core.runnables import Runnable
+from pydantic import BaseModel
 
-from langchain_dashscope_deepseek.batch.limits import Limits
-from langchain_dashscope_deepseek.batch.records import (
-    Facts,
-    Record,
-    answer_record,
-    dead_record,
-    parsed_record,
-)
-from langchain_dashscope_deepseek.batch._prompts import Row, Task
-from langchain_dashscope_deepseek.batch.schemas import load, names_in
-from langchain_dashscope_deepseek.batch.tables import StoppedError
-from langchain_dashscope_deepseek import (
-    ChatDashScopeDeepSeek,
+from langchain_dashscope_deepseek._dashscope.keys import authorization
+from langchain_dashscope_deepseek.batch._prompts import Row, StoppedError, Task
+from langchain_dashscope_deepseek.chat_models import ChatDashScopeDeepSeek
+from langchain_dashscope_deepseek.errors import (
     DashScopeAuthenticationError,
     DashScopeError,
     DashScopeNotFoundError,
@@ -32,118 +25,151 @@ from langchain_dashscope_deepseek import (
     DashScopeRouteError,
 )
 
-# What one row is refused for, all are: the key, the bill, the model.
-FAILS_FOR_ALL = (
+# The key, the bill or the model: every other row would fail as well.
+FATAL = (
     DashScopeAuthenticationError,
     DashScopePermissionDeniedError,
     DashScopeNotFoundError,
     DashScopeRouteError,
 )
-IN_SUCCESSION = 20  # rows that fail one after the other, after which all would
-THROTTLED = 30  # attempts of a row that is told nothing but to slow down
-LONGEST_WAIT = 60.0
+MAX_FAILURES = 20  # rows that fail in succession before the run stops
+MAX_RATE_LIMITS = 30  # rate limit errors of one row; they do not count as attempts
+MAX_WAIT = 60.0  # seconds
+
+
+class Limits(Protocol):
+    """The part of `TokenRateLimiter` that is used here, in this process or in another one."""
+
+    async def aacquire(self) -> bool: ...
+    def settle(self, tokens: int | None) -> None: ...
+    def pause(self, seconds: float) -> None: ...
+
+
+MakeAsker = Callable[[Limits], "Asker"]
+
+
+class Outcome(NamedTuple):
+    """An answer, or why there is none."""
+
+    message: AIMessage | None
+    parsed: BaseModel | None
+    failure: Exception | None
+
+    @property
+    def usage(self) -> UsageMetadata | None:
+        return self.message.usage_metadata if self.message else None
+
+
+class Record(NamedTuple):
+    """An outcome as the ledger keeps it."""
+
+    id: str
+    answered: bool
+    text: str  # the row of the results, as a JSON object
+    requests: int
+    input_tokens: int = 0
+    output_tokens: int = 0
 
 
 class Asker:
-    """Asks row by row, and stops where it makes no sense to go on."""
+    """Asks one row after the other, and raises `StoppedError` where every row would fail."""
 
-    def __init__(
-        self,
-        task: Task,
-        limits: Limits,
-        *,
-        attempts: int,
-        where: Mapping[str, Any],
-        failed_before: bool = False,
-    ) -> None:
-        """Make the model.
-
-        Args:
-            task: The model and its settings.
-            limits: Who is asked before each attempt, and told what it took.
-            attempts: How often a row is asked that fails for a reason that may pass.
-            where: Settings that no answer depends on, such as `base_url`.
-            failed_before: Whether each row is one that failed, so that it tells nothing of others.
-
-        Raises:
-            StoppedError: The model or the schema cannot be made.
-        """
-        # Retries are made here, so that each one counts for the limits.
-        settings = {**task.settings, **where, "max_retries": 0}
+    def __init__(self, task: Task, attempts: int, expect_failures: bool, limits: Limits) -> None:
+        # Retries are made here, so that the limits count each of them.
+        settings = {**task.settings, "max_retries": 0}
         try:
             self._model = ChatDashScopeDeepSeek(model=task.model, **settings)
         except ValueError as error:
             raise StoppedError(f"The model cannot be made: {error}") from None
         self._chain: Runnable[Any, Any] = self._model
-        self._names: set[str] = set()
-        if task.schema:
-            schema = load(task.schema)
+        if schema := task.load_schema():
             self._chain = self._model.with_structured_output(schema, include_raw=True)
-            self._names = {*names_in(schema.model_json_schema())}
-        self._limits, self._attempts = limits, attempts
-        self._failed, self._ever_answered = 0, failed_before
+        self._attempts, self._limits = attempts, limits
+        self._failures, self._works = 0, expect_failures
 
     async def ask(self, row: Row) -> Record:
-        """Ask until there is an answer, or a failure that a retry cannot mend.
-
-        Raises:
-            StoppedError: It would fail for every row.
-        """
-        attempt = throttled = 0
+        """Ask until there is an answer, or a failure that no retry mends."""
+        attempts = rate_limits = 0
         while True:
-            attempt += 1
+            attempts += 1
             await self._limits.aacquire()
             began = time.monotonic()
-            tokens: int | None = 0
             try:
-                answer = await self._chain.ainvoke(json.loads(row.messages))
-                message: AIMessage = answer["raw"] if isinstance(answer, dict) else answer
-                tokens = message.usage_metadata["total_tokens"] if message.usage_metadata else None
-            except Exception as error:  # noqa: BLE001 - such as messages that are none
-                throttled += isinstance(error, DashScopeRateLimitError)
-                wait = self._seconds_before_next(error, attempt, throttled)
-                if wait is None:
-                    self._count_failure(error)
-                    return dead_record(Facts(row.id, time.monotonic() - began, attempt), error)
+                outcome = _outcome(await self._chain.ainvoke(json.loads(row.messages)))
+            except Exception as error:  # noqa: BLE001 - such as a message that cannot be converted
+                self._limits.settle(0)
+                rate_limits += isinstance(error, DashScopeRateLimitError)
+                wait = self._seconds_to_retry(error, attempts, rate_limits)
+                if wait is not None:
+                    await asyncio.sleep(wait)
+                    continue
+                outcome = Outcome(None, None, error)
             else:
-                facts = Facts(row.id, time.monotonic() - began, attempt)
-                if isinstance(answer, dict):
-                    if answer["parsed"] is answer["parsing_error"] is None:
-                        answer["parsing_error"] = OutputParserException("no call of the schema")
-                    record = parsed_record(facts, message, answer, self._names)
-                else:
-                    record = answer_record(facts, message)
-                if record.answered:
-                    self._failed, self._ever_answered = 0, True
-                else:
-                    self._count_failure(answer["parsing_error"])
-                return record
-            finally:
-                self._limits.settle(tokens)
-            await asyncio.sleep(wait)
+                self._limits.settle(outcome.usage["total_tokens"] if outcome.usage else None)
+            self._count(outcome.failure)
+            return _record(row, outcome, attempts, time.monotonic() - began)
+
+    def check_key(self) -> None:
+        """Raise `DashScopeAuthenticationError` where there is no key."""
+        authorization(self._model.api_key)
 
     async def aclose(self) -> None:
-        """Close the connections."""
         await self._model.aclose()
 
-    def _seconds_before_next(self, error: Exception, attempt: int, throttled: int) -> float | None:
-        if isinstance(error, FAILS_FOR_ALL):
+    def _seconds_to_retry(self, error: Exception, attempts: int, rate_limits: int) -> float | None:
+        if isinstance(error, FATAL):
             raise StoppedError(f"{type(error).__name__}: {error}") from None
-        only_slower = isinstance(error, DashScopeRateLimitError)
-        tries = throttled if only_slower else attempt - throttled
-        most = THROTTLED if only_slower else self._attempts
-        if not isinstance(error, DashScopeError) or not error.is_retryable or tries >= most:
+        if not isinstance(error, DashScopeError) or not error.is_retryable:
             return None
-        seconds = min(error.retry_after or 2.0 ** min(tries - 2, 10), LONGEST_WAIT)
-        if only_slower:
+        is_rate_limit = isinstance(error, DashScopeRateLimitError)
+        tries = rate_limits if is_rate_limit else attempts - rate_limits
+        if tries >= (MAX_RATE_LIMITS if is_rate_limit else self._attempts):
+            return None
+        seconds = min(error.retry_after or 2.0 ** min(tries - 2, 10), MAX_WAIT)
+        if is_rate_limit:
             self._limits.pause(seconds)
-            return 0.0  # the limits let it wait, with all others
+            return 0.0  # the next call waits for the limits, as all others do
         return seconds * random.uniform(0.75, 1.25)  # noqa: S311 - not a secret
 
-    def _count_failure(self, error: BaseException | None) -> None:
-        """Stop where everything fails: from the beginning, or since the service went away."""
-        self._failed += 1
-        passing = isinstance(error, DashScopeError) and error.is_retryable
-        if self._failed >= IN_SUCCESSION and (passing or not self._ever_answered):
-            what = str(error) if isinstance(error, DashScopeError) else type(error).__name__
-            raise StoppedError(f"{self._failed} rows failed in succession, the last one by: {what}")
+    def _count(self, failure: Exception | None) -> None:
+        """Stop where all rows fail: from the start, or since the service went away."""
+        if failure is None:
+            self._failures, self._works = 0, True
+            return
+        self._failures += 1
+        is_passing = isinstance(failure, DashScopeError) and failure.is_retryable
+        if self._failures >= MAX_FAILURES and (is_passing or not self._works):
+            # The texts of other errors may quote prompts and answers.
+            name = type(failure).__name__
+            text = f"{name}: {failure}" if isinstance(failure, DashScopeError) else name
+            raise StoppedError(f"{self._failures} rows failed in succession, the last by {text}")
+
+
+def _outcome(answer: Any) -> Outcome:
+    """Read what the chain gives: a message, or with a schema the object or why there is none."""
+    if isinstance(answer, AIMessage):
+        return Outcome(answer, None, None)
+    failure = answer["parsing_error"]
+    if answer["parsed"] is None and failure is None:
+        failure = OutputParserException("The model did not call the schema.")
+    return Outcome(answer["raw"], answer["parsed"], failure)
+
+
+def _record(row: Row, outcome: Outcome, attempts: int, seconds: float) -> Record:
+    message, parsed, failure = outcome
+    usage, metadata = outcome.usage, message.response_metadata if message else {}
+    fields: dict[str, Any] = {"id": row.id}
+    if failure:
+        code = getattr(failure, "code", None) or type(failure).__name__
+        fields |= {"code": code, "message": str(failure)}
+    elif message:
+        fields["text"] = message.text
+        fields["reasoning"] = message.additional_kwargs.get("reasoning_content")
+        fields["tool_calls"] = message.tool_calls if parsed is None else []
+        fields["parsed"] = None if parsed is None else json.loads(parsed.model_dump_json())
+    fields["request_id"] = metadata.get("request_id") or getattr(failure, "request_id", None)
+    fields["finish_reason"] = metadata.get("finish_reason")
+    fields |= {"usage": usage, "seconds": round(seconds, 3), "attempts": attempts}
+    text = json.dumps(fields, ensure_ascii=False)
+    tokens = (usage["input_tokens"], usage["output_tokens"]) if usage else (0, 0)
+    return Record(row.id, failure is None, text, attempts, *tokens)

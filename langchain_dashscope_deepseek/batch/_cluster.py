@@ -1,49 +1,42 @@
-"""A run on a Ray cluster: Ray Data hands out the rows, and two actors hold what all must share.
+"""A run on a Ray cluster: Ray Data hands out groups of queued rows, and two actors are shared.
 
-The ledger's actor is on the driver's node and owns the folder; the limits' actor lets calls out for
-all workers. A group of rows that is handed out again, after a worker or a node was lost, is asked
-but for what the ledger has.
+One actor owns the ledger, on the node of the command; the other keeps the limits of the account.
+Ray hands out a group again when its worker or node is lost; the ledger leaves out what it has.
 """
 
+import asyncio
 import logging
 import os
-import shutil
 import signal
-from collections.abc import Callable, Iterable
-from importlib import import_module
-from itertools import chain
+import sqlite3
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from langchain_dashscope_deepseek.batch.actors import OPEN_FOLDER, LedgerActor, LimitsActor, write_group
-from langchain_dashscope_deepseek.batch._asking import Asker
-from langchain_dashscope_deepseek.batch.rows_and_totals import Counts
-from langchain_dashscope_deepseek.batch.limits import Limits
-from langchain_dashscope_deepseek.batch._progress import Prices, Progress
-from langchain_dashscope_deepseek.batch._prompts import Row
-from langchain_dashscope_deepseek.batch._files import Form
-from langchain_dashscope_deepseek.batch._ledger import Store
-from langchain_dashscope_deepseek.batch.tables import StoppedError, groups_of
-from langchain_dashscope_deepseek.batch.workers import Worker
+from langchain_dashscope_deepseek.batch._asking import MakeAsker, Record
+from langchain_dashscope_deepseek.batch._files import GROUP, Format
+from langchain_dashscope_deepseek.batch._ledger import Counts, Ledger
+from langchain_dashscope_deepseek.batch._progress import Prices, progress
+from langchain_dashscope_deepseek.batch._prompts import Row, StoppedError
+from langchain_dashscope_deepseek.batch._running import Committer, ask_all
+from langchain_dashscope_deepseek.rate_limiter import TokenRateLimiter
 
-GROUP = 500  # rows that are handed out together at most
-GROUPS_OF_A_WORKER = 8  # at least, so that all have something to do until the end
+GROUPS_OF_A_WORKER = 8  # at least, so that all workers have rows until the end
+PATIENCE = 30.0  # seconds until the lock of an actor that died is free
 RESTARTED = {"max_restarts": -1, "max_task_retries": -1, "num_cpus": 0}
-STORE_BYTES = 100 * 1024**2  # for Ray's objects: the rows are none of them
+STORE_BYTES = 100 * 1024**2  # for Ray's objects; the rows are not among them
 
 
 class Options(NamedTuple):
-    """How a run is done on a cluster."""
+    """How to run on a cluster."""
 
     folder: Path
-    form: Form
+    file_format: Format
     shard_rows: int
     workers: int
-    concurrency: int
-    """Requests at a time, of all workers together."""
-    requests_per_minute: float | None
-    tokens_per_minute: float | None
-    dead: bool
+    concurrency: int  # requests at a time, of all workers together
+    requests_per_minute: int | None
+    tokens_per_minute: int | None
 
     @property
     def share(self) -> int:
@@ -51,69 +44,140 @@ class Options(NamedTuple):
         return -(-self.concurrency // self.workers)
 
 
-def write_open(store: Store, rows: Iterable[Row], options: Options) -> int:
-    """Write what is to be asked as files beside the ledger, one for each group; count them."""
-    (options.folder / OPEN_FOLDER).mkdir()
-    counts, share = store.counts, options.share
-    left = counts.failed if options.dead else counts.total - counts.done - counts.failed
-    size = min(max(left // (options.workers * GROUPS_OF_A_WORKER), share // 2, 1), GROUP)
-    open_rows = chain.from_iterable(store.open_rows(rows, dead=options.dead))
-    number = 0
-    for number, group in enumerate(groups_of(open_rows, size), 1):
-        write_group(options.folder, number, group)
-    return number
+class LedgerActor:
+    """Owns the folder. Ray restarts it when it dies: the folder holds everything."""
+
+    def __init__(self, options: Options) -> None:
+        self._ledger = Ledger(options.folder, options.file_format, options.shard_rows, PATIENCE)
+        self._why: str | None = None
+
+    def queued(self, first: int, size: int) -> list[Row]:
+        """Return the queued rows that are open; none once the run is stopped."""
+        if self._why:
+            return []
+        return [row for row in self._ledger.queued(first, size) if self._ledger.is_open(row.id)]
+
+    def add(self, records: list[Record]) -> bool:
+        """Enter outcomes, and tell whether the run goes on."""
+        try:
+            self._ledger.add(records)
+        except (OSError, sqlite3.Error) as error:
+            self.stop(str(error))
+        return self._why is None
+
+    def stop(self, why: str) -> None:
+        self._why = self._why or why
+
+    def counts(self) -> Counts:
+        return self._ledger.counts
+
+    def finish(self) -> tuple[str | None, Counts]:
+        """Write the files; return why the run was stopped, if it was, and how far it came."""
+        self._ledger.finish()
+        return self._why, self._ledger.counts
 
 
-def run_on_ray(
-    asker: Callable[[Limits], Asker], groups: int, options: Options, prices: Prices
-) -> Counts:
-    """Ask what `write_open` wrote.
+class SharedLimits:
+    """The limits of all workers, in an actor."""
 
-    Args:
-        asker: Makes who asks, in a worker.
-        groups: How many groups were written.
-        options: How.
-        prices: For the progress.
+    def __init__(self, actor: Any) -> None:
+        self._actor = actor
 
-    Returns:
-        How far it came.
+    async def aacquire(self) -> bool:
+        return bool(await self._actor.aacquire.remote())
+
+    def settle(self, tokens: int | None) -> None:
+        self._actor.settle.remote(tokens)
+
+    def pause(self, seconds: float) -> None:
+        self._actor.pause.remote(seconds)
+
+
+class Worker:
+    """Asks groups of rows, in a process of its own."""
+
+    def __init__(
+        self, make_asker: MakeAsker, share: int, size: int, ledger: Any, limits: Any
+    ) -> None:
+        self._asker, self._ledger = make_asker(SharedLimits(limits)), ledger
+        self._share, self._size = share, size
+        self._committer, self._free = Committer(self._add), asyncio.Semaphore(share)
+        self._is_stopped = False
+
+    async def __call__(self, groups: dict[str, Any]) -> dict[str, Any]:
+        """Ask the rows of groups; return when the ledger has them."""
+        for number in groups["id"]:
+            await ask_all(self._rows(int(number)), self._ask, self._share)
+        return groups
+
+    async def _rows(self, group: int) -> AsyncIterator[Row]:
+        for row in await self._ledger.queued.remote(group * self._size + 1, self._size):
+            yield row
+
+    async def _ask(self, row: Row) -> None:
+        async with self._free:  # of two groups at a time
+            if self._is_stopped:
+                return
+            try:
+                record = await self._asker.ask(row)
+            except StoppedError as error:
+                self._is_stopped = True
+                await self._ledger.stop.remote(str(error))
+            else:
+                await self._committer.commit(record)
+
+    async def _add(self, records: list[Record]) -> None:
+        if not await self._ledger.add.remote(records):
+            self._is_stopped = True
+
+
+def run_on_ray(make_asker: MakeAsker, queued: int, options: Options, prices: Prices) -> Counts:
+    """Ask the queued rows.
 
     Raises:
         KeyboardInterrupt: By Ctrl-C or SIGTERM, once all that had arrived is kept.
-        StoppedError: It makes no sense to go on.
+        StoppedError: Every row would fail.
     """
-    ray = _start(options)
-    here = import_module("ray.util.scheduling_strategies").NodeAffinitySchedulingStrategy(
-        ray.get_runtime_context().get_node_id(), soft=False
-    )
+    ray = _start(options.workers)
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     ledger = ray.remote(LedgerActor).options(**RESTARTED, scheduling_strategy=here)
-    ledger = ledger.remote(options.folder.resolve(), options.form, options.shard_rows, options.dead)
-    limits = ray.remote(LimitsActor).options(**RESTARTED, max_concurrency=1000)
-    limits = limits.remote(options.requests_per_minute, options.tokens_per_minute)
+    ledger = ledger.remote(options._replace(folder=options.folder.resolve()))
+    # All requests may wait in it, and it must hear of a pause even then.
+    waiting = options.concurrency + 1000
+    limits = ray.remote(TokenRateLimiter).options(**RESTARTED, max_concurrency=waiting)
+    limits = limits.remote(
+        requests_per_minute=options.requests_per_minute,
+        tokens_per_minute=options.tokens_per_minute,
+    )
     try:
-        with Progress(lambda: Counts(*ray.get(ledger.counts.remote())), prices):
-            _ask_all(asker, groups, options, ledger, limits)
+        with progress(lambda: ray.get(ledger.counts.remote()), prices):
+            _ask_groups(make_asker, queued, options, ledger, limits)
     except BaseException:
         ledger.stop.remote("The command was stopped.")
         raise
     finally:
-        ray.get(ledger.finish.remote())
-        # What workers told meanwhile comes before these.
-        why, counts = ray.get([ledger.why.remote(), ledger.counts.remote()])
+        why, counts = ray.get(ledger.finish.remote())
         ray.kill(ledger)  # so that the next run finds the folder free
     if why:
         raise StoppedError(why)
-    shutil.rmtree(options.folder / OPEN_FOLDER)
     return Counts(*counts)
 
 
-def _ask_all(asker: Callable[[Limits], Asker], groups: int, options: Options, *actors: Any) -> None:
-    data = import_module("ray.data")
-    data.DataContext.get_current().enable_progress_bars = False
-    asked = data.range(groups, override_num_blocks=groups).map_batches(
+def _ask_groups(
+    make_asker: MakeAsker, queued: int, options: Options, ledger: Any, limits: Any
+) -> None:
+    import ray.data
+
+    share = options.share
+    size = min(max(queued // (options.workers * GROUPS_OF_A_WORKER), share // 2, 1), GROUP)
+    groups = -(-queued // size)
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    asked = ray.data.range(groups, override_num_blocks=groups).map_batches(
         Worker,
-        fn_constructor_args=(asker, options.share, *actors),
-        compute=data.ActorPoolStrategy(
+        fn_constructor_args=(make_asker, share, size, ledger, limits),
+        compute=ray.data.ActorPoolStrategy(
             size=min(options.workers, groups),
             max_concurrent_calls_per_actor=2,  # the next group begins before the last row of one
         ),
@@ -122,19 +186,20 @@ def _ask_all(asker: Callable[[Limits], Asker], groups: int, options: Options, *a
         pass
 
 
-def _start(options: Options) -> Any:
-    """Join the cluster of RAY_ADDRESS, or start one that is reached from this machine alone."""
-    # Read when ray is imported. Nothing is reported to anybody; what it tells is in its own logs.
+def _start(workers: int) -> Any:
+    """Join the cluster of RAY_ADDRESS, or start one that only this machine can reach."""
+    # Ray reads these when it is imported. It reports no usage, and keeps its logs to its files.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_DATA_LOG_LEVEL", "ERROR")
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     local: dict[str, Any] = {}
     if "RAY_ADDRESS" not in os.environ:
-        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # its name for: loopback only
-        local = {"address": "local", "num_cpus": options.workers + 1}
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # listens on the loopback only
+        local = {"address": "local", "num_cpus": workers + 1}
         local |= {"include_dashboard": False, "object_store_memory": STORE_BYTES}
-    ray = import_module("ray")
+    import ray
+
     before = signal.getsignal(signal.SIGTERM)
     ray.init(**local, log_to_driver=False, logging_level=logging.ERROR)
-    signal.signal(signal.SIGTERM, before)  # ray's own would end us in the midst
+    signal.signal(signal.SIGTERM, before)  # Ray's own would end the command at once
     return ray

@@ -1,94 +1,118 @@
-"""Files of answers, as JSONL or Parquet: written aside, then renamed, so none is half there."""
+"""Tables as files: JSONL, CSV or Parquet. Reading and writing hold a few rows at a time."""
 
+import csv
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
-from importlib import import_module
-from itertools import chain
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
-from langchain_dashscope_deepseek.batch.tables import groups_of
+T = TypeVar("T")
+Format = Literal["jsonl", "csv", "parquet"]
 
-Form = Literal["jsonl", "parquet"]
+GROUP = 500  # rows that are read or written together
+NESTED = {"tool_calls", "parsed", "usage"}  # columns that CSV and Parquet hold as JSON
 
 
-def write_shard(path: Path, records: Iterable[str]) -> None:
-    """Write a file whole, or leave the one that is there. Without records there is none.
+def read_table(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the rows as dictionaries.
+
+    Raises:
+        ValueError: The file is in none of the formats or not in UTF-8, or a row is wrong.
+        csv.Error: A quote does not end.
+    """
+    match path.suffix:
+        case ".jsonl":
+            with path.open(encoding="utf-8-sig") as lines:
+                for line in lines:
+                    if line.strip():
+                        yield _object(line)
+        case ".csv":
+            csv.field_size_limit(2**31 - 1)
+            with path.open(encoding="utf-8-sig", newline="") as lines:
+                reader = csv.DictReader(lines, strict=True)
+                names = reader.fieldnames or []
+                if len({*names}) < len(names):
+                    raise ValueError("two columns have the same name")
+                for values in reader:
+                    if None in values or None in values.values():
+                        raise ValueError("has more or fewer values than the first line has names")
+                    yield values
+        case ".parquet":
+            from pyarrow.parquet import ParquetFile
+
+            with ParquetFile(path) as file:
+                for batch in file.iter_batches(GROUP):
+                    yield from batch.to_pylist()
+        case suffix:
+            raise ValueError(f"the name ends in {suffix!r}, not in .jsonl, .csv or .parquet")
+
+
+def write_table(path: Path, records: Iterable[str]) -> None:
+    """Replace a file as a whole; without records there is no file.
 
     Args:
-        path: Where to; its suffix says how.
-        records: Records as JSON objects.
+        path: The file; its suffix is the format.
+        records: The rows as JSON objects with the same keys.
     """
     records = iter(records)
     first = next(records, None)
     if first is None:
         path.unlink(missing_ok=True)
         return
-    records = chain([first], records)
-    aside = path.with_name(f".{path.name}.part")
-    _WRITERS[path.suffix](aside, records)
-    with aside.open("rb+") as file:
+    unfinished = path.with_name(f".{path.name}.part")
+    _WRITERS[path.suffix](unfinished, [*json.loads(first)], chain([first], records))
+    with unfinished.open("rb+") as file:
         os.fsync(file.fileno())
-    aside.replace(path)
-    if os.name == "posix":  # the new name must outlive a power cut as well
-        folder = os.open(path.parent, os.O_RDONLY)
-        os.fsync(folder)
-        os.close(folder)
+    unfinished.replace(path)
 
 
-def read_shard(path: Path) -> Iterator[str]:
-    """Read the records of a file as they were written."""
-    if path.suffix == ".jsonl":
-        with path.open(encoding="utf-8") as lines:
-            yield from (line.rstrip("\n") for line in lines)
-        return
-    with import_module("pyarrow.parquet").ParquetFile(path) as file:
-        for batch in file.iter_batches():
-            for values in batch.to_pylist():
-                for name in _JSON & values.keys():
-                    if values[name] is not None:
-                        values[name] = json.loads(values[name])
-                yield json.dumps(values, ensure_ascii=False)
-
-
-def id_of(record: str) -> str:
-    """Read the id of a record."""
-    return str(json.loads(record)["id"])
-
-
-def last_number(folder: Path) -> int:
-    """Give the number of the last file of answers that is there; 0 if there is none."""
-    digits = (path.stem.removeprefix("part-") for path in folder.glob("part-*"))
-    return max((int(each) for each in digits if each.isdecimal()), default=0)
-
-
-def _write_jsonl(path: Path, records: Iterator[str]) -> None:
+def _write_jsonl(path: Path, _: list[str], records: Iterator[str]) -> None:
     with path.open("w", encoding="utf-8", newline="\n") as file:
         file.writelines(f"{record}\n" for record in records)
 
 
-def _write_parquet(path: Path, records: Iterator[str]) -> None:
-    pa = import_module("pyarrow")
+def _write_csv(path: Path, columns: list[str], records: Iterator[str]) -> None:
+    # Excel reads UTF-8 only with a byte order mark.
+    with path.open("w", encoding="utf-8-sig", newline="") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(map(_flat, records))
+
+
+def _write_parquet(path: Path, columns: list[str], records: Iterator[str]) -> None:
+    import pyarrow as pa
+    from pyarrow.parquet import ParquetWriter
+
+    # Given, because a group of rows may hold nothing but nulls in a column.
     types = {"seconds": pa.float64(), "attempts": pa.int64()}
-    first = next(records)
-    schema = pa.schema([(name, types.get(name, pa.string())) for name in json.loads(first)])
-    with import_module("pyarrow.parquet").ParquetWriter(path, schema) as writer:
-        for group in groups_of(chain([first], records), 1000):
-            writer.write_table(pa.Table.from_pylist([*map(_flat, group)], schema=schema))
+    schema = pa.schema([(name, types.get(name, pa.string())) for name in columns])
+    with ParquetWriter(path, schema) as writer:
+        while rows := [_flat(record) for record in islice(records, GROUP)]:
+            writer.write_table(pa.Table.from_pylist(rows, schema=schema))
 
 
 def _flat(record: str) -> dict[str, Any]:
-    """Keep as JSON what has a shape of its own in each row."""
     values: dict[str, Any] = json.loads(record)
-    for name in _JSON & values.keys():
+    for name in NESTED & values.keys():
         if values[name] is not None:
             values[name] = json.dumps(values[name], ensure_ascii=False)
     return values
 
 
-_JSON = {"tool_calls", "parsed", "usage"}
-_WRITERS: dict[str, Callable[[Path, Iterator[str]], None]] = {
-    ".jsonl": _write_jsonl,
-    ".parquet": _write_parquet,
-}
+def read_json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (json.JSONDecodeError, RecursionError):
+        raise ValueError("is not valid JSON") from None
+
+
+def _object(line: str) -> dict[str, Any]:
+    values = read_json(line)
+    if not isinstance(values, dict):
+        raise ValueError("is no JSON object")  # noqa: TRY004 - of the file, not of the program
+    return values
+
+
+_WRITERS = {".jsonl": _write_jsonl, ".csv": _write_csv, ".parquet": _write_parquet}

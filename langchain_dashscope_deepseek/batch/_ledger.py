@@ -1,158 +1,265 @@
-"""What was asked and answered: a ledger in SQLite, and the shards that are written from it.
+"""The ledger: an SQLite file that holds every row and every outcome. All other files follow it.
 
-An answer is in the ledger as soon as it arrived, and stays there until it stands in a shard. After
-a crash between the two, the same answers go into a shard of the same name.
+An answer is in the ledger as soon as it has arrived. Files of answers (shards) are written from it:
+one that a crash prevented, or that is missing, is written by the next run.
 """
 
-from collections.abc import Iterable, Iterator
+import sqlite3
+from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
+from typing import Literal, NamedTuple
 
-from langchain_dashscope_deepseek.batch.rows_and_totals import (
-    ANSWERED,
-    DEAD,
-    OPEN,
-    SCHEMA,
-    Counts,
-    connect,
-    lock,
-    read_counts,
-)
-from langchain_dashscope_deepseek.batch.records import Record
-from langchain_dashscope_deepseek.batch._prompts import Row
-from langchain_dashscope_deepseek.batch._files import Form, id_of, last_number, read_shard, write_shard
-from langchain_dashscope_deepseek.batch.tables import StoppedError, groups_of
+from langchain_dashscope_deepseek.batch._asking import Record
+from langchain_dashscope_deepseek.batch._files import Format, write_table
+from langchain_dashscope_deepseek.batch._prompts import Row, StoppedError
+
+Changed = Literal["ask", "keep"]
+OPEN, ANSWERED, FAILED = range(3)
+MAX_NAMED = 5  # ids in an error
+
+# `run` is the number of the last run whose input held the row. A shard holds the answers up to
+# the record `last`, from where the one before it ends. Numbers of records are never used again.
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS rows (
+    id TEXT PRIMARY KEY, digest BLOB, run INTEGER, state INTEGER, record INTEGER
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS records (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, answered INTEGER, text TEXT
+);
+CREATE INDEX IF NOT EXISTS failed ON records (number) WHERE NOT answered;
+CREATE TABLE IF NOT EXISTS shards (last INTEGER PRIMARY KEY, number INTEGER, is_written INTEGER);
+CREATE TABLE IF NOT EXISTS totals (
+    one INTEGER PRIMARY KEY, format TEXT,
+    run INTEGER, requests INTEGER, input_tokens INTEGER, output_tokens INTEGER
+);
+"""
+QUEUE = "CREATE TABLE queue (number INTEGER PRIMARY KEY, id TEXT, messages TEXT)"
 
 
-class Store:
-    """The out folder, for one run at a time."""
+class Counts(NamedTuple):
+    """How far a folder is. Requests and tokens are of all runs."""
 
-    def __init__(
-        self, folder: Path, form: Form = "jsonl", shard_rows: int = 5000, patience: float = 0
-    ) -> None:
-        """Open the folder, which must exist.
+    total: int
+    answered: int
+    failed: int
+    requests: int
+    input_tokens: int
+    output_tokens: int
 
-        Args:
-            folder: Where ledger, shards and dead letters are.
-            form: What shards are written as.
-            shard_rows: Answers in a shard; the last one of a run has fewer.
-            patience: Seconds to wait for a run that is just ending.
 
-        Raises:
-            StoppedError: Another run writes there, or it holds shards of the other form, or ones
-                that its ledger does not know.
-        """
+class Ledger:
+    """The folder of the results, for one process at a time."""
+
+    def __init__(self, folder: Path, file_format: Format, shard_rows: int, patience: float) -> None:
         self.folder, self._shard_rows = folder, shard_rows
         self._lock = lock(folder / "lock.sqlite", patience)
-        self.db, self._reader = connect(folder), connect(folder)
-        # With FULL what was committed outlives a power cut: a shard is never ahead of the ledger.
-        self.db.executescript(f"PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;{SCHEMA}")
-        self.db.execute("INSERT OR IGNORE INTO totals VALUES ('form', ?)", (form,))
-        (self._form,) = self.db.execute("SELECT value FROM totals WHERE name='form'").fetchone()
-        if self._form != form:
-            raise StoppedError(f"{folder} holds {self._form} shards: use --format {self._form}.")
-        self._seq = self._one("SELECT coalesce(max(seq), 0) FROM rows")
-        self.recount()
-        last = last_number(folder)
-        if last > self._shard + 1 or (last and not self.counts.total):
-            raise StoppedError(
-                f"{folder} holds answers that its ledger does not know: give another folder."
-            )
-        # A crash may have left the one after the last: its answers are in the ledger.
-        self._path(self._shard + 1).unlink(missing_ok=True)
+        self._db = _connect(folder / "ledger.sqlite")
+        # FULL: what is committed survives a power cut.
+        self._db.executescript(f"PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; {SCHEMA}")
+        self._db.execute("INSERT OR IGNORE INTO totals VALUES (1, ?, 0, 0, 0, 0)", (file_format,))
+        (self._format,) = self._db.execute("SELECT format FROM totals").fetchone()
+        if self._format != file_format:
+            raise StoppedError(f"{folder} holds {self._format} files: use --format {self._format}.")
+        self._queue = _connect(folder / "queue.sqlite")
+        self.counts, self._unsharded = self._read_counts()
+        if not self.counts.total and any(folder.glob("part-*")):
+            raise StoppedError(f"{folder} holds answers but no ledger: give another folder.")
 
-    def recount(self) -> None:
-        """Read how far it is, and what is to be written into which shard."""
-        self._shard = self._one("SELECT coalesce(max(shard), 0) FROM rows")
-        self._held = self._one("SELECT count(*) FROM rows WHERE state = 1 AND record IS NOT NULL")
-        self.counts = read_counts(self.db)
+    def plan(self, rows: Iterable[Row], changed: Changed | None, retry_failed: bool) -> int:
+        """Enter the rows of the input, and queue those that are to be asked.
 
-    def wanted(self, ids: list[str], *, dead: bool = False) -> dict[str, bytes]:
-        """Tell which of these are to be asked, the open ones or the dead, and their digests."""
-        marks = ",".join("?" * len(ids))
-        query = "SELECT id, coalesce(next, digest) FROM rows WHERE state = ? AND id IN "
-        found = self._reader.execute(f"{query}({marks})", (DEAD if dead else OPEN, *ids))
-        return dict(found.fetchall())
+        Args:
+            rows: The whole input.
+            changed: What to do with an id that was answered for another prompt or with other
+                parameters: ask it again, keep its answer, or stop.
+            retry_failed: Whether to ask failed rows again that did not change.
 
-    def open_rows(self, rows: Iterable[Row], *, dead: bool) -> Iterator[list[Row]]:
-        """Give those of the rows that are to be asked, in groups that may be empty.
-
-        Raises:
-            StoppedError: A row is another than it was when the input was checked.
+        Returns:
+            The number of queued rows.
         """
-        for group in groups_of(rows):
-            wanted = self.wanted([row.id for row in group], dead=dead)
-            found = [row for row in group if row.id in wanted]
-            if any(row.digest not in (b"", wanted[row.id]) for row in found):
-                raise StoppedError("The input changed while it was read: start again.")
-            yield found
-
-    def add(self, records: Iterable[Record]) -> None:
-        """Enter what became of rows; what was answered before stays as it is."""
-        done, failed, used = 0, 0, [0, 0, 0]
-        with self.db:
-            self.db.execute("BEGIN")
-            for record in records:
-                used = [a + b for a, b in zip(used, record[3:], strict=True)]
-                state = self._one("SELECT state FROM rows WHERE id = ?", record.id)
-                if state == ANSWERED:
-                    continue
-                self._seq += 1
-                self.db.execute(
-                    "UPDATE rows SET state = ?, seq = ?, record = ?,"
-                    " digest = coalesce(next, digest), next = NULL WHERE id = ?",
-                    (ANSWERED if record.answered else DEAD, self._seq, record.text, record.id),
+        self._queue.close()
+        queue_path = self.folder / "queue.sqlite"
+        queue_path.unlink(missing_ok=True)
+        self._queue = _connect(queue_path)
+        self._queue.executescript(
+            f"PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; {QUEUE}; BEGIN"
+        )
+        kept: list[str] = []  # ids whose answer is of another prompt; only the first few are named
+        with self._db:
+            self._db.execute("BEGIN")
+            self._db.execute("UPDATE totals SET run = run + 1")
+            (run,) = self._db.execute("SELECT run FROM totals").fetchone()
+            for row in rows:
+                digest, state, record = self._known(row.id, run)
+                is_same = digest == row.digest
+                if state == ANSWERED and not is_same and changed != "ask":
+                    kept.append(repr(row.id) if len(kept) < MAX_NAMED else "")
+                elif state == OPEN or not is_same or (state == FAILED and retry_failed):
+                    self._remove(record)
+                    digest, state, record = row.digest, OPEN, None
+                    self._queue.execute("INSERT INTO queue VALUES (NULL, ?, ?)", row[:2])
+                self._db.execute(
+                    "INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?, ?)",
+                    (row.id, digest, run, state, record),
                 )
-                done += record.answered
-                failed += (not record.answered) - (state == DEAD)
-            for name, more in zip(Counts._fields[3:], used, strict=True):
-                self.db.execute("UPDATE totals SET value = value + ? WHERE name = ?", (more, name))
-        total, *others = self.counts
-        self.counts = Counts(total, *map(sum, zip(others, (done, failed, *used), strict=True)))
-        self._held += done
-        while self._held >= self._shard_rows:
-            self._write_shard()
+            if kept and changed is None:
+                raise _answered_for_another_prompt(kept)
+            self._db.execute("DELETE FROM rows WHERE state = ? AND run < ?", (OPEN, run))
+        self._queue.execute("COMMIT")
+        self.counts, self._unsharded = self._read_counts()
+        self._write_shards()
+        (queued,) = self._queue.execute("SELECT count(*) FROM queue").fetchone()
+        return int(queued)
+
+    def queued(self, first: int, size: int) -> list[Row]:
+        """Return queued rows by their number in the queue, which begins at 1."""
+        query = "SELECT id, messages FROM queue WHERE number BETWEEN ? AND ?"
+        return [Row(*found) for found in self._queue.execute(query, (first, first + size - 1))]
+
+    def is_open(self, row_id: str) -> bool:
+        found = self._db.execute("SELECT state FROM rows WHERE id = ?", (row_id,)).fetchone()
+        return bool(found == (OPEN,))
+
+    def add(self, records: list[Record]) -> None:
+        """Enter outcomes; the first one of a row stays."""
+        answered = failed = 0
+        requests, *tokens = (sum(each) for each in zip(*(r[3:] for r in records), strict=True))
+        with self._db:
+            self._db.execute("BEGIN")
+            for record in records:
+                if not self.is_open(record.id):
+                    continue
+                insert = "INSERT INTO records (answered, text) VALUES (?, ?)"
+                number = self._db.execute(insert, (record.answered, record.text)).lastrowid
+                state = ANSWERED if record.answered else FAILED
+                update = "UPDATE rows SET state = ?, record = ? WHERE id = ?"
+                self._db.execute(update, (state, number, record.id))
+                answered += record.answered
+                failed += not record.answered
+            self._db.execute(
+                "UPDATE totals SET requests = requests + ?,"
+                " input_tokens = input_tokens + ?, output_tokens = output_tokens + ?",
+                (requests, *tokens),
+            )
+        added = (0, answered, failed, requests, *tokens)
+        self.counts = Counts(*map(sum, zip(self.counts, added, strict=True)))
+        self._unsharded += answered
+        while self._unsharded >= self._shard_rows:
+            self._end_shard()
 
     def finish(self) -> None:
-        """Write what is still held as the last shard, and the dead letters anew."""
-        while self._held:
-            self._write_shard()
-        letters = self.folder / f"dead-letters.{self._form}"
-        if self.counts.failed or letters.exists():
-            dead = self.db.execute("SELECT record FROM rows WHERE state = 2 ORDER BY seq")
-            write_shard(letters, (record for (record,) in dead))
+        """Write the last answers and the failed rows, and remove the queue."""
+        self._queue.close()
+        (self.folder / "queue.sqlite").unlink(missing_ok=True)
+        while self._unsharded:
+            self._end_shard()
+        failed = self._db.execute("SELECT text FROM records WHERE NOT answered ORDER BY number")
+        path = self.folder / f"dead-letters.{self._format}"
+        write_table(path, (text for (text,) in failed))
 
     def close(self) -> None:
-        """Let go of the folder."""
-        self._reader.close()
-        self.db.close()
-        self._lock.close()
+        for connection in (self._queue, self._db, self._lock):
+            connection.close()
 
-    def take_out(self) -> None:
-        """Take the old answers of rows that are asked again out of their shards."""
-        stale = "FROM rows WHERE state = 0 AND shard IS NOT NULL"
-        for (number,) in self.db.execute(f"SELECT DISTINCT shard {stale}").fetchall():
-            ids = {i for (i,) in self.db.execute(f"SELECT id {stale} AND shard = ?", (number,))}
-            path = self._path(number)
-            if path.exists():  # else a crash came in between
-                write_shard(path, (r for r in read_shard(path) if id_of(r) not in ids))
-            self.db.execute("UPDATE rows SET shard = NULL WHERE state = 0 AND shard = ?", (number,))
+    def _known(self, row_id: str, run: int) -> tuple[bytes | None, int, int | None]:
+        query = "SELECT digest, state, record, run FROM rows WHERE id = ?"
+        found = self._db.execute(query, (row_id,)).fetchone()
+        if found is None:
+            return None, OPEN, None
+        *known, last_run = found
+        if last_run == run:
+            raise StoppedError(f"The id {row_id!r} stands in the input twice. Nothing was asked.")
+        return tuple(known)
 
-    def _write_shard(self) -> None:
-        held = "FROM rows WHERE state = 1 AND record IS NOT NULL ORDER BY seq LIMIT ?"
-        some = (self._shard_rows,)
-        last = self._one(f"SELECT max(seq) FROM (SELECT seq {held})", *some)  # noqa: S608
-        records = self.db.execute(f"SELECT record {held}", some)
-        write_shard(self._path(self._shard + 1), (record for (record,) in records))
-        self._shard += 1
-        self.db.execute(
-            "UPDATE rows SET shard = ?, record = NULL"
-            " WHERE state = 1 AND record IS NOT NULL AND seq <= ?",
-            (self._shard, last),
+    def _remove(self, record: int | None) -> None:
+        if record is None:
+            return
+        self._db.execute("DELETE FROM records WHERE number = ?", (record,))
+        self._db.execute(
+            "UPDATE shards SET is_written = 0"
+            " WHERE last = (SELECT min(last) FROM shards WHERE last >= ?)",
+            (record,),
         )
-        self._held -= min(self._held, self._shard_rows)
 
-    def _path(self, number: int) -> Path:
-        return self.folder / f"part-{number:05}.{self._form}"
+    def _read_counts(self) -> tuple[Counts, int]:
+        """Count the rows, and the answers that no shard holds."""
+        (unsharded,) = self._db.execute(
+            "SELECT count(*) FROM records"
+            " WHERE answered AND number > (SELECT coalesce(max(last), 0) FROM shards)"
+        ).fetchone()
+        return _counts(self._db), unsharded
 
-    def _one(self, query: str, *values: object) -> int:
-        return int(self.db.execute(query, values).fetchone()[0])
+    def _end_shard(self) -> None:
+        self._db.execute(
+            "INSERT INTO shards SELECT max(number), (SELECT count(*) + 1 FROM shards), 0 FROM ("
+            " SELECT number FROM records"
+            " WHERE answered AND number > (SELECT coalesce(max(last), 0) FROM shards)"
+            " ORDER BY number LIMIT ?)",
+            (self._shard_rows,),
+        )
+        self._unsharded -= min(self._unsharded, self._shard_rows)
+        self._write_shards()
+
+    def _write_shards(self) -> None:
+        """Write the files that are missing, or that hold an answer that was removed."""
+        first = 0
+        shards = self._db.execute("SELECT last, number, is_written FROM shards ORDER BY last")
+        for last, number, is_written in shards.fetchall():
+            path = self.folder / f"part-{number:05}.{self._format}"
+            if not is_written or not path.exists():
+                records = self._db.execute(
+                    "SELECT text FROM records"
+                    " WHERE answered AND number > ? AND number <= ? ORDER BY number",
+                    (first, last),
+                )
+                write_table(path, (text for (text,) in records))
+                self._db.execute("UPDATE shards SET is_written = 1 WHERE last = ?", (last,))
+            first = last
+
+
+def read_counts(folder: Path) -> Counts:
+    """Read how far a folder is; a run may be writing to it."""
+    if not (folder / "ledger.sqlite").exists():
+        raise StoppedError(f"{folder} holds no ledger: give the folder that was --out of a run.")
+    with closing(_connect(folder / "ledger.sqlite")) as db:
+        return _counts(db)
+
+
+def lock(path: Path, patience: float = 0) -> sqlite3.Connection:
+    """Hold a lock until it is closed or this process ends, however it ends.
+
+    Args:
+        path: The file of the lock, in the folder that it is for.
+        patience: Seconds to wait for a process that is about to end.
+    """
+    held = _connect(path, timeout=patience)
+    try:
+        held.execute("BEGIN EXCLUSIVE")
+    except sqlite3.OperationalError as error:
+        held.close()
+        if "locked" not in str(error):
+            raise
+        raise StoppedError(
+            f"Another run writes into {path.parent}: wait for it, or give another folder."
+        ) from None
+    return held
+
+
+def _connect(path: Path, timeout: float = 30) -> sqlite3.Connection:
+    return sqlite3.connect(path, timeout, isolation_level=None, check_same_thread=False)
+
+
+def _counts(db: sqlite3.Connection) -> Counts:
+    states = dict(db.execute("SELECT state, count(*) FROM rows GROUP BY state").fetchall())
+    used = db.execute("SELECT requests, input_tokens, output_tokens FROM totals").fetchone()
+    return Counts(sum(states.values()), states.get(ANSWERED, 0), states.get(FAILED, 0), *used)
+
+
+def _answered_for_another_prompt(ids: list[str]) -> StoppedError:
+    more = f" and {len(ids) - MAX_NAMED} more" if len(ids) > MAX_NAMED else ""
+    return StoppedError(
+        f"Answered before for another prompt, or with other parameters: "
+        f"{', '.join(ids[:MAX_NAMED])}{more}. Nothing was asked. --changed ask asks them again, "
+        f"--changed keep keeps the old answers; or write into another folder."
+    )

@@ -1,155 +1,139 @@
-"""What to ask: rows of a table, made into messages and checked before anything is sent."""
+"""What to ask: the rows of a table as messages, checked before anything is sent."""
 
 import csv
+import importlib
 import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
 from string import Formatter
 from typing import Any, NamedTuple
 
 from langchain_core.messages import convert_to_messages
+from pydantic import BaseModel
 
-from langchain_dashscope_deepseek.batch.tables import StoppedError, read_table
+from langchain_dashscope_deepseek.batch._files import read_json, read_table
 
-# Settings that no answer depends on: with another one, what was answered stays answered.
-WITHOUT_WEIGHT = {"timeout", "max_seconds", "proxy", "verify", "streaming", "tags", "metadata"}
+# A change of these settings leaves an answer as it is.
+WITHOUT_INFLUENCE = {"timeout", "max_seconds", "proxy", "verify", "streaming", "tags", "metadata"}
+
+
+class StoppedError(Exception):
+    """Why the run cannot go on, and what to do."""
 
 
 class Row(NamedTuple):
-    """What to ask under an id."""
+    """A prompt with its id."""
 
     id: str
-    messages: str
-    """The messages as JSON."""
-    digest: bytes
-    """Of the messages, and of everything else that an answer depends on."""
+    messages: str  # as JSON
+    digest: bytes = b""  # of the messages and of everything else that an answer depends on
 
 
 @dataclass(frozen=True)
 class Task:
-    """What to ask of each row; all that an answer depends on is part of the digest of a row."""
+    """What to ask of each row."""
 
     model: str
     settings: dict[str, Any]
-    schema: str | None = None
-    """A pydantic class as `module:Class`."""
-    schema_text: str | None = None
-    """What that class asks for, as JSON: it may change under the same name."""
-    template: str = "{prompt}"
-    messages_column: str | None = None
-    id_column: str = "id"
-
-    def __post_init__(self) -> None:
-        """Check the template.
-
-        Raises:
-            StoppedError: It has more than names of columns in its braces, or none.
-        """
-        try:
-            fields = [
-                field[1:] for field in Formatter().parse(self.template) if field[1] is not None
-            ]
-        except ValueError as error:
-            raise StoppedError(f"--template: {error}; write {{{{ for a brace.") from None
-        if not fields or any(
-            spec or kind or not name or set(".[") & {*name} for name, spec, kind in fields
-        ):
-            raise StoppedError("--template: put the name of a column in braces, and nothing else.")
+    schema: str | None  # a pydantic class as `module:Class`
+    template: str
+    messages_column: str | None
+    id_column: str
 
     def row(self, values: dict[str, Any]) -> Row:
-        """Build a row's messages.
-
-        Raises:
-            LookupError: A column is not there.
-            ValueError: A value is not of the form that is needed.
-        """
+        """Build the messages of a row; raises `ValueError` where the row does not allow it."""
         messages = self._messages(values)
         text = json.dumps(messages, ensure_ascii=False, sort_keys=True)
-        settings = {k: v for k, v in self.settings.items() if k not in WITHOUT_WEIGHT}
-        asked = [self.model, settings, self.schema, self.schema_text]
-        parameters = json.dumps(asked, sort_keys=True)
-        digest = blake2b(f"{parameters}\n{text}".encode(), digest_size=16).digest()
-        key = _value(values, self.id_column)
-        if not isinstance(key, str | int) or isinstance(key, bool) or key == "":
+        digest = blake2b(f"{self._parameters}\n{text}".encode(), digest_size=16).digest()
+        row_id = _value(values, self.id_column)
+        if not isinstance(row_id, str | int) or isinstance(row_id, bool) or row_id == "":
             raise ValueError(f"the column {self.id_column!r} holds no text and no whole number")
-        key = str(key)
-        key.encode()  # refuses half of a character
-        return Row(key, text, digest)
+        str(row_id).encode()  # raises where it holds half of a surrogate pair
+        return Row(str(row_id), text, digest)
+
+    def load_schema(self) -> type[BaseModel] | None:
+        """Import the class that answers must fit."""
+        if self.schema is None:
+            return None
+        module, _, name = self.schema.partition(":")
+        try:
+            schema: type[BaseModel] = getattr(importlib.import_module(module), name)
+            schema.model_json_schema()
+        except Exception as error:  # noqa: BLE001 - importing a module of the user raises anything
+            raise StoppedError(
+                f"--schema {self.schema}: {type(error).__name__}: {error}. "
+                "Give a pydantic class as module:Class."
+            ) from None
+        return schema
+
+    @cached_property
+    def _parameters(self) -> str:
+        """Everything that an answer depends on, except the messages."""
+        schema = self.load_schema()
+        fields = schema.model_json_schema() if schema else None
+        settings = {k: v for k, v in self.settings.items() if k not in WITHOUT_INFLUENCE}
+        return json.dumps([self.model, settings, fields], sort_keys=True)
+
+    @cached_property
+    def _parts(self) -> list[tuple[str, str | None]]:
+        """The texts of the template, each with the column that follows it."""
+        try:
+            parts = list(Formatter().parse(self.template))
+        except ValueError as error:
+            raise StoppedError(f"--template: {error}; write {{{{ for a brace.") from None
+        has_column = any(column is not None for _, column, _, _ in parts)
+        if not has_column or any(spec or conversion for _, _, spec, conversion in parts):
+            raise StoppedError(
+                "--template: put only names of columns in braces, at least one; {{ is a brace."
+            )
+        return [(text, column) for text, column, _, _ in parts]
 
     def _messages(self, values: dict[str, Any]) -> list[Any]:
         if self.messages_column is None:
-            filled = {name: value for name, value in values.items() if value is not None}
-            try:
-                text = self.template.format_map(_Texts(filled))
-            except KeyError as error:
-                raise _missing(values, str(error.args[0])) from None
+            parts = self._parts
+            text = "".join(a + ("" if b is None else _text(values, b)) for a, b in parts)
             if not text.strip():
                 raise ValueError("the prompt is empty")
             return [{"role": "user", "content": text}]
         messages = _value(values, self.messages_column)
         if isinstance(messages, str):  # as in CSV
-            messages = json.loads(messages)
+            messages = read_json(messages)
         try:
-            read = convert_to_messages(messages) if isinstance(messages, list) else []
-        except Exception:  # noqa: BLE001 - the text of each kind quotes what is there
-            read = []
-        if not read:
+            is_valid = isinstance(messages, list) and bool(convert_to_messages(messages))
+        except Exception:  # noqa: BLE001 - LangChain raises many kinds, whose texts quote the row
+            is_valid = False
+        if not is_valid:
             raise ValueError(f"the column {self.messages_column!r} holds no list of messages")
         return list(messages)
 
 
-class _Texts(dict[str, Any]):
-    def __getitem__(self, name: str) -> Any:
-        value = super().__getitem__(name)
-        if isinstance(value, dict | list | bytes):
-            raise ValueError(f"the column {name!r} holds no text")  # noqa: TRY004 - of the file
-        return value
-
-
 def read_rows(path: Path, task: Task) -> Iterator[Row]:
-    """Read the rows of a file.
-
-    Raises:
-        StoppedError: A row is not as it must be; names its place and quotes nothing of it.
-    """
+    """Yield the rows of a file; raises `StoppedError` with the number of a row that is wrong."""
     number = 1
     try:
         for values in read_table(path):
             yield task.row(values)
             number += 1
-    except FileNotFoundError:
-        raise StoppedError(f"There is no file {path}.") from None
-    except tuple(WRONG) as error:
-        what = next(text for kind, text in WRONG.items() if isinstance(error, kind))
+    except (ValueError, TypeError, ArithmeticError, csv.Error) as error:
         raise StoppedError(
-            f"{path}, row {number}: {what or error.args[0]}. "
-            "Correct the file or the options, and start again."
+            f"{path}, row {number}: {error}. Correct the file or the options, and start again."
         ) from None
 
 
-WRONG: dict[type[Exception], str] = {
-    json.JSONDecodeError: "is no JSON",
-    UnicodeDecodeError: "is not UTF-8",
-    UnicodeEncodeError: "holds half of a character",
-    RecursionError: "is nested too deeply",
-    TypeError: "holds what JSON cannot",
-    ArithmeticError: "holds a number or a time that Python cannot",
-    csv.Error: "is no CSV: quotes do not match",
-    LookupError: "",  # these two say it themselves
-    ValueError: "",
-}
+def _text(values: dict[str, Any], column: str) -> str:
+    value = _value(values, column)
+    if isinstance(value, dict | list | bytes):
+        raise ValueError(f"the column {column!r} holds no text")  # noqa: TRY004 - of the file
+    return str(value)
 
 
 def _value(values: dict[str, Any], column: str) -> Any:
     if values.get(column) is None:
-        raise _missing(values, column)
+        # Without a line of names in a CSV file, the first prompt is among the names.
+        names = (repr(n) if re.fullmatch(r"[\w.-]{1,40}", n) else "(a text)" for n in values)
+        raise ValueError(f"no value in the column {column!r}; the columns are {', '.join(names)}")
     return values[column]
-
-
-def _missing(values: dict[str, Any], column: str) -> LookupError:
-    # Where a file has no line of names, they are somebody's prompt.
-    columns = ", ".join(repr(n) if re.fullmatch(r"[\w.-]{1,40}", n) else "(a text)" for n in values)
-    return LookupError(f"there is nothing in a column {column!r}; the columns are {columns}")

@@ -1,92 +1,91 @@
-"""A run in one process: a fixed number ask at a time, and rows are read as they are needed."""
+"""The loop: a fixed number of requests at a time, and a place is free once its answer is kept."""
 
 import asyncio
 import signal
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
-from langchain_dashscope_deepseek.batch._asking import Asker
-from langchain_dashscope_deepseek.batch.keeper import Keeper
+from langchain_dashscope_deepseek.batch._asking import Asker, Record
+from langchain_dashscope_deepseek.batch._files import GROUP
+from langchain_dashscope_deepseek.batch._ledger import Ledger
 from langchain_dashscope_deepseek.batch._prompts import Row
-from langchain_dashscope_deepseek.batch._ledger import Store
 
 
-def run_here(
-    store: Store, rows: Iterable[Row], asker: Asker, *, concurrency: int, dead: bool
+class Committer:
+    """Enters records into the ledger, together with all that arrive meanwhile."""
+
+    def __init__(self, add: Callable[[list[Record]], Awaitable[object]]) -> None:
+        self._add, self._lock = add, asyncio.Lock()
+        self._pending: list[Record] = []
+
+    async def commit(self, *records: Record) -> None:
+        """Return once these records, and all before them, are in the ledger."""
+        self._pending += records
+        async with self._lock:
+            if self._pending:
+                group, self._pending = self._pending, []
+                # Shielded: a caller that is cancelled does not take back the records of others.
+                await asyncio.shield(self._add(group))
+
+
+async def ask_all(
+    rows: AsyncIterator[Row], ask: Callable[[Row], Awaitable[None]], concurrency: int
 ) -> None:
-    """Ask what is open.
+    """Ask all rows, so many at a time; the first error cancels the others."""
+    turn = asyncio.Lock()
 
-    Args:
-        store: Where it is kept.
-        rows: All of the input.
-        asker: Who asks.
-        concurrency: Requests at a time.
-        dead: Ask the dead letters instead.
+    async def ask_in_turn() -> None:
+        while True:
+            async with turn:
+                row = await anext(rows, None)
+            if row is None:
+                return
+            await ask(row)
+
+    tasks = [asyncio.create_task(ask_in_turn()) for _ in range(concurrency)]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def run_here(ledger: Ledger, asker: Asker, queued: int, concurrency: int) -> None:
+    """Ask the queued rows in this process.
 
     Raises:
         KeyboardInterrupt: By Ctrl-C or SIGTERM, once all that had arrived is kept.
-        StoppedError: It makes no sense to go on.
+        StoppedError: Every row would fail.
     """
     try:
-        asyncio.run(_run(store, rows, asker, concurrency, dead=dead))
+        asyncio.run(_run(ledger, asker, queued, concurrency))
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
     finally:
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # which asyncio took away
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # asyncio has replaced it
 
 
-async def _run(
-    store: Store, rows: Iterable[Row], asker: Asker, concurrency: int, *, dead: bool
-) -> None:
-    ignore_signals = _cancel_at_a_signal()
+async def _run(ledger: Ledger, asker: Asker, queued: int, concurrency: int) -> None:
     loop = asyncio.get_running_loop()
-    queue: asyncio.Queue[Row | None] = asyncio.Queue(concurrency)
-    # The loop never waits for a disk, nor does an answer that has arrived for the reading of rows.
-    with ThreadPoolExecutor(1) as reading, ThreadPoolExecutor(1) as writing:
-        groups = store.open_rows(rows, dead=dead)
-        keeper = Keeper(lambda records: loop.run_in_executor(writing, store.add, records))
 
-        async def feed() -> None:
-            while (group := await loop.run_in_executor(reading, next, groups, None)) is not None:
-                for row in group:
-                    await queue.put(row)
-            for _ in range(concurrency):
-                await queue.put(None)
+    async def rows() -> AsyncIterator[Row]:
+        for first in range(1, queued + 1, GROUP):
+            for row in await asyncio.to_thread(ledger.queued, first, GROUP):
+                yield row
 
-        async def ask() -> None:
-            while row := await queue.get():
-                await keeper.keep(await asker.ask(row))
+    async def ask(row: Row) -> None:
+        await committer.commit(await asker.ask(row))
 
-        tasks = [asyncio.create_task(ask()) for _ in range(concurrency)]
-        tasks.append(asyncio.create_task(feed()))
+    with ThreadPoolExecutor(1) as writing:
+        committer = Committer(lambda group: loop.run_in_executor(writing, ledger.add, group))
+        asking = asyncio.create_task(ask_all(rows(), ask, concurrency))
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with suppress(NotImplementedError):  # Windows, where asyncio handles Ctrl-C
+                loop.add_signal_handler(number, asking.cancel)
         try:
-            await asyncio.gather(*tasks)
+            await asking
         finally:
-            ignore_signals()
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            await keeper.flush()
+            await committer.commit()
             await asker.aclose()
-
-
-def _cancel_at_a_signal() -> Callable[[], None]:
-    """Cancel this task at the first signal; what is given ignores them from then on."""
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
-
-    def at_signals(act: Callable[[], object]) -> None:
-        with suppress(NotImplementedError):  # Windows: asyncio cancels at Ctrl-C by itself
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.add_signal_handler(number, act)
-
-    def ignore() -> None:
-        at_signals(lambda: None)
-
-    def cancel() -> None:
-        ignore()
-        if task is not None:
-            task.cancel()
-
-    at_signals(cancel)
-    return ignore
