@@ -85,6 +85,7 @@ class Asker:
         if schema := task.load_schema():
             self._chain = self._model.with_structured_output(schema, include_raw=True)
         self._attempts, self._limits = attempts, limits
+        # Where failures are expected, they tell nothing about the rows that follow.
         self._failures, self._works = 0, expect_failures
 
     async def ask(self, row: Row) -> Record:

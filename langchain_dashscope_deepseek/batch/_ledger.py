@@ -59,12 +59,13 @@ class Ledger:
         self._db.executescript(f"PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; {SCHEMA}")
         self._db.execute("INSERT OR IGNORE INTO totals VALUES (1, ?, 0, 0, 0, 0)", (file_format,))
         (self._format,) = self._db.execute("SELECT format FROM totals").fetchone()
-        if self._format != file_format:
-            raise StoppedError(f"{folder} holds {self._format} files: use --format {self._format}.")
         self._queue = _connect(folder / "queue.sqlite")
         self.counts, self._unsharded = self._read_counts()
-        if not self.counts.total and any(folder.glob("part-*")):
-            raise StoppedError(f"{folder} holds answers but no ledger: give another folder.")
+        try:
+            self._check_folder(file_format)
+        except StoppedError:
+            self.close()
+            raise
 
     def plan(self, rows: Iterable[Row], changed: Changed | None, retry_failed: bool) -> int:
         """Enter the rows of the input, and queue those that are to be asked.
@@ -161,6 +162,13 @@ class Ledger:
     def close(self) -> None:
         for connection in (self._queue, self._db, self._lock):
             connection.close()
+
+    def _check_folder(self, file_format: Format) -> None:
+        if self._format != file_format:
+            hint = f"use --format {self._format}, or give another folder"
+            raise StoppedError(f"{self.folder} holds {self._format} files: {hint}.")
+        if not self.counts.total and any(self.folder.glob("part-*")):
+            raise StoppedError(f"{self.folder} holds answers but no ledger: give another folder.")
 
     def _known(self, row_id: str, run: int) -> tuple[bytes | None, int, int | None]:
         query = "SELECT digest, state, record, run FROM rows WHERE id = ?"

@@ -1,4 +1,4 @@
-"""The example for tables of prompts on a Ray cluster: three workers, of which some are killed."""
+"""The batch command on a Ray cluster: three workers, some of which are killed."""
 
 from __future__ import annotations
 
