@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import closing
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("Stopped. What had arrived is kept; the same command goes on from there.", flush=True)
         return INTERRUPTED
-    except ImportError as error:
-        extra = "ray" if "ray" in str(error) else "batch"
+    except ModuleNotFoundError as error:
+        extra = "ray" if error.name == "ray" else "batch"
         install = f'pip install "langchain-dashscope-deepseek[{extra}]"'
         print(f"Stopped. {error}: {install}", file=sys.stderr)
         return 1
@@ -50,6 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _ask(options: argparse.Namespace) -> Counts:
     """Enter the whole input into the ledger, then ask what is open."""
+    for name, is_needed in {"pyarrow": options.format == "parquet", "ray": options.ray}.items():
+        if is_needed and find_spec(name) is None:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
     retry_failed = options.command == "retry-failed"
     changed: Changed | None = options.changed or ("keep" if retry_failed else None)
     prices = Prices(options.price_input, options.price_output)

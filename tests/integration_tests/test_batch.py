@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import sys
 import threading
 import time
 from collections import Counter
@@ -325,6 +326,21 @@ def test_a_wrong_value_of_an_option_is_refused(
 def test_a_missing_key_is_noticed_before_the_table_is_read(batch: Batch) -> None:
     batch.environment["DASHSCOPE_API_KEY"] = ""
     assert "Stopped. There is no API key" in batch.run(batch.folder / "none.jsonl", code=1)
+
+
+@pytest.mark.parametrize(
+    ("option", "module", "extra"),
+    [("--format=parquet", "pyarrow", "batch"), ("--ray", "ray", "ray")],
+)
+def test_a_missing_extra_is_noticed_before_anything_is_asked(
+    batch: Batch, option: str, module: str, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    said = batch.run(batch.rows(1), option, code=1)
+    assert (
+        f'No module named {module!r}: pip install "langchain-dashscope-deepseek[{extra}]"' in said
+    )
+    assert not batch.emulator.requests
 
 
 def test_a_template_can_come_from_a_file(batch: Batch) -> None:
