@@ -98,9 +98,9 @@ class Asker:
             try:
                 outcome = _outcome(await self._chain.ainvoke(json.loads(row.messages)))
             except Exception as error:  # noqa: BLE001 - such as a message that cannot be converted
-                self._limits.settle(0)
                 rate_limits += isinstance(error, DashScopeRateLimitError)
                 wait = self._seconds_to_retry(error, attempts, rate_limits)
+                self._limits.settle(0)  # after a pause, so that no waiting call goes out before it
                 if wait is not None:
                     await asyncio.sleep(wait)
                     continue
@@ -161,8 +161,8 @@ def _record(row: Row, outcome: Outcome, attempts: int, seconds: float) -> Record
     usage, metadata = outcome.usage, message.response_metadata if message else {}
     fields: dict[str, Any] = {"id": row.id}
     if failure:
-        code = getattr(failure, "code", None) or type(failure).__name__
-        fields |= {"code": code, "message": str(failure)}
+        code = failure.code if isinstance(failure, DashScopeError) else None
+        fields |= {"code": code or type(failure).__name__, "message": str(failure)}
     elif message:
         fields["text"] = message.text
         fields["reasoning"] = message.additional_kwargs.get("reasoning_content")
@@ -171,6 +171,7 @@ def _record(row: Row, outcome: Outcome, attempts: int, seconds: float) -> Record
     fields["request_id"] = metadata.get("request_id") or getattr(failure, "request_id", None)
     fields["finish_reason"] = metadata.get("finish_reason")
     fields |= {"usage": usage, "seconds": round(seconds, 3), "attempts": attempts}
-    text = json.dumps(fields, ensure_ascii=False)
+    # SQLite and UTF-8 refuse half of a surrogate pair, which a model may answer.
+    text = json.dumps(fields, ensure_ascii=False).encode(errors="replace").decode()
     tokens = (usage["input_tokens"], usage["output_tokens"]) if usage else (0, 0)
     return Record(row.id, failure is None, text, attempts, *tokens)

@@ -55,7 +55,7 @@ def test_a_second_run_does_nothing(batch: Batch) -> None:
     assert {path: path.read_bytes() for path in batch.out.glob("part-*")} == files
 
 
-def test_an_answer_has_all_that_is_known_of_it(batch: Batch) -> None:
+def test_an_answer_holds_text_usage_and_attempts(batch: Batch) -> None:
     usage = {"input_tokens": 5, "output_tokens": 7, "total_tokens": 12}
     batch.emulator.reply("Blue.", reasoning="Hm.", usage=usage)
     batch.run(batch.rows(1), "--set", "enable_thinking=true")
@@ -121,18 +121,18 @@ def test_answers_are_parsed_by_a_schema(batch: Batch, out: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_run_that_was_killed_is_gone_on_with(batch: Batch) -> None:
+def test_a_run_goes_on_after_three_kills(batch: Batch) -> None:
     table = batch.rows(200)
     batch.emulator.reply("Slow.", delay=0.1, times=1000)
-    for share in (60, 120):
+    for share in (50, 100, 150):
         process = batch.start(table, "--concurrency", "10", "--shard-rows", "16")
         eventually(lambda share=share: len(batch.emulator.requests) > share)  # type: ignore[misc]
         process.kill()
         process.communicate()
     batch.run(table, "--concurrency", "10", "--shard-rows", "16")
     assert ids(batch.answers()) == names(200)
-    assert len(batch.emulator.requests) <= 200 + 2 * 10
-    assert max(batch.asked().values()) <= 3
+    assert len(batch.emulator.requests) <= 200 + 3 * 10
+    assert max(batch.asked().values()) <= 4
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
@@ -163,7 +163,7 @@ def test_a_crash_around_the_renaming_of_a_file_leaves_each_answer_once(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_a_run_within_two_seconds_with_all_that_had_arrived(
+def test_a_signal_ends_a_run_within_two_seconds_and_loses_no_answer(
     batch: Batch, number: signal.Signals
 ) -> None:
     table = batch.rows(60)
@@ -184,7 +184,7 @@ def test_a_signal_ends_a_run_within_two_seconds_with_all_that_had_arrived(
     assert len(batch.emulator.requests) == 60 + 10
 
 
-def test_meanwhile_the_status_can_be_read_and_no_other_run_begun(batch: Batch) -> None:
+def test_during_a_run_status_works_and_another_run_is_refused(batch: Batch) -> None:
     table = batch.rows(6)
     batch.emulator.reply("Fine.", times=3)
     batch.emulator.reply("Slow.", delay=60, times=3)
@@ -241,7 +241,7 @@ def test_another_parameter_is_a_change_too(batch: Batch) -> None:
         ([{"id": 1, "prompt": {"a": 1}}], "row 1: the column 'prompt' holds no text"),
     ],
 )
-def test_a_mistake_in_the_table_is_said_before_anything_is_asked(
+def test_a_wrong_row_is_reported_before_anything_is_asked(
     batch: Batch, rows: list[dict[str, Any]], says: str
 ) -> None:
     assert says in batch.run(batch.write(rows), code=1)
@@ -263,7 +263,7 @@ def test_a_mistake_in_the_table_is_said_before_anything_is_asked(
         ("a.txt", "Hello", "the name ends in '.txt'"),
     ],
 )
-def test_a_file_that_is_none_is_refused_before_anything_is_asked(
+def test_a_wrong_file_is_reported_before_anything_is_asked(
     batch: Batch, name: str, text: str, says: str
 ) -> None:
     table = batch.folder / name
@@ -273,9 +273,7 @@ def test_a_file_that_is_none_is_refused_before_anything_is_asked(
 
 
 @pytest.mark.parametrize("said", [[], [1], ["a", {"role": "?"}], [{"content": "a"}], {"a": 1}])
-def test_messages_that_are_none_are_refused_before_anything_is_asked(
-    batch: Batch, said: Any
-) -> None:
+def test_wrong_messages_are_reported_before_anything_is_asked(batch: Batch, said: Any) -> None:
     table = batch.write([{"id": 1, "chat": said}])
     out = batch.run(table, "--messages-column", "chat", code=1)
     assert "row 1: the column 'chat' holds no list of messages" in out
@@ -299,7 +297,7 @@ def test_messages_that_are_none_are_refused_before_anything_is_asked(
         (["--schema", "Order"], "Give a pydantic class as module:Class"),
     ],
 )
-def test_a_mistake_in_the_options_is_said_before_anything_is_asked(
+def test_wrong_options_are_reported_before_anything_is_asked(
     batch: Batch, options: list[str], says: str
 ) -> None:
     said = batch.run(batch.rows(3), *options, code=1)
@@ -352,6 +350,12 @@ def test_a_template_can_come_from_a_file(batch: Batch) -> None:
     assert "is not UTF-8" in batch.run(batch.rows(1), "--template-file", str(path), code=1)
 
 
+def test_half_of_a_surrogate_pair_in_an_answer_is_replaced(batch: Batch) -> None:
+    batch.emulator.reply("Half \ud83d.")
+    batch.run(batch.rows(1))
+    assert [answer["text"] for answer in batch.answers()] == ["Half ?."]
+
+
 def test_answers_keep_the_format_of_their_folder(batch: Batch) -> None:
     batch.run(batch.rows(1))
     assert "use --format jsonl" in batch.run(batch.rows(1), "--format", "csv", code=1)
@@ -365,7 +369,7 @@ def test_a_file_of_answers_that_is_missing_is_written_again(batch: Batch) -> Non
     assert len(batch.emulator.requests) == 4
 
 
-def test_a_setting_that_no_answer_depends_on_changes_nothing(batch: Batch) -> None:
+def test_a_setting_without_influence_on_answers_may_change(batch: Batch) -> None:
     table = batch.rows(3)
     batch.run(table, "--set", "timeout=60")
     batch.run(table, "--set", "timeout=90")
@@ -380,14 +384,14 @@ def test_answers_without_a_ledger_are_not_overwritten(batch: Batch) -> None:
     assert old.read_text() == "paid for"
 
 
-def test_a_run_has_the_folder_for_itself_while_it_hands_it_on(batch: Batch) -> None:
+def test_a_second_run_into_a_folder_is_refused(batch: Batch) -> None:
     """With Ray the ledger goes from the command to an actor."""
     batch.out.mkdir()
     with closing(lock(batch.out / "run.sqlite")):
         assert "Another run writes" in batch.run(batch.rows(1), code=1)
 
 
-def test_a_shard_of_which_all_is_asked_again_is_gone(batch: Batch) -> None:
+def test_a_file_without_answers_is_removed(batch: Batch) -> None:
     """Without a row it would have other columns than the others."""
     options = ("--format", "parquet", "--shard-rows", "2", "--concurrency", "1")
     batch.run(batch.rows(4), *options)
@@ -400,7 +404,7 @@ def test_a_shard_of_which_all_is_asked_again_is_gone(batch: Batch) -> None:
     assert ids(batch.answers()) == names(4)
 
 
-def test_what_a_crash_left_to_be_written_may_change(
+def test_a_prompt_may_change_after_a_crash_before_its_file_is_written(
     batch: Batch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def crash(path: Path, records: Iterable[str]) -> None:
@@ -417,7 +421,7 @@ def test_what_a_crash_left_to_be_written_may_change(
 
 @pytest.mark.parametrize("after", ["unlinking", "writing"])
 @pytest.mark.parametrize("fails", [False, True])
-def test_a_crash_while_all_is_asked_again_leaves_a_folder_that_goes_on(
+def test_a_crash_while_files_are_replaced_leaves_each_answer_once(
     batch: Batch, after: str, fails: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nor does what a crash wrote beside the ledger outlive a prompt that was changed."""
@@ -442,7 +446,7 @@ def test_a_crash_while_all_is_asked_again_leaves_a_folder_that_goes_on(
     assert len(batch.dead() + batch.answers()) == 4
 
 
-def test_further_signals_lose_nothing_that_had_arrived(batch: Batch) -> None:
+def test_further_signals_lose_no_answer(batch: Batch) -> None:
     rows = [Row(f"r{n}", json.dumps([{"role": "user", "content": "Hi"}])) for n in range(10)]
     batch.out.mkdir()
     with (
@@ -475,7 +479,7 @@ class _AtOnce:
 # --- What fails ---
 
 
-def test_a_failed_row_whose_prompt_was_mended_is_asked(batch: Batch) -> None:
+def test_a_failed_row_with_another_prompt_is_asked_again(batch: Batch) -> None:
     batch.emulator.fail("DataInspectionFailed", "Input data may contain ...")
     batch.run(batch.rows(2), "--concurrency", "1")
     batch.run(batch.write([{"id": "r0", "prompt": "Mended."}, {"id": "r1", "prompt": "Say 1."}]))
@@ -483,7 +487,7 @@ def test_a_failed_row_whose_prompt_was_mended_is_asked(batch: Batch) -> None:
     assert (ids(batch.answers()), batch.dead()) == (names(2), [])
 
 
-def test_dead_letters_that_fail_again_do_not_keep_the_others_from_being_asked(
+def test_failed_rows_that_fail_again_do_not_stop_the_run(
     batch: Batch,
 ) -> None:
     batch.emulator.reply("Fine.")
@@ -493,7 +497,7 @@ def test_dead_letters_that_fail_again_do_not_keep_the_others_from_being_asked(
     assert (len(batch.dead()), len(batch.answers())) == (25, 6)
 
 
-def test_a_mended_prompt_that_retry_failed_did_not_come_to_is_still_noticed(batch: Batch) -> None:
+def test_run_asks_the_rows_that_a_stopped_retry_failed_left(batch: Batch) -> None:
     batch.emulator.fail("DataInspectionFailed", "Input data may contain ...", times=2)
     batch.run(batch.rows(2), "--concurrency", "1")
     table = batch.write([{"id": f"r{n}", "prompt": f"Mended {n}."} for n in range(2)])
@@ -516,7 +520,7 @@ def test_answers_that_never_fit_stop_the_run(batch: Batch) -> None:
     assert {each["code"] for each in batch.dead()} == {"OutputParserException"}
 
 
-def test_being_told_to_slow_down_is_none_of_the_attempts(batch: Batch) -> None:
+def test_rate_limit_errors_do_not_count_as_attempts(batch: Batch) -> None:
     batch.emulator.fail(
         "Throttling.RateQuota", status=429, headers={"retry-after": "0.01"}, times=5
     )
@@ -525,7 +529,7 @@ def test_being_told_to_slow_down_is_none_of_the_attempts(batch: Batch) -> None:
     assert [each["attempts"] for each in batch.answers()] == [7]
 
 
-def test_numbers_that_json_has_no_word_for_are_null(batch: Batch) -> None:
+def test_numbers_that_json_cannot_hold_are_null(batch: Batch) -> None:
     batch.emulator.reply(
         tool_calls=[{"name": "Marks", "arguments": {"marks": {}, "weight": "inf"}}]
     )
@@ -533,7 +537,7 @@ def test_numbers_that_json_has_no_word_for_are_null(batch: Batch) -> None:
     assert [answer["parsed"] for answer in batch.answers()] == [{"marks": {}, "weight": None}]
 
 
-def test_dead_letters_are_asked_again_by_a_command_of_their_own(batch: Batch) -> None:
+def test_retry_failed_asks_failed_rows_again(batch: Batch) -> None:
     table = batch.rows(6)
     batch.emulator.reply("Fine.", times=2)
     batch.emulator.fail("DataInspectionFailed", "Input data may contain inappropriate content.")
@@ -554,14 +558,14 @@ def test_dead_letters_are_asked_again_by_a_command_of_their_own(batch: Batch) ->
     assert (ids(batch.dead()), ids(batch.answers())) == (["r2"], ["r0", "r1", "r3", "r4", "r5"])
 
 
-def test_what_may_pass_is_asked_again_and_the_attempts_are_counted(batch: Batch) -> None:
+def test_a_retryable_failure_is_retried_and_counted(batch: Batch) -> None:
     batch.emulator.fail("InternalError", status=500, headers={"retry-after": "0.1"}, times=2)
     batch.run(batch.rows(1))
     (answer,) = batch.answers()
     assert (answer["attempts"], len(batch.emulator.requests)) == (3, 3)
 
 
-def test_what_never_passes_is_given_up(batch: Batch) -> None:
+def test_a_row_fails_after_its_attempts(batch: Batch) -> None:
     batch.emulator.fail("InternalError", status=500, headers={"retry-after": "0.1"}, times=3)
     batch.run(batch.rows(1), "--attempts", "3")
     (letter,) = batch.dead()
@@ -577,7 +581,7 @@ def test_what_never_passes_is_given_up(batch: Batch) -> None:
         ("InvalidParameter", 400, "20 rows failed in succession"),
     ],
 )
-def test_what_fails_for_every_row_stops_the_run(
+def test_a_failure_of_every_row_stops_the_run(
     batch: Batch, code: str, status: int, says: str
 ) -> None:
     batch.emulator.fail(code, status=status, times=1000)
@@ -591,7 +595,7 @@ def test_what_fails_for_every_row_stops_the_run(
 # --- How fast ---
 
 
-def test_tokens_a_minute_are_kept(batch: Batch) -> None:
+def test_tokens_per_minute_are_limited(batch: Batch) -> None:
     usage = {"input_tokens": 50, "output_tokens": 50, "total_tokens": 100}
     batch.emulator.reply("Much.", usage=usage, times=1000)
     began = time.monotonic()
@@ -601,7 +605,7 @@ def test_tokens_a_minute_are_kept(batch: Batch) -> None:
 
 
 @pytest.mark.slow
-def test_a_rate_limit_of_the_service_slows_all(batch: Batch) -> None:
+def test_a_rate_limit_error_pauses_all_requests(batch: Batch) -> None:
     table = batch.rows(40)
     batch.emulator.reply("Fine.", times=10)
     batch.emulator.fail("Throttling.RateQuota", status=429, headers={"retry-after": "1.5"}, times=1)
@@ -614,7 +618,7 @@ def test_a_rate_limit_of_the_service_slows_all(batch: Batch) -> None:
     assert sum(answer["attempts"] for answer in batch.answers()) == 41
 
 
-def test_a_log_file_tells_how_far_it_is(batch: Batch) -> None:
+def test_the_progress_shows_counts_rates_and_cost(batch: Batch) -> None:
     usage = {"input_tokens": 1000, "output_tokens": 500, "total_tokens": 1500}
     batch.emulator.reply("Fine.", usage=usage, times=4)
     out = batch.run(batch.rows(4), "--price-input", "2", "--price-output", "8")
