@@ -23,6 +23,7 @@ from langchain_dashscope_deepseek.rate_limiter import TokenRateLimiter
 
 GROUPS_OF_A_WORKER = 8  # at least, so that all workers have rows until the end
 PATIENCE = 30.0  # seconds until the lock of an actor that died is free
+SETTLE_SECONDS = 0.05  # for which the tokens of calls are collected
 RESTARTED = {"max_restarts": -1, "max_task_retries": -1, "num_cpus": 0}
 STORE_BYTES = 100 * 1024**2  # for Ray's objects; the rows are not among them
 
@@ -77,20 +78,59 @@ class LedgerActor:
         return self._why, self._ledger.counts
 
 
+class LimitsActor:
+    """Keeps the limits of the account."""
+
+    def __init__(self, options: Options) -> None:
+        self._limiter = TokenRateLimiter(
+            requests_per_minute=options.requests_per_minute,
+            tokens_per_minute=options.tokens_per_minute,
+        )
+
+    async def acquire(self, most: int) -> int:
+        """Wait until one call may go out, and return how many may by then."""
+        await self._limiter.aacquire()
+        granted = 1
+        while granted < most and self._limiter.acquire(blocking=False):
+            granted += 1
+        return granted
+
+    async def settle(self, calls: list[int | None]) -> None:
+        for tokens in calls:
+            self._limiter.settle(tokens)
+
+    async def pause(self, seconds: float) -> None:
+        self._limiter.pause(seconds)
+
+
 class SharedLimits:
-    """The limits of all workers, in an actor."""
+    """The limits as a worker uses them: one message to the actor is for many calls."""
 
     def __init__(self, actor: Any) -> None:
-        self._actor = actor
+        self._actor, self._lock = actor, asyncio.Lock()
+        self._waiting = self._granted = 0
+        self._settled: list[int | None] = []
 
     async def aacquire(self) -> bool:
-        return bool(await self._actor.aacquire.remote())
+        self._waiting += 1
+        async with self._lock:
+            if not self._granted:
+                self._granted = await self._actor.acquire.remote(self._waiting)
+            self._granted -= 1
+            self._waiting -= 1
+        return True
 
     def settle(self, tokens: int | None) -> None:
-        self._actor.settle.remote(tokens)
+        if not self._settled:
+            asyncio.get_running_loop().call_later(SETTLE_SECONDS, self._send_settled)
+        self._settled.append(tokens)
 
     def pause(self, seconds: float) -> None:
         self._actor.pause.remote(seconds)
+
+    def _send_settled(self) -> None:
+        self._actor.settle.remote(self._settled)
+        self._settled = []
 
 
 class Worker:
@@ -144,13 +184,7 @@ def run_on_ray(make_asker: MakeAsker, queued: int, options: Options, prices: Pri
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     ledger = ray.remote(LedgerActor).options(**RESTARTED, scheduling_strategy=here)
     ledger = ledger.remote(options._replace(folder=options.folder.resolve()))
-    # All requests may wait in it, and it must hear of a pause even then.
-    waiting = options.concurrency + 1000
-    limits = ray.remote(TokenRateLimiter).options(**RESTARTED, max_concurrency=waiting)
-    limits = limits.remote(
-        requests_per_minute=options.requests_per_minute,
-        tokens_per_minute=options.tokens_per_minute,
-    )
+    limits = ray.remote(LimitsActor).options(**RESTARTED).remote(options)
     try:
         with progress(lambda: ray.get(ledger.counts.remote()), prices):
             _ask_groups(make_asker, queued, options, ledger, limits)
