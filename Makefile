@@ -26,11 +26,16 @@ help: ## Show this list
 demo: $(VENV)/.package ## Ask DeepSeek a question: make demo Q="..." MODEL=...
 	@$(BIN)/python docs/examples/demo.py --model $(call quoted,MODEL) -- $(call quoted,Q)
 
-# What an example needs beside the package stands in its folder.
+# What an example needs beside the package stands in its folder. The batch is a command of the package.
 example: $(VENV)/.package ## Run an example: make example NAME=chat
+ifeq ($(NAME),batch)
+	@$(BIN)/python -m docs.examples.service langchain_dashscope_deepseek.batch \
+	  $(or $(ARGS),run docs/examples/batch/prompts.jsonl --out build/batch)
+else
 	@test ! -e docs/examples/$(NAME)/requirements.txt \
 	  || $(BIN)/python -m pip install --quiet --requirement docs/examples/$(NAME)/requirements.txt
 	@$(BIN)/python -m docs.examples.$(NAME) $(ARGS)
+endif
 
 test: $(VENV)/.test .venv-mitmproxy/.proxy ## Run the tests, but for the slow ones: takes three minutes
 	$(BIN)/python -m pytest tests -m "not slow" -n 2

@@ -33,7 +33,7 @@ PATHS = {"after a second": "late", "at once": "text"}
 """When the server answers, and the kind of answer that stands for it in its URL."""
 
 AT_LEAST = 0.9
-"""What one process of the example must reach of bare `httpx`, where the server takes its time."""
+"""What one process of the command must reach of bare `httpx`, where the server takes its time."""
 
 TWO_AT_LEAST = 1.7
 """What two workers must reach of one process, on a machine with the cores for it."""
@@ -90,8 +90,8 @@ def batched(name: str) -> Callable[[Asked], None]:
     return run
 
 
-def example(*options: str) -> Callable[[Asked], None]:
-    """Ask by the command line of `docs/examples/batch`, which keeps each answer on disk."""
+def command_line(*options: str) -> Callable[[Asked], None]:
+    """Ask by the batch command of this package, which keeps each answer on disk."""
 
     def run(asked: Asked) -> None:
         with tempfile.TemporaryDirectory() as folder:
@@ -99,8 +99,9 @@ def example(*options: str) -> Callable[[Asked], None]:
             with table.open("w", encoding="utf-8") as lines:
                 for number, prompt in enumerate(asked.prompts):
                     lines.write(json.dumps({"id": str(number), "prompt": prompt}) + "\n")
-            command = [sys.executable, "-m", "docs.examples.batch", "run", str(table)]
-            command += ["--out", f"{folder}/out", "--model", MODEL, "--set", "streaming=false"]
+            command = [sys.executable, "-m", "langchain_dashscope_deepseek.batch"]
+            command += ["run", str(table), "--out", f"{folder}/out"]
+            command += ["--model", MODEL, "--set", "streaming=false"]
             command += ["--set", "enable_thinking=false", "--concurrency", str(asked.at_a_time)]
             where = {"DASHSCOPE_API_KEY": "sk-x", "DASHSCOPE_HTTP_BASE_URL": asked.base_url}
             log = Path(folder, "log")
@@ -146,8 +147,8 @@ def ray_data_llm(asked: Asked) -> None:
 
 ROWS: dict[str, Callable[[Asked], None]] = {
     "bare httpx": bare,
-    "example, one process": example(),
-    "example, Ray, 2 workers": example("--ray", "--workers", "2"),
+    "batch, one process": command_line(),
+    "batch, Ray, 2 workers": command_line("--ray", "--workers", "2"),
     "abatch": batched("ours"),
     "langchain-deepseek's abatch": batched("langchain-deepseek"),
     "Ray Data LLM's HTTP processor": ray_data_llm,
@@ -197,9 +198,9 @@ def compare(names: list[str], sizes: list[str], rounds: int) -> dict[str, list[l
 
 def judge(found: dict[str, list[list[float]]], when: str) -> None:
     """Say whether the bars are met, where both sides of them were measured."""
-    bars = [("example, one process", "bare httpx", AT_LEAST)] if PATHS[when] == "late" else []
+    bars = [("batch, one process", "bare httpx", AT_LEAST)] if PATHS[when] == "late" else []
     if PATHS[when] == "text" and (os.cpu_count() or 1) >= CORES:  # else a wait hides the cores
-        bars += [("example, Ray, 2 workers", "example, one process", TWO_AT_LEAST)]
+        bars += [("batch, Ray, 2 workers", "batch, one process", TWO_AT_LEAST)]
     print()
     for ours, theirs, limit in bars:
         pairs = zip(found.get(ours, []), found.get(theirs, []), strict=False)

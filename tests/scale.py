@@ -1,6 +1,6 @@
 """Whether a table of a million prompts takes more memory than one of ten thousand.
 
-`python -m tests.scale --rows 10000 1000000` runs docs/examples/batch over both, against a server in
+`python -m tests.scale --rows 10000 1000000` runs the batch command over both, against a server in
 a process of its own that answers at once, and fails where the larger one's peak is much higher.
 """
 
@@ -67,7 +67,8 @@ def measure(rows: int, port: int, folder: Path) -> int:
             prompt = f"Label as positive or negative: kettle {number} is fine. " + "Really. " * 20
             file.write(json.dumps({"id": f"row-{number}", "prompt": prompt}) + "\n")
     began = time.monotonic()
-    command = ["-m", "docs.examples.batch", "run", str(table), "--out", str(folder / f"of-{rows}")]
+    out = folder / f"of-{rows}"
+    command = ["-m", "langchain_dashscope_deepseek.batch", "run", str(table), "--out", str(out)]
     model = ["--model", "deepseek-v4-flash-0731", "--set", "enable_thinking=false"]
     process = subprocess.Popen(
         [sys.executable, *command, *model, "--concurrency", str(CONCURRENCY)],
@@ -84,7 +85,7 @@ def measure(rows: int, port: int, folder: Path) -> int:
     peak = used.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     seconds = time.monotonic() - began
     print(f"{rows:,} rows: {peak / 1e6:.1f} MB at most, {rows / seconds:,.0f} rows/s", flush=True)
-    answered = sum(1 for part in (folder / f"of-{rows}").glob("part-*") for _ in part.open("rb"))
+    answered = sum(1 for part in out.glob("part-*") for _ in part.open("rb"))
     assert answered == rows
     return peak
 

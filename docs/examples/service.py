@@ -1,6 +1,10 @@
-"""Where the examples ask: the service if DASHSCOPE_API_KEY is set, else the bundled emulator."""
+"""Where the examples ask: the service if DASHSCOPE_API_KEY is set, else the bundled emulator.
+
+`python -m docs.examples.service MODULE ...` runs a command of the package there.
+"""
 
 import os
+import runpy
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -41,3 +45,12 @@ def service(script: Callable[[DashScopeEmulator], None] | None = None) -> Iterat
             yield {"base_url": emulator.base_url, "api_key": emulator.api_key}
     except DashScopeError as error:
         sys.exit(f"\n{type(error).__name__}: {error}")
+
+
+if __name__ == "__main__":
+    with service() as settings:
+        if settings:
+            os.environ["DASHSCOPE_API_KEY"] = settings["api_key"]
+            os.environ["DASHSCOPE_HTTP_BASE_URL"] = settings["base_url"]
+        sys.argv = sys.argv[1:]
+        runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)

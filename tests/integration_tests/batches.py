@@ -1,4 +1,4 @@
-"""The example for tables of prompts as a command, with an emulator and a folder of its own."""
+"""The batch command, with an emulator and a folder of its own."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pyarrow import parquet
 from pydantic import BaseModel
 from typing_extensions import Self
 
-from docs.examples.batch.__main__ import main
+from langchain_dashscope_deepseek.batch.__main__ import main
 from langchain_dashscope_deepseek.testing import DashScopeEmulator
 
 ROOT = Path(__file__).parents[2]
@@ -84,7 +84,12 @@ class Batch:
 
     def start(self, table: Path, *options: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [sys.executable, "-m", "docs.examples.batch", *self.command(table, *options)],
+            [
+                sys.executable,
+                "-m",
+                "langchain_dashscope_deepseek.batch",
+                *self.command(table, *options),
+            ],
             cwd=ROOT,
             env=self.environment,
             text=True,
@@ -102,10 +107,9 @@ class Batch:
         """Run a command in this process: a new one takes seconds to import everything."""
         out, err, before = StringIO(), StringIO(), signal.getsignal(signal.SIGTERM)
         with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
-            patch.setattr(sys, "argv", ["batch", *arguments])
             for name in ("DASHSCOPE_API_KEY", "DASHSCOPE_HTTP_BASE_URL"):
                 patch.setenv(name, self.environment[name])
-            ended = main()
+            ended = main(arguments)
         signal.signal(signal.SIGTERM, before)
         assert (ended, err.getvalue() if code == 0 else "") == (code, "")
         return out.getvalue() + err.getvalue()
@@ -128,6 +132,9 @@ def read(path: Path) -> list[dict[str, Any]]:
     if path.suffix == ".parquet":
         found: list[dict[str, Any]] = parquet.read_table(path).to_pylist()
         return found
+    if path.suffix == ".csv":
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            return list(csv.DictReader(file))
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 

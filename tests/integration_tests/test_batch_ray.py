@@ -1,4 +1,4 @@
-"""The example for tables of prompts on a Ray cluster: three workers, of which some are killed."""
+"""The batch command on a Ray cluster: three workers, some of which are killed."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def kill_one(nodes: Nodes, name: str) -> None:
     random.choice(actors(nodes.process, name)).kill()
 
 
-def test_workers_and_nodes_that_are_lost_lose_nothing_and_a_rate_limit_slows_all(
+def test_lost_workers_and_nodes_lose_nothing_and_a_rate_limit_error_pauses_all(
     batch: Batch, nodes: Nodes
 ) -> None:
     table = batch.rows(800)
@@ -125,7 +125,7 @@ def test_workers_and_nodes_that_are_lost_lose_nothing_and_a_rate_limit_slows_all
     assert len(list(batch.out.glob("part-*"))) == 16
 
 
-def test_a_driver_that_is_killed_is_gone_on_with_on_a_cluster_or_without(batch: Batch) -> None:
+def test_a_run_goes_on_after_its_command_was_killed_with_ray_or_without(batch: Batch) -> None:
     # What was out, and half as much that had come and was on its way to the ledger.
     table, in_flight = batch.rows(1500), WORKERS * SHARE * 3 // 2
     batch.emulator.reply("Fine.", delay=0.1, times=10_000)

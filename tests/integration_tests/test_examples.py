@@ -18,7 +18,6 @@ EXAMPLES = ROOT / "docs" / "examples"
 NAMES = sorted(path.parent.name for path in EXAMPLES.glob("*/__main__.py"))
 SAYS = {
     "agent": ["Thread 'trip': 0 messages so far.", "[Calls]", "[Says]"],
-    "batch": ["12 of 12 done, 0 failed", '{"id": "sky", "text": "I am the emulator'],
     "chat": ["You: Why is the sky blue?", "The thinking is dimmed.", "tokens"],
     "extraction": ["Asking again:", "Order(customer='Ada Lovelace'", "1 asked for again"],
     "rag": ["* [1] Parcels", "[3] Kettle K2"],
@@ -58,6 +57,14 @@ def test_an_example_runs_without_a_key(name: str, tmp_path: Path) -> None:
     assert WITHOUT_A_KEY in out
     for text in SAYS[name]:
         assert text in out
+
+
+def test_the_batch_command_runs_without_a_key_over_its_sample(tmp_path: Path) -> None:
+    sample, out = str(EXAMPLES / "batch" / "prompts.jsonl"), str(tmp_path)
+    said = run("service", "langchain_dashscope_deepseek.batch", "run", sample, "--out", out)
+    assert WITHOUT_A_KEY in said
+    assert "12 of 12 answered, 0 failed." in said
+    assert (tmp_path / "part-00001.jsonl").exists()
 
 
 def test_the_agent_goes_on_where_it_was(tmp_path: Path) -> None:

@@ -126,11 +126,22 @@ def test_only_the_middleware_imports_langchain(name: str) -> None:
     assert f"{package.__name__}.middleware" not in imports(modules()[name])
 
 
-@pytest.mark.parametrize("name", [name for name in modules() if not name.startswith("doctor.")])
-def test_nothing_imports_the_doctor(name: str) -> None:
-    assert not any(
-        imported.startswith(f"{package.__name__}.doctor") for imported in imports(modules()[name])
+@pytest.mark.parametrize("command", ["batch", "doctor"])
+def test_nothing_imports_a_command(command: str) -> None:
+    for name in modules():
+        own = name.startswith(f"{command}.")
+        assert own or not any(
+            imported.startswith(f"{package.__name__}.{command}")
+            for imported in imports(modules()[name])
+        )
+
+
+def test_the_batch_runs_without_its_extras() -> None:
+    code = (
+        "import sys; sys.modules |= {'pyarrow': None, 'ray': None}\n"
+        "import langchain_dashscope_deepseek.batch.__main__ as batch; batch.main(['--help'])"
     )
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
 
 
 def test_no_module_imports_itself_by_way_of_others() -> None:
