@@ -51,11 +51,10 @@ def resolve(given: Location, environment: Location) -> Location:
     # An empty workspace that was given means none at all.
     workspace_id = (environment if given.workspace_id is None else given).workspace_id or None
     if workspace_id is not None and not _WORKSPACE_ID.fullmatch(workspace_id):
-        msg = (  # it becomes part of a host name
+        raise ValueError(  # it becomes part of a host name
             "workspace_id is no workspace id: 1 to 64 letters, digits, '_' and '-', the first a "
             "letter or digit. The console shows it"
         )
-        raise ValueError(msg)
     if given.region is not None:
         _check_region(given.region, "region")
     if given.base_url is not None:
@@ -89,11 +88,10 @@ def _base_url_of(region: str | None, workspace_id: str | None) -> str:
 def refuse_workspace_host(base_url: str | None) -> None:
     """Refuse a base URL whose host names a workspace, for a model of another account."""
     if host_of(base_url or "").lower().endswith(_WORKSPACE_HOSTS):
-        msg = (
+        raise ValueError(
             "base_url names a workspace of this account: pass the tenant's base_url, or make "
             "the model with region and workspace_id instead"
         )
-        raise ValueError(msg)
 
 
 _OTHER_SERVICES: Mapping[str, str] = {
@@ -129,8 +127,7 @@ def normalise_base_url(base_url: str, setting: str = "base_url") -> str:
     for sign, text in _OTHER_SERVICES.items():
         if sign in url.lower():
             host = "/".join(url.split("/")[:3])  # the path may hold a key
-            msg = f"{setting} leads to {text.format(host=host)}"
-            raise ValueError(msg)
+            raise ValueError(f"{setting} leads to {text.format(host=host)}")
     url = url.partition("/services/aigc/")[0]
     api = _API_PATH.search(url)
     if api is None:
@@ -142,31 +139,26 @@ def normalise_base_url(base_url: str, setting: str = "base_url") -> str:
         msg = f"{setting} leads to another version of the API: this package speaks /api/v1"
         raise ValueError(msg)
     if api["more"]:
-        msg = f"{setting} goes on after /api/v1, where a base URL ends: leave that out"
-        raise ValueError(msg)
+        raise ValueError(f"{setting} goes on after /api/v1, where a base URL ends: leave that out")
     return url[: api.start()] + _API
 
 
 def _check_url(url: str, setting: str) -> None:
     """Refuse a URL that holds a secret or has no host."""
     if "?" in url or "#" in url:
-        msg = (
+        raise ValueError(
             f"{setting} holds a query or a fragment, which traces would show, in the middle of the "
             "request's URL: put it into default_headers"
         )
-        raise ValueError(msg)
     if "@" in url:
-        msg = (
+        raise ValueError(
             f"{setting} holds a user or a password, which logs would show and which would replace "
             "the API key: pass them to your gateway by default_headers"
         )
-        raise ValueError(msg)
     if url.partition("://")[0].lower() not in ("http", "https"):
-        msg = f"{setting} has no scheme: it must begin with https:// or http://"
-        raise ValueError(msg)
+        raise ValueError(f"{setting} has no scheme: it must begin with https:// or http://")
     if not _has_host(url):
-        msg = f"{setting} has no valid host: write https://host or https://host:port"
-        raise ValueError(msg)
+        raise ValueError(f"{setting} has no valid host: write https://host or https://host:port")
 
 
 def _has_host(url: str) -> bool:

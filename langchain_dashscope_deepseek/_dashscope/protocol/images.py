@@ -102,11 +102,10 @@ def _url_of(found: Block, index: int) -> str:
         why = "whose data URI does not read data:image/...;base64,..."
     else:
         why = "which is neither a URL (https, http, oss) nor base64; a local path is not accepted"
-    msg = (
+    raise DashScopeInputError(
         f"Message {index} holds an image {why}: send its URL, or read the file and send "
         '{"type": "image", "base64": ..., "mime_type": "image/png"}'
     )
-    raise DashScopeInputError(msg)
 
 
 def _data_uri(mime_type: str, data: Any, index: int) -> str:
@@ -121,9 +120,8 @@ def _data_uri(mime_type: str, data: Any, index: int) -> str:
         data = b64encode(data).decode()
     text = "".join(data.split()) if isinstance(data, str) else ""
     if not _BASE64.fullmatch(text) or len(text) % 4:
-        msg = (
+        raise DashScopeInputError(
             f"Message {index} holds an image whose base64 cannot be read: encode the bytes of the "
             "file with base64.b64encode(...).decode()"
         )
-        raise DashScopeInputError(msg)
     return f"data:image/{kind};base64,{text}"

@@ -150,8 +150,7 @@ def check_values(settings: Mapping[str, Any]) -> None:
         if value is not None and name in _RULES and not _RULES[name].fits(value):
             # A wrong type may be a prompt in the wrong argument: only numbers are quoted.
             shown = repr(value) if isinstance(value, (int, float)) else type(value).__name__
-            msg = f"{name} takes {_RULES[name].expects}, not {shown}"
-            raise DashScopeInputError(msg)
+            raise DashScopeInputError(f"{name} takes {_RULES[name].expects}, not {shown}")
 
 
 # --- The settings of one call ---
@@ -177,12 +176,11 @@ def check_overrides(overrides: Mapping[str, Any], fields: Collection[str]) -> No
         check_headers(headers, "extra_headers")
         secret = next(filter(_SECRET.search, headers), None)
         if secret is not None:
-            msg = (
+            raise DashScopeInputError(
                 f"extra_headers must not hold {secret}: LangChain's tracers record the arguments "
                 "of a call. Set it for the model, by api_key or default_headers; "
                 "model.for_tenant(...) gives a model for another key"
             )
-            raise DashScopeInputError(msg)
     lift_from_model_kwargs(overrides)
 
 
@@ -216,14 +214,12 @@ def lift_from_model_kwargs(settings: Mapping[str, Any]) -> Mapping[str, Any]:
         return settings
     secret = next((name for name in extra if str(name).lower() in _NO_PARAMETERS), None)
     if secret is not None:
-        msg = (
+        raise DashScopeInputError(
             f"model_kwargs holds {secret}, which is no parameter: it would be sent in the body and "
             "recorded by tracers. Write api_key or default_headers"
         )
-        raise DashScopeInputError(msg)
     if wrong := misplaced(extra):
-        msg = f"model_kwargs: {unknown_names(wrong, ())}"
-        raise DashScopeInputError(msg)
+        raise DashScopeInputError(f"model_kwargs: {unknown_names(wrong, ())}")
     lifted: dict[str, Any] = {}
     others: dict[str, Any] = {}
     for given, value in extra.items():
@@ -254,8 +250,7 @@ def check_headers(headers: Any, setting: str = "default_headers") -> None:
     if not isinstance(headers, Mapping) or not all(
         isinstance(text, str) for pair in headers.items() for text in pair
     ):
-        msg = f"{setting} takes a dict of strings"
-        raise DashScopeInputError(msg)
+        raise DashScopeInputError(f"{setting} takes a dict of strings")
     for name, value in headers.items():
         if not _HEADER_NAME.fullmatch(name):
             msg = f"{setting} holds a name with characters that HTTP does not allow"
@@ -269,8 +264,7 @@ def check_for_another_account(headers: Mapping[str, str]) -> None:
     """Refuse headers that identify the account, where the key becomes another account's."""
     for name in headers:
         if _SECRET.search(name) or name.lower() == "x-dashscope-workspace":
-            msg = (
+            raise DashScopeInputError(
                 f"default_headers holds {name}, which belongs to this account and not to the "
                 "tenant: pass the tenant's default_headers as well ({} for none)"
             )
-            raise DashScopeInputError(msg)

@@ -179,16 +179,14 @@ def _drop_unsupported(model: str, row: ModelCapabilities, sent: dict[str, Any]) 
     if effort is not None and row.settable is not None and not row.knows_effort(effort):
         if row.efforts:
             shown = repr(effort)[:20]  # it may be a prompt in the wrong place
-            msg = (
+            raise DashScopeUnsupportedError(
                 f"reasoning_effort={shown} is not documented for {model}. Documented: "
                 f"{row.efforts}. To switch thinking off, set enable_thinking=False"
             )
-            raise DashScopeUnsupportedError(msg)
         reasons["reasoning_effort"] = no_setting
     for name, reason in reasons.items():
         del sent[name]
-        text = f"{name} was left out of the request to {model}: it {reason}."
-        warn(text)
+        warn(f"{name} was left out of the request to {model}: it {reason}.")
 
 
 def _check_features(model: str, row: ModelCapabilities, sent: Mapping[str, Any]) -> None:
@@ -206,11 +204,10 @@ def _check_prompt_says_json(sent: Mapping[str, Any], messages: Sequence[WireMess
     texts = (message["content"] for message in messages if isinstance(message["content"], str))
     parts = (str(part.get("text", "")) for part in _parts(messages))
     if not any("json" in text.lower() for text in chain(texts, parts)):
-        msg = (
+        raise DashScopeInputError(
             "response_format json_object needs the word 'json' in a message, or the service "
             "refuses: say in the prompt that JSON is wanted"
         )
-        raise DashScopeInputError(msg)
 
 
 def _check_partial(
@@ -242,17 +239,15 @@ def _settle_thinking(model: str, row: ModelCapabilities, sent: dict[str, Any]) -
         return  # where thinking is unknown, the service decides
     if forced:
         sent["tool_choice"] = "auto"
-        text = (
+        warn(
             f"tool_choice was sent to {model} as 'auto': by its error texts the service takes no "
             "forced choice while the model thinks."
         )
-        warn(text)
     if json_mode and row.is_hybrid:
-        msg = (
+        raise DashScopeInputError(
             "By its error texts the service takes no JSON mode while the model thinks: set "
             "enable_thinking=False for this call, or leave enable_thinking out"
         )
-        raise DashScopeInputError(msg)
 
 
 def _changes(model: str, asked: Mapping[str, Any], sent: Mapping[str, Any]) -> dict[str, Any]:

@@ -46,14 +46,12 @@ def _distinct_tools(tools: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any
     for tool in tools:
         name = _name_of(tool)
         if not is_tool_name(name):
-            msg = (
+            raise DashScopeInputError(
                 f"The service refuses a tool named {name!r}: use 1 to 64 of A-Z, a-z, 0-9, '_' and "
                 "'-', and not 'search'"
             )
-            raise DashScopeInputError(msg)
         if distinct.setdefault(name, tool) != tool:
-            msg = f"Two different tools are named {name!r}: rename one"
-            raise DashScopeInputError(msg)
+            raise DashScopeInputError(f"Two different tools are named {name!r}: rename one")
     return list(distinct.values())
 
 
@@ -66,14 +64,13 @@ def check_tool_use(model: str, row: ModelCapabilities, *, thinking: bool) -> Non
     """Refuse tools where the model does not call them in this mode."""
     if row.tools == "unknown":
         near = nearest_model(model)
-        msg = (
+        raise DashScopeUnsupportedError(
             f"Whether {model!r} calls tools is not known, and models without tools answer wrongly. "
             f"Use {near!r}, or declare what this model supports: "
             f"capabilities=find_capabilities({near!r}) for the same, or "
             'capabilities=ModelCapabilities(thinking="off", tools="always"), both imported from '
             "langchain_dashscope_deepseek"
         )
-        raise DashScopeUnsupportedError(msg)
     if not row.calls_tools(thinking=thinking):
         without_thinking = row.is_hybrid and row.calls_tools(thinking=False)
         raise unsupported(

@@ -63,14 +63,12 @@ class UserConnection(Connection[AnyClient]):
     def __init__(self, http: AnyClient) -> None:
         super().__init__(http, Deadline())
         if http.is_closed:
-            msg = "The HTTP client of the model is closed: set an open one"
-            raise DashScopeInputError(msg)
+            raise DashScopeInputError("The HTTP client of the model is closed: set an open one")
         if _USED_IN.setdefault(http, os.getpid()) != os.getpid():
-            msg = (
+            raise DashScopeInputError(
                 "The HTTP client of the model was used before this process was forked, and both "
                 "would get each other's answers: make the model anew, with a client of this process"
             )
-            raise DashScopeInputError(msg)
 
     def __enter__(self) -> Self:
         return self
@@ -218,11 +216,10 @@ def refuse_bypass(settings: Mapping[str, Any]) -> None:
     for name in ("http_client", "http_async_client"):
         for setting, default in (("proxy", None), ("verify", True)):
             if settings.get(name) is not None and settings.get(setting, default) is not default:
-                msg = (
+                raise DashScopeInputError(
                     f"{name} has a network of its own, so its calls would go around {setting}: "
                     f"make that client with {setting}=, or leave one of the two out"
                 )
-                raise DashScopeInputError(msg)
 
 
 def proxy_of(base_url: str, setting: SecretStr | None) -> httpcore.Proxy | None:

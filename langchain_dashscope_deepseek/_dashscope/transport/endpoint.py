@@ -167,12 +167,11 @@ def authorization(key: Any) -> str:
     text = key.get_secret_value() if isinstance(key, SecretStr) else key
     text = text.strip() if isinstance(text, str) else text
     if not text:
-        msg = (
+        raise DashScopeAuthenticationError(
             "There is no API key, so nothing was sent. Set the variable DASHSCOPE_API_KEY or pass "
             "api_key. To try without one, use the emulator in "
             "langchain_dashscope_deepseek.testing"
         )
-        raise DashScopeAuthenticationError(msg)
     if not isinstance(text, str) or not text.isascii() or not text.isprintable() or " " in text:
         msg = "The API key is no text, or holds characters that no key has, so nothing was sent"
         raise DashScopeAuthenticationError(msg)
