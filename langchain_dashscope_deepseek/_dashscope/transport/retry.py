@@ -55,7 +55,7 @@ class RetryPolicy:
         if asked is not None:
             # Never sooner than asked; all clients that were throttled were told the same.
             delay = asked * (1 + chance)
-        elif rule is not None and rule.waits == "minute":
+        elif rule is not None and rule.per_minute:
             delay = self.minute_delay * failures * (1 - chance)
         else:
             delay = min(self.first_delay * 2 ** (failures - 1), self.longest_delay) * (1 - chance)
