@@ -97,7 +97,6 @@ CODES: Mapping[str, CodeRule] = {
 }
 """The rule of each code; it also covers the codes that continue it after a dot."""
 
-
 MESSAGES: tuple[tuple[str, tuple[type[DashScopeError], ...], type[DashScopeError]], ...] = (
     ("Range of input length should be", (_BAD, _SERVER), DashScopeContextOverflowError),
     ("maximum context length", (_BAD, _SERVER), DashScopeContextOverflowError),
@@ -196,6 +195,4 @@ def _classify(rule: CodeRule | None, message: str, status_code: int | None) -> t
     for text, broad, narrow in MESSAGES:
         if text in message and (by_code is None or by_code in broad):
             return narrow
-    if by_code is not None:
-        return by_code
-    return _BAD if status_code in range(400, 500) else _SERVER
+    return by_code or (_BAD if status_code in range(400, 500) else _SERVER)

@@ -122,9 +122,9 @@ def read_packet(document: Mapping[str, Any]) -> Reply | None:
     calls = message.get("tool_calls") or ()
     if calls:
         calls = _tool_calls(calls)
-    finish_reason = _string(choice.get("finish_reason"))
+    finish_reason = text_of(choice.get("finish_reason"))
     # Unfinished packets carry the string "null"; JSON null is documented too.
-    finish_reason = None if finish_reason in (None, "null") else printable(finish_reason)
+    finish_reason = None if finish_reason in ("", "null") else printable(finish_reason)
     # As `Reply(...)` does it, without the call in between: one for each token of a stream.
     return tuple.__new__(Reply, (text, reasoning, calls, finish_reason, usage, request_id, found))
 
@@ -170,8 +170,8 @@ def _tool_call(call: Any) -> ToolCallDelta:
         arguments = "" if is_empty else json.dumps(arguments, ensure_ascii=False)
     return ToolCallDelta(
         wire_index=index if type(index) is int else None,
-        id=_string(call.get("id")),
-        name=_string(function.get("name")),
+        id=text_of(call.get("id")) or None,
+        name=text_of(function.get("name")) or None,
         arguments=arguments,
     )
 
@@ -181,8 +181,9 @@ def _text(parts: list[Any]) -> str:
     return "".join(text for text in texts if isinstance(text, str))
 
 
-def _string(value: Any) -> str | None:
-    return without_halves(value) if isinstance(value, str) and value else None
+def text_of(value: Any) -> str:
+    """Return a field that holds a string; `""` for any other type."""
+    return without_halves(value) if isinstance(value, str) else ""
 
 
 # --- Usage ---

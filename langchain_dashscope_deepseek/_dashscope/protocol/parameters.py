@@ -1,6 +1,6 @@
-"""The settings: which values each takes, and which of them one call may override.
+"""The valid values of each setting, and the settings that can be overridden for one call.
 
-What a single model takes is decided in `request`.
+`request` decides what a single model supports.
 """
 
 from __future__ import annotations
@@ -21,21 +21,17 @@ from langchain_dashscope_deepseek.errors import DashScopeInputError
 
 
 class Rule(NamedTuple):
-    """Which values a setting takes, whatever the model."""
+    """The values that are valid for a setting on any model."""
 
-    expects: str  # as an error says it
+    expects: str  # completes "NAME takes ..." in an error
     fits: Callable[[Any], bool]
-    may_be_dropped: bool = False  # the answer is right without it, on a model that does not take it
+    may_be_dropped: bool = False  # on a model without it: the answer is right all the same
 
 
-def _number(
-    low: float, high: float, *, low_open: bool = False, high_open: bool = False
-) -> Callable[[Any], bool]:
+def _number(low: float, high: float, *, excluded: Collection[float] = ()) -> Callable[[Any], bool]:
     def fits(value: Any) -> bool:
-        if not isinstance(value, (int, float)) or isinstance(value, bool):
-            return False
-        above = value > low if low_open else value >= low
-        return above and (value < high if high_open else value <= high)
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        return is_number and low <= value <= high and value not in excluded
 
     return fits
 
@@ -81,16 +77,16 @@ PARAMETERS: Mapping[str, Rule] = {
         'a string such as "high", or a whole number from 1 to 100', _is_effort
     ),
     "temperature": Rule(
-        "a number from 0 to below 2", _number(0, 2, high_open=True), may_be_dropped=True
+        "a number from 0 to below 2", _number(0, 2, excluded=[2]), may_be_dropped=True
     ),
-    "top_p": Rule("a number above 0 up to 1", _number(0, 1, low_open=True), may_be_dropped=True),
+    "top_p": Rule("a number above 0 up to 1", _number(0, 1, excluded=[0]), may_be_dropped=True),
     "max_tokens": Rule(_TOKENS, _integer(1), may_be_dropped=True),
     "max_completion_tokens": Rule(_TOKENS, _integer(1), may_be_dropped=True),
     "seed": Rule("a whole number, at least 0", _integer(0), may_be_dropped=True),
     "stop": Rule("a string or a list of strings (or of token ids)", _is_stop, may_be_dropped=True),
     "repetition_penalty": Rule(
         "a number above 0",
-        _number(0, _INFINITY, low_open=True, high_open=True),
+        _number(0, _INFINITY, excluded=[0, _INFINITY]),
         may_be_dropped=True,
     ),
     "presence_penalty": Rule("a number from -2 to 2", _number(-2, 2), may_be_dropped=True),
@@ -107,7 +103,7 @@ PARAMETERS: Mapping[str, Rule] = {
     ),
     "parallel_tool_calls": Rule("True or False", _is_bool),
 }
-"""The parameters that are sent under a name of their own, from the reference of the
+"""The parameters of the request that are fields of the model. Source: the reference of the
 text-generation API."""
 
 _LONGEST_TIMEOUT = 1_000_000
@@ -115,7 +111,7 @@ _LONGEST_TIMEOUT = 1_000_000
 
 def _is_timeout(value: Any) -> bool:
     if not isinstance(value, httpx.Timeout):
-        return _number(0, _LONGEST_TIMEOUT, low_open=True)(value)
+        return _number(0, _LONGEST_TIMEOUT, excluded=[0])(value)
     phases = value.as_dict().values()
     return all(seconds is None or _number(0, _LONGEST_TIMEOUT)(seconds) for seconds in phases)
 
@@ -129,12 +125,13 @@ _RULES: Mapping[str, Rule] = {
         f"seconds above 0, up to {_LONGEST_TIMEOUT:,}, or an httpx.Timeout of such", _is_timeout
     ),
     "max_retries": Rule("a whole number, at least 0", _integer(0)),
-    "max_seconds": Rule("seconds above 0", _number(0, _INFINITY, low_open=True)),
+    "max_seconds": Rule("seconds above 0", _number(0, _INFINITY, excluded=[0])),
     "max_answer_size": Rule("a whole number, at least 1", _integer(1)),
 }
 
 OVERRIDABLE = frozenset({*_RULES, "extra_headers", "stream", "structured_output_note"})
-"""What one call takes: `stream` is core's, and the note is that of `with_structured_output`."""
+"""The settings that one call can override. `stream` comes from LangChain, and the note from
+`with_structured_output`."""
 
 ALIASES: Mapping[str, str] = {
     "model_name": "model",
@@ -145,10 +142,10 @@ ALIASES: Mapping[str, str] = {
 
 
 def check_values(settings: Mapping[str, Any]) -> None:
-    """Refuse values that no model takes; `None` is no value."""
+    """Raise an error for a value that is valid on no model; `None` stands for no value."""
     for name, value in settings.items():
         if value is not None and name in _RULES and not _RULES[name].fits(value):
-            # A wrong type may be a prompt in the wrong argument: only numbers are quoted.
+            # Only numbers are quoted: a string may be a prompt passed as the wrong argument.
             shown = repr(value) if isinstance(value, (int, float)) else type(value).__name__
             raise DashScopeInputError(f"{name} takes {_RULES[name].expects}, not {shown}")
 
@@ -157,13 +154,13 @@ def check_values(settings: Mapping[str, Any]) -> None:
 
 
 def read_overrides(overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """Replace other names of settings, and leave out what asks for nothing."""
+    """Replace aliases, and leave out unknown settings whose value changes nothing."""
     own = {ALIASES.get(name, name): value for name, value in overrides.items()}
     return {k: value for k, value in own.items() if k in OVERRIDABLE or not is_idle(k, value)}
 
 
 def check_overrides(overrides: Mapping[str, Any], fields: Collection[str]) -> None:
-    """Refuse what no call takes, or what may be a secret, which tracers would record."""
+    """Refuse settings that a call cannot override, and secrets, which tracers would record."""
     unknown = overrides.keys() - OVERRIDABLE
     of_the_model = ", ".join(sorted(unknown.intersection(fields)))
     if of_the_model:
@@ -185,9 +182,9 @@ def check_overrides(overrides: Mapping[str, Any], fields: Collection[str]) -> No
 
 
 def override(settings: Mapping[str, Any], overrides: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Put the settings of one call over those of the model, and refuse wrong values.
+    """Return the settings of the model with the overrides of one call, and refuse invalid values.
 
-    `None` takes a parameter away for this call; other settings need a value.
+    `None` removes a parameter for this call; for other settings `None` is ignored.
     """
     if overrides.get("model_kwargs") is not None:
         settings = {**settings, "model_kwargs": None}
@@ -204,11 +201,12 @@ _NO_PARAMETERS = frozenset(
         *("headers", "default_headers", "extra_headers", "proxy", "http_client"),
     }
 )
-"""Names that people put into `model_kwargs`, which is sent in the body and recorded by tracers."""
+"""Names of settings, found in `model_kwargs`, that may hold a secret. `model_kwargs` is sent in the
+body and recorded by tracers."""
 
 
 def lift_from_model_kwargs(settings: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Move parameters that have a field of their own from `model_kwargs` to it."""
+    """Move parameters from `model_kwargs` to the field of the same name, if there is one."""
     extra = settings.get("model_kwargs")
     if not extra or not isinstance(extra, Mapping):
         return settings
@@ -246,7 +244,7 @@ _SECRET = re.compile(
 
 
 def check_headers(headers: Any, setting: str = "default_headers") -> None:
-    """Refuse headers that HTTP cannot carry. Values may be secrets, so errors do not quote them."""
+    """Refuse headers that are invalid in HTTP. Errors do not quote values, which may be secrets."""
     if not isinstance(headers, Mapping) or not all(
         isinstance(text, str) for pair in headers.items() for text in pair
     ):
@@ -261,7 +259,7 @@ def check_headers(headers: Any, setting: str = "default_headers") -> None:
 
 
 def check_for_another_account(headers: Mapping[str, str]) -> None:
-    """Refuse headers that identify the account, where the key becomes another account's."""
+    """Refuse headers that identify this account, for a model with the key of another account."""
     for name in headers:
         if _SECRET.search(name) or name.lower() == "x-dashscope-workspace":
             raise DashScopeInputError(

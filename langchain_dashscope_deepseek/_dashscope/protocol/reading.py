@@ -27,7 +27,7 @@ from langchain_dashscope_deepseek._dashscope.protocol.packets import (
     load_json,
     read_packet,
     read_usage,
-    without_halves,
+    text_of,
 )
 from langchain_dashscope_deepseek._dashscope.protocol.redaction import printable, redact_keys
 from langchain_dashscope_deepseek.errors import (
@@ -209,10 +209,10 @@ class AnswerReader:
         facts = inner if isinstance(inner, dict) else document
         code = facts.get("code") or facts.get("type")
         raise self._error(
-            _text(facts.get("message")) or _text(inner),
+            text_of(facts.get("message")) or text_of(inner),
             code=None if code is None else str(code),
             status_code=self._error_status(event),
-            request_id=_text(document.get("request_id")) or self.header_id,
+            request_id=text_of(document.get("request_id")) or self.header_id,
         )
 
     def _error_status(self, event: bytes) -> int | None:
@@ -248,29 +248,15 @@ def too_large(max_size: int, request_id: str | None) -> DashScopeError:
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """Read how many seconds the server asks to wait, from `retry-after-ms` or `retry-after`."""
-    milliseconds = _number(headers.get("retry-after-ms"))
-    if milliseconds is not None:
-        return milliseconds / 1000
-    value = headers.get("retry-after")
-    seconds = _number(value)
-    if seconds is not None or not value:
-        return seconds
-    try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except (ValueError, OverflowError):
-        return None
-
-
-def _number(value: str | None) -> float | None:
-    try:
-        number = float(value or "")
-    except ValueError:
-        return None
-    return number if 0 <= number < float("inf") else None
-
-
-def _text(value: Any) -> str:
-    return without_halves(value) if isinstance(value, str) else ""
+    for name, of_a_second in (("retry-after-ms", 1000), ("retry-after", 1)):
+        with suppress(ValueError):
+            number = float(headers.get(name, ""))
+            if 0 <= number < float("inf"):
+                return number / of_a_second
+    with suppress(ValueError, OverflowError):
+        date = parsedate_to_datetime(headers.get("retry-after", ""))
+        return max(0.0, date.timestamp() - time.time())
+    return None
 
 
 class EventSplitter:
