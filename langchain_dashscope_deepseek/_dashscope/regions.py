@@ -81,8 +81,7 @@ def _base_url_of(region: str | None, workspace_id: str | None) -> str:
         return f"https://{workspace_id}.{region}{_WORKSPACE_HOSTS}{_API}"
     host = REGIONS[region or DEFAULT_REGION]
     if host is None:
-        msg = f"Region {region!r} is reached through a workspace only: set workspace_id as well"
-        raise ValueError(msg)
+        raise ValueError(f"Region {region!r} is reached through a workspace only: set workspace_id")
     return f"https://{host}{_API}"
 
 
@@ -136,12 +135,10 @@ def normalise_base_url(base_url: str, setting: str = "base_url") -> str:
     api = _API_PATH.search(url)
     if api is None:
         if url.endswith("/v1"):
-            msg = f"{setting} ends in /v1, as OpenAI's do: those of DashScope end in /api/v1"
-            raise ValueError(msg)
+            raise ValueError(f"{setting} ends in /v1, as OpenAI's do: write /api/v1 instead")
         return url + ("/v1" if url.endswith("/api") else _API)
     if api["version"].lower() != "v1":
-        msg = f"{setting} leads to another version of the API: this package speaks /api/v1"
-        raise ValueError(msg)
+        raise ValueError(f"{setting} leads to another version of the API: write /api/v1")
     if api["more"]:
         raise ValueError(f"{setting} goes on after /api/v1, where a base URL ends: leave that out")
     return url[: api.start()] + _API

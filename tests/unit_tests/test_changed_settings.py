@@ -706,7 +706,7 @@ def test_a_base_url_is_mended_where_it_is_obvious(given: str, url: str) -> None:
         ("https://api.deepseek.com", "DeepSeek's own API"),
         ("https://api.deepseek.com/v1", "DeepSeek's own API"),
         ("https://api.openai.com/v1", "OpenAI's protocol"),
-        ("https://gateway.test/v1", "those of DashScope end in /api/v1"),
+        ("https://gateway.test/v1", "write /api/v1 instead"),
         ("https://gateway.test/v1/chat/completions", "OpenAI's protocol"),
         ("https://gateway.test/anthropic", "Anthropic's protocol"),
         ("https://openrouter.ai/api/v1", "OpenAI's protocol"),

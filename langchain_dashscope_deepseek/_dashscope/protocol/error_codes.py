@@ -34,11 +34,8 @@ class CodeRule(NamedTuple):
     advice: str = ""  # what to do next, in place of the error's hint
 
 
-_BAD, _DENIED, _QUOTA = (
-    DashScopeInvalidRequestError,
-    DashScopePermissionDeniedError,
-    DashScopeQuotaExceededError,
-)
+_BAD, _QUOTA = DashScopeInvalidRequestError, DashScopeQuotaExceededError
+_DENIED = DashScopePermissionDeniedError
 _LIMIT, _SERVER, _MISSING = DashScopeRateLimitError, DashScopeServerError, DashScopeNotFoundError
 
 _CODES_BY_RULE: Mapping[CodeRule, str] = {

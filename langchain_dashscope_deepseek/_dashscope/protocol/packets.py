@@ -122,9 +122,9 @@ def read_packet(document: Mapping[str, Any]) -> Reply | None:
     calls = message.get("tool_calls") or ()
     if calls:
         calls = _tool_calls(calls)
-    finish_reason = text_of(choice.get("finish_reason"))
+    reason = text_of(choice.get("finish_reason"))
     # Unfinished packets carry the string "null"; JSON null is documented too.
-    finish_reason = None if finish_reason in ("", "null") else printable(finish_reason)
+    finish_reason = None if reason in ("", "null") else printable(reason)
     # As `Reply(...)` does it, without the call in between: one for each token of a stream.
     return tuple.__new__(Reply, (text, reasoning, calls, finish_reason, usage, request_id, found))
 

@@ -25,7 +25,7 @@ class Rule(NamedTuple):
 
     expects: str  # completes "NAME takes ..." in an error
     fits: Callable[[Any], bool]
-    may_be_dropped: bool = False  # on a model without it: the answer is right all the same
+    droppable: bool = False  # on a model without it: the answer is right all the same
 
 
 def _number(low: float, high: float, *, excluded: Collection[float] = ()) -> Callable[[Any], bool]:
@@ -59,49 +59,41 @@ def _are_ids(tokens: Collection[object]) -> bool:
     return all(type(token) is int for token in tokens)
 
 
-def _is_bool(value: Any) -> bool:
-    return isinstance(value, bool)
-
-
-def _is_mapping(value: Any) -> bool:
-    return isinstance(value, Mapping)
+def _is(kind: type[Any]) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, kind)
 
 
 _INFINITY = float("inf")
 _TOKENS = "a whole number of tokens, at least 1"
 
 PARAMETERS: Mapping[str, Rule] = {
-    "enable_thinking": Rule("True or False", _is_bool),
-    "thinking_budget": Rule(_TOKENS, _integer(1), may_be_dropped=True),
+    "enable_thinking": Rule("True or False", _is(bool)),
+    "thinking_budget": Rule(_TOKENS, _integer(1), droppable=True),
     "reasoning_effort": Rule(
         'a string such as "high", or a whole number from 1 to 100', _is_effort
     ),
-    "temperature": Rule(
-        "a number from 0 to below 2", _number(0, 2, excluded=[2]), may_be_dropped=True
-    ),
-    "top_p": Rule("a number above 0 up to 1", _number(0, 1, excluded=[0]), may_be_dropped=True),
-    "max_tokens": Rule(_TOKENS, _integer(1), may_be_dropped=True),
-    "max_completion_tokens": Rule(_TOKENS, _integer(1), may_be_dropped=True),
-    "seed": Rule("a whole number, at least 0", _integer(0), may_be_dropped=True),
-    "stop": Rule("a string or a list of strings (or of token ids)", _is_stop, may_be_dropped=True),
+    "temperature": Rule("a number from 0 to below 2", _number(0, 2, excluded=[2]), droppable=True),
+    "top_p": Rule("a number above 0 up to 1", _number(0, 1, excluded=[0]), droppable=True),
+    "max_tokens": Rule(_TOKENS, _integer(1), droppable=True),
+    "max_completion_tokens": Rule(_TOKENS, _integer(1), droppable=True),
+    "seed": Rule("a whole number, at least 0", _integer(0), droppable=True),
+    "stop": Rule("a string or a list of strings (or of token ids)", _is_stop, droppable=True),
     "repetition_penalty": Rule(
-        "a number above 0",
-        _number(0, _INFINITY, excluded=[0, _INFINITY]),
-        may_be_dropped=True,
+        "a number above 0", _number(0, _INFINITY, excluded=[0, _INFINITY]), droppable=True
     ),
-    "presence_penalty": Rule("a number from -2 to 2", _number(-2, 2), may_be_dropped=True),
-    "response_format": Rule('a dict such as {"type": "json_object"}', _is_mapping),
-    "enable_search": Rule("True or False", _is_bool),
-    "search_options": Rule("a dict", _is_mapping),
+    "presence_penalty": Rule("a number from -2 to 2", _number(-2, 2), droppable=True),
+    "response_format": Rule('a dict such as {"type": "json_object"}', _is(Mapping)),
+    "enable_search": Rule("True or False", _is(bool)),
+    "search_options": Rule("a dict", _is(Mapping)),
     "tools": Rule(
         "a list of tools",
-        lambda value: isinstance(value, (list, tuple)) and all(map(_is_mapping, value)),
+        lambda value: isinstance(value, (list, tuple)) and all(map(_is(Mapping), value)),
     ),
     "tool_choice": Rule(
         '"auto", "none", "required" or {"type": "function", "function": {"name": ...}}',
-        lambda value: value in ("auto", "none", "required") or _is_mapping(value),
+        lambda value: value in ("auto", "none", "required") or isinstance(value, Mapping),
     ),
-    "parallel_tool_calls": Rule("True or False", _is_bool),
+    "parallel_tool_calls": Rule("True or False", _is(bool)),
 }
 """The parameters of the request that are fields of the model. Source: the reference of the
 text-generation API."""
@@ -119,8 +111,8 @@ def _is_timeout(value: Any) -> bool:
 _RULES: Mapping[str, Rule] = {
     **PARAMETERS,
     "model": Rule("a name that is not empty", lambda value: isinstance(value, str) and value != ""),
-    "model_kwargs": Rule("a dict", _is_mapping),
-    "capabilities": Rule("a ModelCapabilities", lambda value: isinstance(value, ModelCapabilities)),
+    "model_kwargs": Rule("a dict", _is(Mapping)),
+    "capabilities": Rule("a ModelCapabilities", _is(ModelCapabilities)),
     "timeout": Rule(
         f"seconds above 0, up to {_LONGEST_TIMEOUT:,}, or an httpx.Timeout of such", _is_timeout
     ),
@@ -225,8 +217,7 @@ def lift_from_model_kwargs(settings: Mapping[str, Any]) -> Mapping[str, Any]:
         if name not in PARAMETERS:
             others[given] = value
         elif name in lifted or settings.get(name) is not None:
-            msg = f"{name}: given by name and in model_kwargs. Keep one, by name"
-            raise DashScopeInputError(msg)
+            raise DashScopeInputError(f"{name}: given by name and in model_kwargs. Pass it by name")
         else:
             lifted[name] = value
     return {**settings, **lifted, "model_kwargs": others}
@@ -251,11 +242,9 @@ def check_headers(headers: Any, setting: str = "default_headers") -> None:
         raise DashScopeInputError(f"{setting} takes a dict of strings")
     for name, value in headers.items():
         if not _HEADER_NAME.fullmatch(name):
-            msg = f"{setting} holds a name with characters that HTTP does not allow"
-            raise DashScopeInputError(msg)
+            raise DashScopeInputError(f"{setting} holds a name with characters invalid in HTTP")
         if not value.isascii() or not value.isprintable() or value != value.strip():
-            msg = f"{setting}: the value of {name!r} has characters that HTTP does not allow"
-            raise DashScopeInputError(msg)
+            raise DashScopeInputError(f"{setting}: the value of {name!r} holds invalid characters")
 
 
 def check_for_another_account(headers: Mapping[str, str]) -> None:

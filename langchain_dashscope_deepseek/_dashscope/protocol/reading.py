@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
+from io import IncrementalNewlineDecoder
 from itertools import chain
 from typing import Any, NoReturn
 
@@ -86,7 +87,7 @@ class AnswerReader:
         """
         self._size += len(piece)
         events = self._events.feed(piece)
-        if self._events.unfinished_size > self._max_size:
+        if len(self._events.unfinished) > self._max_size:
             raise too_large(self._max_size, self.header_id)
         if len(events) == 1:
             return self._read(events[0])
@@ -260,19 +261,15 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 class EventSplitter:
-    """Takes the bytes of a stream in pieces of any size, and returns the lines of each event."""
+    """Splits the bytes of a stream, in pieces of any size, into events."""
 
     def __init__(self) -> None:
-        self._unfinished = bytearray()
-
-    @property
-    def unfinished_size(self) -> int:
-        """The bytes of the event that has not ended."""
-        return len(self._unfinished)
+        self.unfinished = bytearray()  # the event that has not ended
+        self._line_ends = IncrementalNewlineDecoder(None, translate=True)
 
     def feed(self, piece: bytes) -> list[bytes]:
-        """Take a piece, and return the events that it ends, without their blank lines."""
-        if self._unfinished or b"\r" in piece or not piece.endswith(b"\n\n"):
+        """Add a piece, and return the events that end in it, without their blank lines."""
+        if self.unfinished or b"\r" in piece or not piece.endswith(b"\n\n"):
             piece = self._join(piece)
         events = piece.split(b"\n\n")
         events.pop()  # empty: it follows the last blank line
@@ -280,22 +277,18 @@ class EventSplitter:
 
     def end(self) -> list[bytes]:
         """Return the last event: older gateways send no blank line after it."""
-        return self.feed(b"\n\n\n" if self._unfinished.endswith(b"\r") else b"\n\n")
+        self.unfinished += self._line_ends.decode("", final=True).encode()
+        return self.feed(b"\n\n")
 
     def _join(self, piece: bytes) -> bytes:
         """Append a piece to the unfinished event, and return all up to the last blank line."""
-        unfinished = self._unfinished
-        if unfinished.endswith(b"\r"):
-            piece = b"\r" + piece
-            del unfinished[-1:]
-        held = b"\r" if piece.endswith(b"\r") else b""  # its line feed may be in the next piece
-        piece = piece.removesuffix(held).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        searched = max(len(unfinished) - 1, 0)
-        unfinished += piece
-        end = unfinished.rfind(b"\n\n", searched)
-        ended = bytes(unfinished[: end + 2]) if end >= 0 else b""
-        del unfinished[: len(ended)]
-        unfinished += held
+        # The decoder replaces \r\n and \r, also if \r\n is split. Latin-1 keeps every byte.
+        piece = self._line_ends.decode(piece.decode("latin-1")).encode("latin-1")
+        searched = max(len(self.unfinished) - 1, 0)
+        self.unfinished += piece
+        end = self.unfinished.rfind(b"\n\n", searched)
+        ended = bytes(self.unfinished[: end + 2]) if end >= 0 else b""
+        del self.unfinished[: len(ended)]
         return ended
 
 

@@ -170,7 +170,7 @@ def prepare(
 def _drop_unsupported(model: str, row: ModelCapabilities, sent: dict[str, Any]) -> None:
     """Leave out, with a warning each, what cannot be set or does nothing."""
     no_setting = "cannot be set on this model"
-    reasons = {n: no_setting for n in sent if PARAMETERS[n].may_be_dropped and not row.can_set(n)}
+    reasons = {n: no_setting for n in sent if PARAMETERS[n].droppable and not row.can_set(n)}
     thinking, effort = sent.get("enable_thinking"), sent.get("reasoning_effort")
     if (thinking is not None and row.thinking == "never") or (
         thinking is False and row.thinking == "always"
@@ -251,7 +251,7 @@ def _settle_thinking(model: str, row: ModelCapabilities, sent: dict[str, Any]) -
 
 
 def _changes(model: str, asked: Mapping[str, Any], sent: Mapping[str, Any]) -> dict[str, Any]:
-    """List which settings of thinking and tool choice were sent differently."""
+    """Return the settings of thinking and tool choice that are sent with another value."""
     changes = {
         name: {"asked": asked.get(name), "sent": sent.get(name)}
         for name in ("enable_thinking", "tool_choice")

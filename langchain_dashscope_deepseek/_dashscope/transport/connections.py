@@ -10,7 +10,7 @@ import os
 import ssl
 import weakref
 from collections.abc import Callable, Mapping, MutableMapping
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.util import find_spec
@@ -21,7 +21,6 @@ from urllib.request import getproxies, proxy_bypass_environment  # type: ignore[
 import httpcore
 import httpx
 from pydantic import SecretStr
-from typing_extensions import Self
 
 from langchain_dashscope_deepseek._dashscope.transport import private
 from langchain_dashscope_deepseek._dashscope.transport.endpoint import Tenant
@@ -57,8 +56,12 @@ _USED_IN: MutableMapping[object, int] = weakref.WeakKeyDictionary()
 """The process in which each client of a user was first used."""
 
 
-class UserConnection(Connection[AnyClient]):
-    """The user's own client, beside other requests that use it. Its sockets are its own."""
+class UserConnection(
+    Connection[AnyClient],
+    AbstractContextManager["UserConnection[AnyClient]"],
+    AbstractAsyncContextManager["UserConnection[AnyClient]"],
+):
+    """The user's own client, which opens its own sockets and may serve other requests as well."""
 
     def __init__(self, http: AnyClient) -> None:
         super().__init__(http, Deadline())
@@ -70,15 +73,9 @@ class UserConnection(Connection[AnyClient]):
                 "would get each other's answers: make the model anew, with a client of this process"
             )
 
-    def __enter__(self) -> Self:
-        return self
-
     def __exit__(self, *error: object) -> None:
         if self.response is not None:
             self.response.close()
-
-    async def __aenter__(self) -> Self:
-        return self
 
     async def __aexit__(self, *error: object) -> None:
         if self.response is not None:

@@ -197,8 +197,7 @@ def process_pool() -> ProcessPool:
 def loop_pool() -> LoopPool:
     """Return the pool of the running event loop; a fork leaves that of its parent alone."""
     loop = asyncio.get_running_loop()
-    found = _OF_LOOPS.get(loop)
-    pool = None if found is None else found()
+    pool = _OF_LOOPS.get(loop, lambda: None)()
     if pool is None or pool.pid != os.getpid():
         pool = LoopPool()
         _OF_LOOPS[loop] = weakref.ref(pool)

@@ -125,8 +125,7 @@ def _begin(
         redact,
         None if is_replayed else connection.last_request_id,
     )
-    if logger.isEnabledFor(logging.DEBUG):
-        logger.debug("Response: HTTP %d, request_id %s", response.status_code, answer.header_id)
+    logger.debug("Response: HTTP %d, request_id %s", response.status_code, answer.header_id)
     if response.is_redirect:
         location = redact(response.headers.get("location", ""))[:LONGEST_MESSAGE]
         where = f"to {location!r}" if location else "and does not say where to"

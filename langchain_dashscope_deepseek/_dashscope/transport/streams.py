@@ -145,9 +145,7 @@ class Network(httpcore.SyncBackend):
         except OSError as error:
             raise httpcore.ConnectError(str(error)) from error
         for (*_, address), untried in zip(found, range(len(found), 0, -1), strict=True):
-            share = None
-            if seconds is not None:
-                share = max((began + seconds - time.monotonic()) / untried, 0.001)
+            share = seconds and max((began + seconds - time.monotonic()) / untried, 0.001)
             try:
                 inner = super().connect_tcp(str(address[0]), port, share, *args, **kwargs)
                 break
