@@ -97,9 +97,9 @@ def _url_of(found: Block, index: int) -> str:
     if data is not None:
         return _data_uri(str(_first(found, *_MIME_TYPE_KEYS) or ""), data, index)
     if url is None and _first(found, "file_id", "id") is not None:
-        why = "which is another provider's file id, that the service cannot read"
+        why = "given by another provider's file id, which the service cannot read"
     elif isinstance(url, str) and url[:5].lower() == "data:":
-        why = "whose data URI does not read data:image/...;base64,..."
+        why = "whose data URI does not have the form data:image/...;base64,..."
     else:
         why = "which is neither a URL (https, http, oss) nor base64; a local path is not accepted"
     raise DashScopeInputError(

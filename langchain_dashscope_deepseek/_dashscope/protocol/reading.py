@@ -157,7 +157,7 @@ class AnswerReader:
             if is_error and first_choice(document.get("output")) is None:
                 self._raise_error(document, event)
         if self.status_code >= _FIRST_ERROR:
-            self._refuse("an error that holds no error")
+            self._refuse("an error status without an error")
         try:
             reply = read_packet(document)
         except UnreadableError as error:
@@ -188,7 +188,7 @@ class AnswerReader:
                 if shows_nothing and read_usage(reply.usage):
                     return (Reply(usage=reply.usage),)
         self.has_unread_tail = True
-        logger.info("Dropped what came behind the end of an answer")
+        logger.info("Dropped data after the end of an answer")
         return ()
 
     def _read_whole(self, document: Mapping[str, Any]) -> Reply:

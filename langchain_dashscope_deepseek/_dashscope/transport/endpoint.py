@@ -196,4 +196,4 @@ def _call_in_thread(source: KeySource) -> Future[Any]:
 
 def _key_timeout(until: float) -> DashScopeTimeoutError:
     kind = DashScopeDeadlineError if is_over(until) else DashScopeTimeoutError
-    return kind("The function api_key gave no key in time")
+    return kind("The function api_key returned no key in time")
