@@ -53,8 +53,8 @@ def resolve(given: Location, environment: Location) -> Location:
     workspace_id = (environment if given.workspace_id is None else given).workspace_id or None
     if workspace_id is not None and not _WORKSPACE_ID.fullmatch(workspace_id):
         raise ValueError(  # the id becomes part of a host name
-            "workspace_id is no workspace id: 1 to 64 letters, digits, '_' and '-', the first a "
-            "letter or digit. The console shows it"
+            "workspace_id is not a workspace id: it has 1 to 64 letters, digits, '_' and '-' and "
+            "begins with a letter or digit. Copy it from the console"
         )
     if given.region is not None:
         _check_region(given.region, "region")
@@ -140,12 +140,12 @@ def normalise_base_url(base_url: str, setting: str = "base_url") -> str:
     if api["version"].lower() != "v1":
         raise ValueError(f"{setting} leads to another version of the API: write /api/v1")
     if api["more"]:
-        raise ValueError(f"{setting} goes on after /api/v1, where a base URL ends: leave that out")
+        raise ValueError(f"{setting} goes on after /api/v1: leave out the rest of the URL")
     return url[: api.start()] + _API
 
 
 def _fault_of(url: str) -> str:
-    """Return what is wrong with a URL that holds a secret or has no host, else `""`."""
+    """Return the fault of a URL that holds a secret or has no valid host; `""` if it has none."""
     if "?" in url or "#" in url:
         return (
             "holds a query or a fragment, which traces would show, in the middle of the request's "

@@ -31,7 +31,7 @@ class CodeRule(NamedTuple):
 
     error: type[DashScopeError]
     per_minute: bool = False  # the limit refills each minute, so a retry waits longer
-    advice: str = ""  # what to do next, in place of the error's hint
+    advice: str = ""  # replaces the hint of the error class
 
 
 _BAD, _QUOTA = DashScopeInvalidRequestError, DashScopeQuotaExceededError

@@ -53,7 +53,7 @@ def _with_choice_auto(request: PreparedRequest) -> PreparedRequest | None:
 REFUSALS = (
     # The gateway binds each model to one of its two routes.
     Refusal("url error, please check url", _on_the_other_route),
-    # Measured by one client on the OpenAI-compatible route, in September 2026.
+    # Seen by one client on the OpenAI-compatible route, in September 2026.
     Refusal(
         "Please set one tool in required mode",
         _with_choice_auto,
@@ -87,7 +87,7 @@ class Negotiation:
         if refusal is None:
             return False
         key = self._key(refusal)
-        if refusal in self._refused:  # in both forms
+        if refusal in self._refused:  # both forms were refused
             _remembered.discard(key)
             return False
         self._refused.add(refusal)

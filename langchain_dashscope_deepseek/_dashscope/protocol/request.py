@@ -172,9 +172,7 @@ def _drop_unsupported(model: str, row: ModelCapabilities, sent: dict[str, Any]) 
     no_setting = "cannot be set on this model"
     reasons = {n: no_setting for n in sent if PARAMETERS[n].droppable and not row.can_set(n)}
     thinking, effort = sent.get("enable_thinking"), sent.get("reasoning_effort")
-    if (thinking is not None and row.thinking == "never") or (
-        thinking is False and row.thinking == "always"
-    ):
+    if (row.thinking, thinking) in (("never", True), ("never", False), ("always", False)):
         reasons["enable_thinking"] = f"does nothing: this model {row.thinking} thinks"
     if effort is not None and row.settable is not None and not row.knows_effort(effort):
         if row.efforts:

@@ -70,7 +70,7 @@ class UserConnection(
         if _USED_IN.setdefault(http, os.getpid()) != os.getpid():
             raise DashScopeInputError(
                 "The HTTP client of the model was used before this process was forked, and both "
-                "would get each other's answers: make the model anew, with a client of this process"
+                "could read each other's answers: make the model again, with a new client"
             )
 
     def __exit__(self, *error: object) -> None:
@@ -200,7 +200,7 @@ def check_proxy(proxy: SecretStr | str, name: str = "proxy") -> httpx.Proxy:
     with suppress(ValueError, TypeError, httpx.InvalidURL):  # these texts may quote a password
         read = httpx.Proxy(proxy.get_secret_value() if isinstance(proxy, SecretStr) else proxy)
     if read is None:
-        msg = f"{name} is no URL of a proxy: write http://host:port, https://... or socks5://..."
+        msg = f"{name} is not a proxy URL: write http://host:port, https://... or socks5://..."
         raise DashScopeInputError(msg)
     if read.url.scheme.startswith("socks") and find_spec("socksio") is None:
         msg = f'{name} is a SOCKS proxy, which needs another package: pip install "httpx[socks]"'
@@ -214,7 +214,7 @@ def refuse_bypass(settings: Mapping[str, Any]) -> None:
         for setting, default in (("proxy", None), ("verify", True)):
             if settings.get(name) is not None and settings.get(setting, default) is not default:
                 raise DashScopeInputError(
-                    f"{name} has a network of its own, so its calls would go around {setting}: "
+                    f"{name} has its own network settings, so its calls would ignore {setting}: "
                     f"make that client with {setting}=, or leave one of the two out"
                 )
 

@@ -173,7 +173,7 @@ def authorization(key: Any) -> str:
             "langchain_dashscope_deepseek.testing"
         )
     if not isinstance(text, str) or not text.isascii() or not text.isprintable() or " " in text:
-        msg = "The API key is no text, or holds characters that no key has, so nothing was sent"
+        msg = "The API key is not a string or holds invalid characters, so nothing was sent"
         raise DashScopeAuthenticationError(msg)
     return f"Bearer {text}"
 

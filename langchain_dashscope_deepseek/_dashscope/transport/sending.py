@@ -127,7 +127,7 @@ def _begin(
     logger.debug("Response: HTTP %d, request_id %s", response.status_code, answer.header_id)
     if response.is_redirect:
         location = redact(response.headers.get("location", ""))[:LONGEST_MESSAGE]
-        where = f"to {location!r}" if location else "and does not say where to"
+        where = f"to {location!r}" if location else "without a location"
         raise DashScopeInvalidRequestError(
             f"The server redirects {where}: set base_url",
             status_code=response.status_code,
