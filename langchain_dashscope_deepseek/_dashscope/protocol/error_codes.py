@@ -140,7 +140,7 @@ STATUSES: Mapping[int, type[DashScopeError]] = {
 invalid request; any other status is an error of the server."""
 
 _FINAL = (DashScopeQuotaExceededError, DashScopeInvalidRequestError)
-"""Errors that are never retried, whatever the `x-should-retry` header says."""
+"""Errors that an `x-should-retry: true` header does not make retryable."""
 
 
 def error_from_service(
