@@ -232,7 +232,7 @@ def codes() -> str:
             f"`{rule.error.__name__}`",
             ", ".join(names),
             rule.advice or rule.error.hint,
-            "yes, slowly" if rule.waits else yes(rule.error.is_retryable),
+            "yes, slowly" if rule.per_minute else yes(rule.error.is_retryable),
         ]
         for rule, names in groups.items()
     )

@@ -1,6 +1,6 @@
-"""Where the service is: the regions, their hosts, and the base URL that settings lead to.
+"""The regions, their hosts, and the base URL that follows from the settings.
 
-The only module that knows a host name. Source: the regions page of the documentation,
+No other module contains a host name. Source: the regions page of the documentation,
 September 2026.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import NamedTuple
@@ -21,7 +22,7 @@ REGIONS: Mapping[str, str | None] = {
     "eu-central-1": None,
     "ap-northeast-1": None,
 }
-"""Every region, and its host that needs no workspace; `None` where it has none."""
+"""The regions, each with its host; `None` if the region is reached through a workspace only."""
 
 DEFAULT_REGION = "cn-beijing"
 BASE_URL_VARIABLES = ("DASHSCOPE_HTTP_BASE_URL", "DASHSCOPE_BASE_URL")
@@ -33,7 +34,7 @@ _WORKSPACE_HOSTS = ".maas.aliyuncs.com"
 
 
 class Location(NamedTuple):
-    """Where calls go: as it was given, as the environment says it, or as both lead to it."""
+    """Settings of the endpoint: the arguments, those of the environment, or the result of both."""
 
     base_url: str | None = None
     region: str | None = None
@@ -42,20 +43,19 @@ class Location(NamedTuple):
 
 @lru_cache(maxsize=1_000)
 def resolve(given: Location, environment: Location) -> Location:
-    """Return the base URL, the region and the workspace that settings lead to.
+    """Return the base URL, the region and the workspace for the arguments and the environment.
 
-    What was given goes over the environment. Then `base_url` goes over `region`, and `region` over
-    the default; so a region that was given goes over a base URL of the environment.
+    The order of precedence: the argument `base_url`, the argument `region`, `base_url` of the
+    environment, `region` of the environment, the default region.
     """
     region = given.region or environment.region
-    # An empty workspace that was given means none at all.
+    # The argument "" means no workspace, also if the environment has one.
     workspace_id = (environment if given.workspace_id is None else given).workspace_id or None
     if workspace_id is not None and not _WORKSPACE_ID.fullmatch(workspace_id):
-        msg = (  # it becomes part of a host name
-            "workspace_id is no workspace id: 1 to 64 letters, digits, '_' and '-', the first a "
-            "letter or digit. The console shows it"
+        raise ValueError(  # the id becomes part of a host name
+            "workspace_id is not a workspace id: it has 1 to 64 letters, digits, '_' and '-' and "
+            "begins with a letter or digit. Copy it from the console"
         )
-        raise ValueError(msg)
     if given.region is not None:
         _check_region(given.region, "region")
     if given.base_url is not None:
@@ -76,24 +76,22 @@ def _check_region(region: str, setting: str) -> None:
 
 
 def _base_url_of(region: str | None, workspace_id: str | None) -> str:
-    """Return the host of a workspace, or else of a region; the default region serves them all."""
+    """Return the base URL of a workspace, or of a region if there is no workspace or no region."""
     if region and workspace_id:
         return f"https://{workspace_id}.{region}{_WORKSPACE_HOSTS}{_API}"
     host = REGIONS[region or DEFAULT_REGION]
     if host is None:
-        msg = f"Region {region!r} is reached through a workspace only: set workspace_id as well"
-        raise ValueError(msg)
+        raise ValueError(f"Region {region!r} is reached through a workspace only: set workspace_id")
     return f"https://{host}{_API}"
 
 
 def refuse_workspace_host(base_url: str | None) -> None:
     """Refuse a base URL whose host names a workspace, for a model of another account."""
     if host_of(base_url or "").lower().endswith(_WORKSPACE_HOSTS):
-        msg = (
+        raise ValueError(
             "base_url names a workspace of this account: pass the tenant's base_url, or make "
             "the model with region and workspace_id instead"
         )
-        raise ValueError(msg)
 
 
 _OTHER_SERVICES: Mapping[str, str] = {
@@ -115,67 +113,57 @@ _OTHER_SERVICES: Mapping[str, str] = {
         "a page of the console or of the documentation: the service's hosts end in .aliyuncs.com"
     ),
 }
-"""Parts of base URLs of other services, and what they lead to."""
+"""Parts of base URLs that belong to another service, and the ends of their error texts."""
 
+_NOT_IN_A_HOST = re.compile(r"[\s\\<>{}\u200b-\u200f\ufeff]|://.*://")
 _API_PATH = re.compile(r"/api/(?P<version>v\d+)(?P<more>.*)$", re.IGNORECASE)
 
 
 def normalise_base_url(base_url: str, setting: str = "base_url") -> str:
-    """Return a base URL as `https://.../api/v1`, or refuse it; errors quote its host at most."""
+    """Return a base URL as `https://.../api/v1`, or refuse it. Errors quote at most its host."""
     url = base_url.strip().rstrip("/")
     if url.partition("/")[0].partition(":")[0].lower().endswith(".aliyuncs.com"):
         url = f"https://{url}"
-    _check_url(url, setting)
+    fault = _fault_of(url)
+    if fault:
+        raise ValueError(f"{setting} {fault}")
     for sign, text in _OTHER_SERVICES.items():
         if sign in url.lower():
             host = "/".join(url.split("/")[:3])  # the path may hold a key
-            msg = f"{setting} leads to {text.format(host=host)}"
-            raise ValueError(msg)
+            raise ValueError(f"{setting} leads to {text.format(host=host)}")
     url = url.partition("/services/aigc/")[0]
     api = _API_PATH.search(url)
     if api is None:
         if url.endswith("/v1"):
-            msg = f"{setting} ends in /v1, as OpenAI's do: those of DashScope end in /api/v1"
-            raise ValueError(msg)
+            raise ValueError(f"{setting} ends in /v1, as OpenAI's do: write /api/v1 instead")
         return url + ("/v1" if url.endswith("/api") else _API)
     if api["version"].lower() != "v1":
-        msg = f"{setting} leads to another version of the API: this package speaks /api/v1"
-        raise ValueError(msg)
+        raise ValueError(f"{setting} leads to another version of the API: write /api/v1")
     if api["more"]:
-        msg = f"{setting} goes on after /api/v1, where a base URL ends: leave that out"
-        raise ValueError(msg)
+        raise ValueError(f"{setting} goes on after /api/v1: leave out the rest of the URL")
     return url[: api.start()] + _API
 
 
-def _check_url(url: str, setting: str) -> None:
-    """Refuse a URL that holds a secret or has no host."""
+def _fault_of(url: str) -> str:
+    """Return the fault of a URL that holds a secret or has no valid host; `""` if it has none."""
     if "?" in url or "#" in url:
-        msg = (
-            f"{setting} holds a query or a fragment, which traces would show, in the middle of the "
-            "request's URL: put it into default_headers"
+        return (
+            "holds a query or a fragment, which traces would show, in the middle of the request's "
+            "URL: put it into default_headers"
         )
-        raise ValueError(msg)
     if "@" in url:
-        msg = (
-            f"{setting} holds a user or a password, which logs would show and which would replace "
-            "the API key: pass them to your gateway by default_headers"
+        return (
+            "holds a user or a password, which logs would show and which would replace the API "
+            "key: pass them to your gateway by default_headers"
         )
-        raise ValueError(msg)
     if url.partition("://")[0].lower() not in ("http", "https"):
-        msg = f"{setting} has no scheme: it must begin with https:// or http://"
-        raise ValueError(msg)
-    if not _has_host(url):
-        msg = f"{setting} has no valid host: write https://host or https://host:port"
-        raise ValueError(msg)
-
-
-def _has_host(url: str) -> bool:
-    try:
+        return "has no scheme: it must begin with https:// or http://"
+    with suppress(ValueError):
         parts = urlsplit(url)
-        _ = parts.port  # raises where it cannot be one
-    except ValueError:
-        return False
-    return bool(parts.hostname) and not re.search(r"[\s\\<>{}\u200b-\u200f\ufeff]|://.*://", url)
+        _ = parts.port  # raises an error if it is no port
+        if parts.hostname and not _NOT_IN_A_HOST.search(url):
+            return ""
+    return "has no valid host: write https://host or https://host:port"
 
 
 def host_of(base_url: str) -> str:
@@ -185,10 +173,10 @@ def host_of(base_url: str) -> str:
 
 @lru_cache
 def region_of(base_url: str) -> str | None:
-    """Return the region that a base URL leads to; `None` for a host of others."""
+    """Return the region of a base URL; `None` if the host is not one of the service's."""
     host = host_of(base_url).partition(":")[0].lower()
-    for region, legacy_host in REGIONS.items():
-        if host == legacy_host or host.endswith(f".{region}{_WORKSPACE_HOSTS}"):
+    for region, own_host in REGIONS.items():
+        if host == own_host or host.endswith(f".{region}{_WORKSPACE_HOSTS}"):
             return region
     return None
 
@@ -200,7 +188,6 @@ def is_exposed(base_url: str) -> bool:
     host = url.hostname or ""
     if url.scheme != "http" or host == "localhost" or host.endswith(".localhost"):
         return False
-    try:
+    with suppress(ValueError):
         return not ip_address(host).is_loopback
-    except ValueError:
-        return True
+    return True

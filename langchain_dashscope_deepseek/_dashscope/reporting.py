@@ -1,6 +1,6 @@
-"""What the package reports: warnings, and log lines about a call.
+"""Warnings, and log lines about a call.
 
-Neither holds a key, a prompt or an answer: names, counts, seconds and codes only.
+They hold names, counts, seconds and codes, but no key, prompt or answer.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ logger = logging.getLogger("langchain_dashscope_deepseek")
 _shown: set[str] = set()
 _MOST_SHOWN = 10_000
 
-# Python's own files, installed packages and this package: a warning points at none of their lines.
+# Warnings skip the lines of Python, of installed packages and of this package.
 _LIBRARIES = tuple(
     str(Path(file).parents[above])
     for file, above in ((os.__file__, 0), (pydantic.__file__, 1), (__file__, 1))
@@ -35,10 +35,10 @@ _LIBRARIES = tuple(
 
 
 def warn(text: str) -> None:
-    """Warn at the caller's line (before Python 3.12: at ours), as Python's filters say.
+    """Warn, with the line of the caller (before Python 3.12: of this package).
 
-    LangChain enters `warnings.catch_warnings` on each call, which makes Python forget what it has
-    shown. Texts that the filters show once are remembered here instead.
+    LangChain enters `warnings.catch_warnings` on each call, which resets Python's record of shown
+    warnings. So texts that the filters show once are recorded here.
     """
     if _action(text) in ("default", "once", "module"):
         if text in _shown:
@@ -61,7 +61,7 @@ def _action(text: str) -> str:
 
 
 Facts = Callable[[], tuple[str | None, str | None, Mapping[str, object] | None]]
-"""Returns what is known of an answer: its request id, finish_reason and token counts."""
+"""Returns the request id, the finish_reason and the token counts of an answer, if known."""
 
 
 class CallLog(AbstractContextManager["CallLog"]):
@@ -70,7 +70,7 @@ class CallLog(AbstractContextManager["CallLog"]):
     def __init__(self, model: str, route: str) -> None:
         self._model, self._route = model, route
         self._began = time.monotonic()
-        self.first: float | None = None  # when the first packet of the last attempt came
+        self.first: float | None = None  # when the first packet of the last attempt arrived
         self._attempt: Attempts | None = None
         self._facts: Facts = lambda: (None, None, None)
 
@@ -83,7 +83,7 @@ class CallLog(AbstractContextManager["CallLog"]):
         self.first = self.first or time.monotonic()
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        # A call that was cancelled or left did not fail: that is no `Exception`.
+        # A call that was cancelled or abandoned did not fail; it raises no `Exception`.
         level = logging.WARNING if isinstance(error, Exception) else logging.INFO
         if not logger.isEnabledFor(level):
             return
@@ -114,7 +114,7 @@ class CallLog(AbstractContextManager["CallLog"]):
 
 
 def log_request(route: str, body: Mapping[str, Any], *, streamed: bool) -> None:
-    """Log the shape of a request at DEBUG."""
+    """Log the roles and the names of parameters of a request at DEBUG."""
     if logger.isEnabledFor(logging.DEBUG):
         logger.debug(
             "Request on the route %s: roles %s, parameters %s, streamed %s",

@@ -567,13 +567,13 @@ def test_what_langsmith_is_sent_holds_no_key(service: Scripted) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "says"),
     [
-        ("proxy", "me:secret0@proxy.test:8080", "proxy is no URL of a proxy"),
-        ("proxy", b"me:secret0@proxy.test:8080", "proxy is no URL of a proxy"),
+        ("proxy", "me:secret0@proxy.test:8080", "proxy is not a proxy URL"),
+        ("proxy", b"me:secret0@proxy.test:8080", "proxy is not a proxy URL"),
         ("default_headers", {"A": 5}, "default_headers takes a dict of strings"),
         ("default_headers", {5: "secret0"}, "default_headers takes a dict of strings"),
         ("capabilities", "secret0", "capabilities"),
         ("region", "secret0", "region must be one of cn-beijing"),
-        ("workspace_id", "secret0 x", "workspace_id is no workspace id"),
+        ("workspace_id", "secret0 x", "workspace_id is not a workspace id"),
         ("base_url", "https://gateway.test/api/v1?token=secret0", "base_url holds a query"),
         ("model_kwargs", {"api_key": "secret0"}, "model_kwargs holds api_key"),
     ],
@@ -646,7 +646,7 @@ def test_no_client_goes_around_a_proxy_or_certificates_that_were_set(
     name: str, setting: str
 ) -> None:
     client, around = CLIENTS[name](), {setting: AROUND[setting]}
-    match = f"{name} has a network of its own, so its calls would go around {setting}: make that"
+    match = f"{name} has its own network settings, so its calls would ignore {setting}: make that"
     with pytest.raises(ValidationError, match=match):
         ChatDashScopeDeepSeek(model="m", **{name: client}, **around)
     with pytest.raises(ValidationError, match=match):
@@ -706,7 +706,7 @@ def test_a_base_url_is_mended_where_it_is_obvious(given: str, url: str) -> None:
         ("https://api.deepseek.com", "DeepSeek's own API"),
         ("https://api.deepseek.com/v1", "DeepSeek's own API"),
         ("https://api.openai.com/v1", "OpenAI's protocol"),
-        ("https://gateway.test/v1", "those of DashScope end in /api/v1"),
+        ("https://gateway.test/v1", "write /api/v1 instead"),
         ("https://gateway.test/v1/chat/completions", "OpenAI's protocol"),
         ("https://gateway.test/anthropic", "Anthropic's protocol"),
         ("https://openrouter.ai/api/v1", "OpenAI's protocol"),
@@ -838,7 +838,7 @@ async def test_a_function_that_gives_a_key_sees_the_context_of_the_call(
 async def test_what_a_function_gives_must_be_a_key(ask: Ask, service: Scripted) -> None:
     with pytest.raises(DashScopeAuthenticationError, match="no API key"):
         await ask(service.model(api_key=lambda: ""), "hi")
-    with pytest.raises(DashScopeAuthenticationError, match="characters that no key has"):
+    with pytest.raises(DashScopeAuthenticationError, match="holds invalid characters"):
         await ask(service.model(api_key=lambda: "sk-a b"), "hi")
 
     def broken() -> str:

@@ -184,7 +184,7 @@ def test_a_region_without_a_legacy_host_asks_for_a_workspace(region: str) -> Non
     ("settings", "says"),
     [
         ({"region": "mars"}, "region must be one of cn-beijing, ap-southeast-1, us-east-1"),
-        ({"workspace_id": "evil.host/"}, "workspace_id is no workspace id"),
+        ({"workspace_id": "evil.host/"}, "workspace_id is not a workspace id"),
     ],
 )
 def test_a_region_or_workspace_that_cannot_be_right_is_refused(
@@ -276,7 +276,7 @@ async def test_a_broken_proxy_setting_is_blamed_and_not_quoted(
     variable: str, value: str, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(variable, value)
-    with pytest.raises(DashScopeInputError, match=f"^{variable} is no URL of a proxy") as caught:
+    with pytest.raises(DashScopeInputError, match=f"^{variable} is not a proxy URL") as caught:
         await ask(chat(api_key=KEY), "hi")
     assert "base_url" not in str(caught.value)
     assert "hush-hush" not in str(caught.value)

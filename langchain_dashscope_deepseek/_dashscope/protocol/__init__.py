@@ -1,1 +1,1 @@
-"""DashScope's protocol: what is sent and how an answer is read. Pure: no I/O, no LangChain."""
+"""DashScope's protocol: requests, and the reading of answers. Pure: no I/O, no LangChain."""

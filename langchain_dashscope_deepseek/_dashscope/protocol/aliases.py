@@ -1,4 +1,4 @@
-"""Names that a setting has in other packages and on the service's pages, and what to write here."""
+"""Names of settings in other packages and on the service's pages, and what to write instead."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _NAMES_BY_ADVICE: Mapping[str, str] = {
 ELSEWHERE: Mapping[str, str] = {
     name: advice for advice, names in _NAMES_BY_ADVICE.items() for name in names.split()
 }
-"""What to write instead of each name."""
+"""The advice on each name."""
 
 _IDLE: Mapping[str, Any] = {
     "n": 1,
@@ -64,21 +64,20 @@ _IDLE: Mapping[str, Any] = {
     "use_responses_api": False,
     "json_mode": False,
 }
-"""Values of such names that ask for what happens anyway."""
+"""Values of these names that change nothing, because they are the defaults."""
 
 FOR_ONE_CALL: Mapping[str, str] = {
     "extra_headers": "it is for one call; for all calls write default_headers",
     **dict.fromkeys(("tools", "tool_choice"), "write it in bind_tools, or at the call"),
 }
-"""What a call takes and a model does not, and what to write for the model."""
+"""Arguments of a call that are no settings of a model, and what to write instead."""
 
 
 def is_idle(name: str, value: Any) -> bool:
-    """Tell whether leaving out an unknown name changes nothing."""
-    if value is None:
-        return True
+    """Tell whether a setting of an unknown name can be left out without a change."""
     idle = _IDLE.get(name)
-    return isinstance(value, bool) is isinstance(idle, bool) and bool(value == idle)
+    is_equal = isinstance(value, bool) is isinstance(idle, bool) and bool(value == idle)
+    return value is None or is_equal
 
 
 def misplaced(names: Iterable[object]) -> list[str]:

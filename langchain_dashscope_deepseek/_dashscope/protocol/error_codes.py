@@ -1,9 +1,9 @@
-"""The code table: the error for a code, a message or a status of the service, and advice. Pure."""
+"""The code table: which error a code, a message or a status of the service means, and advice."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from langchain_dashscope_deepseek._dashscope.protocol.redaction import (
     LONGEST_MESSAGE,
@@ -27,88 +27,72 @@ from langchain_dashscope_deepseek.errors import (
 
 
 class CodeRule(NamedTuple):
-    """One line of the code table."""
+    """What a code of the service means."""
 
     error: type[DashScopeError]
-    waits: Literal["", "minute"] = ""  # "minute": the limit's window, so a retry waits longer
-    advice: str = ""  # what to do next, in place of the error's hint
+    per_minute: bool = False  # the limit refills each minute, so a retry waits longer
+    advice: str = ""  # replaces the hint of the error class
 
 
-_BAD, _DENIED, _QUOTA = (
-    DashScopeInvalidRequestError,
-    DashScopePermissionDeniedError,
-    DashScopeQuotaExceededError,
-)
+_BAD, _QUOTA = DashScopeInvalidRequestError, DashScopeQuotaExceededError
+_DENIED = DashScopePermissionDeniedError
 _LIMIT, _SERVER, _MISSING = DashScopeRateLimitError, DashScopeServerError, DashScopeNotFoundError
 
-_STREAM = "Ask again, and stream: a stream sends bytes while the model thinks."
-
-CODES: Mapping[str, CodeRule] = {
-    "InvalidParameter": CodeRule(_BAD),
-    "invalid_parameter_error": CodeRule(_BAD),
-    "InternalError.Algo.InvalidParameter": CodeRule(_BAD),
-    "BadRequest": CodeRule(_BAD),
-    "InvalidURL": CodeRule(
+_CODES_BY_RULE: Mapping[CodeRule, str] = {
+    CodeRule(_BAD): (
+        "InvalidParameter, invalid_parameter_error, InternalError.Algo.InvalidParameter, "
+        "BadRequest, UnsupportedOperation"
+    ),
+    CodeRule(
         _BAD, advice="Send a URL that the service can reach, or the image itself, as base64."
+    ): "InvalidURL",
+    CodeRule(DataInspectionFailed): (
+        "DataInspectionFailed, data_inspection_failed, InternalError.Algo.DataInspectionFailed, "
+        "FaqRuleBlocked, IPInfringementSuspect"
     ),
-    "UnsupportedOperation": CodeRule(_BAD),
-    "DataInspectionFailed": CodeRule(DataInspectionFailed),
-    "data_inspection_failed": CodeRule(DataInspectionFailed),
-    "InternalError.Algo.DataInspectionFailed": CodeRule(DataInspectionFailed),
-    "CustomRoleBlocked": CodeRule(
+    CodeRule(
         DataInspectionFailed, advice="Rephrase the input, or change that rule in the console."
-    ),
-    "FaqRuleBlocked": CodeRule(DataInspectionFailed),
-    "IPInfringementSuspect": CodeRule(DataInspectionFailed),
-    "InvalidApiKey": CodeRule(DashScopeAuthenticationError),
-    "invalid_api_key": CodeRule(DashScopeAuthenticationError),
-    "NOT AUTHORIZED": CodeRule(
+    ): "CustomRoleBlocked",
+    CodeRule(DashScopeAuthenticationError): "InvalidApiKey, invalid_api_key",
+    CodeRule(
         DashScopeAuthenticationError,
         advice="Check workspace_id, region and base_url, and that the account is in the workspace.",
-    ),
-    "AccessDenied": CodeRule(_DENIED),
-    "access_denied": CodeRule(_DENIED),
-    "Model.AccessDenied": CodeRule(_DENIED),
-    "Workspace.AccessDenied": CodeRule(_DENIED),
-    "Arrearage": CodeRule(
+    ): "NOT AUTHORIZED",
+    CodeRule(_DENIED): ("AccessDenied, access_denied, Model.AccessDenied, Workspace.AccessDenied"),
+    CodeRule(
         _QUOTA, advice="Settle the bill in the console; calls work again after some minutes."
-    ),
-    "AllocationQuota.FreeTierOnly": CodeRule(
+    ): "Arrearage",
+    CodeRule(
         _QUOTA,
         advice="Allow paid use beyond the free quota in the console; verify a new account first.",
+    ): "AllocationQuota.FreeTierOnly",
+    CodeRule(_QUOTA, advice="Subscribe the workspace in the console."): "CommodityNotPurchased",
+    CodeRule(_QUOTA, advice="Settle the bill in the console."): (
+        "PrepaidBillOverdue, PostpaidBillOverdue"
     ),
-    "CommodityNotPurchased": CodeRule(_QUOTA, advice="Subscribe the workspace in the console."),
-    "PrepaidBillOverdue": CodeRule(_QUOTA, advice="Settle the bill in the console."),
-    "PostpaidBillOverdue": CodeRule(_QUOTA, advice="Settle the bill in the console."),
-    "BudgetLimitExceeded": CodeRule(_QUOTA, advice="Raise the budget in the console."),
-    "ModelNotFound": CodeRule(_MISSING),
-    "model_not_found": CodeRule(_MISSING),
-    "Model.NotExist": CodeRule(_MISSING),
-    "model_not_supported": CodeRule(_MISSING),
-    "WorkSpaceNotFound": CodeRule(_MISSING, advice="Check workspace_id."),
-    "Throttling": CodeRule(_LIMIT),
-    "Throttling.AllocationQuota": CodeRule(_LIMIT, waits="minute"),
-    "insufficient_quota": CodeRule(_LIMIT, waits="minute"),
-    "LimitRequests": CodeRule(_LIMIT),
-    "limit_requests": CodeRule(_LIMIT),
-    "limit_burst_rate": CodeRule(_LIMIT),
-    "rate_limit_exceeded": CodeRule(_LIMIT),
-    "InternalError": CodeRule(_SERVER),
-    "internal_error": CodeRule(_SERVER),
-    "SystemError": CodeRule(_SERVER),
-    "ModelServiceFailed": CodeRule(_SERVER),
-    "RequestTimeOut": CodeRule(DashScopeTimeoutError, advice=_STREAM),
-    "InternalError.Timeout": CodeRule(DashScopeTimeoutError, advice=_STREAM),
-    "ResponseTimeout": CodeRule(DashScopeTimeoutError, advice=_STREAM),
-    "ModelServingError": CodeRule(_SERVER),
-    "ModelUnavailable": CodeRule(_SERVER),
-    "ServiceUnavailable": CodeRule(_SERVER),
-    "GatewayTimeout": CodeRule(DashScopeTimeoutError, advice=_STREAM),
+    CodeRule(_QUOTA, advice="Raise the budget in the console."): "BudgetLimitExceeded",
+    CodeRule(_MISSING): "ModelNotFound, model_not_found, Model.NotExist, model_not_supported",
+    CodeRule(_MISSING, advice="Check workspace_id."): "WorkSpaceNotFound",
+    CodeRule(_LIMIT): (
+        "Throttling, LimitRequests, limit_requests, limit_burst_rate, rate_limit_exceeded"
+    ),
+    CodeRule(_LIMIT, per_minute=True): "Throttling.AllocationQuota, insufficient_quota",
+    CodeRule(_SERVER): (
+        "InternalError, internal_error, SystemError, ModelServiceFailed, ModelServingError, "
+        "ModelUnavailable, ServiceUnavailable"
+    ),
+    CodeRule(
+        DashScopeTimeoutError,
+        advice="Ask again, and stream: a stream sends bytes while the model thinks.",
+    ): "RequestTimeOut, InternalError.Timeout, ResponseTimeout, GatewayTimeout",
 }
-"""By code, or the part of it before a dot.
+"""The codes of each rule. Source: the error page of the documentation, the official client, and
+recorded traffic."""
 
-Source: the error page of the documentation, the official client, and recorded traffic.
-"""
+CODES: Mapping[str, CodeRule] = {
+    code: rule for rule, codes in _CODES_BY_RULE.items() for code in codes.split(", ")
+}
+"""The rule of each code; it also covers the codes that continue it after a dot."""
 
 MESSAGES: tuple[tuple[str, tuple[type[DashScopeError], ...], type[DashScopeError]], ...] = (
     ("Range of input length should be", (_BAD, _SERVER), DashScopeContextOverflowError),
@@ -121,7 +105,8 @@ MESSAGES: tuple[tuple[str, tuple[type[DashScopeError], ...], type[DashScopeError
     ("<429> InternalError", (_SERVER, _BAD), _LIMIT),
     ("<400> InternalError.Algo.InvalidParameter", (_SERVER,), _BAD),
 )
-"""Messages that say more than their code: (part of the message, errors of the code, the error)."""
+"""Messages that are more exact than their code: part of the message, the errors that the code may
+mean, and the error that the message means."""
 
 ADVICE: Mapping[str, str] = {
     "Failed to download multimodal content": (
@@ -137,7 +122,7 @@ ADVICE: Mapping[str, str] = {
     ),
     "does not support enable_thinking": "Leave enable_thinking out for this model.",
 }
-"""Advice that follows an unhelpful message: (part of the message, what to do).
+"""What to do next, by a part of the message, where the message does not tell.
 
 Source: the error page of the documentation, and measurements of clients in September 2026.
 """
@@ -151,11 +136,11 @@ STATUSES: Mapping[int, type[DashScopeError]] = {
     429: _LIMIT,
     504: DashScopeTimeoutError,
 }
-"""Decide if neither code nor message does. Any other 4xx is a wrong request, all else the server's.
-"""
+"""The error of a status, where neither the code nor the message is known. Any other 4xx is an
+invalid request; any other status is an error of the server."""
 
 _FINAL = (DashScopeQuotaExceededError, DashScopeInvalidRequestError)
-"""Errors that no retry helps, whatever a header says."""
+"""Errors that an `x-should-retry: true` header does not make retryable."""
 
 
 def error_from_service(
@@ -168,8 +153,8 @@ def error_from_service(
     retry_after: float | None = None,
     redact: Callable[[str], str] = redact_keys,
 ) -> DashScopeError:
-    """Return the error that the service means: by code, dotted prefix, message, then status."""
-    longest = 2 * LONGEST_MESSAGE  # characters of a text of the service that are read
+    """Return the error for a response, by its code, its message, or its status."""
+    longest = 2 * LONGEST_MESSAGE  # before redaction, which may shorten it
     message, code = message[:longest], code and code[:longest]
     rule = find_rule(code)
     cls = _classify(rule, message, status_code)
@@ -187,14 +172,14 @@ def error_from_service(
         if part in message:
             error.add_advice(advice)
     should_retry = (headers or {}).get("x-should-retry", "").strip().lower()
-    # A gateway sends "true" for a whole status, so it may be wrong about a bill or a request.
+    # Gateways send "true" by status alone, and no retry helps an unpaid bill or a wrong request.
     if should_retry == "false" or (should_retry == "true" and not isinstance(error, _FINAL)):
         error.is_retryable = should_retry == "true"
     return error
 
 
 def find_rule(code: str | None) -> CodeRule | None:
-    """Find a code's line in the table: of the whole code, else of its longest dotted prefix."""
+    """Return the rule of a code, else of its longest dotted prefix in the table."""
     while code:
         if code in CODES:
             return CODES[code]
@@ -207,6 +192,4 @@ def _classify(rule: CodeRule | None, message: str, status_code: int | None) -> t
     for text, broad, narrow in MESSAGES:
         if text in message and (by_code is None or by_code in broad):
             return narrow
-    if by_code is not None:
-        return by_code
-    return _BAD if status_code in range(400, 500) else _SERVER
+    return by_code or (_BAD if status_code in range(400, 500) else _SERVER)

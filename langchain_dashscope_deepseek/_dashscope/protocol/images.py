@@ -1,7 +1,7 @@
-"""Converts images in any provider's form to the wire's `{"image": URL}`.
+"""Converts image blocks of any provider to DashScope's `{"image": URL}`.
 
-Errors quote nothing of an image: a URL may be signed. Sources: the reference of the multimodal
-route, and the pages of the providers' forms.
+Errors do not quote an image, whose URL may be signed. Sources: the reference of the multimodal
+route, and each provider's reference of image blocks.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from langchain_dashscope_deepseek.errors import DashScopeInputError
 Block = Mapping[str, Any]
 
 _KINDS = ("jpeg", "png", "gif", "webp", "bmp", "tiff", "heic")
-"""Kinds of images that Model Studio's vision models read; DeepSeek documents the first four."""
+"""Image types that Model Studio's vision models accept; DeepSeek documents the first four."""
 
 _TYPES = frozenset({"image", "image_url", "input_image", "image_file"})
 _GEMINI_KEYS = frozenset({"inline_data", "inlineData", "file_data", "fileData"})
@@ -36,8 +36,8 @@ _SHOWN_TYPE = re.compile(r"[\w.+/-]{1,40}", re.ASCII)
 def is_image(block: Block, *, typed_only: bool = False) -> bool:
     """Tell whether a block of any provider is an image.
 
-    `typed_only`: a dict without a type is data, such as tools return, unless it is exactly
-    DashScope's form.
+    `typed_only`: a dict without a type, such as the result of a tool, is data and no image, unless
+    it has exactly the form of DashScope.
     """
     kind = block.get("type")
     if kind in _TYPES:
@@ -74,7 +74,7 @@ def name_of(block: Block) -> str:
 
 
 def _flatten(block: Block) -> dict[str, Any]:
-    """Lift the members of nested dicts, since each provider nests an image differently."""
+    """Merge nested dicts into one, since each provider nests an image differently."""
     inner = [_flatten(value) for value in block.values() if isinstance(value, Mapping)]
     own = {key: value for key, value in block.items() if not isinstance(value, Mapping)}
     return dict(ChainMap(own, *inner))
@@ -97,16 +97,15 @@ def _url_of(found: Block, index: int) -> str:
     if data is not None:
         return _data_uri(str(_first(found, *_MIME_TYPE_KEYS) or ""), data, index)
     if url is None and _first(found, "file_id", "id") is not None:
-        why = "which is another provider's file id, that the service cannot read"
+        why = "given by another provider's file id, which the service cannot read"
     elif isinstance(url, str) and url[:5].lower() == "data:":
-        why = "whose data URI does not read data:image/...;base64,..."
+        why = "whose data URI does not have the form data:image/...;base64,..."
     else:
         why = "which is neither a URL (https, http, oss) nor base64; a local path is not accepted"
-    msg = (
+    raise DashScopeInputError(
         f"Message {index} holds an image {why}: send its URL, or read the file and send "
         '{"type": "image", "base64": ..., "mime_type": "image/png"}'
     )
-    raise DashScopeInputError(msg)
 
 
 def _data_uri(mime_type: str, data: Any, index: int) -> str:
@@ -121,9 +120,8 @@ def _data_uri(mime_type: str, data: Any, index: int) -> str:
         data = b64encode(data).decode()
     text = "".join(data.split()) if isinstance(data, str) else ""
     if not _BASE64.fullmatch(text) or len(text) % 4:
-        msg = (
+        raise DashScopeInputError(
             f"Message {index} holds an image whose base64 cannot be read: encode the bytes of the "
             "file with base64.b64encode(...).decode()"
         )
-        raise DashScopeInputError(msg)
     return f"data:image/{kind};base64,{text}"

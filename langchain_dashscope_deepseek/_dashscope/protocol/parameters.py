@@ -1,6 +1,6 @@
-"""The settings: which values each takes, and which of them one call may override.
+"""The valid values of each setting, and the settings that can be overridden for one call.
 
-What a single model takes is decided in `request`.
+`request` decides what a single model supports.
 """
 
 from __future__ import annotations
@@ -21,21 +21,17 @@ from langchain_dashscope_deepseek.errors import DashScopeInputError
 
 
 class Rule(NamedTuple):
-    """Which values a setting takes, whatever the model."""
+    """The values that are valid for a setting on any model."""
 
-    expects: str  # as an error says it
+    expects: str  # completes "NAME takes ..." in an error
     fits: Callable[[Any], bool]
-    may_be_dropped: bool = False  # the answer is right without it, on a model that does not take it
+    droppable: bool = False  # on a model without it: the answer is right all the same
 
 
-def _number(
-    low: float, high: float, *, low_open: bool = False, high_open: bool = False
-) -> Callable[[Any], bool]:
+def _number(low: float, high: float, *, excluded: Collection[float] = ()) -> Callable[[Any], bool]:
     def fits(value: Any) -> bool:
-        if not isinstance(value, (int, float)) or isinstance(value, bool):
-            return False
-        above = value > low if low_open else value >= low
-        return above and (value < high if high_open else value <= high)
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        return is_number and low <= value <= high and value not in excluded
 
     return fits
 
@@ -63,51 +59,43 @@ def _are_ids(tokens: Collection[object]) -> bool:
     return all(type(token) is int for token in tokens)
 
 
-def _is_bool(value: Any) -> bool:
-    return isinstance(value, bool)
-
-
-def _is_mapping(value: Any) -> bool:
-    return isinstance(value, Mapping)
+def _is(kind: type[Any]) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, kind)
 
 
 _INFINITY = float("inf")
 _TOKENS = "a whole number of tokens, at least 1"
 
 PARAMETERS: Mapping[str, Rule] = {
-    "enable_thinking": Rule("True or False", _is_bool),
-    "thinking_budget": Rule(_TOKENS, _integer(1), may_be_dropped=True),
+    "enable_thinking": Rule("True or False", _is(bool)),
+    "thinking_budget": Rule(_TOKENS, _integer(1), droppable=True),
     "reasoning_effort": Rule(
         'a string such as "high", or a whole number from 1 to 100', _is_effort
     ),
-    "temperature": Rule(
-        "a number from 0 to below 2", _number(0, 2, high_open=True), may_be_dropped=True
-    ),
-    "top_p": Rule("a number above 0 up to 1", _number(0, 1, low_open=True), may_be_dropped=True),
-    "max_tokens": Rule(_TOKENS, _integer(1), may_be_dropped=True),
-    "max_completion_tokens": Rule(_TOKENS, _integer(1), may_be_dropped=True),
-    "seed": Rule("a whole number, at least 0", _integer(0), may_be_dropped=True),
-    "stop": Rule("a string or a list of strings (or of token ids)", _is_stop, may_be_dropped=True),
+    "temperature": Rule("a number from 0 to below 2", _number(0, 2, excluded=[2]), droppable=True),
+    "top_p": Rule("a number above 0 up to 1", _number(0, 1, excluded=[0]), droppable=True),
+    "max_tokens": Rule(_TOKENS, _integer(1), droppable=True),
+    "max_completion_tokens": Rule(_TOKENS, _integer(1), droppable=True),
+    "seed": Rule("a whole number, at least 0", _integer(0), droppable=True),
+    "stop": Rule("a string or a list of strings (or of token ids)", _is_stop, droppable=True),
     "repetition_penalty": Rule(
-        "a number above 0",
-        _number(0, _INFINITY, low_open=True, high_open=True),
-        may_be_dropped=True,
+        "a number above 0", _number(0, _INFINITY, excluded=[0, _INFINITY]), droppable=True
     ),
-    "presence_penalty": Rule("a number from -2 to 2", _number(-2, 2), may_be_dropped=True),
-    "response_format": Rule('a dict such as {"type": "json_object"}', _is_mapping),
-    "enable_search": Rule("True or False", _is_bool),
-    "search_options": Rule("a dict", _is_mapping),
+    "presence_penalty": Rule("a number from -2 to 2", _number(-2, 2), droppable=True),
+    "response_format": Rule('a dict such as {"type": "json_object"}', _is(Mapping)),
+    "enable_search": Rule("True or False", _is(bool)),
+    "search_options": Rule("a dict", _is(Mapping)),
     "tools": Rule(
         "a list of tools",
-        lambda value: isinstance(value, (list, tuple)) and all(map(_is_mapping, value)),
+        lambda value: isinstance(value, (list, tuple)) and all(map(_is(Mapping), value)),
     ),
     "tool_choice": Rule(
         '"auto", "none", "required" or {"type": "function", "function": {"name": ...}}',
-        lambda value: value in ("auto", "none", "required") or _is_mapping(value),
+        lambda value: value in ("auto", "none", "required") or isinstance(value, Mapping),
     ),
-    "parallel_tool_calls": Rule("True or False", _is_bool),
+    "parallel_tool_calls": Rule("True or False", _is(bool)),
 }
-"""The parameters that are sent under a name of their own, from the reference of the
+"""The parameters of the request that are fields of the model. Source: the reference of the
 text-generation API."""
 
 _LONGEST_TIMEOUT = 1_000_000
@@ -115,7 +103,7 @@ _LONGEST_TIMEOUT = 1_000_000
 
 def _is_timeout(value: Any) -> bool:
     if not isinstance(value, httpx.Timeout):
-        return _number(0, _LONGEST_TIMEOUT, low_open=True)(value)
+        return _number(0, _LONGEST_TIMEOUT, excluded=[0])(value)
     phases = value.as_dict().values()
     return all(seconds is None or _number(0, _LONGEST_TIMEOUT)(seconds) for seconds in phases)
 
@@ -123,18 +111,19 @@ def _is_timeout(value: Any) -> bool:
 _RULES: Mapping[str, Rule] = {
     **PARAMETERS,
     "model": Rule("a name that is not empty", lambda value: isinstance(value, str) and value != ""),
-    "model_kwargs": Rule("a dict", _is_mapping),
-    "capabilities": Rule("a ModelCapabilities", lambda value: isinstance(value, ModelCapabilities)),
+    "model_kwargs": Rule("a dict", _is(Mapping)),
+    "capabilities": Rule("a ModelCapabilities", _is(ModelCapabilities)),
     "timeout": Rule(
         f"seconds above 0, up to {_LONGEST_TIMEOUT:,}, or an httpx.Timeout of such", _is_timeout
     ),
     "max_retries": Rule("a whole number, at least 0", _integer(0)),
-    "max_seconds": Rule("seconds above 0", _number(0, _INFINITY, low_open=True)),
+    "max_seconds": Rule("seconds above 0", _number(0, _INFINITY, excluded=[0])),
     "max_answer_size": Rule("a whole number, at least 1", _integer(1)),
 }
 
 OVERRIDABLE = frozenset({*_RULES, "extra_headers", "stream", "structured_output_note"})
-"""What one call takes: `stream` is core's, and the note is that of `with_structured_output`."""
+"""The settings that one call can override. `stream` comes from LangChain, and the note from
+`with_structured_output`."""
 
 ALIASES: Mapping[str, str] = {
     "model_name": "model",
@@ -145,26 +134,25 @@ ALIASES: Mapping[str, str] = {
 
 
 def check_values(settings: Mapping[str, Any]) -> None:
-    """Refuse values that no model takes; `None` is no value."""
+    """Raise an error for a value that is valid on no model; `None` stands for no value."""
     for name, value in settings.items():
         if value is not None and name in _RULES and not _RULES[name].fits(value):
-            # A wrong type may be a prompt in the wrong argument: only numbers are quoted.
+            # Only numbers are quoted: a string may be a prompt passed as the wrong argument.
             shown = repr(value) if isinstance(value, (int, float)) else type(value).__name__
-            msg = f"{name} takes {_RULES[name].expects}, not {shown}"
-            raise DashScopeInputError(msg)
+            raise DashScopeInputError(f"{name} takes {_RULES[name].expects}, not {shown}")
 
 
 # --- The settings of one call ---
 
 
 def read_overrides(overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """Replace other names of settings, and leave out what asks for nothing."""
+    """Replace aliases, and leave out unknown settings whose value changes nothing."""
     own = {ALIASES.get(name, name): value for name, value in overrides.items()}
     return {k: value for k, value in own.items() if k in OVERRIDABLE or not is_idle(k, value)}
 
 
 def check_overrides(overrides: Mapping[str, Any], fields: Collection[str]) -> None:
-    """Refuse what no call takes, or what may be a secret, which tracers would record."""
+    """Refuse settings that a call cannot override, and secrets, which tracers would record."""
     unknown = overrides.keys() - OVERRIDABLE
     of_the_model = ", ".join(sorted(unknown.intersection(fields)))
     if of_the_model:
@@ -177,19 +165,18 @@ def check_overrides(overrides: Mapping[str, Any], fields: Collection[str]) -> No
         check_headers(headers, "extra_headers")
         secret = next(filter(_SECRET.search, headers), None)
         if secret is not None:
-            msg = (
+            raise DashScopeInputError(
                 f"extra_headers must not hold {secret}: LangChain's tracers record the arguments "
                 "of a call. Set it for the model, by api_key or default_headers; "
                 "model.for_tenant(...) gives a model for another key"
             )
-            raise DashScopeInputError(msg)
     lift_from_model_kwargs(overrides)
 
 
 def override(settings: Mapping[str, Any], overrides: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Put the settings of one call over those of the model, and refuse wrong values.
+    """Return the settings of the model with the overrides of one call, and refuse invalid values.
 
-    `None` takes a parameter away for this call; other settings need a value.
+    `None` removes a parameter for this call; for other settings `None` is ignored.
     """
     if overrides.get("model_kwargs") is not None:
         settings = {**settings, "model_kwargs": None}
@@ -206,24 +193,23 @@ _NO_PARAMETERS = frozenset(
         *("headers", "default_headers", "extra_headers", "proxy", "http_client"),
     }
 )
-"""Names that people put into `model_kwargs`, which is sent in the body and recorded by tracers."""
+"""Names of settings, found in `model_kwargs`, that may hold a secret. `model_kwargs` is sent in the
+body and recorded by tracers."""
 
 
 def lift_from_model_kwargs(settings: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Move parameters that have a field of their own from `model_kwargs` to it."""
+    """Move parameters from `model_kwargs` to the field of the same name, if there is one."""
     extra = settings.get("model_kwargs")
     if not extra or not isinstance(extra, Mapping):
         return settings
     secret = next((name for name in extra if str(name).lower() in _NO_PARAMETERS), None)
     if secret is not None:
-        msg = (
+        raise DashScopeInputError(
             f"model_kwargs holds {secret}, which is no parameter: it would be sent in the body and "
             "recorded by tracers. Write api_key or default_headers"
         )
-        raise DashScopeInputError(msg)
     if wrong := misplaced(extra):
-        msg = f"model_kwargs: {unknown_names(wrong, ())}"
-        raise DashScopeInputError(msg)
+        raise DashScopeInputError(f"model_kwargs: {unknown_names(wrong, ())}")
     lifted: dict[str, Any] = {}
     others: dict[str, Any] = {}
     for given, value in extra.items():
@@ -231,8 +217,7 @@ def lift_from_model_kwargs(settings: Mapping[str, Any]) -> Mapping[str, Any]:
         if name not in PARAMETERS:
             others[given] = value
         elif name in lifted or settings.get(name) is not None:
-            msg = f"{name}: given by name and in model_kwargs. Keep one, by name"
-            raise DashScopeInputError(msg)
+            raise DashScopeInputError(f"{name}: given by name and in model_kwargs. Pass it by name")
         else:
             lifted[name] = value
     return {**settings, **lifted, "model_kwargs": others}
@@ -250,27 +235,23 @@ _SECRET = re.compile(
 
 
 def check_headers(headers: Any, setting: str = "default_headers") -> None:
-    """Refuse headers that HTTP cannot carry. Values may be secrets, so errors do not quote them."""
+    """Refuse headers that are invalid in HTTP. Errors do not quote values, which may be secrets."""
     if not isinstance(headers, Mapping) or not all(
         isinstance(text, str) for pair in headers.items() for text in pair
     ):
-        msg = f"{setting} takes a dict of strings"
-        raise DashScopeInputError(msg)
+        raise DashScopeInputError(f"{setting} takes a dict of strings")
     for name, value in headers.items():
         if not _HEADER_NAME.fullmatch(name):
-            msg = f"{setting} holds a name with characters that HTTP does not allow"
-            raise DashScopeInputError(msg)
+            raise DashScopeInputError(f"{setting} holds a name with characters invalid in HTTP")
         if not value.isascii() or not value.isprintable() or value != value.strip():
-            msg = f"{setting}: the value of {name!r} has characters that HTTP does not allow"
-            raise DashScopeInputError(msg)
+            raise DashScopeInputError(f"{setting}: the value of {name!r} holds invalid characters")
 
 
 def check_for_another_account(headers: Mapping[str, str]) -> None:
-    """Refuse headers that identify the account, where the key becomes another account's."""
+    """Refuse headers that identify this account, for a model with the key of another account."""
     for name in headers:
         if _SECRET.search(name) or name.lower() == "x-dashscope-workspace":
-            msg = (
+            raise DashScopeInputError(
                 f"default_headers holds {name}, which belongs to this account and not to the "
                 "tenant: pass the tenant's default_headers as well ({} for none)"
             )
-            raise DashScopeInputError(msg)

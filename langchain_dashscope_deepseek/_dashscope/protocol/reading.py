@@ -1,7 +1,7 @@
-"""Reads one HTTP answer: its bytes become events, and these replies or an error of this package.
+"""Reads one HTTP response: splits its bytes into events, and returns replies or raises an error.
 
-Pure: no I/O, no LangChain. A stream of events and a body in one piece are fed in the same way;
-`packets` reads what an event or a document says.
+Pure: no I/O, no LangChain. A stream of events and a single JSON document are fed in the same way;
+`packets` reads the JSON.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
+from io import IncrementalNewlineDecoder
 from itertools import chain
 from typing import Any, NoReturn
 
@@ -27,7 +28,7 @@ from langchain_dashscope_deepseek._dashscope.protocol.packets import (
     load_json,
     read_packet,
     read_usage,
-    without_halves,
+    text_of,
 )
 from langchain_dashscope_deepseek._dashscope.protocol.redaction import printable, redact_keys
 from langchain_dashscope_deepseek.errors import (
@@ -43,17 +44,17 @@ _FIRST_ERROR = 400
 _SSE = {"content-type": "text/event-stream; charset=utf-8"}
 _STATUS_COMMENT = re.compile(rb":HTTP_STATUS/(\d{3})")
 _OTHER_EVENT = re.compile(rb"^event:(?! ?(?:result|error|message)?$)", re.MULTILINE)
-"""The line of an event that is no packet, and may hold anything."""
+"""Matches an event of another type, whose data need not be a packet."""
 
 
 class AnswerReader:
-    """Reads the pieces of one HTTP answer, and knows whether the answer is whole.
+    """Reads the pieces of one HTTP response, and tells whether the answer is complete.
 
     Attributes:
         header_id: The request's id in the headers.
         request_id: The request's id in the last packet, else the one in the headers.
-        is_whole: Whether a `finish_reason` has come.
-        has_unread_tail: Whether something behind the end was dropped.
+        is_whole: Whether a `finish_reason` has arrived.
+        has_unread_tail: Whether data after the end of the answer was dropped.
     """
 
     def __init__(
@@ -67,35 +68,35 @@ class AnswerReader:
         self._redact = redact
         self.status_code = status_code
         self._headers = headers
-        self._max_size = max_size  # bytes of an event, or of a body in one piece
-        self._last_request_id = last_request_id  # of the answer before it on the connection
+        self._max_size = max_size  # bytes of an event, or of a single document
+        self._last_request_id = last_request_id  # of the previous answer on the connection
         header_id = headers.get("x-request-id")
         self.header_id = header_id and printable(redact(header_id))
         self.request_id = self.header_id
         self._events = EventSplitter()
         self._size = 0  # bytes of the body so far
         self._has_packets = False
-        self._without_data = b""  # the last event without data, or a body in one piece
+        self._without_data = b""  # the last event without data, or a single document
         self.is_whole = False
         self.has_unread_tail = False
 
     def feed(self, piece: bytes) -> Iterable[Reply]:
-        """Take a piece of the body, and return its replies.
+        """Read a piece of the body, and return its replies.
 
-        An error is raised after the replies before it, if the caller reads one at a time.
+        The replies before an error can be read before the iterator raises it.
         """
         self._size += len(piece)
         events = self._events.feed(piece)
-        if self._events.unfinished_size > self._max_size:
+        if len(self._events.unfinished) > self._max_size:
             raise too_large(self._max_size, self.header_id)
         if len(events) == 1:
             return self._read(events[0])
         return chain.from_iterable(map(self._read, events))
 
     def end(self) -> Iterator[Reply]:
-        """Yield the last replies: all of them, if the body is in one piece.
+        """Yield the last replies: all of them, if the body is a single document.
 
-        Raises an error if the answer is not whole, or is none.
+        Raises an error if the body holds no answer or an incomplete one.
         """
         yield from chain.from_iterable(map(self._read, self._events.end()))
         if not self._has_packets:
@@ -111,14 +112,14 @@ class AnswerReader:
             raise DashScopeStreamCutError(msg, request_id=self.header_id)
 
     def refuse_encoding(self, encoding: str) -> NoReturn:
-        """Refuse a compressed body: none was asked for, and its unpacked size has no bound."""
+        """Raise an error for a compressed body, whose decompressed size is not known."""
         self._refuse(
             f"a compressed answer (content-encoding {printable(self._redact(encoding))}), though "
             "none was asked for: switch compression off in the proxy or gateway"
         )
 
     def cut_error(self) -> DashScopeError:
-        """Return the error for an HTTP error whose body was not read to its end."""
+        """Return the error for an HTTP error status whose body was cut off."""
         return self._error("the server, or a proxy before it, sent an error whose text was cut off")
 
     # --- Events ---
@@ -137,7 +138,7 @@ class AnswerReader:
         return self._read_lines(event, data)
 
     def _read_lines(self, event: bytes, data: bytes) -> Iterator[Reply]:
-        """Read one document a line: some gateways leave out the blank lines between events."""
+        """Read one document per line: some gateways send no blank lines between events."""
         for document in map(load_json, data.split(b"\n")):
             if isinstance(document, dict):
                 reply = self._read_packet(document, event)
@@ -156,7 +157,7 @@ class AnswerReader:
             if is_error and first_choice(document.get("output")) is None:
                 self._raise_error(document, event)
         if self.status_code >= _FIRST_ERROR:
-            self._refuse("an error that holds no error")
+            self._refuse("an error status without an error")
         try:
             reply = read_packet(document)
         except UnreadableError as error:
@@ -173,9 +174,9 @@ class AnswerReader:
         return reply
 
     def _read_tail(self, data: bytes) -> Iterable[Reply]:
-        """Read usage from a packet behind the end that holds nothing else; drop all after another.
+        """Read the usage from a packet after the end of the answer; drop all other data.
 
-        What a server sends behind the end must neither add to the answer nor lose it.
+        Data after the end must neither change the answer nor make the call fail.
         """
         if self.has_unread_tail:
             return ()
@@ -187,7 +188,7 @@ class AnswerReader:
                 if shows_nothing and read_usage(reply.usage):
                     return (Reply(usage=reply.usage),)
         self.has_unread_tail = True
-        logger.info("Dropped what came behind the end of an answer")
+        logger.info("Dropped data after the end of an answer")
         return ()
 
     def _read_whole(self, document: Mapping[str, Any]) -> Reply:
@@ -196,7 +197,7 @@ class AnswerReader:
         reply = self._read_packet(document)
         if reply is None or not first_choice(document.get("output")):
             self._refuse("an answer without choices")
-        # In a whole message each element is a call of its own, whatever its index.
+        # Outside streams each element is a separate tool call, whatever its index.
         calls = tuple(
             c._replace(wire_index=i, name=c.name or "") for i, c in enumerate(reply.tool_calls)
         )
@@ -209,14 +210,14 @@ class AnswerReader:
         facts = inner if isinstance(inner, dict) else document
         code = facts.get("code") or facts.get("type")
         raise self._error(
-            _text(facts.get("message")) or _text(inner),
+            text_of(facts.get("message")) or text_of(inner),
             code=None if code is None else str(code),
             status_code=self._error_status(event),
-            request_id=_text(document.get("request_id")) or self.header_id,
+            request_id=text_of(document.get("request_id")) or self.header_id,
         )
 
     def _error_status(self, event: bytes) -> int | None:
-        """Return the answer's status; an error within a stream has its own in a comment."""
+        """Return the status of the response, or that in the comment of an event in a stream."""
         if self.status_code >= _FIRST_ERROR:
             return self.status_code
         statuses = map(int, _STATUS_COMMENT.findall(event))
@@ -247,46 +248,28 @@ def too_large(max_size: int, request_id: str | None) -> DashScopeError:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Read how many seconds the server asks to wait, from `retry-after-ms` or `retry-after`."""
-    milliseconds = _number(headers.get("retry-after-ms"))
-    if milliseconds is not None:
-        return milliseconds / 1000
-    value = headers.get("retry-after")
-    seconds = _number(value)
-    if seconds is not None or not value:
-        return seconds
-    try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except (ValueError, OverflowError):
-        return None
-
-
-def _number(value: str | None) -> float | None:
-    try:
-        number = float(value or "")
-    except ValueError:
-        return None
-    return number if 0 <= number < float("inf") else None
-
-
-def _text(value: Any) -> str:
-    return without_halves(value) if isinstance(value, str) else ""
+    """Return the seconds to wait by the `retry-after-ms` or `retry-after` header."""
+    for name, per_second in (("retry-after-ms", 1000), ("retry-after", 1)):
+        with suppress(ValueError):
+            number = float(headers.get(name, ""))
+            if 0 <= number < float("inf"):
+                return number / per_second
+    with suppress(ValueError, OverflowError):
+        date = parsedate_to_datetime(headers.get("retry-after", ""))
+        return max(0.0, date.timestamp() - time.time())
+    return None
 
 
 class EventSplitter:
-    """Takes the bytes of a stream in pieces of any size, and returns the lines of each event."""
+    """Splits the bytes of a stream, in pieces of any size, into events."""
 
     def __init__(self) -> None:
-        self._unfinished = bytearray()
-
-    @property
-    def unfinished_size(self) -> int:
-        """The bytes of the event that has not ended."""
-        return len(self._unfinished)
+        self.unfinished = bytearray()  # the event that has not ended
+        self._line_ends = IncrementalNewlineDecoder(None, translate=True)
 
     def feed(self, piece: bytes) -> list[bytes]:
-        """Take a piece, and return the events that it ends, without their blank lines."""
-        if self._unfinished or b"\r" in piece or not piece.endswith(b"\n\n"):
+        """Add a piece, and return the events that end in it, without their blank lines."""
+        if self.unfinished or b"\r" in piece or not piece.endswith(b"\n\n"):
             piece = self._join(piece)
         events = piece.split(b"\n\n")
         events.pop()  # empty: it follows the last blank line
@@ -294,27 +277,23 @@ class EventSplitter:
 
     def end(self) -> list[bytes]:
         """Return the last event: older gateways send no blank line after it."""
-        return self.feed(b"\n\n\n" if self._unfinished.endswith(b"\r") else b"\n\n")
+        self.unfinished += self._line_ends.decode("", final=True).encode()
+        return self.feed(b"\n\n")
 
     def _join(self, piece: bytes) -> bytes:
         """Append a piece to the unfinished event, and return all up to the last blank line."""
-        unfinished = self._unfinished
-        if unfinished.endswith(b"\r"):
-            piece = b"\r" + piece
-            del unfinished[-1:]
-        held = b"\r" if piece.endswith(b"\r") else b""  # its line feed may be in the next piece
-        piece = piece.removesuffix(held).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        searched = max(len(unfinished) - 1, 0)
-        unfinished += piece
-        end = unfinished.rfind(b"\n\n", searched)
-        ended = bytes(unfinished[: end + 2]) if end >= 0 else b""
-        del unfinished[: len(ended)]
-        unfinished += held
+        # The decoder replaces \r\n and \r, also if \r\n is split. Latin-1 keeps every byte.
+        piece = self._line_ends.decode(piece.decode("latin-1")).encode("latin-1")
+        searched = max(len(self.unfinished) - 1, 0)
+        self.unfinished += piece
+        end = self.unfinished.rfind(b"\n\n", searched)
+        ended = bytes(self.unfinished[: end + 2]) if end >= 0 else b""
+        del self.unfinished[: len(ended)]
         return ended
 
 
 def data_of(event: bytes) -> bytes:
-    """Return the data of an event as it was sent; `b""` if it has none."""
+    """Return the data of an event, not decoded; `b""` if it has none."""
     before, found, data = event.partition(b"\ndata:")
     if not found:
         # Some gateways begin the stream with a byte order mark.
@@ -322,7 +301,7 @@ def data_of(event: bytes) -> bytes:
         before, found, data = (b"\n" + event).partition(b"\ndata:")
     if b"\n" not in data and b"data" not in before:  # as the service and most gateways write it
         return data.removeprefix(b" ")
-    # httpx-sse reads the events that are not written as DashScope writes them.
+    # httpx-sse reads events in any other form that the standard allows.
     response = httpx.Response(200, headers=_SSE, content=event + b"\n\n")
     read = next(EventSource(response).iter_sse(), None)
     return b"" if read is None else read.data.encode()

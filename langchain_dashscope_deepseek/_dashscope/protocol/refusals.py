@@ -1,8 +1,8 @@
-"""Requests that the service refused: the other form in which they are sent again, and advice.
+"""Refused requests: the other form in which to send them again, and advice for other errors.
 
-A refusal in `REFUSALS` is not a failure: the request is sent again at once in another form, without
-using up a retry, as long as no chunk was yielded. The process remembers the form for the base URL
-and the model. Other errors get sentences that may explain them.
+After a refusal in `REFUSALS` the request is sent again at once in another form, as long as no chunk
+was yielded. This does not count as a retry. The process remembers the form for each base URL and
+model. `advise` adds to the text of other errors.
 """
 
 from __future__ import annotations
@@ -30,13 +30,11 @@ logger = logging.getLogger(__name__)
 
 
 class Refusal(NamedTuple):
-    """A line of the table."""
+    """A line of `REFUSALS`."""
 
     text: str  # part of the service's message
-    change: Callable[
-        [PreparedRequest], PreparedRequest | None
-    ]  # to the other form, if there is one
-    warning: str = ""  # what is lost in the other form
+    change: Callable[[PreparedRequest], PreparedRequest | None]  # `None`: there is no other form
+    warning: str = ""  # what the other form changes for the caller
 
 
 def _on_the_other_route(request: PreparedRequest) -> PreparedRequest | None:
@@ -55,7 +53,7 @@ def _with_choice_auto(request: PreparedRequest) -> PreparedRequest | None:
 REFUSALS = (
     # The gateway binds each model to one of its two routes.
     Refusal("url error, please check url", _on_the_other_route),
-    # Measured by one client on the OpenAI-compatible route, in September 2026.
+    # Seen by one client on the OpenAI-compatible route, in September 2026.
     Refusal(
         "Please set one tool in required mode",
         _with_choice_auto,
@@ -70,20 +68,18 @@ _remembered: set[_Key] = set()
 
 
 def forget() -> None:
-    """Forget the forms that were remembered."""
+    """Forget all forms."""
     _remembered.clear()
 
 
 class Negotiation:
-    """Finds the form of one call's request that the service accepts."""
+    """Finds the form of a request that the service accepts; one per call."""
 
     def __init__(self, request: PreparedRequest) -> None:
         self.request = request  # in the form to send next
         self._refused: set[Refusal] = set()
-        self._from_memory: set[Refusal] = set()
-        for refusal in REFUSALS:
-            if self._key(refusal) in _remembered and self._change(refusal):
-                self._from_memory.add(refusal)
+        remembered = [refusal for refusal in REFUSALS if self._key(refusal) in _remembered]
+        self._from_memory = {refusal for refusal in remembered if self._change(refusal)}
 
     def settle(self, error: DashScopeError) -> bool:
         """Change the request if the error is in the table; tell whether to send it again."""
@@ -91,7 +87,7 @@ class Negotiation:
         if refusal is None:
             return False
         key = self._key(refusal)
-        if refusal in self._refused:  # in both forms
+        if refusal in self._refused:  # both forms were refused
             _remembered.discard(key)
             return False
         self._refused.add(refusal)
@@ -130,7 +126,7 @@ _ABOUT_THE_ENDPOINT: _Kinds = (
 
 
 def advise(error: DashScopeError, request: PreparedRequest) -> None:
-    """Add to an error what may explain it, given the request."""
+    """Add advice to an error that the request may explain."""
     for kinds, text in _advice(request):
         if type(error) in kinds:
             error.add_advice(text)

@@ -1,4 +1,4 @@
-"""From a row, messages and parameters to a request: what is sent, left out, or refused.
+"""Prepares a request: decides which parameters are sent, left out, or refused for a model.
 
 Three rules decide on a parameter:
 
@@ -6,7 +6,7 @@ Three rules decide on a parameter:
 - a feature that the model does not support is refused (`DashScopeUnsupportedError`): without it the
   answer would be wrong;
 - a parameter that may be dropped, and that the model does not support, is left out with a
-  `DashScopeWarning`: people switch models for one call, and that must not fail.
+  `DashScopeWarning`, so that a call with another model does not fail.
 
 Parameters that the caller leaves out are not sent.
 """
@@ -53,19 +53,19 @@ class PreparedRequest:
     endpoint: Endpoint
     policy: RetryPolicy
     row: ModelCapabilities = UNKNOWN_MODEL
-    routes: tuple[Route, ...] = TEXT_FIRST  # those that may serve it, the first to ask first
-    # What was sent differently: by parameter, as `{"asked": ..., "sent": ...}`, and under
-    # "messages" a list of sentences.
+    routes: tuple[Route, ...] = TEXT_FIRST  # in the order in which to try them
+    # By parameter that was sent with another value: `{"asked": ..., "sent": ...}`; "messages" holds
+    # a list of sentences.
     changes: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def route(self) -> Route:
-        """The route to ask."""
+        """The route to send the request to."""
         return self.routes[0]
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """The headers that this request needs beside those of every request."""
+        """The headers of this request, in addition to those of every request."""
         images = (part.get("image", "") for part in _parts(self.body["input"]["messages"]))
         oss = any(image[:6].lower() == "oss://" for image in images)
         return {
@@ -90,7 +90,7 @@ class PreparedRequest:
                 "A message or parameter holds a value that JSON cannot carry. Use strings, finite "
                 "numbers, booleans, None, lists and dicts"
             )
-        # Outside the handlers: their exceptions hold the prompt.
+        # Raised outside the handlers, whose exceptions hold the prompt.
         raise DashScopeInputError(msg)
 
 
@@ -102,7 +102,7 @@ def _parts(messages: Sequence[WireMessage]) -> Iterator[Mapping[str, Any]]:
 
 
 def _with_list(message: WireMessage) -> WireMessage:
-    """Write a message for the multimodal route, where every content is a list of parts."""
+    """Return a message for the multimodal route, where each content is a list of parts."""
     content = message["content"]
     if isinstance(content, list):
         return message
@@ -111,7 +111,7 @@ def _with_list(message: WireMessage) -> WireMessage:
 
 
 def choose_parameters(row: ModelCapabilities, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Choose what is sent of the parameters in the settings; those that are `None` are left out."""
+    """Return the parameters to send; those that are `None` are left out."""
     model = settings["model"]
     sent = {name: settings[name] for name in PARAMETERS if settings[name] is not None}
     if not sent.get("stop", True):
@@ -134,9 +134,9 @@ def prepare(
     policy: RetryPolicy,
     changes: Sequence[str] = (),
 ) -> PreparedRequest:
-    """Prepare a request from settings, the parameters chosen of them, and messages.
+    """Prepare a request from settings, chosen parameters and messages.
 
-    `stream=None` streams while the model thinks: proxies cut connections that are silent for
+    `stream=None` streams if the model thinks, since proxies close connections that are silent for
     minutes.
     """
     model, extra = settings["model"], settings["model_kwargs"] or {}
@@ -161,34 +161,30 @@ def prepare(
         endpoint=endpoint,
         policy=policy,
         row=row,
-        # The text route would lose the images.
+        # The text route ignores images.
         routes=("multimodal-generation",) if has_images else row.routes,
         changes=all_changes,
     )
 
 
 def _drop_unsupported(model: str, row: ModelCapabilities, sent: dict[str, Any]) -> None:
-    """Leave out, with a warning each, what cannot be set or does nothing."""
+    """Leave out parameters that the model does not support or ignores, with a warning for each."""
     no_setting = "cannot be set on this model"
-    reasons = {n: no_setting for n in sent if PARAMETERS[n].may_be_dropped and not row.can_set(n)}
+    reasons = {n: no_setting for n in sent if PARAMETERS[n].droppable and not row.can_set(n)}
     thinking, effort = sent.get("enable_thinking"), sent.get("reasoning_effort")
-    if (thinking is not None and row.thinking == "never") or (
-        thinking is False and row.thinking == "always"
-    ):
+    if (row.thinking, thinking) in (("never", True), ("never", False), ("always", False)):
         reasons["enable_thinking"] = f"does nothing: this model {row.thinking} thinks"
     if effort is not None and row.settable is not None and not row.knows_effort(effort):
         if row.efforts:
-            shown = repr(effort)[:20]  # it may be a prompt in the wrong place
-            msg = (
+            shown = repr(effort)[:20]  # it may be a prompt passed as the wrong argument
+            raise DashScopeUnsupportedError(
                 f"reasoning_effort={shown} is not documented for {model}. Documented: "
                 f"{row.efforts}. To switch thinking off, set enable_thinking=False"
             )
-            raise DashScopeUnsupportedError(msg)
         reasons["reasoning_effort"] = no_setting
     for name, reason in reasons.items():
         del sent[name]
-        text = f"{name} was left out of the request to {model}: it {reason}."
-        warn(text)
+        warn(f"{name} was left out of the request to {model}: it {reason}.")
 
 
 def _check_features(model: str, row: ModelCapabilities, sent: Mapping[str, Any]) -> None:
@@ -206,11 +202,10 @@ def _check_prompt_says_json(sent: Mapping[str, Any], messages: Sequence[WireMess
     texts = (message["content"] for message in messages if isinstance(message["content"], str))
     parts = (str(part.get("text", "")) for part in _parts(messages))
     if not any("json" in text.lower() for text in chain(texts, parts)):
-        msg = (
+        raise DashScopeInputError(
             "response_format json_object needs the word 'json' in a message, or the service "
             "refuses: say in the prompt that JSON is wanted"
         )
-        raise DashScopeInputError(msg)
 
 
 def _check_partial(
@@ -226,10 +221,10 @@ def _check_partial(
 
 
 def _settle_thinking(model: str, row: ModelCapabilities, sent: dict[str, Any]) -> None:
-    """Let what was asked for explicitly win over thinking by default.
+    """Switch thinking off, or change `tool_choice`, where the service does not support both.
 
-    By the service's error texts it takes no forced tool choice and no JSON mode while the model
-    thinks. Thinking by default is switched off for the request; explicit thinking stays.
+    By its error texts the service supports neither a forced tool choice nor JSON mode while the
+    model thinks. Thinking that is on by default is switched off; explicit thinking stays on.
     """
     choice, switch = sent.get("tool_choice"), sent.get("enable_thinking")
     forced = choice == "required" or isinstance(choice, Mapping)
@@ -242,21 +237,19 @@ def _settle_thinking(model: str, row: ModelCapabilities, sent: dict[str, Any]) -
         return  # where thinking is unknown, the service decides
     if forced:
         sent["tool_choice"] = "auto"
-        text = (
+        warn(
             f"tool_choice was sent to {model} as 'auto': by its error texts the service takes no "
             "forced choice while the model thinks."
         )
-        warn(text)
     if json_mode and row.is_hybrid:
-        msg = (
+        raise DashScopeInputError(
             "By its error texts the service takes no JSON mode while the model thinks: set "
             "enable_thinking=False for this call, or leave enable_thinking out"
         )
-        raise DashScopeInputError(msg)
 
 
 def _changes(model: str, asked: Mapping[str, Any], sent: Mapping[str, Any]) -> dict[str, Any]:
-    """List which settings of thinking and tool choice were sent differently."""
+    """Return the settings of thinking and tool choice that are sent with another value."""
     changes = {
         name: {"asked": asked.get(name), "sent": sent.get(name)}
         for name in ("enable_thinking", "tool_choice")

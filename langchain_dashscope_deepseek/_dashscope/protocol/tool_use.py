@@ -1,4 +1,4 @@
-"""Tools in a request: which names the service takes, and which models call them."""
+"""Checks of the tools in a request: their names, and whether the model calls tools."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _NAME = re.compile(r"(?!search$)[A-Za-z0-9_-]{1,64}")
 
 
 def is_tool_name(name: object) -> bool:
-    """Tell whether the service takes a tool of this name."""
+    """Tell whether the service accepts a tool of this name."""
     return isinstance(name, str) and bool(_NAME.fullmatch(name))
 
 
 def check_tools(model: str, row: ModelCapabilities, sent: dict[str, Any]) -> None:
-    """Refuse tools that the service or the model does not take; drop settings without tools."""
+    """Refuse unsupported tools; drop the settings of tools if there are no tools."""
     if not sent.get("tools"):
         for name in ("tools", "tool_choice", "parallel_tool_calls"):
             sent.pop(name, None)
@@ -28,32 +28,29 @@ def check_tools(model: str, row: ModelCapabilities, sent: dict[str, Any]) -> Non
         choice = sent["tool_choice"] = by_name(sent["tool_choice"], tools)
         if isinstance(choice, Mapping) and _name_of(choice) not in map(_name_of, tools):
             name = _name_of(choice)
-            msg = f"tool_choice names {name!r}, which is not among the tools of this call"
-            raise DashScopeInputError(msg)
+            raise DashScopeInputError(f"tool_choice names {name!r}, which is no tool of this call")
     check_tool_use(model, row, thinking=row.thinks(sent.get("enable_thinking")))
 
 
 def by_name(choice: Any, tools: Sequence[Mapping[str, Any]]) -> Any:
-    """Write `required` with a single tool as that tool's name, which every page documents."""
+    """Replace `required` by the name of the only tool, as every page documents it."""
     if choice == "required" and len(tools) == 1:
         return {"type": "function", "function": {"name": _name_of(tools[0])}}
     return choice
 
 
 def _distinct_tools(tools: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Return the tools without repetitions, and refuse names that the service refuses."""
+    """Return the tools without duplicates, and refuse names that the service does not accept."""
     distinct: dict[str, Mapping[str, Any]] = {}
     for tool in tools:
         name = _name_of(tool)
         if not is_tool_name(name):
-            msg = (
+            raise DashScopeInputError(
                 f"The service refuses a tool named {name!r}: use 1 to 64 of A-Z, a-z, 0-9, '_' and "
                 "'-', and not 'search'"
             )
-            raise DashScopeInputError(msg)
         if distinct.setdefault(name, tool) != tool:
-            msg = f"Two different tools are named {name!r}: rename one"
-            raise DashScopeInputError(msg)
+            raise DashScopeInputError(f"Two different tools are named {name!r}: rename one")
     return list(distinct.values())
 
 
@@ -63,17 +60,16 @@ def _name_of(tool: Mapping[str, Any]) -> Any:
 
 
 def check_tool_use(model: str, row: ModelCapabilities, *, thinking: bool) -> None:
-    """Refuse tools where the model does not call them in this mode."""
+    """Refuse tools if the model does not call them, with thinking on or off."""
     if row.tools == "unknown":
         near = nearest_model(model)
-        msg = (
+        raise DashScopeUnsupportedError(
             f"Whether {model!r} calls tools is not known, and models without tools answer wrongly. "
             f"Use {near!r}, or declare what this model supports: "
             f"capabilities=find_capabilities({near!r}) for the same, or "
             'capabilities=ModelCapabilities(thinking="off", tools="always"), both imported from '
             "langchain_dashscope_deepseek"
         )
-        raise DashScopeUnsupportedError(msg)
     if not row.calls_tools(thinking=thinking):
         without_thinking = row.is_hybrid and row.calls_tools(thinking=False)
         raise unsupported(

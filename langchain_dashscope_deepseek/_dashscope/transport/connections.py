@@ -1,7 +1,7 @@
-"""What a connection is made of: an httpx client over one socket, its proxy and its certificates.
+"""Makes connections: httpx clients over a single socket, with their proxy and certificates.
 
-`pool` keeps and closes connections. An error about a proxy names where it was set and does not
-quote it, because it may hold a password.
+`pool` keeps and closes them. An error about a proxy names the setting and does not quote the URL,
+which may hold a password.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import os
 import ssl
 import weakref
 from collections.abc import Callable, Mapping, MutableMapping
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.util import find_spec
@@ -21,7 +21,6 @@ from urllib.request import getproxies, proxy_bypass_environment  # type: ignore[
 import httpcore
 import httpx
 from pydantic import SecretStr
-from typing_extensions import Self
 
 from langchain_dashscope_deepseek._dashscope.transport import private
 from langchain_dashscope_deepseek._dashscope.transport.endpoint import Tenant
@@ -49,7 +48,7 @@ class Connection(Generic[AnyClient]):
     last_request_id: str | None = None
 
     def keep(self, request_id: str | None) -> None:
-        """Note that the response was read to its end, so that another request may follow."""
+        """Mark the response as read to its end, so that the connection can be reused."""
         self.response, self.is_clean, self.last_request_id = None, True, request_id
 
 
@@ -57,30 +56,26 @@ _USED_IN: MutableMapping[object, int] = weakref.WeakKeyDictionary()
 """The process in which each client of a user was first used."""
 
 
-class UserConnection(Connection[AnyClient]):
-    """The user's own client, beside other requests that use it. Its sockets are its own."""
+class UserConnection(
+    Connection[AnyClient],
+    AbstractContextManager["UserConnection[AnyClient]"],
+    AbstractAsyncContextManager["UserConnection[AnyClient]"],
+):
+    """The user's own client, which opens its own sockets and may serve other requests as well."""
 
     def __init__(self, http: AnyClient) -> None:
         super().__init__(http, Deadline())
         if http.is_closed:
-            msg = "The HTTP client of the model is closed: set an open one"
-            raise DashScopeInputError(msg)
+            raise DashScopeInputError("The HTTP client of the model is closed: set an open one")
         if _USED_IN.setdefault(http, os.getpid()) != os.getpid():
-            msg = (
+            raise DashScopeInputError(
                 "The HTTP client of the model was used before this process was forked, and both "
-                "would get each other's answers: make the model anew, with a client of this process"
+                "could read each other's answers: make the model again, with a new client"
             )
-            raise DashScopeInputError(msg)
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *error: object) -> None:
         if self.response is not None:
             self.response.close()
-
-    async def __aenter__(self) -> Self:
-        return self
 
     async def __aexit__(self, *error: object) -> None:
         if self.response is not None:
@@ -94,12 +89,12 @@ class PooledConnection(Connection[AnyClient]):
     tenant: Tenant
     pool: httpcore.ConnectionPool | httpcore.AsyncConnectionPool
     network: Network | AsyncNetwork
-    owner: Callable[[], object] = lambda: None  # the model that used it last, if it still exists
+    owner: Callable[[], object] = lambda: None  # returns the model that used it last, if any
     idle_since: float = 0.0  # by time.monotonic
     pid: int = field(default_factory=os.getpid)
 
     def is_reusable(self) -> bool:
-        """Tell whether the connection is open, with nothing left behind the last response."""
+        """Tell whether the connection is open, with no data after the last response."""
         return not (
             self.deadline.is_closed
             or any(connection.has_expired() for connection in self.pool.connections)
@@ -107,14 +102,14 @@ class PooledConnection(Connection[AnyClient]):
         )
 
     def close(self, *, in_use: bool = False) -> None:
-        """Close the socket at once; if a request is in use, only end it, and its thread closes."""
+        """Close the socket, or only shut it down if a thread uses it, which then closes it."""
         with suppress(OSError, AttributeError, RuntimeError):  # the event loop may be closed
             self.deadline.is_closed = True
             if self.pid == os.getpid():  # otherwise it belongs to a parent process
                 stream: Any = self.network.stream
                 stream.shut() if in_use else stream.close()
 
-    __del__ = close  # of a connection that an interrupt lost, or whose event loop is gone
+    __del__ = close  # after an interrupt, or if the event loop was closed
 
 
 class _Transport(httpx.HTTPTransport):
@@ -132,7 +127,7 @@ class _AsyncTransport(httpx.AsyncHTTPTransport):
 
 
 def connect(tenant: Tenant) -> PooledConnection[httpx.Client]:
-    """Make a connection, which its first request opens."""
+    """Make a connection, which opens its socket with the first request."""
     network = Network()
     pool = httpcore.ConnectionPool(**_pool_settings(tenant), network_backend=network)
     private.remove_lock(pool)
@@ -141,7 +136,7 @@ def connect(tenant: Tenant) -> PooledConnection[httpx.Client]:
 
 
 def aconnect(tenant: Tenant) -> PooledConnection[httpx.AsyncClient]:
-    """Make a connection, which its first request opens."""
+    """Make a connection, which opens its socket with the first request."""
     network = AsyncNetwork()
     pool = httpcore.AsyncConnectionPool(**_pool_settings(tenant), network_backend=network)
     http = _AsyncClient(transport=_AsyncTransport(pool))
@@ -158,7 +153,7 @@ def _pool_settings(tenant: Tenant) -> dict[str, Any]:
 
 
 class _NoCookies(httpx.Cookies):
-    """Keeps no cookie, which saves 5 % of a call: the service sets one in every response."""
+    """Ignores cookies, which the service sets in every response; this saves 5 % of a call."""
 
     def extract_cookies(self, response: httpx.Response) -> None:
         pass
@@ -176,8 +171,8 @@ class _AsyncClient(httpx.AsyncClient):
 
 
 def preload_certificates() -> None:
-    """Read the certificates, which takes 20 ms; most models are made outside of event loops."""
-    with suppress(DashScopeInputError):  # raised again by the call
+    """Read the certificates when a model is made: this takes 20 ms and blocks event loops."""
+    with suppress(DashScopeInputError):  # the call raises it again
         _tls_context(verify=True)
 
 
@@ -200,12 +195,12 @@ def _default_tls(verify: bool, *_environment: str | None) -> ssl.SSLContext:
 
 
 def check_proxy(proxy: SecretStr | str, name: str = "proxy") -> httpx.Proxy:
-    """Read the URL of a proxy, or raise an error that names the setting."""
+    """Parse the URL of a proxy, or raise an error that names the setting."""
     read = None
     with suppress(ValueError, TypeError, httpx.InvalidURL):  # these texts may quote a password
         read = httpx.Proxy(proxy.get_secret_value() if isinstance(proxy, SecretStr) else proxy)
     if read is None:
-        msg = f"{name} is no URL of a proxy: write http://host:port, https://... or socks5://..."
+        msg = f"{name} is not a proxy URL: write http://host:port, https://... or socks5://..."
         raise DashScopeInputError(msg)
     if read.url.scheme.startswith("socks") and find_spec("socksio") is None:
         msg = f'{name} is a SOCKS proxy, which needs another package: pip install "httpx[socks]"'
@@ -214,15 +209,14 @@ def check_proxy(proxy: SecretStr | str, name: str = "proxy") -> httpx.Proxy:
 
 
 def refuse_bypass(settings: Mapping[str, Any]) -> None:
-    """Refuse `proxy` and `verify` beside the user's own clients, whose calls would ignore them."""
+    """Refuse `proxy` and `verify` together with the user's own clients, which would ignore them."""
     for name in ("http_client", "http_async_client"):
         for setting, default in (("proxy", None), ("verify", True)):
             if settings.get(name) is not None and settings.get(setting, default) is not default:
-                msg = (
-                    f"{name} has a network of its own, so its calls would go around {setting}: "
+                raise DashScopeInputError(
+                    f"{name} has its own network settings, so its calls would ignore {setting}: "
                     f"make that client with {setting}=, or leave one of the two out"
                 )
-                raise DashScopeInputError(msg)
 
 
 def proxy_of(base_url: str, setting: SecretStr | None) -> httpcore.Proxy | None:
@@ -241,13 +235,13 @@ def _of_environment(url: httpx.URL) -> httpx.Proxy | None:
 
 
 def _is_bypassed(url: httpx.URL, proxies: dict[str, str]) -> bool:
-    """Tell whether NO_PROXY names a host; entries that cannot be read are skipped."""
+    """Tell whether NO_PROXY includes a host; invalid entries are ignored."""
     entries = [entry.strip() for entry in proxies.get("no", "").split(",")]
     port = url.port or {"http": 80, "https": 443}.get(url.scheme)
     names = [f"{host}{end}" for host in (url.host, f"[{url.host}]") for end in ("", f":{port}")]
     return (
         "*" in entries
-        # Not proxy_bypass, which asks a name server on Windows.
+        # Not proxy_bypass, which sends DNS queries on Windows.
         or any(proxy_bypass_environment(name, proxies) for name in names)
         or any(_is_within(url.host, entry) for entry in entries)
     )

@@ -1,4 +1,4 @@
-"""Where requests go, and what each of them carries: the key, the headers and the timeout."""
+"""The endpoint of a call: its base URL, key, headers, proxy and timeout."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ from langchain_dashscope_deepseek.errors import (
 )
 
 STREAM_TIMEOUT = httpx.Timeout(connect=10, read=300, write=60, pool=60)
-"""Seconds, for streams. While a model thinks, events come every few seconds at most; five minutes
-of silence is what the official client waits, and leaves room for a queue before the first byte."""
+"""Seconds, for streams. While a model thinks, events come every few seconds. The official client
+also reads for five minutes, which leaves room for a queue before the first byte."""
 
 WHOLE_TIMEOUT = httpx.Timeout(connect=10, read=1800, write=60, pool=60)
 """Seconds, for answers in one piece, which send nothing until they are whole: the service holds
@@ -41,7 +41,7 @@ such a connection open for at least 1,800 seconds (its `x-dashscope-timeout`).""
 
 
 class Tenant(NamedTuple):
-    """What must be equal for a request to use the connection of another one."""
+    """The settings that two requests must share to use the same connection."""
 
     base_url: str
     secrets: bytes  # a digest of the key and the other headers
@@ -51,10 +51,10 @@ class Tenant(NamedTuple):
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where requests go and what every one of them carries."""
+    """The base URL, and the settings that all requests of a call share."""
 
     base_url: str
-    headers: Mapping[str, str] = field(repr=False)  # this package's, with the key if it is fixed
+    headers: Mapping[str, str] = field(repr=False)  # of this package, with the key if that is fixed
     max_answer_size: int
     timeout: httpx.Timeout | float | None = None
     own_headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # the user's
@@ -63,7 +63,7 @@ class Endpoint:
     verify: ssl.SSLContext | bool = True
 
     def with_key(self, seconds: float | None, until: float) -> Endpoint:
-        """Return the endpoint with the key of an attempt, got within so many seconds."""
+        """Return the endpoint with the key for an attempt; wait so many seconds for the key."""
         if self.key_source is None:
             return self
         calling = _call_in_thread(self.key_source)
@@ -73,13 +73,13 @@ class Endpoint:
         key: Any = calling.result()
         if inspect.isawaitable(key):
             if inspect.iscoroutine(key):
-                key.close()  # or Python warns that it was never awaited
+                key.close()  # otherwise Python warns that it was never awaited
             msg = "api_key is an asynchronous function: call ainvoke or astream, or pass another"
             raise DashScopeInputError(msg)
         return self._authorized(key)
 
     async def awith_key(self, seconds: float | None, until: float) -> Endpoint:
-        """Return the endpoint with the key of an attempt, awaited where it has to be."""
+        """Return the endpoint with the key for an attempt, which is awaited if it is awaitable."""
         if self.key_source is None:
             return self
         with anyio.move_on_after(seconds):
@@ -97,13 +97,13 @@ class Endpoint:
 
     @property
     def tenant(self) -> Tenant:
-        """Whose connections may be used."""
+        """The tenant whose connections the request may use."""
         secrets = "\0".join((*self.headers.values(), *self.own_headers.values()))
         return Tenant(self.base_url, blake2b(secrets.encode()).digest(), self.proxy, self.verify)
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """The texts that no error shows: the key, the user's headers, the proxy's password."""
+        """The texts to redact: the key, the values of the user's headers, the proxy's password."""
         found = (self.headers.get("Authorization", ""), *self.own_headers.values())
         if self.proxy is None:
             return found
@@ -117,7 +117,7 @@ class Endpoint:
             {
                 "User-Agent": f"langchain-dashscope-deepseek/{__version__}",
                 "Content-Type": "application/json",
-                # A compressed answer has no bound before it is unpacked, and an answer is small.
+                # The size of a compressed answer is not known before it is decompressed.
                 "Accept-Encoding": "identity",
                 **of_request,
                 **self.headers,
@@ -127,7 +127,7 @@ class Endpoint:
         return headers
 
     def timeout_of(self, until: float, *, streamed: bool) -> httpx.Timeout:
-        """Return how long to wait in each phase of a call that ends at a time."""
+        """Return the timeouts of a request, none of which ends later than `until`."""
         default = STREAM_TIMEOUT if streamed else WHOLE_TIMEOUT
         timeout = default if self.timeout is None else httpx.Timeout(self.timeout)
         if until == NO_DEADLINE:
@@ -143,7 +143,7 @@ _parse_url = lru_cache(httpx.URL)
 def endpoint_of(
     settings: Mapping[str, Any], extra_headers: Mapping[str, str] | None = None
 ) -> Endpoint:
-    """Return the endpoint that the settings of a call lead to."""
+    """Return the endpoint for the settings of a call."""
     key, workspace_id = settings["api_key"], settings["workspace_id"]
     headers = {} if callable(key) else {"Authorization": authorization(key)}
     if workspace_id:
@@ -163,26 +163,25 @@ def endpoint_of(
 
 
 def authorization(key: Any) -> str:
-    """Return the value of the header for a key, without the line end of a file; quote no key."""
+    """Return the Authorization header for a key, without spaces around it. Errors quote no key."""
     text = key.get_secret_value() if isinstance(key, SecretStr) else key
     text = text.strip() if isinstance(text, str) else text
     if not text:
-        msg = (
+        raise DashScopeAuthenticationError(
             "There is no API key, so nothing was sent. Set the variable DASHSCOPE_API_KEY or pass "
             "api_key. To try without one, use the emulator in "
             "langchain_dashscope_deepseek.testing"
         )
-        raise DashScopeAuthenticationError(msg)
     if not isinstance(text, str) or not text.isascii() or not text.isprintable() or " " in text:
-        msg = "The API key is no text, or holds characters that no key has, so nothing was sent"
+        msg = "The API key is not a string or holds invalid characters, so nothing was sent"
         raise DashScopeAuthenticationError(msg)
     return f"Bearer {text}"
 
 
 def _call_in_thread(source: KeySource) -> Future[Any]:
-    """Call a function in a daemon thread, which may outlive the call that needs the key."""
+    """Call a function in a daemon thread, which may still run after the call has timed out."""
     calling: Future[Any] = Future()
-    calling.set_running_or_notify_cancel()  # now asyncio cannot cancel it
+    calling.set_running_or_notify_cancel()  # so that asyncio cannot cancel it
     context = copy_context()
 
     def call() -> None:
@@ -197,4 +196,4 @@ def _call_in_thread(source: KeySource) -> Future[Any]:
 
 def _key_timeout(until: float) -> DashScopeTimeoutError:
     kind = DashScopeDeadlineError if is_over(until) else DashScopeTimeoutError
-    return kind("The function api_key gave no key in time")
+    return kind("The function api_key returned no key in time")

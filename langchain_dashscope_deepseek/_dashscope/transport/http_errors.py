@@ -1,6 +1,6 @@
-"""Translates errors of httpx and httpcore by one table. Sends nothing.
+"""Translates errors of httpx and httpcore by one table.
 
-Such an error may hold the key and the prompt in its request or its text, so these are removed.
+Such an error may hold the key and the prompt in its request or its text, which are removed.
 """
 
 from __future__ import annotations
@@ -35,31 +35,32 @@ logger = logging.getLogger(__name__)
 _LIBRARIES = ("httpx", "httpcore", "builtins")
 _TRANSLATED: Mapping[str, tuple[type[DashScopeError], str]] = {
     "ConnectTimeout": (DashScopeTimeoutError, "Connecting took too long"),
-    "ReadTimeout": (DashScopeTimeoutError, "The head or the next byte took too long"),
+    "ReadTimeout": (DashScopeTimeoutError, "No byte of the answer arrived in time"),
     "WriteTimeout": (DashScopeTimeoutError, "Sending the request took too long"),
     "PoolTimeout": (DashScopeTimeoutError, "Waiting for a free connection took too long"),
-    "InvalidURL": (DashScopeInputError, "base_url is no URL that can be asked"),
+    "InvalidURL": (DashScopeInputError, "base_url is not a valid URL"),
     "UnsupportedProtocol": (DashScopeInputError, "base_url must begin with https:// or http://"),
-    "UnicodeError": (DashScopeInputError, "base_url or a header holds what HTTP cannot carry"),
-    "LocalProtocolError": (DashScopeInputError, "A header holds what HTTP cannot carry"),
-    "DecodingError": (DashScopeServerError, "An event hook read what cannot be unpacked"),
+    "UnicodeError": (DashScopeInputError, "base_url or a header holds characters invalid in HTTP"),
+    "LocalProtocolError": (DashScopeInputError, "A header holds characters invalid in HTTP"),
+    "DecodingError": (DashScopeServerError, "An event hook failed to decompress a body"),
     "ProtocolError": (DashScopeConnectionError, ": it, or a proxy, does not speak HTTP"),
     "HTTPError": (DashScopeConnectionError, ""),
 }
-"""What errors become, by the names of their classes and base classes; the first that matches.
+"""The error and its text for the name of a class of httpx, httpcore or Python; the first match in
+the order of an error's base classes counts.
 
 The text of a `DashScopeConnectionError` follows "No connection to the service".
 """
 
 
 class translating_errors(AbstractContextManager["translating_errors"]):  # noqa: N801 - as in contextlib
-    """Translates errors of HTTP, and no others; ignores errors behind a whole answer."""
+    """Translates errors of httpx and httpcore; suppresses errors after the end of an answer."""
 
     def __init__(self, request: PreparedRequest, redact: Redactor, until: float) -> None:
         self._request = request
         self._redact = redact
         self._until = until
-        self.answer: AnswerReader | None = None  # once the head of the response has come
+        self.answer: AnswerReader | None = None  # set when the head of the response has arrived
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
         names = [] if error is None else _names_of(error)
@@ -71,12 +72,12 @@ class translating_errors(AbstractContextManager["translating_errors"]):  # noqa:
         if isinstance(error, DashScopeError):
             advise(error, self._request)
             return False
-        if "RequestError" in names:  # its request holds the key and the prompt
+        if "RequestError" in names:  # error.request holds the key and the prompt
             error.request = httpx.Request("POST", "https://request.invalid")  # type: ignore[attr-defined]
-        if "ProtocolError" in names:  # h11 quotes what it could not read or send
+        if "ProtocolError" in names:  # h11 quotes data that it could not read or send
             error.args = (REDACTED,)
             error.__cause__ = error.__context__ = None
-        # No variable here: the traceback of the error would hold it, and the caller's streams.
+        # No local variable: the traceback would keep it alive, and with it the caller's streams.
         raise self._translated(error, names) from error
 
     def _translated(self, error: BaseException, names: Sequence[str]) -> DashScopeError:
@@ -99,7 +100,7 @@ class translating_errors(AbstractContextManager["translating_errors"]):  # noqa:
 
 
 def _names_of(error: BaseException) -> Sequence[str]:
-    """Name the class of an error and its base classes; none if it is not of HTTP."""
+    """Return the names of an error's class and base classes; none if it is not to be translated."""
     kinds = type(error).__mro__
     names = [kind.__name__ for kind in kinds if kind.__module__.startswith(_LIBRARIES)]
     return names if any(name in _TRANSLATED for name in names) else ()

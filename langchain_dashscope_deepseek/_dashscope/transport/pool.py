@@ -1,6 +1,6 @@
-"""The connections of a process and of each event loop: those in use, and those kept for later.
+"""The connection pools: one for the process and one for each event loop.
 
-Models hold no connections, so copies and pickles of models need no care. Sends nothing.
+Models hold no connections, so they can be copied and pickled.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from langchain_dashscope_deepseek._dashscope.transport.connections import (
 from langchain_dashscope_deepseek._dashscope.transport.endpoint import Tenant
 
 MAX_CONNECTIONS = 1_000
-"""Requests of a process, or of an event loop, at once; further ones wait. Streams hold their
-connection for minutes, so the 100 of httpx would make a busy server wait for itself."""
+"""Concurrent requests of a process, or of an event loop; further ones wait. Streams hold their
+connection for minutes, so the default of httpx (100) would block a busy server."""
 
 _NONE_FREE = "No connection became free"
 
@@ -39,16 +39,16 @@ _NONE_FREE = "No connection became free"
 class _Pool(Generic[AnyClient]):
     """The connections of a process or of an event loop, each for one request at a time.
 
-    A connection is used again only by requests of the same tenant, and only if its last response
-    ended cleanly and nothing came in behind it.
+    Only requests of the same tenant reuse a connection, and only if its last response was read to
+    the end and no data followed.
 
-    Each connection has an httpx client of its own, for two reasons. The garbage collector may close
-    an abandoned stream in the middle of any other request, and would wait for ever for the lock of
-    a client that both use. And for each request httpcore asks the system about each idle connection
-    of a client, which takes 10 ms for 50 of them.
+    Each connection has its own httpx client, for two reasons. The garbage collector may close an
+    abandoned stream in the middle of another request, and with a shared client it would wait
+    forever for the client's lock. And for each request httpcore polls each idle connection of a
+    client, which takes 10 ms for 50 connections.
 
-    Other threads, an interrupt, and the garbage collector may run between any two steps here. So
-    each step leaves all in order, and one atomic operation takes a connection.
+    Other threads, an interrupt and the garbage collector may run between any two statements here.
+    So the pool is consistent after each statement, and one atomic operation takes a connection.
     """
 
     def __init__(self, connect: Callable[[Tenant], PooledConnection[AnyClient]]) -> None:
@@ -71,10 +71,10 @@ class _Pool(Generic[AnyClient]):
             self._sweep()
 
     def _take(self, tenant: Tenant) -> PooledConnection[AnyClient] | None:
-        """Take the connection that became idle last, so that few requests keep few of them."""
+        """Take the connection that became idle last, so that unused ones expire."""
         for connection in reversed([*self._idle]):
             if connection.tenant == tenant:
-                with suppress(ValueError):  # another thread may be faster
+                with suppress(ValueError):  # another thread has taken it
                     self._idle.remove(connection)
                     if connection.is_reusable():
                         return connection
@@ -90,16 +90,16 @@ class _Pool(Generic[AnyClient]):
             connection.close()
 
     def _sweep(self) -> None:
-        """Close the connections that are idle for too long."""
+        """Close the connections that have been idle for `KEEP_ALIVE` seconds."""
         oldest = time.monotonic() - KEEP_ALIVE
-        with suppress(IndexError):  # none is left, or another thread is faster
+        with suppress(IndexError):  # no connection is left, or another thread took it
             while self._idle[0].idle_since < oldest:
                 self._idle.popleft().close()
 
     def close(self, owner: object = None) -> None:
-        """Close the connections that an owner used last; without an owner all, for good.
+        """Close the connections that an owner used last; without an owner, close the pool.
 
-        A request that is under way ends by an error.
+        Requests that are in progress raise an error.
         """
         self._is_closed = self._is_closed or owner is None
         for connection in [*self._idle]:
@@ -117,17 +117,17 @@ class ProcessPool(_Pool[httpx.Client]):
 
     def __init__(self) -> None:
         super().__init__(connect)
-        # The garbage collector may come between any two steps of a semaphore, and release it there.
+        # Not a semaphore: the garbage collector may release a slot while its lock is held.
         self._slots: SimpleQueue[None] = SimpleQueue()
         for _ in range(MAX_CONNECTIONS):
             self._slots.put(None)
-        atexit.register(self.close)  # before Python complains of open sockets
+        atexit.register(self.close)  # before Python warns of unclosed sockets
 
     @contextmanager
     def acquire(
         self, seconds: float | None, tenant: Tenant, owner: object
     ) -> Iterator[Connection[httpx.Client]]:
-        """Acquire a connection for one request; wait so many seconds for it."""
+        """Acquire a connection for one request; wait up to `seconds` for a free slot."""
         try:
             self._slots.get(timeout=seconds)
         except Empty:
@@ -142,14 +142,14 @@ class ProcessPool(_Pool[httpx.Client]):
 class LoopPool(_Pool[httpx.AsyncClient]):
     """The connections of an event loop.
 
-    Only a timer of the loop holds the pool, so neither keeps the other alive.
+    Only a timer of the loop refers to the pool, so the pool is freed with its loop.
     """
 
     def __init__(self) -> None:
         super().__init__(aconnect)
         self._slots = anyio.Semaphore(MAX_CONNECTIONS, fast_acquire=True)
         closing = self._close_with_the_loop()
-        with suppress(StopIteration):  # runs to its yield, and awaits nothing before
+        with suppress(StopIteration):  # it runs up to its yield without awaiting
             closing.asend(None).send(None)
         self._tick(closing)
 
@@ -158,18 +158,18 @@ class LoopPool(_Pool[httpx.AsyncClient]):
         asyncio.get_running_loop().call_later(KEEP_ALIVE, self._tick, closing)
 
     async def _close_with_the_loop(self) -> AsyncGenerator[None]:
-        # asyncio.run and its like close the asynchronous generators of a loop before the loop.
+        # asyncio.run closes the asynchronous generators of a loop before it closes the loop.
         try:
             yield
         finally:
             self.close()
-            await asyncio.sleep(0)  # the loop closes the sockets meanwhile
+            await asyncio.sleep(0)  # lets the loop close the sockets
 
     @asynccontextmanager
     async def acquire(
         self, seconds: float | None, tenant: Tenant, owner: object
     ) -> AsyncIterator[Connection[httpx.AsyncClient]]:
-        """Acquire a connection for one request; wait so many seconds for it."""
+        """Acquire a connection for one request; wait up to `seconds` for a free slot."""
         try:
             with anyio.fail_after(seconds):
                 await self._slots.acquire()
@@ -187,18 +187,17 @@ _OF_LOOPS: MutableMapping[object, weakref.ref[LoopPool]] = weakref.WeakKeyDictio
 
 
 def process_pool() -> ProcessPool:
-    """Return the pool of this process; a fork leaves that of its parent alone."""
+    """Return the pool of this process; a forked process gets its own."""
     pid = os.getpid()
     if pid not in _OF_PROCESSES:
-        _OF_PROCESSES.setdefault(pid, ProcessPool())  # another thread may be faster
+        _OF_PROCESSES.setdefault(pid, ProcessPool())  # another thread may have set it
     return _OF_PROCESSES[pid]
 
 
 def loop_pool() -> LoopPool:
-    """Return the pool of the running event loop; a fork leaves that of its parent alone."""
+    """Return the pool of the running event loop; a forked process gets its own."""
     loop = asyncio.get_running_loop()
-    found = _OF_LOOPS.get(loop)
-    pool = None if found is None else found()
+    pool = _OF_LOOPS.get(loop, lambda: None)()
     if pool is None or pool.pid != os.getpid():
         pool = LoopPool()
         _OF_LOOPS[loop] = weakref.ref(pool)

@@ -1,7 +1,7 @@
-"""Everything that touches private names of other libraries, where no public name does it.
+"""All uses of private names of other libraries, for which there is no public name.
 
-Where a library is built in another way, a connection counts as unusable or closes later, and the
-tests in `test_private.py` fail. `connections` sets one more: `_pool`, where httpx keeps its pool.
+If a library changes them, a connection is not reused or closes later, and the tests in
+`test_private.py` fail. `connections` sets one more: `_pool`, the pool of a transport of httpx.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from typing import Any
 
 
 def remove_lock(pool: Any) -> None:
-    """Remove the lock of a pool that only one call at a time uses."""
-    # An interrupt within its __enter__ leaves it held, and then closing waits for it for ever.
+    """Replace the lock of a pool, which a single request uses at a time."""
+    # An interrupt in its __enter__ leaves it held, and then closing the pool blocks forever.
     pool._optional_thread_lock = nullcontext()  # noqa: SLF001
 
 
 def has_trailing_data(pool: Any) -> bool:
-    """Tell whether h11 holds bytes behind the last response; `True` if that cannot be told."""
-    # They would be read as the next response, which RFC 9112, section 6.3, forbids.
+    """Tell whether h11 holds bytes after the last response; `True` if that is unknown."""
+    # They would be read as the next response (see RFC 9112, section 6.3).
     try:
         (connection,) = pool.connections
-        while not hasattr(connection, "_h11_state"):  # TLS and proxies hold another connection
+        while not hasattr(connection, "_h11_state"):  # connections over TLS or a proxy wrap another
             connection = connection._connection  # noqa: SLF001
         data, has_ended = connection._h11_state.trailing_data  # noqa: SLF001
     except (AttributeError, TypeError, ValueError):
@@ -31,7 +31,7 @@ def has_trailing_data(pool: Any) -> bool:
 
 
 def has_buffered(stream: Any) -> bool:
-    """Tell whether bytes wait between asyncio and the parser; `True` if that cannot be told."""
+    """Tell whether asyncio or TLS holds bytes that were not read; `True` if that is unknown."""
     try:
         *layers, sock = _layers(stream)
         return bool(sock._protocol.read_queue) or any(tls._read_bio.pending for tls in layers)  # noqa: SLF001
@@ -40,17 +40,17 @@ def has_buffered(stream: Any) -> bool:
 
 
 def abort(stream: Any) -> None:
-    """Close a socket of an event loop at once, even if the loop is closed."""
+    """Close a socket of an event loop without awaiting, even if the loop is closed."""
     *_, sock = _layers(stream)
     transport = sock._transport  # noqa: SLF001
     try:
         transport.abort()
-    except RuntimeError:  # a closed loop runs nothing any more
+    except RuntimeError:  # a closed loop runs no callbacks
         transport._call_connection_lost(None)  # noqa: SLF001
 
 
 def _layers(stream: Any) -> Iterator[Any]:
-    """Yield the streams of anyio within one of httpcore: those of TLS, then the socket."""
+    """Yield the streams of anyio in a stream of httpcore: those of TLS, then the socket."""
     layer = stream._stream  # noqa: SLF001
     while hasattr(layer, "transport_stream"):
         yield layer

@@ -1,7 +1,4 @@
-"""When to send a request again: the policy as one pure function, and one loop for sync and async.
-
-Knows neither HTTP nor LangChain.
-"""
+"""Retries: the policy as a pure function, and the loop over attempts, sync and async."""
 
 from __future__ import annotations
 
@@ -24,7 +21,7 @@ Settle = Callable[[DashScopeError], bool]
 NO_DEADLINE = float("inf")
 
 _CLOCK = 0.01
-"""Seconds by which the clock of an event loop or of a system may be early."""
+"""Seconds by which a timer of the event loop or of the system may fire early."""
 
 
 def is_over(until: float) -> bool:
@@ -37,15 +34,15 @@ class RetryPolicy:
     """How many retries a call has, and how long it waits before each; times in seconds."""
 
     max_retries: int = 2
-    first_delay: float = 0.5  # doubles with each further retry
-    longest_delay: float = 8.0  # that doubling reaches
+    first_delay: float = 0.5  # doubled for each further retry
+    longest_delay: float = 8.0  # the limit of the doubling
     minute_delay: float = 20.0  # before the first retry, if the limit is one per minute
-    jitter: float = 0.25  # the random part of a delay, so that clients do not march in step
+    jitter: float = 0.25  # the random part of a delay, so that clients do not retry together
     longest_retry_after: float = 60.0  # above it, the call fails at once
     max_seconds: float | None = None  # of the whole call, with all its attempts and delays
 
     def delay(self, failures: int, error: DashScopeError, *, elapsed: float = 0.0) -> float | None:
-        """Return the delay after so many failures; `None` if there is no further attempt."""
+        """Return the delay before the next attempt; `None` if there is none."""
         asked = error.retry_after
         is_too_long = asked is not None and asked > self.longest_retry_after
         if failures > self.max_retries or not error.is_retryable or is_too_long:
@@ -53,9 +50,9 @@ class RetryPolicy:
         chance = self.jitter * random.random()  # noqa: S311 - no secret
         rule = find_rule(error.code)
         if asked is not None:
-            # Never sooner than asked; all clients that were throttled were told the same.
+            # Only longer than asked; all throttled clients are asked for the same delay.
             delay = asked * (1 + chance)
-        elif rule is not None and rule.waits == "minute":
+        elif rule is not None and rule.per_minute:
             delay = self.minute_delay * failures * (1 - chance)
         else:
             delay = min(self.first_delay * 2 ** (failures - 1), self.longest_delay) * (1 - chance)
@@ -68,9 +65,8 @@ class RetryPolicy:
 class Attempts(Iterator["Attempts"], AsyncIterator["Attempts"], AbstractContextManager["Attempts"]):
     """The attempts of a call: `for attempt in Attempts(policy): with attempt: ...; return`.
 
-    Yields itself for each attempt, after the delay. As a context manager it swallows an error that
-    deserves another attempt; the last one swallows nothing, so the loop ends by a return or an
-    error.
+    Yields itself for each attempt, after the delay. As a context manager it suppresses an error if
+    another attempt follows. The loop ends when the body returns or an error is raised.
     """
 
     def __init__(self, policy: RetryPolicy, settle: Settle = lambda _: False) -> None:
@@ -79,7 +75,7 @@ class Attempts(Iterator["Attempts"], AsyncIterator["Attempts"], AbstractContextM
         self._began = time.monotonic()
         self.until = NO_DEADLINE if policy.max_seconds is None else self._began + policy.max_seconds
         self.failures = 0
-        self.committed = False  # the caller has seen a part of the answer: no retry any more
+        self.committed = False  # the caller has seen a chunk, so there are no further retries
         self.delay: float | None = None  # before the next attempt
 
     def __next__(self) -> Attempts:
@@ -96,7 +92,7 @@ class Attempts(Iterator["Attempts"], AsyncIterator["Attempts"], AbstractContextM
         self.delay = None
         if self.committed or not isinstance(error, DashScopeError):
             return False
-        if self._settle(error):  # counts as no failure
+        if self._settle(error):  # does not count as a failure
             self.delay = 0
             return True
         elapsed = time.monotonic() - self._began

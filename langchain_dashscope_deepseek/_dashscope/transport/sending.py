@@ -1,7 +1,6 @@
 """Sends a prepared request, and yields the replies of its answer.
 
-Nothing here knows LangChain or a single model. `replies` and `areplies` differ only in the
-awaiting; what they do besides reading bytes is in the modules that they import.
+`replies` and `areplies` differ only in the awaiting.
 """
 
 from __future__ import annotations
@@ -27,20 +26,20 @@ from langchain_dashscope_deepseek.errors import DashScopeInvalidRequestError
 logger = logging.getLogger(__name__)
 
 Acquire = Callable[[float | None, Tenant], AbstractContextManager[Connection[httpx.Client]]]
-"""Acquires a connection for a tenant's request; waits so many seconds for one."""
+"""Acquires a connection for a tenant; waits up to so many seconds."""
 
 AsyncAcquire = Callable[
     [float | None, Tenant], AbstractAsyncContextManager[Connection[httpx.AsyncClient]]
 ]
-"""Acquires a connection for a tenant's request; waits so many seconds for one."""
+"""Acquires a connection for a tenant; waits up to so many seconds."""
 
 _LONGEST_DRAIN = 1.0
-"""Seconds to wait for the end of a body whose answer is whole. Usage may follow, and then the
-connection can be used again; a proxy may hold the body open."""
+"""Seconds to read on after the end of an answer: usage may follow, and a body that was read to its
+end leaves a reusable connection. A proxy may not end the body."""
 
 
 def replies(acquire: Acquire, request: PreparedRequest, attempt: Attempts) -> Generator[Reply]:
-    """Ask once, and yield the replies as they come."""
+    """Send the request once, and yield the replies as they arrive."""
     timeout = request.endpoint.timeout_of(attempt.until, streamed=request.streamed)
     endpoint = request.endpoint.with_key(timeout.pool, attempt.until)
     redact = Redactor(endpoint.secrets)
@@ -69,7 +68,7 @@ def replies(acquire: Acquire, request: PreparedRequest, attempt: Attempts) -> Ge
 async def areplies(
     acquire: AsyncAcquire, request: PreparedRequest, attempt: Attempts
 ) -> AsyncGenerator[Reply]:
-    """Ask once, and yield the replies as they come."""
+    """Send the request once, and yield the replies as they arrive."""
     timeout = request.endpoint.timeout_of(attempt.until, streamed=request.streamed)
     endpoint = await request.endpoint.awith_key(timeout.pool, attempt.until)
     redact = Redactor(endpoint.secrets)
@@ -116,7 +115,7 @@ def _begin(
     """Check the head of a response, and begin to read its body."""
     connection.response = response
     connection.deadline.sent_at = None
-    # vcrpy, for example, replays responses that came over no connection.
+    # A library such as vcrpy may replay a response, without a connection.
     is_replayed = "network_stream" not in response.extensions
     answer = AnswerReader(
         response.status_code,
@@ -125,11 +124,10 @@ def _begin(
         redact,
         None if is_replayed else connection.last_request_id,
     )
-    if logger.isEnabledFor(logging.DEBUG):
-        logger.debug("Response: HTTP %d, request_id %s", response.status_code, answer.header_id)
+    logger.debug("Response: HTTP %d, request_id %s", response.status_code, answer.header_id)
     if response.is_redirect:
         location = redact(response.headers.get("location", ""))[:LONGEST_MESSAGE]
-        where = f"to {location!r}" if location else "and does not say where to"
+        where = f"to {location!r}" if location else "without a location"
         raise DashScopeInvalidRequestError(
             f"The server redirects {where}: set base_url",
             status_code=response.status_code,
@@ -141,7 +139,7 @@ def _begin(
     return answer
 
 
-def _body(response: httpx.Response) -> Any:  # pieces, to be iterated with or without awaiting
-    """Return the body, which an event hook of the user's client may have read already."""
-    # Not iter_bytes, which takes 1 µs a piece to decode nothing.
+def _body(response: httpx.Response) -> Any:  # an iterator or an asynchronous iterator
+    """Return the pieces of the body, which an event hook of the user's client may have read."""
+    # Not iter_bytes, whose decoding takes 1 µs per piece although the body is not compressed.
     return httpx.ByteStream(response.content) if response.is_stream_consumed else response.stream

@@ -1,8 +1,8 @@
 """The sockets of a connection: those of httpcore, with a deadline.
 
-httpx bounds each read and each write alone, so it reads a server that sends a byte now and then for
-ever. A stream here also closes without httpcore, whose locks an interrupt may leave held, and which
-awaits: a task that is cancelled in between leaves the socket open.
+httpx has a timeout for each read and write but none for a whole response, so a server that sends a
+byte now and then is read forever. A stream here can also be closed without httpcore, whose locks
+may stay held after an interrupt, and whose `aclose` leaves the socket open if it is cancelled.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from langchain_dashscope_deepseek._dashscope.transport import private
 from langchain_dashscope_deepseek._dashscope.transport.retry import NO_DEADLINE
 
 _PIECE = 64 * 1024
-"""Bytes that are written before the deadline is checked again."""
+"""Bytes to write between two checks of the deadline."""
 
 Seconds = float | None
-"""A timeout, or `None` for none."""
+"""A timeout; `None` for no timeout."""
 
 
 class Deadline:
-    """How long the reads and writes of a connection may take."""
+    """The time by which the reads and writes of a connection must end."""
 
     def __init__(self) -> None:
         self.until = NO_DEADLINE  # of the request, by time.monotonic
@@ -33,11 +33,11 @@ class Deadline:
         self.is_closed = False
 
     def bound_reads(self, seconds: float) -> None:
-        """End all reads within so many seconds from now."""
+        """End all reads within `seconds` from now."""
         self.until = min(self.until, time.monotonic() + seconds)
 
     def to_read(self, seconds: Seconds) -> Seconds:
-        """Return the timeout of the next read; the head of a response has one timeout in all."""
+        """Return the timeout of the next read; all reads of a response's head share one timeout."""
         return self.left(seconds, self.sent_at)
 
     def check(self) -> None:
@@ -46,7 +46,7 @@ class Deadline:
             raise httpcore.ReadTimeout
 
     def left(self, seconds: Seconds, since: float | None = None) -> Seconds:
-        """Return what is left of a timeout, which began now or at a time by `time.monotonic`."""
+        """Return the rest of a timeout that began now, or at `since` (by `time.monotonic`)."""
         if self.is_closed:
             raise httpcore.ReadError("The model was closed")
         now = time.monotonic()
@@ -114,7 +114,7 @@ class AsyncStream(httpcore.AsyncNetworkStream):
 
     def get_extra_info(self, info: str) -> Any:
         if info == "is_readable" and private.has_buffered(self._inner):
-            return True  # asyncio has read it from the socket already, where httpcore looks
+            return True  # httpcore looks at the socket, from which asyncio has read already
         return self._inner.get_extra_info(info)
 
     async def aclose(self) -> None:
@@ -137,7 +137,7 @@ class Network(httpcore.SyncBackend):
     def connect_tcp(
         self, host: str, port: int, timeout: Seconds = None, *args: Any, **kwargs: Any
     ) -> Stream:
-        """Connect to the first address that answers; each has a share of the time."""
+        """Connect to the first address that answers; each gets an equal share of the time left."""
         seconds = self.deadline.left(timeout)
         began = time.monotonic()
         try:
@@ -145,9 +145,7 @@ class Network(httpcore.SyncBackend):
         except OSError as error:
             raise httpcore.ConnectError(str(error)) from error
         for (*_, address), untried in zip(found, range(len(found), 0, -1), strict=True):
-            share = None
-            if seconds is not None:
-                share = max((began + seconds - time.monotonic()) / untried, 0.001)
+            share = seconds and max((began + seconds - time.monotonic()) / untried, 0.001)
             try:
                 inner = super().connect_tcp(str(address[0]), port, share, *args, **kwargs)
                 break

@@ -105,7 +105,7 @@ async def test_an_error_names_the_variable_and_does_not_quote_it(
 ) -> None:
     monkeypatch.setenv(variable, value)
     with pytest.raises(
-        DashScopeInputError, match=f"^{variable.upper()} is no URL of a proxy"
+        DashScopeInputError, match=f"^{variable.upper()} is not a proxy URL"
     ) as caught:
         await ask(_model(), "hi")
     assert "hush-hush" not in str(caught.value)

@@ -120,7 +120,10 @@ def test_what_is_no_answer_is_named_with_all_that_is_known(
     ("what", "read"),
     [
         ("a body that is no answer (text/html, 5 bytes)", body(b"hello")),
-        ("an error that holds no error", body(b"data:%b\n\n" % json.dumps(answer_of()).encode())),
+        (
+            "an error status without an error",
+            body(b"data:%b\n\n" % json.dumps(answer_of()).encode()),
+        ),
     ],
 )
 def test_an_error_that_cannot_be_read_is_named_with_all_that_is_known(

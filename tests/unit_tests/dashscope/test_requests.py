@@ -667,7 +667,7 @@ SAID: list[tuple[str, dict[str, Any], str]] = [
     (
         "deepseek-v4-pro",
         {"tools": [TOOL], "tool_choice": named("f")},
-        "tool_choice names 'f', which is not among the tools of this call.",
+        "tool_choice names 'f', which is no tool of this call.",
     ),
     *(
         (

@@ -203,7 +203,7 @@ async def test_an_oss_url_brings_its_header(url: str, ask: Ask, service: Scripte
 
 
 NEITHER = "neither a URL (https, http, oss) nor base64; a local path is not accepted"
-FILE_ID = "another provider's file id, that the service cannot read"
+FILE_ID = "another provider's file id, which the service cannot read"
 BAD_BASE64 = "an image whose base64 cannot be read: encode the bytes"
 
 
@@ -222,7 +222,7 @@ BAD_BASE64 = "an image whose base64 cannot be read: encode the bytes"
         ({"image": ""}, NEITHER),
         ({"type": "image"}, NEITHER),
         ({"type": "image_url", "image_url": None}, NEITHER),
-        ({"image": f"data:image/png,{DATA}"}, "whose data URI does not read data:image/"),
+        ({"image": f"data:image/png,{DATA}"}, "whose data URI does not have the form data:image/"),
         ({"type": "image", "base64": "secret-signature!", "mime_type": "image/png"}, BAD_BASE64),
         ({"type": "image", "base64": "abc", "mime_type": "image/png"}, BAD_BASE64),
         ({"type": "image", "base64": "", "mime_type": "image/png"}, BAD_BASE64),
