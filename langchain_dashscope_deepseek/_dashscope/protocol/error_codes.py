@@ -38,61 +38,74 @@ _BAD, _QUOTA = DashScopeInvalidRequestError, DashScopeQuotaExceededError
 _DENIED = DashScopePermissionDeniedError
 _LIMIT, _SERVER, _MISSING = DashScopeRateLimitError, DashScopeServerError, DashScopeNotFoundError
 
-_CODES_BY_RULE: Mapping[CodeRule, str] = {
-    CodeRule(_BAD): (
-        "InvalidParameter, invalid_parameter_error, InternalError.Algo.InvalidParameter, "
-        "BadRequest, UnsupportedOperation"
-    ),
-    CodeRule(
-        _BAD, advice="Send a URL that the service can reach, or the image itself, as base64."
-    ): "InvalidURL",
-    CodeRule(DataInspectionFailed): (
-        "DataInspectionFailed, data_inspection_failed, InternalError.Algo.DataInspectionFailed, "
-        "FaqRuleBlocked, IPInfringementSuspect"
-    ),
-    CodeRule(
-        DataInspectionFailed, advice="Rephrase the input, or change that rule in the console."
-    ): "CustomRoleBlocked",
-    CodeRule(DashScopeAuthenticationError): "InvalidApiKey, invalid_api_key",
-    CodeRule(
-        DashScopeAuthenticationError,
-        advice="Check workspace_id, region and base_url, and that the account is in the workspace.",
-    ): "NOT AUTHORIZED",
-    CodeRule(_DENIED): ("AccessDenied, access_denied, Model.AccessDenied, Workspace.AccessDenied"),
-    CodeRule(
-        _QUOTA, advice="Settle the bill in the console; calls work again after some minutes."
-    ): "Arrearage",
-    CodeRule(
-        _QUOTA,
-        advice="Allow paid use beyond the free quota in the console; verify a new account first.",
-    ): "AllocationQuota.FreeTierOnly",
-    CodeRule(_QUOTA, advice="Subscribe the workspace in the console."): "CommodityNotPurchased",
-    CodeRule(_QUOTA, advice="Settle the bill in the console."): (
-        "PrepaidBillOverdue, PostpaidBillOverdue"
-    ),
-    CodeRule(_QUOTA, advice="Raise the budget in the console."): "BudgetLimitExceeded",
-    CodeRule(_MISSING): "ModelNotFound, model_not_found, Model.NotExist, model_not_supported",
-    CodeRule(_MISSING, advice="Check workspace_id."): "WorkSpaceNotFound",
-    CodeRule(_LIMIT): (
-        "Throttling, LimitRequests, limit_requests, limit_burst_rate, rate_limit_exceeded"
-    ),
-    CodeRule(_LIMIT, per_minute=True): "Throttling.AllocationQuota, insufficient_quota",
-    CodeRule(_SERVER): (
-        "InternalError, internal_error, SystemError, ModelServiceFailed, ModelServingError, "
-        "ModelUnavailable, ServiceUnavailable"
-    ),
-    CodeRule(
-        DashScopeTimeoutError,
-        advice="Ask again, and stream: a stream sends bytes while the model thinks.",
-    ): "RequestTimeOut, InternalError.Timeout, ResponseTimeout, GatewayTimeout",
-}
-"""The codes of each rule. Source: the error page of the documentation, the official client, and
-recorded traffic."""
+_STREAM = "Ask again, and stream: a stream sends bytes while the model thinks."
 
 CODES: Mapping[str, CodeRule] = {
-    code: rule for rule, codes in _CODES_BY_RULE.items() for code in codes.split(", ")
+    "InvalidParameter": CodeRule(_BAD),
+    "invalid_parameter_error": CodeRule(_BAD),
+    "InternalError.Algo.InvalidParameter": CodeRule(_BAD),
+    "BadRequest": CodeRule(_BAD),
+    "InvalidURL": CodeRule(
+        _BAD, advice="Send a URL that the service can reach, or the image itself, as base64."
+    ),
+    "UnsupportedOperation": CodeRule(_BAD),
+    "DataInspectionFailed": CodeRule(DataInspectionFailed),
+    "data_inspection_failed": CodeRule(DataInspectionFailed),
+    "InternalError.Algo.DataInspectionFailed": CodeRule(DataInspectionFailed),
+    "CustomRoleBlocked": CodeRule(
+        DataInspectionFailed, advice="Rephrase the input, or change that rule in the console."
+    ),
+    "FaqRuleBlocked": CodeRule(DataInspectionFailed),
+    "IPInfringementSuspect": CodeRule(DataInspectionFailed),
+    "InvalidApiKey": CodeRule(DashScopeAuthenticationError),
+    "invalid_api_key": CodeRule(DashScopeAuthenticationError),
+    "NOT AUTHORIZED": CodeRule(
+        DashScopeAuthenticationError,
+        advice="Check workspace_id, region and base_url, and that the account is in the workspace.",
+    ),
+    "AccessDenied": CodeRule(_DENIED),
+    "access_denied": CodeRule(_DENIED),
+    "Model.AccessDenied": CodeRule(_DENIED),
+    "Workspace.AccessDenied": CodeRule(_DENIED),
+    "Arrearage": CodeRule(
+        _QUOTA, advice="Settle the bill in the console; calls work again after some minutes."
+    ),
+    "AllocationQuota.FreeTierOnly": CodeRule(
+        _QUOTA,
+        advice="Allow paid use beyond the free quota in the console; verify a new account first.",
+    ),
+    "CommodityNotPurchased": CodeRule(_QUOTA, advice="Subscribe the workspace in the console."),
+    "PrepaidBillOverdue": CodeRule(_QUOTA, advice="Settle the bill in the console."),
+    "PostpaidBillOverdue": CodeRule(_QUOTA, advice="Settle the bill in the console."),
+    "BudgetLimitExceeded": CodeRule(_QUOTA, advice="Raise the budget in the console."),
+    "ModelNotFound": CodeRule(_MISSING),
+    "model_not_found": CodeRule(_MISSING),
+    "Model.NotExist": CodeRule(_MISSING),
+    "model_not_supported": CodeRule(_MISSING),
+    "WorkSpaceNotFound": CodeRule(_MISSING, advice="Check workspace_id."),
+    "Throttling": CodeRule(_LIMIT),
+    "Throttling.AllocationQuota": CodeRule(_LIMIT, per_minute=True),
+    "insufficient_quota": CodeRule(_LIMIT, per_minute=True),
+    "LimitRequests": CodeRule(_LIMIT),
+    "limit_requests": CodeRule(_LIMIT),
+    "limit_burst_rate": CodeRule(_LIMIT),
+    "rate_limit_exceeded": CodeRule(_LIMIT),
+    "InternalError": CodeRule(_SERVER),
+    "internal_error": CodeRule(_SERVER),
+    "SystemError": CodeRule(_SERVER),
+    "ModelServiceFailed": CodeRule(_SERVER),
+    "RequestTimeOut": CodeRule(DashScopeTimeoutError, advice=_STREAM),
+    "InternalError.Timeout": CodeRule(DashScopeTimeoutError, advice=_STREAM),
+    "ResponseTimeout": CodeRule(DashScopeTimeoutError, advice=_STREAM),
+    "ModelServingError": CodeRule(_SERVER),
+    "ModelUnavailable": CodeRule(_SERVER),
+    "ServiceUnavailable": CodeRule(_SERVER),
+    "GatewayTimeout": CodeRule(DashScopeTimeoutError, advice=_STREAM),
 }
-"""The rule of each code; it also covers the codes that continue it after a dot."""
+"""The rule of each code; it also covers the codes that continue it after a dot.
+
+Source: the error page of the documentation, the official client, and recorded traffic.
+"""
 
 MESSAGES: tuple[tuple[str, tuple[type[DashScopeError], ...], type[DashScopeError]], ...] = (
     ("Range of input length should be", (_BAD, _SERVER), DashScopeContextOverflowError),
