@@ -89,7 +89,7 @@ class ToolCallAccumulator:
         return {"id": new_id, "name": new_name, "args": self.arguments.add(arguments)}
 
     def is_whole(self, *, may_be_empty: bool) -> bool:
-        """Tell whether an agent may run the call: it has a name, and its arguments are an object."""
+        """Tell whether an agent may run the call: with a name, and an object as its arguments."""
         if not self.name or self.arguments.is_damaged:
             return False
         raw = str(self.arguments)
