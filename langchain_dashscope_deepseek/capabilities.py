@@ -276,6 +276,8 @@ _US: Mapping[str, Any] = {
 }
 _RETIRED = replace(
     _HOSTED,
+    context_tokens=131_072,
+    max_input_tokens=98_304,
     json_object=False,
     status="retired",
     retired_on=date(2026, 10, 10),
@@ -285,8 +287,6 @@ _RETIRED = replace(
 _V32 = replace(
     _RETIRED,
     thinking="off",
-    context_tokens=131_072,
-    max_input_tokens=98_304,
     max_reasoning_tokens=32_768,
     max_output_tokens=65_536,
     settable=COMMON_PARAMETERS | _SAMPLING | {"thinking_budget"},
@@ -312,8 +312,6 @@ _V31 = replace(_V32_EXP, thinking_needs_stream=True, cache=True, released=date(2
 _R1 = replace(
     _RETIRED,
     thinking="always",
-    context_tokens=131_072,
-    max_input_tokens=98_304,
     max_reasoning_tokens=32_768,
     max_output_tokens=16_384,
     settable=COMMON_PARAMETERS | {"thinking_budget"},
@@ -336,7 +334,6 @@ _DISTILL = replace(_DISTILL_OFF, status="current", retired_on=None, replacement=
 _V3 = replace(
     _RETIRED,
     thinking="never",
-    context_tokens=131_072,
     max_input_tokens=131_072,
     max_output_tokens=16_384,
     settable=COMMON_PARAMETERS | _SAMPLING,

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import httpx
@@ -19,7 +20,6 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.messages.block_translators import register_translator
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
-from langchain_core.utils.utils import LC_ID_PREFIX
 from pydantic import ConfigDict
 from typing_extensions import Self
 
@@ -46,7 +46,6 @@ from langchain_dashscope_deepseek._langchain.emitters import (
 from langchain_dashscope_deepseek._langchain.history import countable
 from langchain_dashscope_deepseek._langchain.messages import PROVIDER
 from langchain_dashscope_deepseek._langchain.metadata import chat_result, combined, content_blocks
-from langchain_dashscope_deepseek._langchain.stream import AnswerAccumulator
 from langchain_dashscope_deepseek._langchain.tokens import (
     TOKENS_PER_IMAGE,
     TOKENS_PER_MESSAGE,
@@ -250,14 +249,14 @@ class ChatDashScopeDeepSeek(ModelSettings):
     ) -> Iterator[MessagesData]:
         """Stream core's v3 events; core looks for a method of this name."""
         request = self._prepared(*args, **kwargs, shows=True)
-        return ask(self._acquire, request, _events_for(run_manager))
+        return ask(self._acquire, request, partial(EventEmitter, run_manager=run_manager))
 
     def _astream_chat_model_events(
         self, *args: Any, run_manager: AsyncCallbackManagerForLLMRun | None = None, **kwargs: Any
     ) -> AsyncIterator[MessagesData]:
         """Stream core's v3 events; core looks for a method of this name."""
         request = self._prepared(*args, **kwargs, shows=True)
-        return aask(self._aacquire, request, _events_for(run_manager))
+        return aask(self._aacquire, request, partial(EventEmitter, run_manager=run_manager))
 
     def _prepared(
         self,
@@ -319,8 +318,7 @@ class ChatDashScopeDeepSeek(ModelSettings):
         asked = override(self._settings_of_calls(), read_overrides(given))
         row = asked.get("capabilities") or self._row_of(asked["model"])
         if tools and row is not None:
-            thinking = row.thinks(asked["enable_thinking"])
-            check_tool_use(asked["model"], row, thinking=thinking)
+            check_tool_use(asked["model"], row, thinking=row.thinks(asked["enable_thinking"]))
         return self.bind(tools=wire_tools(tools, strict=strict), **given)
 
     def with_structured_output(
@@ -386,9 +384,7 @@ class ChatDashScopeDeepSeek(ModelSettings):
         Raises:
             ImportError: The extra `langchain-dashscope-deepseek[tokenizer]` is not installed.
         """
-        if self.custom_get_token_ids is not None:
-            return self.custom_get_token_ids(text)
-        return token_ids(text)
+        return (self.custom_get_token_ids or token_ids)(text)
 
     def get_num_tokens(self, text: str) -> int:
         """Count the tokens of a text, offline.
@@ -469,10 +465,3 @@ ChatDashScopeDeepSeek.__doc__ = f"{ChatDashScopeDeepSeek.__doc__}\n    Args:\n" 
     for name, field in ChatDashScopeDeepSeek.model_fields.items()
     if field.description
 )
-
-
-def _events_for(
-    run_manager: CallbackManagerForLLMRun | AsyncCallbackManagerForLLMRun | None,
-) -> Callable[[AnswerAccumulator], EventEmitter]:
-    message_id = "" if run_manager is None else f"{LC_ID_PREFIX}-{run_manager.run_id}"
-    return lambda answer: EventEmitter(answer, message_id)

@@ -119,8 +119,7 @@ def _bindings(strategy: ToolStrategy[Any]) -> Mapping[str, OutputToolBinding[Any
 
 def _calls(response: ModelResponse[Any]) -> list[tuple[AIMessage, Any]]:
     """Return the tool calls of a response, each with its message."""
-    said = [message for message in response.result if isinstance(message, AIMessage)]
-    return [(message, call) for message in said for call in message.tool_calls]
+    return [(m, call) for m in response.result if isinstance(m, AIMessage) for call in m.tool_calls]
 
 
 def _offering(request: ModelRequest[Any], strategy: ToolStrategy[Any]) -> ModelRequest[Any]:
@@ -166,7 +165,7 @@ def _parsed(
             answer.content = f"{error} Call {name} again, with arguments that fit."
             answer.status = "error"  # without it `create_agent` ends the run
         else:
-            said = strategy.tool_message_content
-            answer.content = said or f"Returning structured response: {found}"
+            text = strategy.tool_message_content
+            answer.content = text or f"Returning structured response: {found}"
         answers.append(answer)
     return ModelResponse(result=[*before, *response.result, *answers], structured_response=found)

@@ -173,9 +173,8 @@ class TokenRateLimiter(BaseRateLimiter, BaseCallbackHandler):
 
     def _wake_first(self) -> None:
         """Wake the first call in the queue, which may now be due earlier."""
-        for wake in self._waiting.values():
-            wake()
-            return
+        if self._waiting:
+            next(iter(self._waiting.values()))()
 
     def _due(self, ahead: int = 0) -> float:
         """Return when the first call in the queue is due, or the one with some others ahead."""

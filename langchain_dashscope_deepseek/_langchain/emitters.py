@@ -7,9 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
+from langchain_core.callbacks import BaseRunManager
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.messages.tool import invalid_tool_call, tool_call
 from langchain_core.outputs import ChatGenerationChunk
+from langchain_core.utils.utils import LC_ID_PREFIX
 from pydantic import BaseModel
 
 from langchain_dashscope_deepseek._dashscope.protocol.packets import Reply
@@ -198,9 +200,9 @@ make_chunk = quick_chunk if _quick_equals_plain() else plain_chunk
 class EventEmitter(Emitter["MessagesData"]):
     """Yields the events that core would make of the chunks, without making chunks."""
 
-    def __init__(self, answer: AnswerAccumulator, message_id: str) -> None:
+    def __init__(self, answer: AnswerAccumulator, run_manager: BaseRunManager | None) -> None:
         super().__init__(answer)
-        self._message_id = message_id
+        self._message_id = "" if run_manager is None else f"{LC_ID_PREFIX}-{run_manager.run_id}"
         self._indexes: dict[str | int, int] = {}  # of the open blocks
         self._started = False
 

@@ -140,11 +140,8 @@ def normalise(message: BaseMessage, position: int) -> list[BaseMessage]:
             additional_kwargs=message.additional_kwargs,
             response_metadata=message.response_metadata,
         )
-    results = [
-        block
-        for block in blocks_of(message)
-        if block.get("type") == "tool_result" and block.get("tool_use_id")
-    ]
+    results = [b for b in blocks_of(message) if b.get("type") == "tool_result"]
+    results = [block for block in results if block.get("tool_use_id")]
     if not results or not isinstance(message, HumanMessage):
         return [message]
     others = [block for block in message.content if block not in results]

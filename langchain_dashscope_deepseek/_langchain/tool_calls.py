@@ -12,7 +12,7 @@ from io import StringIO
 from typing import Any
 
 from langchain_core.messages import InvalidToolCall, ToolCall
-from langchain_core.messages.tool import tool_call_chunk
+from langchain_core.messages.tool import invalid_tool_call, tool_call, tool_call_chunk
 
 from langchain_dashscope_deepseek._dashscope.protocol.packets import ToolCallDelta, without_halves
 
@@ -108,10 +108,8 @@ class ToolCallAccumulator:
         raw = str(self.arguments)
         arguments = _json_object(raw) if raw else {}
         if arguments is None:
-            return InvalidToolCall(
-                type="invalid_tool_call", name=self.name, args=raw, id=self.id, error=None
-            )
-        return ToolCall(type="tool_call", name=self.name or "", args=arguments, id=self.id)
+            return invalid_tool_call(name=self.name, args=raw, id=self.id, error=None)
+        return tool_call(name=self.name or "", args=arguments, id=self.id)
 
 
 class ToolCalls(list[ToolCallAccumulator]):
@@ -150,13 +148,10 @@ class ToolCalls(list[ToolCallAccumulator]):
         for number, call in enumerate(self):
             new_id = None if call.id else f"call_{request_id or 'unknown'}_{number}"
             call.id = call.id or new_id
-            may_be_cut = is_cut and call is self[-1]
-            may_be_empty = not has_stray_arguments and not may_be_cut
-            invalidating = "" if call.is_whole(may_be_empty=may_be_empty) else call.invalidate()
-            if invalidating or new_id:
-                endings.append(
-                    tool_call_chunk(id=new_id, args=invalidating, index=call.chunk_index)
-                )
+            may_be_empty = not has_stray_arguments and not (is_cut and call is self[-1])
+            suffix = "" if call.is_whole(may_be_empty=may_be_empty) else call.invalidate()
+            if suffix or new_id:
+                endings.append(tool_call_chunk(id=new_id, args=suffix, index=call.chunk_index))
         return endings
 
     def _find_or_open(self, delta: ToolCallDelta) -> ToolCallAccumulator | None:
