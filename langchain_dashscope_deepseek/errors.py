@@ -32,7 +32,7 @@ This module imports nothing else of the package, and of LangChain only its excep
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_core.exceptions import (
     ContextOverflowError,
@@ -90,10 +90,9 @@ class DashScopeError(ModelError):
     ) -> None:
         """Build the text from the message, the identifiers and the hint."""
         self.hint = hint or self.hint
-        facts = [f"code {code}"] if code else []
-        facts += [f"HTTP {status_code}"] if status_code else []
-        facts += [f"request_id {request_id}"] if request_id else []
-        identifiers = f" [{', '.join(facts)}]" if facts else ""
+        facts = {"code": code, "HTTP": status_code, "request_id": request_id}
+        known = ", ".join(f"{name} {value}" for name, value in facts.items() if value)
+        identifiers = f" [{known}]" if known else ""
         super().__init__(f"{_end_sentence(message)}{identifiers} {self.hint}".rstrip())
         self.code = code
         self.status_code = status_code
@@ -176,10 +175,8 @@ class DataInspectionFailed(DashScopeInvalidRequestError):  # noqa: N818 - the se
     def __init__(self, message: str, **facts: Any) -> None:
         """Read from the service's text which side was refused."""
         super().__init__(message, **facts)
-        found = re.search(r"\b(input|output)\b", message, re.IGNORECASE)
-        self.side: Literal["input", "output"] | None = (
-            cast('Literal["input", "output"]', found[0].lower()) if found else None
-        )
+        found: Any = re.search(r"\b(input|output)\b", message, re.IGNORECASE)
+        self.side: Literal["input", "output"] | None = found and found[0].lower()
 
 
 class DashScopeInputError(DashScopeInvalidRequestError):

@@ -83,9 +83,9 @@ def to_wire(
         else:
             sent.append(message.wire)
         sent += _with_images_behind(message.answers)
-    _mend_end(sent, conversation[-1], _CALL_A_TOOL if must_call else _GO_ON, changes)
+    _fix_end(sent, conversation[-1], _CALL_A_TOOL if must_call else _GO_ON, changes)
     _report(changes)
-    return sent, [change.what for change in changes]
+    return sent, [change.description for change in changes]
 
 
 def countable(messages: Sequence[BaseMessage]) -> Iterator[tuple[str, int]]:
@@ -97,15 +97,15 @@ def countable(messages: Sequence[BaseMessage]) -> Iterator[tuple[str, int]]:
             converted = [convert(part, context) for part in normalise(message, position)]
             conversation += filter(None, converted)
     _replay_reasoning(conversation)
-    for said in conversation:
-        content = said.wire["content"]
+    for sent in conversation:
+        content = sent.wire["content"]
         parts = [{"text": content}] if isinstance(content, str) else content
         texts = [part["text"] for part in parts if "text" in part]
         texts += [
             call.name + json.dumps(call.args, ensure_ascii=False, default=str)
-            for call in said.calls
+            for call in sent.calls
         ]
-        texts.append(said.wire.get("reasoning_content", ""))
+        texts.append(sent.wire.get("reasoning_content", ""))
         yield "\n".join(filter(None, texts)), sum("image" in part for part in parts)
 
 
@@ -141,9 +141,9 @@ def _match_answers(conversation: Iterable[Converted], changes: list[Change]) -> 
                 )
             how = "was answered by a tool message that came later"
             changes.append(_unanswered(caller, called, how))
-    for said in kept:
-        _finish_calls(said, changes)
-    return [said for said in kept if said.wire["content"] or said.calls]
+    for message in kept:
+        _finish_calls(message, changes)
+    return [message for message in kept if message.wire["content"] or message.calls]
 
 
 def _dropped(message: Converted, call: Call | None) -> Change:
@@ -252,7 +252,7 @@ def _with_images_behind(answers: list[WireMessage]) -> list[WireMessage]:
     return [*answers, {"role": "user", "content": images}] if images else answers
 
 
-def _mend_end(sent: list[WireMessage], last: Converted, go_on: str, changes: list[Change]) -> None:
+def _fix_end(sent: list[WireMessage], last: Converted, go_on: str, changes: list[Change]) -> None:
     """End the conversation with a user message, unless the service accepts the last message."""
     role = sent[-1]["role"]
     if role in ("user", "tool"):
@@ -263,23 +263,23 @@ def _mend_end(sent: list[WireMessage], last: Converted, go_on: str, changes: lis
     kind = "an AI message" if role == "assistant" else "a system message"
     if role == "system" and len(sent) == 1:
         sent[0]["role"] = "user"
-        what = f"{kind} was alone, and was sent as a human message"
+        text = f"{kind} was alone, and was sent as a human message"
     else:
         sent.append({"role": "user", "content": go_on})
-        what = f"{kind} was the last one: a human message that asks to continue was added"
+        text = f"{kind} was the last one: a human message that asks to continue was added"
     refusal = DashScopeInputError(
         f"Message {last.position} is {kind} and the last one, and the service answers human and "
         "tool messages only: end the conversation with one of those"
     )
-    warning = f"{what[0].upper()}{what[1:]}."
-    changes.append(Change(f"message {last.position}: {what}", warning, refusal))
+    warning = f"{text[0].upper()}{text[1:]}."
+    changes.append(Change(f"message {last.position}: {text}", warning, refusal))
 
 
 def _report(changes: Iterable[Change]) -> None:
     """Log each change, and warn once for each kind."""
     warned: set[str] = set()
     for change in changes:
-        logger.info("Changed in the request: %s", change.what)
+        logger.info("Changed in the request: %s", change.description)
         if change.warning in warned:
             continue
         warned.add(change.warning)

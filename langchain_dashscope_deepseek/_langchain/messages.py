@@ -70,8 +70,8 @@ PROVIDER = "dashscope_deepseek"
 class Change(NamedTuple):
     """A difference between the messages and the request, to report to the user."""
 
-    what: str
-    """Shown in `response_metadata["request_changes"]`, so it quotes nothing of the prompt."""
+    description: str
+    """Shown in `response_metadata["request_changes"]`, so it does not quote the prompt."""
     warning: str
     """The text of the warning, equal for all changes of a kind, so that they warn once."""
     refusal: DashScopeError
@@ -88,16 +88,16 @@ class Context(NamedTuple):
     """Receives the omissions. `None` for the newest human message, which has to be complete."""
     role: str = ""
 
-    def leave_out(self, what: str, refusal: DashScopeError) -> None:
+    def leave_out(self, part: str, refusal: DashScopeError) -> None:
         """Record that a part is left out; raise the refusal if the message has to be complete."""
         if self.changes is None:
             raise refusal
         self.changes.append(
             Change(
-                f"message {self.position}: {what} was left out",
+                f"message {self.position}: {part} was left out",
                 "Content that cannot be sent was left out of older turns and tool messages: see "
                 "response_metadata['request_changes'].",
-                refusal.with_traceback(None),  # its frames would keep images in memory
+                refusal.with_traceback(None),  # the frames would keep images in memory
             )
         )
 
@@ -248,11 +248,11 @@ def _content(content: Any, context: Context) -> str | list[dict[str, Any]]:
 
 def _without_halves(text: str, context: Context) -> str:
     """Replace halves of surrogate pairs, which occur in file names that a tool lists."""
-    mended = without_halves(text)
-    if mended != text:
+    repaired = without_halves(text)
+    if repaired != text:
         refusal = DashScopeInputError(f"Message {context.position} {HALF_OF_A_PAIR}")
         context.leave_out("half of a character", refusal)
-    return mended
+    return repaired
 
 
 def _pieces(content: Any, context: Context) -> Iterator[str | dict[str, Any]]:
@@ -261,6 +261,9 @@ def _pieces(content: Any, context: Context) -> Iterator[str | dict[str, Any]]:
         if isinstance(block, str):
             yield block
             continue
+        if not isinstance(block, dict):
+            msg = f"Message {context.position} holds a block that is neither a string nor a dict"
+            raise DashScopeInputError(msg)
         holds_image = is_image(block, typed_only=context.role != "user")
         try:
             if holds_image:
@@ -268,9 +271,9 @@ def _pieces(content: Any, context: Context) -> Iterator[str | dict[str, Any]]:
             else:
                 yield from _texts(block, context)
         except DashScopeInputError as refusal:
-            what = "an image" if holds_image else "an attachment"
-            context.leave_out(what, refusal)
-            yield f"[{what}{name_of(block)} was left out here: you cannot read it]"
+            part = "an image" if holds_image else "an attachment"
+            context.leave_out(part, refusal)
+            yield f"[{part}{name_of(block)} was left out here: you cannot read it]"
 
 
 def _image(block: dict[str, Any], context: Context) -> dict[str, Any]:
