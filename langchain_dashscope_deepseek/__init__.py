@@ -1,6 +1,6 @@
 """DeepSeek on Alibaba Cloud Model Studio (DashScope) as a LangChain chat model."""
 
-import langchain_core.language_models.chat_models  # noqa: F401 - else a tenth longer
+import langchain_core.language_models.chat_models  # noqa: F401 - importing it first makes the import a tenth faster
 
 from langchain_dashscope_deepseek._version import __version__
 from langchain_dashscope_deepseek.capabilities import (

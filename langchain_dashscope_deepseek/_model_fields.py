@@ -1,6 +1,6 @@
-"""`ModelFields`: the settings of the chat model, the text of each, and the names they go by.
+"""`ModelFields`: the settings of the chat model, with their descriptions and aliases.
 
-How the value of one is read is decided in `_model_settings`.
+`_model_settings` reads and checks their values.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from langchain_dashscope_deepseek.capabilities import ModelCapabilities
 
 
 def _from_env(*names: str) -> str | None:
-    """Read the first of these variables that is set and not empty."""
+    """Return the first of these variables that is set and not empty."""
     values = (os.environ.get(name, "").strip() for name in names)
     return next(filter(None, values), None)
 
@@ -44,11 +44,11 @@ def _key_from_file() -> str | None:
     if path is None:
         return None
     try:
-        # A file that holds no text is refused with the request, as any key that cannot be one.
+        # A key that is no text is refused by the call, as any other malformed key.
         return Path(path).expanduser().read_text("utf-8-sig", errors="replace").strip()
     except OSError as error:
         reason = error.strerror
-    msg = (  # raised here: the OSError names the file
+    msg = (  # raised outside the handler, whose OSError names the file
         f"The variable DASHSCOPE_API_KEY_FILE_PATH names a file that cannot be read ({reason}): "
         "correct it, set DASHSCOPE_API_KEY, or pass api_key"
     )
@@ -66,7 +66,7 @@ def _location_from_env() -> Location:
 if TYPE_CHECKING:
 
     class _Base(BaseChatModel):
-        """The text that editors show where the class is called, with its fields' signature."""
+        """Adds a docstring for editors, which show it where the class is called."""
 
         def __init__(self, **settings: Any) -> None:
             """DeepSeek on Alibaba Cloud Model Studio (DashScope), over its native protocol.
@@ -76,10 +76,10 @@ if TYPE_CHECKING:
                 enable_thinking: Switch thinking on or off, on models where it can be switched.
                 temperature, top_p, max_tokens, stop, seed: As everywhere in LangChain.
                 api_key, base_url, region, workspace_id: Which account, and where.
-                timeout, max_retries: How long to wait, and how often to ask again.
+                timeout, max_retries: How long to wait, and how often to retry.
 
-                What is left out is not sent: the service decides. Each parameter can also be given
-                for one call, `model.invoke(..., temperature=0)`, or bound,
+                Parameters that are left out are not sent, so the service's defaults apply. Each can
+                also be given for one call, `model.invoke(..., temperature=0)`, or bound,
                 `model.bind(temperature=0)`.
             """
 
@@ -88,27 +88,27 @@ else:
 
 
 class ModelFields(_Base):
-    """The settings of a chat model, and what each of them does."""
+    """The settings of a chat model, each with its description."""
 
     model: str = Field(validation_alias=AliasChoices("model", "model_name"))
-    """The model's name on DashScope. A name that the capability table does not know is sent as
-    it is. There is no default."""
+    """The model's name on DashScope. A name that is not in the capability table is sent unchanged.
+    There is no default."""
 
     api_key: SecretStr | str | KeySource | None = Field(
         default_factory=_key_from_env,
         validation_alias=AliasChoices("api_key", "dashscope_api_key"),
         repr=False,
     )
-    """The key, or a function that returns it, for keys that change; it may be asynchronous, and is
-    called before each attempt. Default: `DASHSCOPE_API_KEY`, else the content of the file that
-    `DASHSCOPE_API_KEY_FILE_PATH` names. Without one, the first call fails."""
+    """The key, or a function that returns it, for keys that change; the function may be
+    asynchronous, and is called before each attempt. Default: `DASHSCOPE_API_KEY`, else the content
+    of the file that `DASHSCOPE_API_KEY_FILE_PATH` names. Without a key, the first call fails."""
 
     base_url: str | None = Field(
         default=None, validation_alias=AliasChoices("base_url", "dashscope_api_base")
     )
-    """Where the service is, up to `/api/v1`. Default: `DASHSCOPE_HTTP_BASE_URL` or
-    `DASHSCOPE_BASE_URL`, else what `region` and `workspace_id` lead to. Reads as the URL that
-    calls go to."""
+    """The URL of the service, up to `/api/v1`. Default: `DASHSCOPE_HTTP_BASE_URL` or
+    `DASHSCOPE_BASE_URL`, else the URL for `region` and `workspace_id`. The attribute is the URL
+    that calls use."""
 
     region: str | None = None
     """The region of the key, such as `"cn-beijing"` (the default) or `"ap-southeast-1"`. Default:
@@ -119,16 +119,15 @@ class ModelFields(_Base):
     `DASHSCOPE_WORKSPACE_ID` or `DASHSCOPE_WORKSPACE`; `""` for none at all."""
 
     enable_thinking: bool | None = None
-    """Think before answering, or do not. Default: as the model does."""
+    """Whether to think before answering. Default: the model's."""
 
     thinking_budget: int | None = None
     """Longest reasoning, in tokens. Default: the service's."""
 
     reasoning_effort: str | int | None = None
-    """How hard to think, on the v4 family: `"high"`, `"max"`, on most also `"low"`; on
-    deepseek-v4.1-flash also a whole number from 1 to 100. Other documented values are sent
-    unchanged, since the service maps them; undocumented ones are refused. Default: the
-    service's."""
+    """How hard to think: one of the values in the model's row of the capability table, such as
+    `"high"`, or a whole number if the row has a range. Documented aliases are sent unchanged, since
+    the service maps them; undocumented values are refused. Default: the service's."""
 
     temperature: float | None = None
     """Sampling temperature, from 0 to below 2. Default: the service's."""
@@ -137,8 +136,8 @@ class ModelFields(_Base):
     """Nucleus sampling mass, above 0 up to 1. Default: the service's."""
 
     max_tokens: int | None = None
-    """Longest answer, in tokens. On the v4 family this includes the reasoning. Default: the
-    service's."""
+    """Longest answer, in tokens. It includes the reasoning on models whose row in the capability
+    table has no limit for reasoning alone. Default: the service's."""
 
     max_completion_tokens: int | None = None
     """Longest answer and reasoning together, in tokens. Default: the service's."""
@@ -158,14 +157,15 @@ class ModelFields(_Base):
     """Penalty on tokens that already appeared, from -2 to 2. Default: the service's."""
 
     response_format: dict[str, Any] | None = None
-    """`{"type": "json_object"}` for an answer that is JSON; the v4 family only. Default: text."""
+    """`{"type": "json_object"}` for an answer in JSON, on models whose row in the capability table
+    has JSON mode. Default: text."""
 
     enable_search: bool | None = None
     """Let the service search the web. The sources are in `response_metadata["search_results"]`.
     Default: it does not."""
 
     search_options: dict[str, Any] | None = None
-    """How to search, as the service documents it. Default: the service's way."""
+    """The service's options for the search. Default: the service's."""
 
     parallel_tool_calls: bool | None = None
     """Whether one answer may call several tools; sent with tools only. Default: the service's,
@@ -177,67 +177,67 @@ class ModelFields(_Base):
     timeout: float | httpx.Timeout | None = Field(
         default=None, validation_alias=AliasChoices("timeout", "request_timeout")
     )
-    """Seconds for connecting, sending, and each silence within an answer; or an `httpx.Timeout`.
-    Default: 10 to connect, 60 to send, and silence of 300 in a stream or 1,800 before an answer
-    in one piece. It bounds silence, not the length of an answer."""
+    """Seconds for connecting, for sending, and for each wait for data; or an `httpx.Timeout`.
+    Default: 10 to connect, 60 to send, and 300 between two chunks of a stream or 1,800 before an
+    answer in one piece. `max_seconds` limits the whole call."""
 
     max_retries: int = 2
-    """How often a failed request is sent again, if that can help; 0 switches it off. Default: 2."""
+    """Number of retries of a failed request, if a retry can help; 0 disables them. Default: 2."""
 
     max_seconds: float | None = None
     """Seconds that a whole call may take: all attempts, the waits between them, and reading the
-    answer, with the time that the caller takes between chunks. Default: no limit."""
+    answer, including the time that the caller spends between chunks. Default: no limit."""
 
     max_answer_size: int = 16 * 2**20
     """The largest answer that is read: bytes of an event or of a body in one piece, and characters
-    of all text, reasoning and arguments together. Default: 16 MiB, some ten times what a model can
-    say."""
+    of all text, reasoning and arguments together. Default: 16 MiB, about ten times the longest
+    answer of a model."""
 
     streaming: bool | None = None
-    """`True`: `invoke` streams to callbacks as well. `False`: nothing is streamed that need not be.
-    Default: `stream` streams, and `invoke` asks for a stream while the model thinks, because
-    proxies cut connections that are silent for minutes."""
+    """`True`: `invoke` also streams, to callbacks. `False`: only calls that have to stream do so.
+    Default: `stream` streams, and `invoke` requests a stream while the model thinks, because
+    proxies close connections that are silent for minutes."""
 
     default_headers: dict[str, str] | None = Field(default=None, exclude=True, repr=False)
-    """Headers of every request; they replace those of this package. They may hold a secret, so they
-    are in no dump. Default: none."""
+    """Headers of every request; they replace those of this package. They may hold a secret, so
+    dumps leave them out. Default: none."""
 
     proxy: SecretStr | str | None = Field(default=None, exclude=True, repr=False)
-    """The proxy of all calls, as `"http://user:password@host:port"`. Default: what the environment
-    says (`HTTPS_PROXY` and the like)."""
+    """The proxy of all calls, as `"http://user:password@host:port"`. Default: the proxy of the
+    environment (`HTTPS_PROXY` and similar variables)."""
 
     verify: bool | ssl.SSLContext = Field(default=True, exclude=True, repr=False)
-    """How the server's certificate is checked: an `ssl.SSLContext` with your own certificates, or
-    `False` for not at all. Default: `True`, by the certificates of `certifi`."""
+    """How the server's certificate is verified: an `ssl.SSLContext` with your own certificates, or
+    `False` to disable verification. Default: `True`, with the certificates of `certifi`."""
 
     http_client: httpx.Client | None = Field(default=None, exclude=True, repr=False)
-    """Your own client for synchronous calls. It needs no settings, and is not closed here.
-    Default: clients of this package."""
+    """Your own client for synchronous calls. It needs no settings, and this package does not close
+    it. Default: clients of this package."""
 
     http_async_client: httpx.AsyncClient | None = Field(default=None, exclude=True, repr=False)
-    """Your own client for asynchronous calls. It needs no settings, and is not closed here.
-    Default: clients of this package."""
+    """Your own client for asynchronous calls. It needs no settings, and this package does not close
+    it. Default: clients of this package."""
 
     capabilities: ModelCapabilities | None = None
-    """What `model` can do, if the capability table does not know it or is wrong about it. Default:
-    its row of the table."""
+    """The capabilities of `model`, if its row in the capability table is missing or wrong. Default:
+    that row."""
 
     environment: Location = Field(default_factory=_location_from_env, exclude=True, repr=False)
-    """The base URL, region and workspace that the environment sets; copies keep it. Default: as it
-    is when the model is made."""
+    """The base URL, region and workspace that the environment sets; copies keep it. Default: read
+    when the model is constructed."""
 
     _is_made: bool = PrivateAttr(default=False)
 
     model_config: ClassVar[ConfigDict] = ConfigDict(
         arbitrary_types_allowed=True,
-        hide_input_in_errors=True,  # it may be a key
+        hide_input_in_errors=True,  # the input may be a key
         extra="forbid",
         defer_build=True,  # only the chat model builds its validators
         use_attribute_docstrings=True,
     )
 
-    if not TYPE_CHECKING:  # mypy's plugin would refuse the other names
-        # LangChain makes configured copies, and models out of dumps, by the names of the fields.
+    if not TYPE_CHECKING:  # with it, mypy's plugin refuses the aliases
+        # LangChain passes field names when it configures a copy or loads a dump.
         model_config["populate_by_name"] = True
 
 
@@ -253,9 +253,9 @@ def fields_by_name(cls: type[BaseChatModel]) -> Mapping[str, str]:
 
 
 def redact_inputs(cls: type[BaseChatModel], error: ValidationError) -> ValidationError:
-    """Repeat errors without the values, which may be secrets; say what to write for unknown names.
+    """Return the error without the values, which may be secrets, and with advice on unknown names.
 
-    `hide_input_in_errors` hides them from the text alone.
+    `hide_input_in_errors` hides the values only in the text.
     """
     known = fields_by_name(cls)
     redacted = []

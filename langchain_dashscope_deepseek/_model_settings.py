@@ -1,7 +1,7 @@
 """`ModelSettings`: reads, checks, copies and dumps the settings of the chat model.
 
-The constructor does it all: assigning a field, copying, configuring and unpickling construct a
-model again from the values that were given.
+Assigning a field, copying with changes and unpickling call the constructor with the values that
+were given, so it is the only code that reads and checks them.
 """
 
 from __future__ import annotations
@@ -58,13 +58,13 @@ _COMPUTED = (*Location._fields, "profile")
 
 
 class ModelSettings(ModelFields):
-    """The settings of a chat model, however they are set."""
+    """The settings of a chat model, and the ways to set, copy and dump them."""
 
     model_config: ClassVar[ConfigDict] = ConfigDict(use_attribute_docstrings=False)
 
     # --- Reading and checking ---
 
-    if not TYPE_CHECKING:  # type checkers make the signature of the fields
+    if not TYPE_CHECKING:  # type checkers derive the signature from the fields
 
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             """Make a model of these settings."""
@@ -74,26 +74,26 @@ class ModelSettings(ModelFields):
                 redacted = redact_inputs(type(self), error)
             else:
                 settings = vars(self)
-                if settings["profile"] == self._resolve_model_profile():  # core keeps it
+                if settings["profile"] == self._resolve_model_profile():  # core sets it
                     settings["profile"] = None
                 for name in _COMPUTED:
                     if settings[name] is None:
                         del settings[name]
                 self._is_made = True
                 return
-            raise redacted  # outside the handler, whose error holds the values
+            raise redacted  # outside the handler, whose error has the values
 
     @model_validator(mode="before")
     @classmethod
     def _read_settings(cls, values: Any) -> Any:
-        """Read the values that were given, and leave out those that ask for nothing."""
+        """Read the given values, and drop those that have no effect."""
         if not isinstance(values, Mapping):
             return values
         fields = fields_by_name(cls)
         read = {k: _read(fields[k], v) if k in fields else v for k, v in values.items()}
         headers = read.get("default_headers")
         if isinstance(headers, SecretHeaders) and headers.key not in (None, read.get("api_key")):
-            check_for_another_account(headers)  # LangChain makes a copy with a configured key
+            check_for_another_account(headers)  # LangChain copies a model for a configured key
         forbids = cls.model_config.get("extra") == "forbid"
         return {
             name: value
@@ -125,7 +125,7 @@ class ModelSettings(ModelFields):
 
     @property
     def _used_environment(self) -> Location:
-        """The environment's location, without a base URL that what was given replaces."""
+        """The environment's location, without its base URL if a given setting replaces that."""
         given = self._given_location
         if given.base_url is None and given.region is None:
             return self.environment
@@ -133,7 +133,7 @@ class ModelSettings(ModelFields):
 
     @property
     def _location(self) -> Location:
-        """Where calls go, or a `ValueError` that says what to set."""
+        """The location that calls use; raises a `ValueError` with advice if it is incomplete."""
         return resolve(self._given_location, self.environment)
 
     def _row_of(self, model: str) -> ModelCapabilities | None:
@@ -158,21 +158,21 @@ class ModelSettings(ModelFields):
     ) -> Self:
         """Make the same model for another account, within a millisecond.
 
-        Settings that are left out stay as they are, but a workspace is not used with another key
-        or region, nor a base URL with another region. A cache is left out, since it does not tell
-        accounts apart, and so is a rate limiter, which counts for one account: set `cache` and
-        `rate_limiter` of the new model. Other callbacks, `proxy`, `http_client` and
+        Settings that are not given keep their values, with these exceptions: another key or region
+        removes the workspace, and another region the base URL. The cache, which does not
+        distinguish accounts, and the rate limiter, which counts for one account, are removed: set
+        `cache` and `rate_limiter` of the new model. Other callbacks, `proxy`, `http_client` and
         `http_async_client` are the same objects in both models.
 
         Args:
             api_key: The account's key.
             region: The region of the key.
             workspace_id: The workspace.
-            base_url: Where the service is.
+            base_url: The URL of the service.
             default_headers: Headers of every request.
 
         Raises:
-            ValueError: They cannot be right.
+            ValueError: The settings do not belong together, or one is wrong.
         """
         accounts = {"api_key": api_key, "default_headers": default_headers, "base_url": base_url}
         update: dict[str, Any] = {k: value for k, value in accounts.items() if value is not None}
@@ -181,7 +181,7 @@ class ModelSettings(ModelFields):
         if region is not None:
             update = {"base_url": None, **update, "region": region}
         if not (api_key is None and region is None and workspace_id is None):
-            update["workspace_id"] = workspace_id or ""  # "": nor the environment's
+            update["workspace_id"] = workspace_id or ""  # "" also replaces the environment's
         if update and "base_url" not in update:
             refuse_workspace_host(self._given_location.base_url or self._used_environment.base_url)
         if update:
@@ -198,12 +198,12 @@ class ModelSettings(ModelFields):
         other = super().model_copy(deep=deep)
         return other._made_with(update) if update else other  # noqa: SLF001 - its own
 
-    if not TYPE_CHECKING:  # a checker knows the fields
+    if not TYPE_CHECKING:  # type checkers know the fields
 
         def __setattr__(self, name: str, value: Any) -> None:
             """Set a field as the constructor does; `None` counts as left out."""
             field = fields_by_name(type(self)).get(name)
-            if field is not None and not self._is_made:  # by a validator
+            if field is not None and not self._is_made:  # a validator assigns it
                 vars(self)[field] = _read(field, value)
                 self.__pydantic_fields_set__.add(field)
                 return
@@ -215,12 +215,12 @@ class ModelSettings(ModelFields):
                 object.__setattr__(self, state, getattr(other, state))
 
     def _made_with(self, changes: Mapping[str, Any]) -> Self:
-        """Make a model of these settings and others, with lists and dicts of its own."""
+        """Make a model of these settings with changes; lists and dicts are copied."""
         cls = type(self)
         fields = fields_by_name(cls)
         changed = {fields.get(name, name): value for name, value in changes.items()}
         other = cls.__new__(cls)
-        # A subclass's own constructor may take other arguments.
+        # The constructor of a subclass may take other arguments.
         ModelSettings.__init__(other, **{**self._settings(), **changed})
         set_by_now = other.model_fields_set & (self.model_fields_set | changed.keys())
         object.__setattr__(other, "__pydantic_fields_set__", set_by_now)
@@ -228,7 +228,7 @@ class ModelSettings(ModelFields):
         return other
 
     def _settings(self) -> dict[str, Any]:
-        """Return the arguments from which the constructor makes the same model."""
+        """Return the arguments with which the constructor makes the same model."""
         fields = type(self).model_fields
         given = {k: _copied(v) for k, v in vars(self).items() if k in fields and v is not None}
         return {**given, **_copied(self.__pydantic_extra__ or {})}
@@ -257,14 +257,14 @@ class ModelSettings(ModelFields):
         return {**super().__getstate__(), "__dict__": settings, "__pydantic_extra__": None}
 
     def __setstate__(self, state: dict[Any, Any]) -> None:
-        """Construct the model again, with the key from the environment."""
+        """Construct the model, with the key from the environment."""
         ModelSettings.__init__(self, **state["__dict__"])
         for name in ("__pydantic_fields_set__", "__pydantic_private__"):
             object.__setattr__(self, name, state[name])
 
     @model_serializer(mode="wrap")
     def _serialize(self, serialize: SerializerFunctionWrapHandler):  # type: ignore[no-untyped-def] # noqa: ANN202 - a type would take the place of the fields in the JSON schema
-        """Dump the computed fields as they read."""
+        """Dump the computed fields with their current values."""
         whole = super().model_copy()
         vars(whole).update({name: getattr(self, name) for name in _COMPUTED})
         return serialize(whole)
@@ -275,17 +275,13 @@ class ModelSettings(ModelFields):
 
     @property
     def lc_attributes(self) -> dict[str, Any]:
-        """What `dumps` writes in addition to the values that were given.
+        """The values that `dumps` writes in addition to those that were given.
 
-        It includes the environment's location, so that a loaded model calls the same base URL and
-        LangChain's caches tell base URLs apart.
+        They include the environment's location, so that a loaded model calls the same base URL and
+        LangChain's caches distinguish base URLs.
         """
-        given = self._given_location._asdict()
-        attributes: dict[str, Any] = {
-            name: value
-            for name, value in self._used_environment._asdict().items()
-            if value is not None and given[name] is None
-        }
+        environment = self._used_environment._asdict()
+        attributes = {k: v for k, v in environment.items() if v is not None and k not in vars(self)}
         if isinstance(self.timeout, httpx.Timeout):
             attributes["timeout"] = self.timeout.as_dict()
         if self.capabilities is not None:
@@ -294,7 +290,7 @@ class ModelSettings(ModelFields):
 
     @property
     def lc_secrets(self) -> dict[str, str]:
-        """The secret fields, and the variables that they come from."""
+        """The secret fields, and their environment variables."""
         return {"api_key": "DASHSCOPE_API_KEY"}
 
     @classmethod
@@ -302,24 +298,19 @@ class ModelSettings(ModelFields):
         """Tell LangChain that `dumps` works."""
         return True
 
-    @classmethod
-    def get_lc_namespace(cls) -> list[str]:
-        """Tell LangChain where the class lives."""
-        return ["langchain_dashscope_deepseek", "chat_models"]
-
 
 def _read(name: str, value: Any) -> Any:
     """Read the value of a setting; `None` counts as left out."""
     if value is None:
         return None
     if isinstance(value, (bool, list)):
-        check_values({name: value})  # before pydantic makes numbers of booleans
+        check_values({name: value})  # before pydantic converts booleans to numbers
     if name in Location._fields:
         text = str(value).strip()
-        if not text and name != "workspace_id":  # an empty workspace is none at all
+        if not text and name != "workspace_id":  # "" means no workspace
             return None
         return normalise_base_url(text) if name == "base_url" else text
-    if name == "timeout" and isinstance(value, Mapping):  # as `dumps` writes it
+    if name == "timeout" and isinstance(value, Mapping):  # written by `dumps`
         return httpx.Timeout(**value)
     if name == "default_headers":
         check_headers(value)
@@ -329,7 +320,7 @@ def _read(name: str, value: Any) -> Any:
 
 
 def _copied(value: Any) -> Any:
-    """Copy nested dicts, lists and sets, and share whatever else they hold."""
+    """Copy nested dicts, lists and sets, and share their other members."""
     kind = type(value)
     if kind is dict or kind is SecretHeaders:
         return {key: _copied(item) for key, item in value.items()}
@@ -337,7 +328,7 @@ def _copied(value: Any) -> Any:
 
 
 class _Computed:
-    """Reads a field that was not given. No default of the class, where pydantic looks for one."""
+    """Computes a field that was not given; raises on the class, where pydantic reads defaults."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -346,7 +337,7 @@ class _Computed:
         if model is None:
             raise AttributeError
         if self._name == "profile":
-            return model._resolve_model_profile()  # noqa: SLF001 - a part of that class
+            return model._resolve_model_profile()  # noqa: SLF001 - belongs to that class
         return getattr(model._location, self._name)  # noqa: SLF001 - a part of that class
 
 

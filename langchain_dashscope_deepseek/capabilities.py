@@ -1,7 +1,7 @@
 """The capability table: one frozen row per model, and the lookup by name.
 
-All facts about single models are here. Each row names its source and the day on which it was read.
-Where pages disagree, the row takes the reading that refuses less: the service decides.
+It has all facts about single models. Each row names its source and the date of that. Where sources
+disagree, the row follows the one by which fewer requests are refused here: the service decides.
 
 This module imports nothing else of the package.
 """
@@ -52,15 +52,15 @@ TEXT_FIRST: tuple[Route, ...] = ("text-generation", "multimodal-generation")
 MULTIMODAL_FIRST: tuple[Route, ...] = ("multimodal-generation", "text-generation")
 
 COMMON_PARAMETERS = frozenset({"seed", "max_tokens", "max_completion_tokens", "stop"})
-"""Parameters that every text-generation model takes."""
+"""Parameters that every text-generation model accepts."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ParameterDefaults:
-    """The service's defaults for parameters that a request leaves out; `None`: no default.
+    """The service's defaults for parameters that a request leaves out; `None`: not documented.
 
-    These figures are documentation: this package does not send them. `thinking_budget` is `None`
-    also where the reasoning shares `max_tokens` with the answer.
+    These figures are documentation: this package does not send them. `thinking_budget` is also
+    `None` if the reasoning and the answer share `max_tokens`.
     """
 
     temperature: float | None = None
@@ -74,18 +74,18 @@ class ParameterDefaults:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelCapabilities:
-    """One row of the capability table: what a model supports.
+    """One row of the capability table: the features of a model.
 
-    Declare one for a model that is not in the table, or to correct a row, and pass it to the
-    model: `ChatDashScopeDeepSeek(model=..., capabilities=ModelCapabilities(...))`.
-    The defaults refuse nothing but tools and JSON schemas.
+    To add a model that is not in the table, or to correct a row, pass one to the model:
+    `ChatDashScopeDeepSeek(model=..., capabilities=ModelCapabilities(...))`.
+    With the defaults, only tools and JSON schemas are refused.
 
     Attributes:
         thinking: When the model thinks.
         thinking_needs_stream: The model thinks in streams only, so `invoke` streams internally.
         context_tokens: Longest input and output together, in tokens.
         max_input_tokens: Longest input, in tokens.
-        max_reasoning_tokens: Longest reasoning, in tokens; `None` where it shares the answer's.
+        max_reasoning_tokens: Longest reasoning, in tokens; `None` if it counts as output.
         max_output_tokens: Longest answer, in tokens.
         tools: When the model calls tools.
         images: The model reads images. `None`: not known, so they are sent.
@@ -95,24 +95,26 @@ class ModelCapabilities:
         search: `enable_search` is supported. `None`: not known.
         cache: The service caches repeated prefixes of the input. `None`: not known.
         routes: The routes to try, in this order. The one that works is remembered.
-        documented_natively: Documented for this protocol, not only the OpenAI-compatible one.
+        documented_natively: Documented for the native protocol, not only for the OpenAI-compatible
+            one.
         search_missing_in: Regions without web search for the model.
         json_missing_in: Regions without structured output for the model.
-        settable: Parameters that may be set, besides `enable_thinking` and features. `None`: all.
+        settable: Parameters that may be set, besides `enable_thinking` and those of the features
+            above. `None`: all.
         unsettable: Parameters that may not be set.
         reasoning_efforts: The documented values of `reasoning_effort`.
         reasoning_effort_aliases: Further values, and the value that the service maps each to.
         reasoning_effort_range: The smallest and largest integer accepted as `reasoning_effort`.
         defaults: The service's defaults for parameters that are left out.
         reasoning_replay: Whether earlier reasoning is sent back.
-        status: `"retired"`: switched off, at least in cn-beijing. Requests are still sent.
-        retired_on: The day on which it was switched off, if documented.
+        status: `"retired"`: switched off, at least in cn-beijing. Requests are sent nevertheless.
+        retired_on: The date on which it was switched off, if documented.
         replacement: The model to use instead.
-        display_name: The model's name for people.
-        released: The day on which DeepSeek published the model.
+        display_name: The model's name for user interfaces.
+        released: The date on which DeepSeek published the model.
         open_weights: The weights can be downloaded. `None`: not known.
-        source: Where the facts of the row come from.
-        checked_on: The date of the newest copy of the source.
+        source: The source of the row's facts.
+        checked_on: The date of the copy of the source that was read.
     """
 
     thinking: Thinking = "unknown"
@@ -187,7 +189,7 @@ class ModelCapabilities:
 
     @property
     def efforts(self) -> str:
-        """The documented values of `reasoning_effort`, as text for people; `""`: none."""
+        """The documented values of `reasoning_effort`, as text for messages; `""`: none."""
         texts = [*map(repr, (*self.reasoning_efforts, *dict(self.reasoning_effort_aliases)))]
         if self.reasoning_effort_range is not None:
             texts.append("a whole number from {} to {}".format(*self.reasoning_effort_range))
@@ -199,13 +201,18 @@ class ModelCapabilities:
         return listed and parameter not in self.unsettable
 
 
+UNKNOWN_MODEL = ModelCapabilities(
+    tools="unknown", json_object=None, json_schema=None, search=None, cache=None
+)
+"""The row for models that are not in the table: everything but tools is sent."""
+
 _HELP = "https://www.alibabacloud.com/help/en/model-studio"
 _REFERENCE = f"{_HELP}/deepseek-api, and the API reference"
 _BILLING = "the billing page of August 2026"
-_AUGUST = date(2026, 8, 1)  # the copy has no day
+_AUGUST = date(2026, 8, 1)  # the copy is dated by month only
 _SAMPLING = frozenset({"temperature", "top_p"})
 
-# Hosted by Alibaba. Dates of publication are those of models.dev's files of DeepSeek's own models.
+# Hosted by Alibaba. The release dates are from models.dev's files of DeepSeek's own models.
 _HOSTED = ModelCapabilities(
     tools="always", images=False, partial="never", cache=True, open_weights=True, source=_REFERENCE
 )
@@ -215,7 +222,7 @@ _V4_PRO = replace(
     context_tokens=1_000_000,
     max_input_tokens=1_000_000,
     max_output_tokens=393_216,
-    json_schema=None,  # on no page, but a client's three requests of 2026-09-30 were answered
+    json_schema=None,  # undocumented, but three requests of 2026-09-30 were answered
     search_missing_in=frozenset({"eu-central-1", "us-east-1"}),
     json_missing_in=frozenset({"us-east-1"}),
     settable=COMMON_PARAMETERS | _SAMPLING | {"thinking_budget", "reasoning_effort"},
@@ -244,8 +251,8 @@ _V4_FLASH = replace(
     replacement="deepseek-v4-flash-0731",
     source=f"{_REFERENCE}; switched off: a router's table of August 2026",
 )
-# Multimodal first, with images and without: the models that read images are on that route, dify
-# calls this one over it, and the official command line asks there first. No recording shows it.
+# Multimodal first, with and without images: models that read images are on that route, and dify and
+# the official command line try it first for this model. No recorded answer confirms it.
 _V41_FLASH = replace(
     _V4_FLASH_0731,
     images=True,
@@ -257,7 +264,7 @@ _V41_FLASH = replace(
     source=f"{_HELP}, the model's own page; https://models.dev",
     checked_on=date(2026, 9, 21),
 )
-# How the models of the scope "US" (Virginia) differ from those without `-us`.
+# The differences of the `-us` models (scope "US", Virginia) from those without the suffix.
 _US: Mapping[str, Any] = {
     "json_object": False,
     "json_schema": False,
@@ -269,6 +276,8 @@ _US: Mapping[str, Any] = {
 }
 _RETIRED = replace(
     _HOSTED,
+    context_tokens=131_072,
+    max_input_tokens=98_304,
     json_object=False,
     status="retired",
     retired_on=date(2026, 10, 10),
@@ -278,8 +287,6 @@ _RETIRED = replace(
 _V32 = replace(
     _RETIRED,
     thinking="off",
-    context_tokens=131_072,
-    max_input_tokens=98_304,
     max_reasoning_tokens=32_768,
     max_output_tokens=65_536,
     settable=COMMON_PARAMETERS | _SAMPLING | {"thinking_budget"},
@@ -300,13 +307,11 @@ _V32_EXP = replace(
 )
 _V31 = replace(_V32_EXP, thinking_needs_stream=True, cache=True, released=date(2025, 8, 21))
 
-# One table lists max_tokens and thinking_budget among what cannot be set on r1 and the
-# distills, others do not: they are sent, and the service decides.
+# One page says that max_tokens and thinking_budget cannot be set on r1 and the distills, others do
+# not: they are sent, and the service decides.
 _R1 = replace(
     _RETIRED,
     thinking="always",
-    context_tokens=131_072,
-    max_input_tokens=98_304,
     max_reasoning_tokens=32_768,
     max_output_tokens=16_384,
     settable=COMMON_PARAMETERS | {"thinking_budget"},
@@ -329,7 +334,6 @@ _DISTILL = replace(_DISTILL_OFF, status="current", retired_on=None, replacement=
 _V3 = replace(
     _RETIRED,
     thinking="never",
-    context_tokens=131_072,
     max_input_tokens=131_072,
     max_output_tokens=16_384,
     settable=COMMON_PARAMETERS | _SAMPLING,
@@ -337,8 +341,8 @@ _V3 = replace(
     released=date(2024, 12, 26),
 )
 
-# Hosted by partners. These rows say only what the partners' pages and the page on function calling
-# say: nothing follows from the name behind the prefix.
+# Hosted by partners. These rows hold only facts of the partners' pages and of the page on function
+# calling: a partner's model may differ from Alibaba's model of the same name.
 _VANCHIN = ModelCapabilities(
     thinking="on",
     tools="always",
@@ -396,13 +400,9 @@ _ROWS: Mapping[str, ModelCapabilities] = {
     "deepseek-r1-distill-llama-70b": replace(
         _DISTILL, source=f"{_REFERENCE}; free trial only: {_BILLING}", checked_on=_AUGUST
     ),
-    "vanchin/deepseek-v4.1-flash": ModelCapabilities(
+    "vanchin/deepseek-v4.1-flash": replace(
+        UNKNOWN_MODEL,
         context_tokens=1_048_576,
-        tools="unknown",
-        json_object=None,
-        json_schema=None,
-        search=None,
-        cache=None,
         documented_natively=False,
         source="Model Studio's catalogue of models",
         checked_on=date(2026, 9, 24),
@@ -432,12 +432,7 @@ MODELS: Mapping[str, ModelCapabilities] = {
     )
     for name, row in _ROWS.items()
 }
-"""The capability table: every DeepSeek model that DashScope documents, the first choice first."""
-
-UNKNOWN_MODEL = ModelCapabilities(
-    tools="unknown", json_object=None, json_schema=None, search=None, cache=None
-)
-"""What holds for a model that is not in the table: all is sent but tools."""
+"""The capability table: all DeepSeek models that DashScope documents, the recommended one first."""
 
 _MONTH, _DAY = r"(?:0[1-9]|1[0-2])", r"(?:0[1-9]|[12]\d|3[01])"
 _DATE_SUFFIX = re.compile(rf"-(?:(?:\d{{4}})?{_MONTH}{_DAY}|\d{{4}}-{_MONTH}-{_DAY})$", re.ASCII)
@@ -448,7 +443,7 @@ def find_capabilities(model: str) -> ModelCapabilities | None:
 
     A known name followed by a date (`-MMDD`, `-YYYYMMDD` or `-YYYY-MM-DD`) uses that model's
     row, without its display name and release date, unless it has a row of its own. No other
-    prefix does: `deepseek-r1-distill-new` must not inherit the row of `deepseek-r1`.
+    suffix is ignored: `deepseek-r1-distill-new` must not use the row of `deepseek-r1`.
 
     Args:
         model: The model's name on DashScope.
@@ -463,13 +458,13 @@ def find_capabilities(model: str) -> ModelCapabilities | None:
 
 
 def models_that(can: Callable[[ModelCapabilities], bool]) -> str:
-    """Name the current models for which `can` holds; partners' only where no other does."""
+    """Name the current models that satisfy `can`; those of partners only if no other does."""
     names = [name for name, row in MODELS.items() if row.status == "current" and can(row)]
     return ", ".join([name for name in names if "/" not in name] or names)
 
 
 def nearest_model(model: str) -> str:
-    """Return the name of a current model that is most like this one, by default the first."""
+    """Return the current model with the most similar name, by default the first of the table."""
     from difflib import get_close_matches  # noqa: PLC0415 - 2 ms, for a rare error
 
     known = [n for n, row in MODELS.items() if row.documented_natively and row.status == "current"]

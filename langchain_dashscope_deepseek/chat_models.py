@@ -1,15 +1,16 @@
 """`ChatDashScopeDeepSeek`, with the methods that LangChain calls.
 
-Its settings are fields of `ModelSettings`. `_dashscope.protocol.request` decides what is sent,
-`_dashscope.protocol.reading` reads the answer, and `_langchain.stream` makes messages of it.
+Its settings are fields of `ModelSettings`. `_dashscope.protocol.request` builds the request,
+`_dashscope.protocol.reading` reads the answer, and `_langchain.stream` converts it to messages.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import httpx
@@ -19,7 +20,6 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.messages.block_translators import register_translator
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
-from langchain_core.utils.utils import LC_ID_PREFIX
 from pydantic import ConfigDict
 from typing_extensions import Self
 
@@ -46,7 +46,6 @@ from langchain_dashscope_deepseek._langchain.emitters import (
 from langchain_dashscope_deepseek._langchain.history import countable
 from langchain_dashscope_deepseek._langchain.messages import PROVIDER
 from langchain_dashscope_deepseek._langchain.metadata import chat_result, combined, content_blocks
-from langchain_dashscope_deepseek._langchain.stream import AnswerAccumulator
 from langchain_dashscope_deepseek._langchain.tokens import (
     TOKENS_PER_IMAGE,
     TOKENS_PER_MESSAGE,
@@ -60,7 +59,7 @@ from langchain_dashscope_deepseek._model_settings import ModelSettings
 if TYPE_CHECKING:
     from langchain_protocol.protocol import MessagesData
 
-register_translator(PROVIDER, content_blocks, content_blocks)  # how core reads our messages
+register_translator(PROVIDER, content_blocks, content_blocks)  # core converts our messages with it
 
 
 class ChatDashScopeDeepSeek(ModelSettings):
@@ -79,10 +78,11 @@ class ChatDashScopeDeepSeek(ModelSettings):
         enable_thinking: Switch thinking on or off, on models where it can be switched.
         temperature, top_p, max_tokens, stop, seed: As everywhere in LangChain.
         api_key, base_url, region, workspace_id: Which account, and where.
-        timeout, max_retries: How long to wait, and how often to ask again.
+        timeout, max_retries: How long to wait, and how often to retry.
 
-        What is left out is not sent: the service decides. Each parameter can also be given for one
-        call, `model.invoke(..., temperature=0)`, or bound, `model.bind(temperature=0)`.
+        Parameters that are left out are not sent, so the service's defaults apply. Each can also be
+        given for one call, `model.invoke(..., temperature=0)`, or bound,
+        `model.bind(temperature=0)`.
 
     Instantiate:
         ```python
@@ -112,8 +112,8 @@ class ChatDashScopeDeepSeek(ModelSettings):
         ```
 
     Tool calling:
-        On models whose row in the capability table has tools; the service's default is one call
-        an answer.
+        On models whose row in the capability table has tools. By default an answer has at most one
+        call; `parallel_tool_calls=True` allows more.
 
         ```python
         def get_weather(city: str) -> str:
@@ -138,7 +138,8 @@ class ChatDashScopeDeepSeek(ModelSettings):
         ```
 
     JSON mode:
-        The v4 family only, not while it thinks, and a message must hold the word "json".
+        On models whose row in the capability table has JSON mode, and only without thinking. A
+        message must contain the word "json".
 
         ```python
         json_model = model.bind(response_format={"type": "json_object"})
@@ -152,7 +153,7 @@ class ChatDashScopeDeepSeek(ModelSettings):
         print(message.content_blocks[0])  # {"type": "reasoning", "reasoning": "..."}
         ```
 
-        Chunks of a stream carry it in the same places.
+        Chunks of a stream have the reasoning in the same places.
 
     Token usage:
         ```python
@@ -171,19 +172,19 @@ class ChatDashScopeDeepSeek(ModelSettings):
         ```
 
     Errors:
-        All subclass `DashScopeError` and LangChain's class for the condition, and carry `code`,
-        `status_code` and `request_id`. Features that the capability table says the model lacks
-        raise `DashScopeUnsupportedError` before a request is sent; settings that a model ignores
-        are left out with a `DashScopeWarning`.
+        All subclass `DashScopeError` and LangChain's class for the condition, and have the
+        attributes `code`, `status_code` and `request_id`. A feature that the model lacks, by the
+        capability table, raises `DashScopeUnsupportedError` before a request is sent; settings that
+        the model ignores are left out with a `DashScopeWarning`.
     '''
 
     model_config: ClassVar[ConfigDict] = ConfigDict(defer_build=False)
 
-    # --- What LangChain asks ---
+    # --- Methods that LangChain calls for names, traces and caches ---
 
     @property
     def model_name(self) -> str:
-        """The same as `model`, under the name that other chat models have for it."""
+        """The same as `model`, under the name that other chat models use."""
         return self.model
 
     @property
@@ -192,7 +193,7 @@ class ChatDashScopeDeepSeek(ModelSettings):
 
     @property
     def _identifying_params(self) -> dict[str, Any]:
-        """What makes answers differ, for traces; holds no key."""
+        """The settings that affect answers, for traces; without the key."""
         given = {name: vars(self).get(name) for name in (*PARAMETERS, "model_kwargs")}
         set_here = {name: value for name, value in given.items() if value not in (None, {})}
         return {"model": self.model, "base_url": self.base_url, **set_here}
@@ -209,13 +210,13 @@ class ChatDashScopeDeepSeek(ModelSettings):
     def _get_invocation_params(
         self, stop: list[str] | None = None, **kwargs: Any
     ) -> dict[str, Any]:
-        """Refuse what must not be recorded; core calls this before it tells the tracers."""
+        """Refuse wrong overrides here, since core then passes them to the tracers."""
         check_overrides(read_overrides(kwargs), fields_by_name(type(self)))
         return super()._get_invocation_params(stop=stop, **kwargs)
 
     def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
         """Describe the model for caches."""
-        vars(self).pop("_serialized", None)  # core keeps it, but lists in settings can grow
+        vars(self).pop("_serialized", None)  # core caches it, but lists in settings can change
         return super()._get_llm_string(stop=stop, **kwargs)
 
     # --- Generate and stream: core's signatures are those of `_prepared` ---
@@ -248,14 +249,14 @@ class ChatDashScopeDeepSeek(ModelSettings):
     ) -> Iterator[MessagesData]:
         """Stream core's v3 events; core looks for a method of this name."""
         request = self._prepared(*args, **kwargs, shows=True)
-        return ask(self._acquire, request, _events_for(run_manager))
+        return ask(self._acquire, request, partial(EventEmitter, run_manager=run_manager))
 
     def _astream_chat_model_events(
         self, *args: Any, run_manager: AsyncCallbackManagerForLLMRun | None = None, **kwargs: Any
     ) -> AsyncIterator[MessagesData]:
         """Stream core's v3 events; core looks for a method of this name."""
         request = self._prepared(*args, **kwargs, shows=True)
-        return aask(self._aacquire, request, _events_for(run_manager))
+        return aask(self._aacquire, request, partial(EventEmitter, run_manager=run_manager))
 
     def _prepared(
         self,
@@ -291,10 +292,10 @@ class ChatDashScopeDeepSeek(ModelSettings):
             tools: Functions, pydantic classes, TypedDicts, `BaseTool`s, or dicts as OpenAI,
                 Anthropic or Bedrock take them.
             tool_choice: `"auto"`, `"none"`, `"any"` or `"required"` (or `True`: some tool must be
-                called), a tool's name, or OpenAI's dict for it. A forced choice disables, for the
-                call, thinking that you did not enable explicitly. Where thinking stays on, or the
-                service refuses `"required"` among several tools, `"auto"` is sent instead, with a
-                `DashScopeWarning`.
+                called), a tool's name, or OpenAI's dict with that name. A forced choice disables
+                thinking for the call, unless you enabled it explicitly. If thinking stays on, or
+                the service refuses `"required"` with several tools, `"auto"` is sent instead, with
+                a `DashScopeWarning`.
             strict: Sent with each tool, if given.
             parallel_tool_calls: Whether one answer may call several tools. Default: as set for
                 the model.
@@ -304,11 +305,11 @@ class ChatDashScopeDeepSeek(ModelSettings):
             The model with its tools.
 
         Raises:
-            DashScopeInputError: A tool is one that another provider runs, or a parameter has a
-                wrong value.
+            DashScopeInputError: A tool is a built-in tool of another provider, or a parameter has
+                a wrong value.
             DashScopeUnsupportedError: The capability table says that the model does not call
-                functions, or does not while it thinks. The call raises it for a model that the
-                table does not know, and where `model` or `enable_thinking` are overridden later.
+                functions, or not while it thinks. If the model is not in the table, or `model` or
+                `enable_thinking` are overridden later, the call raises it instead.
         """
         options = {"tool_choice": tool_choice, "parallel_tool_calls": parallel_tool_calls, **kwargs}
         given = {name: value for name, value in options.items() if value is not None}
@@ -317,8 +318,7 @@ class ChatDashScopeDeepSeek(ModelSettings):
         asked = override(self._settings_of_calls(), read_overrides(given))
         row = asked.get("capabilities") or self._row_of(asked["model"])
         if tools and row is not None:
-            thinking = row.thinks(asked["enable_thinking"])
-            check_tool_use(asked["model"], row, thinking=thinking)
+            check_tool_use(asked["model"], row, thinking=row.thinks(asked["enable_thinking"]))
         return self.bind(tools=wire_tools(tools, strict=strict), **given)
 
     def with_structured_output(
@@ -335,30 +335,32 @@ class ChatDashScopeDeepSeek(ModelSettings):
 
         Args:
             schema: A pydantic class, a TypedDict, or a JSON schema with a title.
-            method: `"function_calling"`, the default where the model has tools; `"json_mode"`, for
-                which a message must say what JSON is wanted; or `"json_schema"`. Function calling
-                replaces the latter where the capability table says that the model lacks it, with a
-                `DashScopeWarning`; where the table does not say, it is sent, with a warning too.
+            method: `"function_calling"`, the default if the model has tools; `"json_mode"`, for
+                which a message must describe the JSON; or `"json_schema"`. If the capability table
+                says that the model lacks JSON schemas, function calling is used instead, and if the
+                table does not say, the schema is sent; both with a `DashScopeWarning`.
             include_raw: Return `{"raw": message, "parsed": ..., "parsing_error": ...}` and raise
                 no parsing error.
             strict: Sent with the schema, if given.
-            tools: Tools that the model may call instead; their calls are in `raw`.
+            tools: Tools that the model may call instead; `raw` has those calls.
             kwargs: Further parameters to bind.
 
         Returns:
-            A runnable that returns an instance of the pydantic class, or a dict. It returns `None`,
-            with a `DashScopeWarning`, if the model does not call the function of the schema: a call
-            cannot be forced while thinking is enabled explicitly or cannot be disabled. It raises
-            `OutputParserException` for a call or JSON that was cut, except that for a cut call
-            `invoke` returns `None` if the schema is no class, since LangChain's middleware asks
-            again then; and the pydantic class's error for arguments that do not fit it.
+            A runnable that returns an instance of the pydantic class, or a dict.
+
+            If the model does not call the function of the schema, it returns `None`, with a
+            `DashScopeWarning`: no call can be forced while thinking is enabled explicitly or cannot
+            be disabled. If the call or the JSON is truncated, it raises `OutputParserException`,
+            except that `invoke` returns `None` for a truncated call if the schema is not a pydantic
+            class, because LangChain's middleware then retries. If the arguments do not fit the
+            pydantic class, it raises the error of that class.
 
         Raises:
-            DashScopeInputError: A tool is one that another provider runs.
-            DashScopeUnsupportedError: The model does not call functions, and the method needs it.
+            DashScopeInputError: A tool is a built-in tool of another provider.
+            DashScopeUnsupportedError: The method needs function calling, which the model lacks.
             ValueError: There is no such method.
         """
-        # Its parsers take a tenth of what importing this package adds to core.
+        # Imported here, since its parsers would lengthen the import of this package by a tenth.
         from langchain_dashscope_deepseek._langchain.structured import structured_output  # noqa: PLC0415
 
         row = kwargs.get("capabilities") or self._row_of(kwargs.get("model", self.model))
@@ -382,15 +384,13 @@ class ChatDashScopeDeepSeek(ModelSettings):
         Raises:
             ImportError: The extra `langchain-dashscope-deepseek[tokenizer]` is not installed.
         """
-        if self.custom_get_token_ids is not None:
-            return self.custom_get_token_ids(text)
-        return token_ids(text)
+        return (self.custom_get_token_ids or token_ids)(text)
 
     def get_num_tokens(self, text: str) -> int:
         """Count the tokens of a text, offline.
 
-        The estimate is mostly within 15 % of DeepSeek's own tokenizer, and exact with the extra
-        `langchain-dashscope-deepseek[tokenizer]`.
+        The count is exact with the extra `langchain-dashscope-deepseek[tokenizer]`. Without it, it
+        is an estimate, mostly within 15 % of that.
         """
         return count_tokens(text)
 
@@ -399,8 +399,8 @@ class ChatDashScopeDeepSeek(ModelSettings):
     ) -> int:
         """Count the tokens of messages, and of tools if given, offline.
 
-        It counts what is sent: text, tool calls, 384 tokens for an image (the most that one takes)
-        and a few for each message's frame.
+        It counts the text and the tool calls that are sent, 384 tokens for an image (the maximum)
+        and a few for the role and the delimiters of each message.
         """
         schemas = [json.dumps(tool, ensure_ascii=False) for tool in wire_tools(tools or ())]
         pieces = [*countable(messages), *((schema, 0) for schema in schemas)]
@@ -414,14 +414,14 @@ class ChatDashScopeDeepSeek(ModelSettings):
     def close(self) -> None:
         """Close the connections for synchronous calls that this object used last.
 
-        Its calls that are still reading raise an error; later calls open new connections. Those of
-        other objects stay open, copies of this one included. Without `close`, an idle connection
-        is closed when a call of any model ends at least 5 seconds later.
+        Its calls that are still reading raise an error; later calls open new connections. The
+        connections of other objects, such as copies of this one, stay open. Without `close`, an
+        idle connection is closed when a call of any model ends at least 5 seconds later.
         """
         process_pool().close(self)
 
     def __enter__(self) -> Self:
-        """Begin a block that closes the connections for synchronous calls at its end."""
+        """Begin a block that calls `close` at its end."""
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -429,7 +429,7 @@ class ChatDashScopeDeepSeek(ModelSettings):
         self.close()
 
     async def __aenter__(self) -> Self:
-        """Begin a block that closes the running loop's connections, and the synchronous ones."""
+        """Begin a block that calls `aclose` at its end."""
         return self
 
     async def __aexit__(self, *error: object) -> None:
@@ -437,10 +437,10 @@ class ChatDashScopeDeepSeek(ModelSettings):
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close those connections, and the ones that it used last in the running event loop."""
+        """Close the connections of `close`, and those used last in the running event loop."""
         self.close()
         loop_pool().close(self)
-        await asyncio.sleep(0)  # the loop closes the sockets meanwhile
+        await asyncio.sleep(0)  # lets the loop close the sockets
 
     def _acquire(
         self, seconds: float | None, tenant: Tenant
@@ -465,10 +465,3 @@ ChatDashScopeDeepSeek.__doc__ = f"{ChatDashScopeDeepSeek.__doc__}\n    Args:\n" 
     for name, field in ChatDashScopeDeepSeek.model_fields.items()
     if field.description
 )
-
-
-def _events_for(
-    run_manager: CallbackManagerForLLMRun | AsyncCallbackManagerForLLMRun | None,
-) -> Callable[[AnswerAccumulator], EventEmitter]:
-    message_id = "" if run_manager is None else f"{LC_ID_PREFIX}-{run_manager.run_id}"
-    return lambda answer: EventEmitter(answer, message_id)

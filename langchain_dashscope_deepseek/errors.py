@@ -3,7 +3,7 @@
 ```
 DashScopeError
 ├── DashScopeAuthenticationError        the key is missing or wrong (ValueError)
-├── DashScopePermissionDeniedError      the key may not do this (ValueError)
+├── DashScopePermissionDeniedError      the key lacks a permission (ValueError)
 │   └── DashScopeQuotaExceededError     the account is in arrears, or a quota is used up
 ├── DashScopeNotFoundError              no such model (LookupError)
 ├── DashScopeInvalidRequestError        the request is wrong (ValueError)
@@ -21,18 +21,18 @@ DashScopeError
     └── DashScopeStreamCutError         the answer ended without a finish_reason
 ```
 
-Each class is also LangChain's class for its condition (`ModelRateLimitError`, ...), so code that
-catches those works with any provider. Errors that no retry helps are also the Python class in
-brackets, which retry policies such as LangGraph's default do not retry. None is an `OSError`:
-Starlette takes one within a streamed response for a client that left.
+Each class also subclasses LangChain's class for its condition (`ModelRateLimitError`, ...), so code
+that catches those works with any provider. Errors that a retry cannot help also subclass the Python
+class in brackets, because retry policies such as LangGraph's default do not retry that. None is an
+`OSError`: Starlette treats one within a streamed response as a disconnected client.
 
-This module imports nothing else of the package, and of LangChain its exceptions only.
+This module imports nothing else of the package, and of LangChain only its exceptions.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_core.exceptions import (
     ContextOverflowError,
@@ -52,9 +52,9 @@ if TYPE_CHECKING:
 
 
 class DashScopeWarning(UserWarning):
-    """A part of a request was left out or changed, and the call went on.
+    """A part of a request was left out or changed, and the call continued.
 
-    Python shows each text once by default; `warnings.filterwarnings` with this class silences all
+    By default Python shows each text once; `warnings.filterwarnings` with this class silences all
     of them, or turns them into errors.
     """
 
@@ -63,17 +63,17 @@ class DashScopeError(ModelError):
     """Base of all errors of this package.
 
     Attributes:
-        code: The service's error code, such as `"Throttling.RateQuota"`; `None` if the error is
-            not the service's.
-        status_code: The HTTP status; of an error within a stream, the one in its comment. `None`
-            if there is neither.
+        code: The service's error code, such as `"Throttling.RateQuota"`; `None` if the service
+            did not send the error.
+        status_code: The HTTP status, or for an error within a stream the one in the comment of that
+            event; `None` if there is neither.
         request_id: The service's id of the request, for a support ticket.
         is_retryable: Whether the same request may succeed later, for LangChain's
             `ModelRetryMiddleware`.
-        retry_after: Seconds that the service asks to wait before the next attempt.
-        partial_message: The part of the answer that came before the error, as an `AIMessage`. Not
-            in the text, the repr or a pickle.
-        hint: What to do next. Ends the error's text.
+        retry_after: Seconds to wait before the next attempt, as sent by the service.
+        partial_message: The part of the answer that arrived before the error, as an `AIMessage`. It
+            is not in the text, the repr or a pickle.
+        hint: The advice at the end of the error's text.
     """
 
     hint: str = "See the errors page of the documentation."
@@ -88,12 +88,11 @@ class DashScopeError(ModelError):
         retry_after: float | None = None,
         hint: str = "",
     ) -> None:
-        """Build the text from what happened, the identifiers and the hint."""
+        """Build the text from the message, the identifiers and the hint."""
         self.hint = hint or self.hint
-        facts = [f"code {code}"] if code else []
-        facts += [f"HTTP {status_code}"] if status_code else []
-        facts += [f"request_id {request_id}"] if request_id else []
-        identifiers = f" [{', '.join(facts)}]" if facts else ""
+        facts = {"code": code, "HTTP": status_code, "request_id": request_id}
+        known = ", ".join(f"{name} {value}" for name, value in facts.items() if value)
+        identifiers = f" [{known}]" if known else ""
         super().__init__(f"{_end_sentence(message)}{identifiers} {self.hint}".rstrip())
         self.code = code
         self.status_code = status_code
@@ -106,7 +105,7 @@ class DashScopeError(ModelError):
         self.args: tuple[Any, ...] = (f"{self.args[0]} {advice}".rstrip(), *self.args[1:])
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the text and the identifiers, never the partial answer."""
+        """Pickle the text and the identifiers, without the partial answer."""
         state = {**self.__dict__, "partial_message": None}
         return type(self).__new__, (type(self), *self.args), state
 
@@ -121,7 +120,7 @@ class DashScopeAuthenticationError(DashScopeError, ModelAuthenticationError, Val
 
 
 class DashScopePermissionDeniedError(DashScopeError, ModelPermissionDeniedError, ValueError):
-    """The key is valid but may not do this (HTTP 403)."""
+    """The key is valid, but lacks the permission for the request (HTTP 403)."""
 
     hint = (
         "Activate the model in the Model Studio console, or give the key's workspace access to it."
@@ -129,7 +128,7 @@ class DashScopePermissionDeniedError(DashScopeError, ModelPermissionDeniedError,
 
 
 class DashScopeQuotaExceededError(DashScopePermissionDeniedError):
-    """The account is in arrears, or a quota is used up that time does not refill."""
+    """The account is in arrears, or a quota that does not refill is used up."""
 
     hint = "Retrying does not help: settle the bill, buy quota, or raise the budget in the console."
 
@@ -144,19 +143,19 @@ class DashScopeNotFoundError(DashScopeError, ModelNotFoundError, LookupError):
 
 
 class DashScopeInvalidRequestError(DashScopeError, ModelInvalidRequestError, ValueError):
-    """The service refuses the request as it is (HTTP 400)."""
+    """The service refuses the request (HTTP 400)."""
 
     hint = "Sending it again does not help: change the request as the message says."
 
 
 class DashScopeContextOverflowError(DashScopeInvalidRequestError, ContextOverflowError):
-    """The input is longer than the model takes."""
+    """The input is longer than the model accepts."""
 
     hint = "Shorten the input: trim_messages, SummarizationMiddleware, or a model that takes more."
 
 
 class DashScopeRouteError(DashScopeInvalidRequestError):
-    """The service has the model on neither of the routes that could serve the request."""
+    """The service offers the model on neither of its two routes."""
 
     hint = (
         "Check the model's name, that the region of base_url offers it, and a route that is "
@@ -176,10 +175,8 @@ class DataInspectionFailed(DashScopeInvalidRequestError):  # noqa: N818 - the se
     def __init__(self, message: str, **facts: Any) -> None:
         """Read from the service's text which side was refused."""
         super().__init__(message, **facts)
-        found = re.search(r"\b(input|output)\b", message, re.IGNORECASE)
-        self.side: Literal["input", "output"] | None = (
-            cast('Literal["input", "output"]', found[0].lower()) if found else None
-        )
+        found: Any = re.search(r"\b(input|output)\b", message, re.IGNORECASE)
+        self.side: Literal["input", "output"] | None = found and found[0].lower()
 
 
 class DashScopeInputError(DashScopeInvalidRequestError):
@@ -193,13 +190,13 @@ class DashScopeUnsupportedError(DashScopeInputError):
 
 
 class DashScopeRateLimitError(DashScopeError, ModelRateLimitError):
-    """Too many requests or tokens at a time (HTTP 429)."""
+    """Too many requests or tokens in a period (HTTP 429)."""
 
     hint = "Slow down (LangChain's rate_limiter), raise max_retries, or ask for a higher limit."
 
 
 class DashScopeServerError(DashScopeError, ModelAPIError):
-    """The service failed, or sent something that is no answer (HTTP 5xx)."""
+    """The service failed (HTTP 5xx), or sent a response that is not an answer."""
 
     hint = "Usually passing: try again later, and quote the request_id if it lasts."
 
@@ -233,7 +230,7 @@ class DashScopeConnectionError(DashScopeError, ModelConnectionError):
 class DashScopeStreamCutError(DashScopeConnectionError):
     """The answer ended before the service said that it was finished.
 
-    `partial_message` holds what had arrived. It is not an answer.
+    `partial_message` is the part that had arrived, not a complete answer.
     """
 
     hint = "Ask again; partial_message holds what had arrived."

@@ -5,7 +5,7 @@ No other module of the package imports it.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from langchain.agents.middleware import AgentMiddleware, ModelRequest, ModelResponse
@@ -16,22 +16,22 @@ from langchain.agents.structured_output import (
     StructuredOutputValidationError,
     ToolStrategy,
 )
-from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMessage
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
 
 class ThinkingStructuredOutputMiddleware(AgentMiddleware[Any, Any, Any]):
     """Let an agent with a `response_format` think.
 
-    `create_agent` forces a tool call on every step of an agent with a `response_format`. By its
-    error texts the service takes no forced call while a model thinks, so such an agent does not
-    think on any step.
+    `create_agent` forces a tool call in every step of an agent with a `response_format`. The
+    service does not accept forced calls while a model thinks (according to its error texts), so
+    such an agent never thinks.
 
-    With this middleware the schema is offered as a tool beside the others and no call is forced, so
-    the model thinks as it is set to. If it answers without calling any tool, it is asked once more,
-    with the call of the schema's tool forced and without thinking. Arguments that do not fit the
-    schema are returned to the model as an error, and the agent goes on, unless `handle_errors` of a
-    `ToolStrategy` is False. An explicit `ProviderStrategy` is left as it is.
+    This middleware offers the schema as one more tool and forces no call, so the thinking settings
+    of the model apply. If the model answers without a tool call, a second request forces the call
+    of the schema's tool, without thinking. Arguments that do not fit the schema are returned to the
+    model as an error, and the agent continues, unless `handle_errors` of a `ToolStrategy` is False.
+    The middleware does not change requests with a `ProviderStrategy`.
 
     Example:
         ```python
@@ -51,7 +51,7 @@ class ThinkingStructuredOutputMiddleware(AgentMiddleware[Any, Any, Any]):
     def wrap_model_call(
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], ModelResponse[Any]]
     ) -> ModelResponse[Any]:
-        """Offer the schema, and force it in a second request if the first brings no call.
+        """Offer the schema, and force it in a second request if the first one has no call.
 
         Args:
             request: The step of the agent.
@@ -72,7 +72,7 @@ class ThinkingStructuredOutputMiddleware(AgentMiddleware[Any, Any, Any]):
         if _calls(first):
             return _parsed(strategy, first)
         forcing = _forcing(offering, strategy, first)
-        return _parsed(strategy, _joined(request, forcing, handler(forcing)))
+        return _parsed(strategy, handler(forcing), forcing.messages[len(request.messages) :])
 
     async def awrap_model_call(
         self,
@@ -100,11 +100,11 @@ class ThinkingStructuredOutputMiddleware(AgentMiddleware[Any, Any, Any]):
         if _calls(first):
             return _parsed(strategy, first)
         forcing = _forcing(offering, strategy, first)
-        return _parsed(strategy, _joined(request, forcing, await handler(forcing)))
+        return _parsed(strategy, await handler(forcing), forcing.messages[len(request.messages) :])
 
 
 def _strategy(response_format: Any) -> ToolStrategy[Any] | None:
-    """Return the strategy of a schema that is sent as a tool; None for any other."""
+    """Return the strategy if the schema is to be sent as a tool, else None."""
     if response_format is None or isinstance(response_format, ProviderStrategy):
         return None
     if isinstance(response_format, ToolStrategy):
@@ -119,8 +119,7 @@ def _bindings(strategy: ToolStrategy[Any]) -> Mapping[str, OutputToolBinding[Any
 
 def _calls(response: ModelResponse[Any]) -> list[tuple[AIMessage, Any]]:
     """Return the tool calls of a response, each with its message."""
-    said = [message for message in response.result if isinstance(message, AIMessage)]
-    return [(message, call) for message in said for call in message.tool_calls]
+    return [(m, call) for m in response.result if isinstance(m, AIMessage) for call in m.tool_calls]
 
 
 def _offering(request: ModelRequest[Any], strategy: ToolStrategy[Any]) -> ModelRequest[Any]:
@@ -132,7 +131,7 @@ def _offering(request: ModelRequest[Any], strategy: ToolStrategy[Any]) -> ModelR
 def _forcing(
     offering: ModelRequest[Any], strategy: ToolStrategy[Any], first: ModelResponse[Any]
 ) -> ModelRequest[Any]:
-    """Return a request that forces a schema's tool; the same tools keep the prompt cacheable."""
+    """Return a request that forces a schema's tool; all tools stay, for the prompt cache."""
     names = [spec.name for spec in strategy.schema_specs]
     ask = HumanMessage(f"Now give the answer by calling {' or '.join(names)}.")
     settings = offering.model_settings
@@ -145,16 +144,13 @@ def _forcing(
     )
 
 
-def _joined(
-    request: ModelRequest[Any], forcing: ModelRequest[Any], second: ModelResponse[Any]
+def _parsed(
+    strategy: ToolStrategy[Any], response: ModelResponse[Any], before: Sequence[AnyMessage] = ()
 ) -> ModelResponse[Any]:
-    """Return all messages since the step began."""
-    new = forcing.messages[len(request.messages) :]
-    return ModelResponse(result=[*new, *second.result])
+    """Parse the calls of the schema's tools and answer each, as `create_agent` does.
 
-
-def _parsed(strategy: ToolStrategy[Any], response: ModelResponse[Any]) -> ModelResponse[Any]:
-    """Parse the calls of the schema's tools and answer each, as `create_agent` does."""
+    `before` are the messages of the step that precede the response.
+    """
     bindings, found = _bindings(strategy), None
     answers = []
     for message, call in _calls(response):
@@ -167,9 +163,9 @@ def _parsed(strategy: ToolStrategy[Any], response: ModelResponse[Any]) -> ModelR
             if strategy.handle_errors is False:
                 raise StructuredOutputValidationError(name, error, message) from error
             answer.content = f"{error} Call {name} again, with arguments that fit."
-            answer.status = "error"  # else `create_agent` takes the run for finished
+            answer.status = "error"  # without it `create_agent` ends the run
         else:
-            said = strategy.tool_message_content
-            answer.content = said or f"Returning structured response: {found}"
+            text = strategy.tool_message_content
+            answer.content = text or f"Returning structured response: {found}"
         answers.append(answer)
-    return ModelResponse(result=[*response.result, *answers], structured_response=found)
+    return ModelResponse(result=[*before, *response.result, *answers], structured_response=found)

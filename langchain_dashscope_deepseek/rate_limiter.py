@@ -1,7 +1,7 @@
-"""A rate limiter for requests and tokens a minute. It knows LangChain, and nothing of DashScope.
+"""A rate limiter for requests and tokens per minute, for the chat model of any provider.
 
-Waiting calls form a queue. Each caller that checks the time releases all calls that are due, so a
-caller that sleeps or has left does not hold up the others.
+Waiting calls form a queue. Each caller that checks the time releases all calls that are due, so one
+that sleeps or was cancelled does not delay the others.
 """
 
 import asyncio
@@ -21,20 +21,20 @@ from langchain_core.rate_limiters import BaseRateLimiter
 
 _logger = logging.getLogger(__name__)
 
-_SAVED_SECONDS = 1.0  # what an idle limiter saves up: no minute has more than 61 seconds' worth
-_LONGEST_SLEEP = 1.0  # seconds after which a waiting call checks again, or a tenth of its wait
+_SAVED_SECONDS = 1.0  # unused capacity that is kept: a minute admits at most that of 61 seconds
+_LONGEST_SLEEP = 1.0  # a waiting call checks again after this or, if longer, a tenth of its wait
 _LONGEST_PAUSE = 60.0
-_FIRST_ESTIMATE = 1_000.0  # tokens of a call, before any call has reported its usage
+_FIRST_ESTIMATE = 1_000.0  # tokens of a call, until a call has reported its usage
 _NEWEST_WEIGHT = 0.1  # of the last call, in the average usage of a call
 
 
 class TokenRateLimiter(BaseRateLimiter, BaseCallbackHandler):
-    """Keeps requests and tokens a minute below the limits of an account, across threads and loops.
+    """Keeps an account within its limits per minute, across threads and event loops.
 
     As the `rate_limiter` of a model it makes calls wait, first come, first served; as one of its
-    `callbacks` it reads their usage. Each call reserves the recent average (at first 1,000 tokens),
-    which is corrected when its usage arrives. A rate limit error makes all calls wait. Retries
-    within a call are not counted, so set `max_retries=0`.
+    `callbacks` it reads their usage. Each call reserves the recent average (at first 1,000 tokens);
+    its usage corrects the reservation. A rate limit error makes all calls wait. Retries within a
+    call are not counted, so set `max_retries=0`.
 
     Example:
         ```python
@@ -48,7 +48,7 @@ class TokenRateLimiter(BaseRateLimiter, BaseCallbackHandler):
         ```
     """
 
-    run_inline = True  # in the loop: what it does takes microseconds
+    run_inline = True  # in the event loop, since the callbacks take microseconds
 
     def __init__(
         self,
@@ -60,8 +60,8 @@ class TokenRateLimiter(BaseRateLimiter, BaseCallbackHandler):
         """Set the limits.
 
         Args:
-            requests_per_minute: Calls a minute; `None` for no limit.
-            tokens_per_minute: Tokens a minute, input and output together; `None` for no limit.
+            requests_per_minute: Calls per minute; `None` for no limit.
+            tokens_per_minute: Tokens per minute, input and output together; `None` for no limit.
             clock: Returns the time in seconds.
 
         Raises:
@@ -77,10 +77,10 @@ class TokenRateLimiter(BaseRateLimiter, BaseCallbackHandler):
         """Wait until a call may be sent.
 
         Args:
-            blocking: Whether to wait. If not, tell whether it may be sent now.
+            blocking: Whether to wait. `False` returns at once.
 
         Returns:
-            Whether it may be sent; always if it waited.
+            Whether the call may be sent; always `True` if `blocking`.
         """
         woken = threading.Event()
         with self._queued(woken.set) as ticket:
@@ -94,7 +94,7 @@ class TokenRateLimiter(BaseRateLimiter, BaseCallbackHandler):
         woken, loop = asyncio.Event(), asyncio.get_running_loop()
 
         def wake() -> None:
-            with suppress(RuntimeError):  # its loop is closed
+            with suppress(RuntimeError):  # the event loop is closed
                 loop.call_soon_threadsafe(woken.set)
 
         with self._queued(wake) as ticket:
@@ -163,7 +163,7 @@ class TokenRateLimiter(BaseRateLimiter, BaseCallbackHandler):
                 _, wake = self._waiting.popitem(last=False)
                 wake()
                 self._reserved.append(self._average)
-                since = max(now - _SAVED_SECONDS, self._paused_until)  # a pause saves up nothing
+                since = max(now - _SAVED_SECONDS, self._paused_until)  # none in a pause
                 self._requests.add(1, since)
                 self._tokens.add(self._average, since)
             if ticket not in self._waiting:
@@ -172,13 +172,12 @@ class TokenRateLimiter(BaseRateLimiter, BaseCallbackHandler):
             return min(seconds, max(seconds / 10, _LONGEST_SLEEP), _LONGEST_PAUSE)
 
     def _wake_first(self) -> None:
-        """Wake the first call in the queue: it may be due earlier now."""
-        for wake in self._waiting.values():
-            wake()
-            return
+        """Wake the first call in the queue, which may now be due earlier."""
+        if self._waiting:
+            next(iter(self._waiting.values()))()
 
     def _due(self, ahead: int = 0) -> float:
-        """Return when the next call is due, or the one behind some others."""
+        """Return when the first call in the queue is due, or the one with some others ahead."""
         of_requests = self._requests.due(ahead)
         return max(self._paused_until, of_requests, self._tokens.due(ahead * self._average))
 
@@ -191,9 +190,9 @@ class _Limit:
         self._free_at = -math.inf
 
     def due(self, amount: float) -> float:
-        """Return when more may be used, after some amount."""
+        """Return when capacity is free, after a further amount."""
         return self._free_at + amount * self._seconds_each
 
     def add(self, amount: float, since: float) -> None:
-        """Count what was used, or is given back; unused capacity counts since some time."""
+        """Count an amount, negative if it is returned; capacity before `since` has expired."""
         self._free_at = max(self._free_at, since) + amount * self._seconds_each

@@ -1,1 +1,1 @@
-"""The half that speaks LangChain: its messages, chunks, tools and settings."""
+"""The LangChain side: conversion of messages, chunks, tools and structured output."""

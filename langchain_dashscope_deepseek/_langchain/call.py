@@ -1,6 +1,6 @@
-"""One call: its messages, keywords and settings become a request, which is sent until it succeeds.
+"""Makes one call: prepares its request, and sends it until an attempt succeeds.
 
-LangChain's keywords are read here; `_dashscope` decides what is sent, and does the I/O.
+This module reads LangChain's keywords; `_dashscope` chooses the parameters and does the I/O.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ def prepare_call(
 
     Args:
         messages: The conversation.
-        settings: The model's, without `capabilities`.
-        overrides: The call's keywords.
+        settings: The settings of the model, without `capabilities`.
+        overrides: The keywords of the call.
         row_of: Finds a model's row by its name.
         shows: Whether the caller receives chunks.
     """
@@ -72,11 +72,8 @@ def prepare_call(
         images_refused=_images_refused(values["model"], row),
         must_call=asked != "auto" and sent == "auto",
     )
-    may_stream = not (
-        values.get("stream") is False
-        or values["streaming"] is False
-        or values["disable_streaming"] is True
-    )
+    off = values.get("stream") is False or values["streaming"] is False
+    may_stream = not off and values["disable_streaming"] is not True
     return prepare(
         values,
         row,
@@ -90,7 +87,7 @@ def prepare_call(
 
 
 def _as_on_the_wire(overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """Give tools and their choice their form on the wire."""
+    """Convert the tools and the tool choice of a call to the form of the wire."""
     given = read_overrides(overrides)
     if isinstance(given.get("tools"), (list, tuple)):
         given["tools"] = wire_tools(given["tools"])
@@ -100,14 +97,14 @@ def _as_on_the_wire(overrides: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _images_refused(model: str, row: ModelCapabilities) -> str:
-    """Say why the model takes no images; `""` if it does, or if that is unknown."""
+    """Return the reason why the model takes no images; `""` if it takes them or may do so."""
     if row.images is not False and "multimodal-generation" in row.routes:
         return ""
     readers = models_that(lambda other: other.images is True)
     return f"{model} reads text only. Models that read images: {readers}"
 
 
-# --- Sending: the two functions differ only in the awaiting ---
+# --- Sending: `aask` is `ask` with `async` and `await` ---
 
 T = TypeVar("T")
 EmitterOf = Callable[[AnswerAccumulator], Emitter[T]]
@@ -130,7 +127,7 @@ def ask(acquire: Acquire, request: PreparedRequest, emitter_of: EmitterOf[T]) ->
                             yield part
                 ending = list(emitter.end())
                 break
-    yield from ending  # after the log, which then needs no caller that asks for more
+    yield from ending  # outside the log, so that it ends even if the caller stops here
 
 
 async def aask(

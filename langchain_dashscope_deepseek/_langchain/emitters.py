@@ -1,4 +1,4 @@
-"""Shows an answer as one message, as chunks, or as the events of v3 streams. Pure."""
+"""Convert an answer to one message, to chunks, or to the events of v3 streams. No I/O."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
+from langchain_core.callbacks import BaseRunManager
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.messages.tool import invalid_tool_call, tool_call
 from langchain_core.outputs import ChatGenerationChunk
+from langchain_core.utils.utils import LC_ID_PREFIX
 from pydantic import BaseModel
 
 from langchain_dashscope_deepseek._dashscope.protocol.packets import Reply
@@ -26,18 +28,18 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class Emitter(AbstractContextManager["Emitter[T_co]"], Generic[T_co]):
-    """A way to show an answer; an error that leaves its block gets the `partial_message`."""
+    """Converts an answer for the caller; an error that leaves its block gets `partial_message`."""
 
     def __init__(self, answer: AnswerAccumulator) -> None:
         self._answer = answer
 
     @abstractmethod
     def add(self, reply: Reply) -> Iterable[T_co]:
-        """Take a reply, and return what it shows."""
+        """Add a reply, and return the parts that it completes."""
 
     @abstractmethod
     def end(self) -> Iterable[T_co]:
-        """Return what ends the answer."""
+        """Return the last parts, when the answer is complete."""
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, DashScopeError):
@@ -45,7 +47,7 @@ class Emitter(AbstractContextManager["Emitter[T_co]"], Generic[T_co]):
 
 
 class MessageEmitter(Emitter[AIMessage]):
-    """Shows the whole message at the end."""
+    """Yields the whole message at the end."""
 
     def add(self, reply: Reply) -> tuple[()]:
         self._answer.add(reply)
@@ -60,12 +62,11 @@ class MessageEmitter(Emitter[AIMessage]):
 
 
 class ChunkEmitter(Emitter[ChatGenerationChunk]):
-    """Shows chunks."""
+    """Yields chunks."""
 
     def __init__(self, answer: AnswerAccumulator) -> None:
         super().__init__(answer)
         self._started = False
-        self._names = set(AIMessageChunk.model_fields)
 
     def add(self, reply: Reply) -> list[ChatGenerationChunk]:
         # Reasoning, text and tool calls of one packet get a chunk each: core opens a second text
@@ -74,14 +75,13 @@ class ChunkEmitter(Emitter[ChatGenerationChunk]):
         chunks = []
         if reasoning:
             kwargs = {"reasoning_content": reasoning}
-            chunks.append(make_chunk("", kwargs, self._start(), {}, self._names))
+            chunks.append(make_chunk("", kwargs, self._start(), {}))
         if text:
-            chunks.append(make_chunk(text, {}, self._start(), {}, self._names))
+            chunks.append(make_chunk(text, {}, self._start(), {}))
         if calls:
             fields = _call_fields(calls)
-            make = plain_chunk if fields is None else make_chunk
-            fields = fields or {"tool_call_chunks": calls}
-            chunks.append(make("", {}, self._start(), fields, self._names))
+            make = make_chunk if "tool_calls" in fields else plain_chunk
+            chunks.append(make("", {}, self._start(), fields))
         return chunks
 
     def end(self) -> Iterator[ChatGenerationChunk]:
@@ -101,11 +101,12 @@ class ChunkEmitter(Emitter[ChatGenerationChunk]):
         return self._answer.first_metadata
 
 
-def _call_fields(calls: list[Any]) -> dict[str, list[Any]] | None:
-    """Return what core reads out of pieces of calls; `None` if one may be an object.
+def _call_fields(calls: list[Any]) -> dict[str, list[Any]]:
+    """Return a chunk's fields for pieces of tool calls.
 
-    Core tries to complete each piece. That takes 70 µs for a few characters that begin no object,
-    as most do, and with langchain-core 1.7 seconds for 50 KB of them.
+    They include `tool_calls` and `invalid_tool_calls`, as core would parse them, unless a piece may
+    be an object: core has to parse that. Parsing the others in core takes 70 µs for a few
+    characters, and seconds for 50 KB with langchain-core 1.7.
     """
     valid, invalid = [], []
     for call in calls:
@@ -115,16 +116,20 @@ def _call_fields(calls: list[Any]) -> dict[str, list[Any]] | None:
         elif not args.lstrip().startswith("{"):
             invalid.append(invalid_tool_call(name=name, args=args, id=call_id, error=None))
         else:
-            return None
+            return {"tool_call_chunks": calls}
     return {"tool_call_chunks": calls, "tool_calls": valid, "invalid_tool_calls": invalid}
 
 
-# A stream has a chunk for each token. `quick_chunk` makes one in 2 µs, where core's constructors
-# take 9 of the 15 to 20 that this package takes for an event (`make bench`). It fills the slots of
-# pydantic's models without validation, so the result is compared with core's when this is imported.
+# A stream has a chunk for each token. `quick_chunk` makes one in 2 µs; core's constructors take
+# 9 µs, about half of the time that this package spends on an event (`make bench`). `quick_chunk`
+# fills the slots of pydantic's models without validation, so its result is compared with that of
+# core's constructors when this module is imported.
 
 _MESSAGE = AIMessageChunk(content="").__dict__
 _CHUNK = ChatGenerationChunk(message=AIMessageChunk(content="")).__dict__
+# Shared by all chunks: they hold all names, so assigning to a field does not change them, and the
+# garbage collector tracks fewer objects.
+_MESSAGE_NAMES = set(AIMessageChunk.model_fields)
 _CHUNK_NAMES = set(ChatGenerationChunk.model_fields)
 _SLOTS = ("__dict__", "__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__")
 _set_fields, _set_names, _set_extra, _set_private = (
@@ -137,14 +142,8 @@ def quick_chunk(
     additional_kwargs: dict[str, Any],
     metadata: dict[str, Any],
     calls: dict[str, list[Any]],
-    names: set[str],
 ) -> ChatGenerationChunk:
-    """Make a chunk of valid fields.
-
-    `calls` holds the fields of tool calls, as core would read them. `names` are the names of all
-    fields: the chunks of a stream share the set, so assigning to a field does not change it, and
-    the garbage collector has 7 objects of a chunk to look at and not 9.
-    """
+    """Make a chunk of valid fields; `calls` holds those of `_call_fields`."""
     message = AIMessageChunk.__new__(AIMessageChunk)
     fields = {
         **_MESSAGE,
@@ -157,7 +156,7 @@ def quick_chunk(
         **calls,
     }
     _set_fields(message, fields)
-    _set_names(message, names)
+    _set_names(message, _MESSAGE_NAMES)
     _set_extra(message, {})
     _set_private(message, None)
     chunk = ChatGenerationChunk.__new__(ChatGenerationChunk)
@@ -173,18 +172,17 @@ def plain_chunk(
     additional_kwargs: dict[str, Any],
     metadata: dict[str, Any],
     fields: dict[str, Any],
-    _names: set[str] | None = None,
 ) -> ChatGenerationChunk:
-    """Make a chunk by core's constructors."""
+    """Make a chunk with core's constructors."""
     kwargs = {"additional_kwargs": additional_kwargs, "response_metadata": metadata}
     return ChatGenerationChunk(message=AIMessageChunk(content=content, **kwargs, **fields))
 
 
-def _is_as_cores() -> bool:
+def _quick_equals_plain() -> bool:
     """Tell whether a quick chunk differs from a plain one only in the fields that count as set."""
-    kwargs, metadata, names = {"reasoning_content": "a"}, {"model_name": "b"}, set(_MESSAGE)
-    quick: Any = quick_chunk("c", kwargs, metadata, {}, names)
-    plain: Any = plain_chunk("c", kwargs, metadata, {}, names)
+    arguments: Any = ("c", {"reasoning_content": "a"}, {"model_name": "b"}, {})
+    quick: Any = quick_chunk(*arguments)
+    plain: Any = plain_chunk(*arguments)
     return all(
         one == other
         and one.__dict__.keys() == other.__dict__.keys()
@@ -193,34 +191,29 @@ def _is_as_cores() -> bool:
     )
 
 
-make_chunk = quick_chunk if _is_as_cores() else plain_chunk
+make_chunk = quick_chunk if _quick_equals_plain() else plain_chunk
 
 
 # --- Events of v3 streams ---
 
 
 class EventEmitter(Emitter["MessagesData"]):
-    """Shows the events that core would make of the chunks, without making chunks."""
+    """Yields the events that core would make of the chunks, without making chunks."""
 
-    def __init__(self, answer: AnswerAccumulator, message_id: str) -> None:
+    def __init__(self, answer: AnswerAccumulator, run_manager: BaseRunManager | None) -> None:
         super().__init__(answer)
-        self._message_id = message_id
+        self._message_id = "" if run_manager is None else f"{LC_ID_PREFIX}-{run_manager.run_id}"
         self._indexes: dict[str | int, int] = {}  # of the open blocks
         self._started = False
 
     def add(self, reply: Reply) -> list[MessagesData]:
         reasoning, text, calls = self._answer.add(reply)
         events: list[MessagesData] = []
-        if reasoning:
-            if "reasoning" not in self._indexes:
-                events += self._open("reasoning", {"type": "reasoning", "reasoning": ""})
-            delta = {"type": "reasoning-delta", "reasoning": reasoning}
-            events.append(self._delta("reasoning", delta))
-        if text:
-            if "text" not in self._indexes:
-                events += self._open("text", {"type": "text", "text": ""})
-            events.append(self._delta("text", {"type": "text-delta", "text": text}))
-        return events + self._grow_calls(calls) if calls else events
+        for kind, new in (("reasoning", reasoning), ("text", text)):
+            if new:
+                block = {"type": kind, kind: ""}
+                events += self._grow(kind, block, {"type": f"{kind}-delta", kind: new})
+        return [*events, *self._grow_calls(calls)]
 
     def end(self) -> Iterator[MessagesData]:
         answer = self._answer
@@ -228,8 +221,8 @@ class EventEmitter(Emitter["MessagesData"]):
         yield from self._grow_calls(answer.end_calls())
         yield from self._start()
         sources = citations(answer.search_results)
-        if sources and "text" not in self._indexes:
-            yield from self._open("text", {"type": "text", "text": ""})
+        if sources:
+            yield from self._grow("text", {"type": "text", "text": ""}, None)
         wholes: dict[str | int, dict[str, Any]] = {
             "reasoning": {"type": "reasoning", "reasoning": answer.reasoning},
             "text": {"type": "text", "text": answer.text},
@@ -248,24 +241,21 @@ class EventEmitter(Emitter["MessagesData"]):
         }
         yield _event("message-finish", **finish)
 
-    def _grow_calls(self, calls: list[Any]) -> list[MessagesData]:
-        events: list[MessagesData] = []
+    def _grow_calls(self, calls: list[Any]) -> Iterator[MessagesData]:
         for call in calls:
-            if call["index"] not in self._indexes:
-                events += self._open(call["index"], {**call, "args": ""})
-            if call["args"]:
-                delta = {"type": "tool-call-delta", "args": call["args"]}
-                events.append(self._delta(call["index"], delta))
-        return events
+            delta = {"type": "tool-call-delta", "args": call["args"]} if call["args"] else None
+            yield from self._grow(call["index"], {**call, "args": ""}, delta)
 
-    def _delta(self, key: str | int, delta: Mapping[str, Any]) -> MessagesData:
-        event = {"event": "content-block-delta", "index": self._indexes[key], "delta": delta}
-        return cast("MessagesData", event)
-
-    def _open(self, key: str | int, block: Mapping[str, Any]) -> list[MessagesData]:
-        """Open a block, and the message before its first one."""
-        index = self._indexes[key] = len(self._indexes)
-        return [*self._start(), _event("content-block-start", index=index, content=block)]
+    def _grow(
+        self, key: str | int, block: Mapping[str, Any], delta: Mapping[str, Any] | None
+    ) -> Iterator[MessagesData]:
+        """Open a block (and the message before the first block) if it is new; add a delta."""
+        if key not in self._indexes:
+            self._indexes[key] = len(self._indexes)
+            yield from self._start()
+            yield _event("content-block-start", index=self._indexes[key], content=block)
+        if delta is not None:
+            yield _event("content-block-delta", index=self._indexes[key], delta=delta)
 
     def _start(self) -> list[MessagesData]:
         if self._started:
@@ -278,10 +268,10 @@ class EventEmitter(Emitter["MessagesData"]):
 def _block(call: ToolCallAccumulator) -> dict[str, Any]:
     block = dict(call.parsed())
     if block["type"] == "invalid_tool_call":
-        block["error"] = "Failed to parse tool call arguments as JSON"  # in core's words
+        block["error"] = "Failed to parse tool call arguments as JSON"  # the text that core uses
     return block
 
 
 def _event(kind: str, **data: Any) -> MessagesData:
-    """Name an event. Core has a type for each kind of event; at run time they are dicts."""
+    """Make an event. Core has a type for each kind of event; at run time they are dicts."""
     return cast("MessagesData", {"event": kind, **data})

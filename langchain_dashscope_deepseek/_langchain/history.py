@@ -1,9 +1,9 @@
-"""A conversation becomes the wire's messages: the rules between messages. `messages` converts one.
+"""Converts a conversation to the wire's messages; `messages` converts a single one.
 
-Pure but for warnings and log lines. The service refuses a conversation in which a tool call has no
+No I/O but warnings and log lines. The service refuses a conversation in which a tool call has no
 tool message right behind it, a tool message has no call, or the last message is neither a user's
-nor a tool's. A stored thread of that kind would be refused in every later call, so the request is
-repaired where that needs no guess.
+nor a tool's. An agent whose stored thread is of that kind would fail in every later call, so the
+request is repaired where the repair is unambiguous.
 """
 
 from __future__ import annotations
@@ -48,14 +48,15 @@ def to_wire(
 ) -> tuple[list[WireMessage], list[str]]:
     """Return the wire's messages, and a description of each change that was made to them.
 
-    System messages at the beginning become one, since the service documents one. The wire has no
-    `name`. AI messages without text and calls are left out.
+    System messages at the beginning are joined, since the service documents a single one. AI
+    messages without text and calls are left out, and so is each message's `name`, which the wire
+    does not have.
 
     Args:
         messages: The conversation, oldest first.
         replay_reasoning: Send the reasoning of turns in which tools were called.
         images_refused: Why the model takes no images; empty if it takes them.
-        must_call: A tool call is required, but the `tool_choice` that forces one is not sent.
+        must_call: A tool call is required, but no `tool_choice` that forces one is sent.
     """
     blocks = (block for message in messages for block in blocks_of(message))
     if any("cache_control" in block and "type" in block for block in blocks):
@@ -82,13 +83,13 @@ def to_wire(
         else:
             sent.append(message.wire)
         sent += _with_images_behind(message.answers)
-    _mend_end(sent, conversation[-1], _CALL_A_TOOL if must_call else _GO_ON, changes)
+    _fix_end(sent, conversation[-1], _CALL_A_TOOL if must_call else _GO_ON, changes)
     _report(changes)
-    return sent, [change.what for change in changes]
+    return sent, [change.description for change in changes]
 
 
 def countable(messages: Sequence[BaseMessage]) -> Iterator[tuple[str, int]]:
-    """Yield the text and the number of images that are sent of each message, to count tokens."""
+    """Yield the text of each message as it is sent, and its number of images, to count tokens."""
     conversation: list[Converted] = []
     for position, message in enumerate(messages):
         with suppress(DashScopeInputError):  # it would not be sent
@@ -96,22 +97,22 @@ def countable(messages: Sequence[BaseMessage]) -> Iterator[tuple[str, int]]:
             converted = [convert(part, context) for part in normalise(message, position)]
             conversation += filter(None, converted)
     _replay_reasoning(conversation)
-    for said in conversation:
-        content = said.wire["content"]
+    for sent in conversation:
+        content = sent.wire["content"]
         parts = [{"text": content}] if isinstance(content, str) else content
         texts = [part["text"] for part in parts if "text" in part]
         texts += [
             call.name + json.dumps(call.args, ensure_ascii=False, default=str)
-            for call in said.calls
+            for call in sent.calls
         ]
-        texts.append(said.wire.get("reasoning_content", ""))
+        texts.append(sent.wire.get("reasoning_content", ""))
         yield "\n".join(filter(None, texts)), sum("image" in part for part in parts)
 
 
 def _match_answers(conversation: Iterable[Converted], changes: list[Change]) -> list[Converted]:
-    """Move tool messages into the `answers` of their callers.
+    """Move each tool message to the `answers` of the AI message with its call.
 
-    A tool message answers the last call before it that has its id.
+    That is the last call with the id of the tool message that precedes it.
     """
     kept: list[Converted] = []
     latest: dict[str, Call] = {}
@@ -120,7 +121,7 @@ def _match_answers(conversation: Iterable[Converted], changes: list[Change]) -> 
     for message in conversation:
         if message.wire["role"] != "tool":
             kept.append(message)
-            for call in reversed(message.calls):  # of two equal ids the first one counts
+            for call in reversed(message.calls):  # so that of two equal ids the first counts
                 if call.id in latest and latest[call.id].answer is None:
                     ambiguous.add(call.id)
                 latest[call.id], callers[call.id] = call, message
@@ -140,13 +141,13 @@ def _match_answers(conversation: Iterable[Converted], changes: list[Change]) -> 
                 )
             how = "was answered by a tool message that came later"
             changes.append(_unanswered(caller, called, how))
-    for said in kept:
-        _finish_calls(said, changes)
-    return [said for said in kept if said.wire["content"] or said.calls]
+    for message in kept:
+        _finish_calls(message, changes)
+    return [message for message in kept if message.wire["content"] or message.calls]
 
 
 def _dropped(message: Converted, call: Call | None) -> Change:
-    """Describe a tool message whose call is gone; refuse a second answer that differs."""
+    """Describe a tool message that has no open call; refuse a second answer that differs."""
     call_id = message.wire["tool_call_id"]
     refusal = DashScopeInputError(
         f"Message {message.position} is a tool message for the call {call_id!r}, which no AI "
@@ -163,8 +164,8 @@ def _dropped(message: Converted, call: Call | None) -> Change:
 
 
 def _finish_calls(message: Converted, changes: list[Change]) -> None:
-    """Bring the calls of a message to the wire's form, and give each an answer."""
-    # Agents do not run invalid calls, and rarely answer them.
+    """Convert the calls of a message to the wire's form, and add the answers that are missing."""
+    # Invalid calls without an answer are dropped: agents do not run them.
     message.calls = [c for c in message.calls if c.answer or isinstance(c.args, dict)]
     calls: dict[str, WireMessage] = {}
     for call in message.calls:
@@ -189,7 +190,7 @@ def _finish_calls(message: Converted, changes: list[Change]) -> None:
 
 
 def _arguments(call: Call, position: int) -> str:
-    """Return the arguments as JSON: the service parses them, those of an invalid call as well."""
+    """Return the arguments as JSON: the service also parses those of an invalid call."""
     args = call.args if isinstance(call.args, dict) else {"malformed_arguments": call.args}
     try:
         return json.dumps(args, ensure_ascii=False, allow_nan=False)
@@ -213,11 +214,11 @@ def _unanswered(caller: Converted, call: Call, how: str) -> Change:
 
 
 def _replay_reasoning(conversation: Sequence[Converted]) -> None:
-    """Add the reasoning of each turn (all between two human messages) in which tools were called.
+    """Add the reasoning to the AI messages of turns in which tools were called.
 
-    DeepSeek wants the reasoning of every message of such a turn in all later requests, that of the
-    final answer included. A human message right behind a tool's ends no turn: the service may read
-    it as the tool's images.
+    A turn is the messages between two human messages. DeepSeek requires the reasoning of all AI
+    messages of such a turn in later requests, the final answer included. A human message right
+    behind a tool message ends no turn: the service may read it as the images of the tool.
     """
     turns: list[list[Converted]] = [[]]
     for message in conversation:
@@ -234,8 +235,7 @@ def _replay_reasoning(conversation: Sequence[Converted]) -> None:
 def _with_images_behind(answers: list[WireMessage]) -> list[WireMessage]:
     """Move the images of tool messages into a user message behind them.
 
-    The service documents text for tool messages, and images for user messages: this works whether
-    or not it takes images in tool messages.
+    The service documents images for user messages, and only text for tool messages.
     """
     images: list[dict[str, str]] = []
     for answer in answers:
@@ -252,8 +252,8 @@ def _with_images_behind(answers: list[WireMessage]) -> list[WireMessage]:
     return [*answers, {"role": "user", "content": images}] if images else answers
 
 
-def _mend_end(sent: list[WireMessage], last: Converted, go_on: str, changes: list[Change]) -> None:
-    """Make a user's message the last one, unless the service answers the last one as it is."""
+def _fix_end(sent: list[WireMessage], last: Converted, go_on: str, changes: list[Change]) -> None:
+    """End the conversation with a user message, unless the service accepts the last message."""
     role = sent[-1]["role"]
     if role in ("user", "tool"):
         return
@@ -263,23 +263,23 @@ def _mend_end(sent: list[WireMessage], last: Converted, go_on: str, changes: lis
     kind = "an AI message" if role == "assistant" else "a system message"
     if role == "system" and len(sent) == 1:
         sent[0]["role"] = "user"
-        what = f"{kind} was alone, and was sent as a human message"
+        text = f"{kind} was alone, and was sent as a human message"
     else:
         sent.append({"role": "user", "content": go_on})
-        what = f"{kind} was the last one: a human message that asks to continue was added"
+        text = f"{kind} was the last one: a human message that asks to continue was added"
     refusal = DashScopeInputError(
         f"Message {last.position} is {kind} and the last one, and the service answers human and "
         "tool messages only: end the conversation with one of those"
     )
-    warning = f"{what[0].upper()}{what[1:]}."
-    changes.append(Change(f"message {last.position}: {what}", warning, refusal))
+    warning = f"{text[0].upper()}{text[1:]}."
+    changes.append(Change(f"message {last.position}: {text}", warning, refusal))
 
 
 def _report(changes: Iterable[Change]) -> None:
     """Log each change, and warn once for each kind."""
     warned: set[str] = set()
     for change in changes:
-        logger.info("Changed in the request: %s", change.what)
+        logger.info("Changed in the request: %s", change.description)
         if change.warning in warned:
             continue
         warned.add(change.warning)

@@ -1,7 +1,7 @@
-"""One LangChain message becomes one wire message; the rules between messages are in `history`.
+"""Converts one LangChain message to one wire message; `history` converts a conversation. No I/O.
 
-Pure. Knows the roles, and the content blocks of all providers. langchain-core's `content_blocks`
-is not used: it knows half of these forms, and loses options such as `max_pixels`.
+Reads all roles, and the content blocks of all providers. langchain-core's `content_blocks` is not
+used: it reads half of these forms, and drops options such as `max_pixels`.
 """
 
 from __future__ import annotations
@@ -56,48 +56,48 @@ _MEDIA = frozenset(
         *("file", "input_file", "document", "file_url"),
     }
 )
-"""Types of content blocks that no DeepSeek model reads, images aside."""
+"""Types of content blocks, other than images, that no DeepSeek model reads."""
 
 _TEXTS = frozenset(
     {"text", "input_text", "output_text", "text-plain", "refusal", "tool_result", "search_result"}
 )
-"""Types of content blocks in tool messages. Dicts of other types are the tool's data."""
+"""Types of text blocks. In a tool message, a dict of another type is data, and is sent as JSON."""
 
 PROVIDER = "dashscope_deepseek"
-"""`model_provider` of this package's messages. `dashscope` is the name of another package."""
+"""The `model_provider` of this package's messages. Another package uses `dashscope`."""
 
 
 class Change(NamedTuple):
-    """Something that is sent differently from what the messages say."""
+    """A difference between the messages and the request, to report to the user."""
 
-    what: str
-    """Shown in `response_metadata["request_changes"]`, so it quotes nothing of the prompt."""
+    description: str
+    """Shown in `response_metadata["request_changes"]`, so it does not quote the prompt."""
     warning: str
-    """The same for all changes of a kind, which warn once."""
+    """The text of the warning, equal for all changes of a kind, so that they warn once."""
     refusal: DashScopeError
-    """Raised instead where warnings are errors."""
+    """Raised instead of the warning if warnings are errors."""
 
 
 class Context(NamedTuple):
-    """What the conversion of a message depends on, besides the message."""
+    """The circumstances of a message's conversion."""
 
     position: int
     images_refused: str = ""
     """Why the model takes no images; empty if it takes them."""
     changes: list[Change] | None = None
-    """Receives what is left out. `None` in the newest human message: nothing is left out there."""
+    """Receives the omissions. `None` for the newest human message, which has to be complete."""
     role: str = ""
 
-    def leave_out(self, what: str, refusal: DashScopeError) -> None:
-        """Record that something is left out; raise the refusal where nothing may be."""
+    def leave_out(self, part: str, refusal: DashScopeError) -> None:
+        """Record that a part is left out; raise the refusal if the message has to be complete."""
         if self.changes is None:
             raise refusal
         self.changes.append(
             Change(
-                f"message {self.position}: {what} was left out",
+                f"message {self.position}: {part} was left out",
                 "Content that cannot be sent was left out of older turns and tool messages: see "
                 "response_metadata['request_changes'].",
-                refusal.with_traceback(None),  # its frames would keep images in memory
+                refusal.with_traceback(None),  # the frames would keep images in memory
             )
         )
 
@@ -127,7 +127,7 @@ class Converted:
 def normalise(message: BaseMessage, position: int) -> list[BaseMessage]:
     """Replace a chat message by one of its role, and Anthropic's `tool_result`s by tool messages.
 
-    Blocks beside the results follow them as a human message.
+    The other blocks of such a message follow as a human message.
     """
     if isinstance(message, ChatMessage):
         if message.role not in _CHAT_ROLES:
@@ -157,7 +157,7 @@ def _tool_message(result: dict[str, Any]) -> ToolMessage:
 
 
 def convert(message: BaseMessage, context: Context) -> Converted | None:
-    """Convert a normalised message; `None` for one that says nothing."""
+    """Convert a normalised message; `None` for an empty one."""
     role = next((role for kind, role in _ROLES.items() if isinstance(message, kind)), None)
     if role is None:
         raise DashScopeInputError(
@@ -183,7 +183,7 @@ def convert(message: BaseMessage, context: Context) -> Converted | None:
 def reasoning_of(message: BaseMessage) -> str:
     """Return a message's reasoning, from `additional_kwargs` or v1 blocks; `""` if it has none.
 
-    Reasoning of another provider's model does not count.
+    The reasoning of another provider's model is ignored.
     """
     if message.response_metadata.get("model_provider", PROVIDER) != PROVIDER:
         return ""
@@ -204,7 +204,7 @@ def blocks_of(message: BaseMessage) -> list[dict[str, Any]]:
 
 
 def _calls(message: AIMessage) -> list[Call]:
-    """Read the calls that name a tool; some providers keep them in content blocks only."""
+    """Return the calls that name a tool, from the content blocks if `tool_calls` is empty."""
     calls = [
         Call(call["id"] or "", call["name"] or "", call["args"])
         for call in (*message.tool_calls, *message.invalid_tool_calls)
@@ -230,10 +230,10 @@ def _call_of_block(block: dict[str, Any]) -> Call | None:
 
 
 def _content(content: Any, context: Context) -> str | list[dict[str, Any]]:
-    """Flatten content to a string, or to a list of parts if it holds an image."""
+    """Convert content to a string, or to a list of parts if it holds an image."""
     if isinstance(content, str):
         return _without_halves(content, context)
-    separator = "" if context.role == "assistant" else "\n"  # blocks of an AI message are one text
+    separator = "" if context.role == "assistant" else "\n"  # an AI message is one text in blocks
     pieces = [piece for piece in _pieces(content, context) if piece]
     parts: list[dict[str, Any]] = []
     for is_text, group in groupby(pieces, key=lambda piece: isinstance(piece, str)):
@@ -247,16 +247,16 @@ def _content(content: Any, context: Context) -> str | list[dict[str, Any]]:
 
 
 def _without_halves(text: str, context: Context) -> str:
-    """Replace what UTF-8 cannot carry, as file names that a tool lists may hold."""
-    mended = without_halves(text)
-    if mended != text:
+    """Replace halves of surrogate pairs, which occur in file names that a tool lists."""
+    repaired = without_halves(text)
+    if repaired != text:
         refusal = DashScopeInputError(f"Message {context.position} {HALF_OF_A_PAIR}")
         context.leave_out("half of a character", refusal)
-    return mended
+    return repaired
 
 
 def _pieces(content: Any, context: Context) -> Iterator[str | dict[str, Any]]:
-    """Yield the texts and images of a content."""
+    """Yield the texts and images of a message's content."""
     for block in [content] if isinstance(content, str) else content:
         if isinstance(block, str):
             yield block
@@ -271,9 +271,9 @@ def _pieces(content: Any, context: Context) -> Iterator[str | dict[str, Any]]:
             else:
                 yield from _texts(block, context)
         except DashScopeInputError as refusal:
-            what = "an image" if holds_image else "an attachment"
-            context.leave_out(what, refusal)
-            yield f"[{what}{name_of(block)} was left out here: you cannot read it]"
+            part = "an image" if holds_image else "an attachment"
+            context.leave_out(part, refusal)
+            yield f"[{part}{name_of(block)} was left out here: you cannot read it]"
 
 
 def _image(block: dict[str, Any], context: Context) -> dict[str, Any]:
@@ -300,8 +300,8 @@ def _texts(block: dict[str, Any], context: Context) -> Iterator[str | dict[str, 
         text = block.get("text", block.get("refusal"))
         yield text if isinstance(text, str) else ""
     elif context.role == "assistant":
-        # Reasoning, calls, and results of tools that a provider runs itself. `_calls` reads the
-        # calls; the others concern that provider alone.
+        # A tool call, which `_calls` reads, or reasoning or the result of a provider's built-in
+        # tool, which no other provider can use.
         return
     elif not is_data and isinstance(block.get("content"), (str, list)):
         yield from _pieces(block["content"], context)

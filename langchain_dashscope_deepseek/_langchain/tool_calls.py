@@ -1,6 +1,6 @@
-"""Collects tool calls from their pieces: which call a piece belongs to, and whether it may run.
+"""Assembles tool calls from their pieces, and marks incomplete ones as invalid. No I/O.
 
-Pure. No tool may run with arguments that the model did not mean.
+An incomplete call must not reach a tool: its arguments are not those that the model intended.
 """
 
 from __future__ import annotations
@@ -12,25 +12,25 @@ from io import StringIO
 from typing import Any
 
 from langchain_core.messages import InvalidToolCall, ToolCall
-from langchain_core.messages.tool import tool_call_chunk
+from langchain_core.messages.tool import invalid_tool_call, tool_call, tool_call_chunk
 
 from langchain_dashscope_deepseek._dashscope.protocol.packets import ToolCallDelta, without_halves
 
 _FIRST_TOOL_INDEX = 1_000
-"""In v1 streams core merges blocks of one index whatever their type, and counts text and reasoning
-from 0: the calls' indexes stay out of their way."""
+"""The index of the first call. In v1 streams core merges all blocks with the same index and numbers
+those of text and reasoning from 0, so the calls use a range of their own."""
 
 
 class Text:
-    """A text in pieces. Joins characters whose UTF-16 halves come in two pieces."""
+    """A text in pieces. Joins the halves of a surrogate pair that arrive in two pieces."""
 
     def __init__(self) -> None:
         self._whole = StringIO()
         self._half = ""
-        self.is_damaged = False  # whether a half had no other
+        self.is_damaged = False  # whether a half had no counterpart
 
     def add(self, piece: str) -> str:
-        """Append a piece, and return it without a half at its end that waits for the other."""
+        """Append a piece; return it without half of a pair at its end, which waits for the next."""
         if self._half or not piece.isascii():
             piece = self._join(piece)
         self._whole.write(piece)
@@ -60,58 +60,56 @@ class ToolCallAccumulator:
         self.chunk_index = chunk_index  # in the message's content
         self.index = index  # on the wire, where it may be missing or differ from piece to piece
         self.wire_id = wire_id
-        self.id = self._unshown_id = given_id  # no other call of the answer has it
+        self.id = self._unshown_id = given_id  # unique in the answer
         self.name: str | None = None
         self.arguments = Text()
         self._held_back = ""
 
     def takes(self, delta: ToolCallDelta) -> bool:
-        """Tell by the name whether a piece may be one of this call."""
+        """Tell by its name whether a piece may belong to this call."""
         if delta.name is None or self.name is None:
             return True
         if delta.wire_index is not None and self.index is not None:
             if delta.wire_index != self.index:
                 return False  # another call, even under the same id
             if not self.arguments:
-                return True  # perhaps more of the name
+                return True  # it may continue the name
         return delta.name == self.name
 
     def grow(self, delta: ToolCallDelta) -> dict[str, Any]:
-        """Append a piece, and return what is new. A name may come in pieces, or repeatedly."""
+        """Append a piece; return its additions. A name may arrive in pieces, or repeatedly."""
         new_id, self._unshown_id = self._unshown_id, None
         new_name = delta.name if delta.name and delta.name != self.name else None
         if new_name:
             self.name = (self.name or "") + new_name
         arguments = self._held_back + delta.arguments
-        # Some models write null for no arguments. Once shown, it could not be taken back.
+        # Some models write null for no arguments. A chunk with it could not be revoked.
         is_null = arguments.strip() == "null" and not self.arguments
         self._held_back, arguments = (arguments, "") if is_null else ("", arguments)
         return {"id": new_id, "name": new_name, "args": self.arguments.add(arguments)}
 
     def is_whole(self, *, may_be_empty: bool) -> bool:
-        """Tell whether an agent may run it: it has a name, and its arguments are an object."""
+        """Tell whether an agent may run the call: with a name, and an object as its arguments."""
         if not self.name or self.arguments.is_damaged:
             return False
         raw = str(self.arguments)
         return _json_object(raw) is not None if raw else may_be_empty
 
     def invalidate(self) -> str:
-        """Append a closing bracket that matches nothing, and return what was appended.
+        """Append an unmatched closing bracket; return the addition.
 
-        Core completes cut JSON, so an agent would run a call whose arguments were cut by `length`.
-        No parser completes this.
+        Core completes truncated JSON, so an agent would run a call that the length limit cut off.
+        No parser completes JSON with an unmatched bracket.
         """
         return self.arguments.add(unmatched_closing(str(self.arguments)))
 
     def parsed(self) -> ToolCall | InvalidToolCall:
-        """Return the whole call, valid or not."""
+        """Return the whole call, valid or invalid."""
         raw = str(self.arguments)
         arguments = _json_object(raw) if raw else {}
         if arguments is None:
-            return InvalidToolCall(
-                type="invalid_tool_call", name=self.name, args=raw, id=self.id, error=None
-            )
-        return ToolCall(type="tool_call", name=self.name or "", args=arguments, id=self.id)
+            return invalid_tool_call(name=self.name, args=raw, id=self.id, error=None)
+        return tool_call(name=self.name or "", args=arguments, id=self.id)
 
 
 class ToolCalls(list[ToolCallAccumulator]):
@@ -123,14 +121,14 @@ class ToolCalls(list[ToolCallAccumulator]):
         self._latest: dict[Any, ToolCallAccumulator] = {}
 
     def add(self, deltas: Iterable[ToolCallDelta]) -> list[Any]:
-        """Take the pieces of a packet; return core's `ToolCallChunk`s of what is new."""
+        """Add the pieces of a packet; return the additions as core's `ToolCallChunk`s."""
         grown: dict[int, Any] = {}
         for delta in deltas:
             call = self._find_or_open(delta)
             if call is None:
                 continue
             new = call.grow(delta)
-            # One chunk for each call: core joins none within a message.
+            # One chunk for each call: core does not merge chunks within a message.
             old = grown.get(call.chunk_index, {"id": None, "name": None, "args": ""})
             grown[call.chunk_index] = {
                 "id": old["id"] or new["id"],
@@ -140,31 +138,28 @@ class ToolCalls(list[ToolCallAccumulator]):
         return [tool_call_chunk(**pieces, index=index) for index, pieces in grown.items()]
 
     def end(self, *, is_cut: bool, request_id: str | None) -> list[Any]:
-        """End the calls; return core's `ToolCallChunk`s of what is new.
+        """End the calls; return the additions as core's `ToolCallChunk`s.
 
         A call without an id gets one, and a call that may not run becomes invalid JSON.
         """
         endings = []
-        # They may be those of a call that has none.
+        # Arguments without a name may belong to a call that has none.
         has_stray_arguments = any(call.arguments and not call.name for call in self)
         for number, call in enumerate(self):
             new_id = None if call.id else f"call_{request_id or 'unknown'}_{number}"
             call.id = call.id or new_id
-            may_be_cut = is_cut and call is self[-1]
-            may_be_empty = not has_stray_arguments and not may_be_cut
-            invalidating = "" if call.is_whole(may_be_empty=may_be_empty) else call.invalidate()
-            if invalidating or new_id:
-                endings.append(
-                    tool_call_chunk(id=new_id, args=invalidating, index=call.chunk_index)
-                )
+            may_be_empty = not has_stray_arguments and not (is_cut and call is self[-1])
+            suffix = "" if call.is_whole(may_be_empty=may_be_empty) else call.invalidate()
+            if suffix or new_id:
+                endings.append(tool_call_chunk(id=new_id, args=suffix, index=call.chunk_index))
         return endings
 
     def _find_or_open(self, delta: ToolCallDelta) -> ToolCallAccumulator | None:
         """Find the call that a piece belongs to, or open one; `None` for an empty piece.
 
-        A known id finds its call whatever the index. Else a known index finds its call whatever the
-        id, unless a name comes with another id. A piece without id and name belongs to the last
-        call.
+        1. A known id decides, with any index.
+        2. A known index decides, unless the piece has another id and a name.
+        3. A piece without id, and without name or index, belongs to the last call.
         """
         call_id, index = delta.id, delta.wire_index
         with_id = self._latest.get(call_id) if call_id else None
@@ -193,9 +188,9 @@ class ToolCalls(list[ToolCallAccumulator]):
 
 
 def unmatched_closing(text: str) -> str:
-    """Find the shortest end that makes a text invalid JSON, however a parser completes it.
+    """Return the shortest suffix that makes a text invalid JSON for parsers that complete it too.
 
-    It closes the open string, if there is one, and adds a bracket that does not match.
+    It closes the open string, if there is one, and adds an unmatched bracket.
     """
     inside_string = escaped = False
     opened: list[str] = []
@@ -216,9 +211,9 @@ def unmatched_closing(text: str) -> str:
 def _json_object(text: str) -> dict[str, Any] | None:
     """Parse strictly: an object with finite numbers and without halves of surrogate pairs."""
     try:
-        # A raw line end in a string has one reading.
+        # `strict=False` accepts raw line ends in strings, which are unambiguous.
         value = json.loads(text, parse_constant=_finite, parse_float=_finite, strict=False)
-        if "\\u" in text:  # only an escape can stand for a half here
+        if "\\u" in text:  # only an escape can produce a half
             json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         return None

@@ -1,4 +1,4 @@
-"""Converts tools and tool choices of any form to the wire's."""
+"""Converts tools and tool choices to the form of the wire."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from langchain_dashscope_deepseek.errors import DashScopeInputError
 
 AnyTool = dict[str, Any] | type | Callable[..., Any] | BaseTool
-"""Not under TYPE_CHECKING: core reads the hints of methods at run time."""
+"""Defined at run time, since core evaluates the type hints of methods."""
 
-# Keys of dicts that core converts: tools of Anthropic and Bedrock, JSON schemas.
+# The keys of dicts that core converts: Anthropic's and Bedrock's tools, and JSON schemas.
 _SCHEMA_KEYS = ("input_schema", "toolSpec", "title", "properties")
 _SEARCH = re.compile("(?<!file_)(?<!tool_)search", re.IGNORECASE)
 _CHOICES = {"auto": "auto", "none": "none", "required": "required", "any": "required"}
@@ -28,7 +28,7 @@ def wire_tools(tools: Sequence[AnyTool], *, strict: bool | None = None) -> list[
 def _wire_tool(tool: AnyTool, strict: bool | None) -> dict[str, Any]:
     given = tool if isinstance(tool, dict) else convert_to_openai_tool(tool, strict=strict)
     converted = convert_to_openai_tool(_as_function(given), strict=strict)
-    # Core leaves dicts that are tools already as they are.
+    # Core does not add `strict` to a dict that is a tool already.
     function = {**converted["function"], **({} if strict is None else {"strict": strict})}
     return {**converted, "function": _without_none(function)}
 
@@ -39,7 +39,7 @@ def _as_function(tool: Mapping[str, Any]) -> dict[str, Any]:
     if given.get("type", "function") == "function":
         if isinstance(given.get("function"), Mapping):
             return {**given, "type": "function"}
-        if "name" in given:  # without the type, since core leaves OpenAI's flat form as it is
+        if "name" in given:  # core does not convert OpenAI's flat form with a type
             return {key: value for key, value in given.items() if key != "type"}
     if not given.keys().isdisjoint(_SCHEMA_KEYS):
         return given
@@ -57,7 +57,7 @@ def _without_none(members: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def wire_tool_choice(choice: Any) -> Any:
-    """Convert a choice: a word, a tool's name, a bool, or a dict of OpenAI's or Anthropic's."""
+    """Convert a choice: a word, a tool's name, a bool, or OpenAI's or Anthropic's dict."""
     if isinstance(choice, bool):
         return "required" if choice else None
     if isinstance(choice, Mapping) and "function" not in choice:

@@ -1,7 +1,7 @@
 """LangChain's `ModelProfile` of each model, derived from the capability table.
 
-Where it is not known whether a model supports JSON schemas, `structured_output` is false, and
-agents use tool calls instead.
+If the table does not say whether a model supports JSON schemas, `structured_output` is false, so
+that agents use tool calls instead.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from langchain_dashscope_deepseek.capabilities import MODELS, ModelCapabilities
 
 
 def profile_of(row: ModelCapabilities, *, enable_thinking: bool | None = None) -> ModelProfile:
-    """Derive a row's profile; `enable_thinking` decides whether tools can be called and forced."""
+    """Derive the profile of a row; calling and forcing tools depends on `enable_thinking`."""
     thinking = row.thinks(enable_thinking)
     tools = row.calls_tools(thinking=thinking)
     by_default_only = row.is_hybrid and enable_thinking is None
@@ -40,7 +40,7 @@ def profile_of(row: ModelCapabilities, *, enable_thinking: bool | None = None) -
         attachment=row.images is True,
         temperature=row.can_set("temperature"),
     )
-    # Published weights do not change: an update gets another name.
+    # Models are not updated after their release: an update has another name.
     day = row.released.isoformat() if row.released else None
     known = {
         "name": row.display_name,
