@@ -46,15 +46,7 @@ def prepare_call(
     *,
     shows: bool,
 ) -> PreparedRequest:
-    """Prepare the request of a call.
-
-    Args:
-        messages: The conversation.
-        settings: The settings of the model, without `capabilities`.
-        overrides: The keywords of the call.
-        row_of: Finds a model's row by its name.
-        shows: Whether the caller receives chunks.
-    """
+    """Prepare the request of a call; `shows` tells whether the caller receives chunks."""
     given = _as_on_the_wire(overrides)
     check_overrides(given, settings)
     values = override(settings, given)

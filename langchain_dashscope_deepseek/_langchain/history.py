@@ -50,13 +50,8 @@ def to_wire(
 
     System messages at the beginning are joined, since the service documents a single one. AI
     messages without text and calls are left out, and so is each message's `name`, which the wire
-    does not have.
-
-    Args:
-        messages: The conversation, oldest first.
-        replay_reasoning: Send the reasoning of turns in which tools were called.
-        images_refused: Why the model takes no images; empty if it takes them.
-        must_call: A tool call is required, but no `tool_choice` that forces one is sent.
+    does not have. `images_refused` says why the model takes no images; empty if it takes them.
+    `must_call`: a tool call is required, but no `tool_choice` that forces one is sent.
     """
     blocks = (block for message in messages for block in blocks_of(message))
     if any("cache_control" in block and "type" in block for block in blocks):
@@ -110,10 +105,7 @@ def countable(messages: Sequence[BaseMessage]) -> Iterator[tuple[str, int]]:
 
 
 def _match_answers(conversation: Iterable[Converted], changes: list[Change]) -> list[Converted]:
-    """Move each tool message to the `answers` of the AI message with its call.
-
-    That is the last call with the id of the tool message that precedes it.
-    """
+    """Move each tool message to the `answers` of the last AI message before it with its call."""
     kept: list[Converted] = []
     latest: dict[str, Call] = {}
     callers: dict[str, Converted] = {}
@@ -214,12 +206,10 @@ def _unanswered(caller: Converted, call: Call, how: str) -> Change:
 
 
 def _replay_reasoning(conversation: Sequence[Converted]) -> None:
-    """Add the reasoning to the AI messages of turns in which tools were called.
-
-    A turn is the messages between two human messages. DeepSeek requires the reasoning of all AI
-    messages of such a turn in later requests, the final answer included. A human message right
-    behind a tool message ends no turn: the service may read it as the images of the tool.
-    """
+    """Add the reasoning to the AI messages of turns in which tools were called."""
+    # A turn is the messages between two human messages. DeepSeek requires the reasoning of all AI
+    # messages of such a turn in later requests, the final answer included. A human message right
+    # behind a tool message ends no turn: the service may read it as the images of the tool.
     turns: list[list[Converted]] = [[]]
     for message in conversation:
         if message.wire["role"] == "user" and not (turns[-1] and turns[-1][-1].answers):
@@ -233,10 +223,7 @@ def _replay_reasoning(conversation: Sequence[Converted]) -> None:
 
 
 def _with_images_behind(answers: list[WireMessage]) -> list[WireMessage]:
-    """Move the images of tool messages into a user message behind them.
-
-    The service documents images for user messages, and only text for tool messages.
-    """
+    """Move the images of tool messages, which are undocumented, into a user message behind them."""
     images: list[dict[str, str]] = []
     for answer in answers:
         if isinstance(answer["content"], str):

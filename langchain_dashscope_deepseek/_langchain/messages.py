@@ -181,10 +181,7 @@ def convert(message: BaseMessage, context: Context) -> Converted | None:
 
 
 def reasoning_of(message: BaseMessage) -> str:
-    """Return a message's reasoning, from `additional_kwargs` or v1 blocks; `""` if it has none.
-
-    The reasoning of another provider's model is ignored.
-    """
+    """Return a message's reasoning; `""` if it has none, or another provider's."""
     if message.response_metadata.get("model_provider", PROVIDER) != PROVIDER:
         return ""
     reasoning = message.additional_kwargs.get("reasoning_content")

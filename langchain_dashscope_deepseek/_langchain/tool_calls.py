@@ -96,11 +96,9 @@ class ToolCallAccumulator:
         return _json_object(raw) is not None if raw else may_be_empty
 
     def invalidate(self) -> str:
-        """Append an unmatched closing bracket; return the addition.
-
-        Core completes truncated JSON, so an agent would run a call that the length limit cut off.
-        No parser completes JSON with an unmatched bracket.
-        """
+        """Append an unmatched closing bracket; return the addition."""
+        # Core completes truncated JSON, so an agent would run a call that the length limit cut off.
+        # No parser completes JSON with an unmatched bracket.
         return self.arguments.add(unmatched_closing(str(self.arguments)))
 
     def parsed(self) -> ToolCall | InvalidToolCall:
@@ -155,12 +153,10 @@ class ToolCalls(list[ToolCallAccumulator]):
         return endings
 
     def _find_or_open(self, delta: ToolCallDelta) -> ToolCallAccumulator | None:
-        """Find the call that a piece belongs to, or open one; `None` for an empty piece.
-
-        1. A known id decides, with any index.
-        2. A known index decides, unless the piece has another id and a name.
-        3. A piece without id, and without name or index, belongs to the last call.
-        """
+        """Find the call that a piece belongs to, or open one; `None` for an empty piece."""
+        # 1. A known id decides, with any index.
+        # 2. A known index decides, unless the piece has another id and a name.
+        # 3. A piece without id, and without name or index, belongs to the last call.
         call_id, index = delta.id, delta.wire_index
         with_id = self._latest.get(call_id) if call_id else None
         at_index = None if index is None else self._latest.get(index)

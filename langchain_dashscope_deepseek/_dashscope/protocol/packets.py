@@ -34,10 +34,7 @@ class ToolCallDelta(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """One packet of a stream, or a whole answer.
-
-    Texts may begin or end with half of a surrogate pair: the service may cut an emoji in two.
-    """
+    """One packet of a stream, or a whole answer; its texts may begin or end within an emoji."""
 
     text: str = ""
     reasoning: str = ""

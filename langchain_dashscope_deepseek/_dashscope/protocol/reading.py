@@ -174,10 +174,7 @@ class AnswerReader:
         return reply
 
     def _read_tail(self, data: bytes) -> Iterable[Reply]:
-        """Read the usage from a packet after the end of the answer; drop all other data.
-
-        Data after the end must neither change the answer nor make the call fail.
-        """
+        """Read the usage from a packet after the end of the answer; drop all other data."""
         if self.has_unread_tail:
             return ()
         document = load_json(data)

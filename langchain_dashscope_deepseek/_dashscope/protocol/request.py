@@ -221,11 +221,9 @@ def _check_partial(
 
 
 def _settle_thinking(model: str, row: ModelCapabilities, sent: dict[str, Any]) -> None:
-    """Switch thinking off, or change `tool_choice`, where the service does not support both.
-
-    By its error texts the service supports neither a forced tool choice nor JSON mode while the
-    model thinks. Thinking that is on by default is switched off; explicit thinking stays on.
-    """
+    """Switch off thinking that is not explicit, or change `tool_choice`, where both cannot be."""
+    # By its error texts the service supports neither a forced tool choice nor JSON mode while the
+    # model thinks.
     choice, switch = sent.get("tool_choice"), sent.get("enable_thinking")
     forced = choice == "required" or isinstance(choice, Mapping)
     json_mode = sent.get("response_format", {}).get("type") in ("json_object", "json_schema")

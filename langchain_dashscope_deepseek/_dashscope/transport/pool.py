@@ -37,19 +37,13 @@ _NONE_FREE = "No connection became free"
 
 
 class _Pool(Generic[AnyClient]):
-    """The connections of a process or of an event loop, each for one request at a time.
+    """The connections of a process or of an event loop, each for one request at a time."""
 
-    Only requests of the same tenant reuse a connection, and only if its last response was read to
-    the end and no data followed.
-
-    Each connection has its own httpx client, for two reasons. The garbage collector may close an
-    abandoned stream in the middle of another request, and with a shared client it would wait
-    forever for the client's lock. And for each request httpcore polls each idle connection of a
-    client, which takes 10 ms for 50 connections.
-
-    Other threads, an interrupt and the garbage collector may run between any two statements here.
-    So the pool is consistent after each statement, and one atomic operation takes a connection.
-    """
+    # Each connection has its own httpx client: the garbage collector may close an abandoned stream
+    # in the middle of another request, and would wait forever for the lock of a shared client; and
+    # httpcore polls each idle connection of a client for each request, 10 ms for 50 connections.
+    # Other threads, an interrupt and the garbage collector may run between any two statements here:
+    # the pool is consistent after each of them, and one atomic operation takes a connection.
 
     def __init__(self, connect: Callable[[Tenant], PooledConnection[AnyClient]]) -> None:
         self._connect = connect
@@ -97,10 +91,7 @@ class _Pool(Generic[AnyClient]):
                 self._idle.popleft().close()
 
     def close(self, owner: object = None) -> None:
-        """Close the connections that an owner used last; without an owner, close the pool.
-
-        Requests that are in progress raise an error.
-        """
+        """Close the pool, or the connections that an owner used last; their requests fail."""
         self._is_closed = self._is_closed or owner is None
         for connection in [*self._idle]:
             if owner is None or connection.owner() is owner:
