@@ -32,8 +32,9 @@ from langchain_dashscope_deepseek._dashscope.protocol.error_codes import (
     MESSAGES,
     CodeRule,
 )
+from langchain_dashscope_deepseek._dashscope.protocol.parameters import PARAMETERS
 from langchain_dashscope_deepseek._dashscope.regions import REGIONS
-from langchain_dashscope_deepseek.capabilities import ModelCapabilities
+from langchain_dashscope_deepseek.capabilities import COMMON_PARAMETERS, ModelCapabilities
 from tests.integration_tests.faults import FAULTS, FIELDS, VALUES, Answers, Fails, Field, Outcome
 
 DOCS = Path(__file__).parent
@@ -159,10 +160,10 @@ def sources() -> str:
 
 def parameters() -> str:
     """Render what can be set on each model, and the service's defaults."""
-    names = ["temperature", "top_p", "repetition_penalty", "presence_penalty", "thinking_budget"]
+    names = [n for n, rule in PARAMETERS.items() if rule.droppable and n not in COMMON_PARAMETERS]
 
     def cell(can: ModelCapabilities, name: str) -> str:
-        default = number(getattr(can.defaults, name))
+        default = number(getattr(can.defaults, name, None))
         if not can.can_set(name):
             return "no" if default == "-" else f"fixed: {default}"
         return "yes" if default == "-" and can.settable is not None else default

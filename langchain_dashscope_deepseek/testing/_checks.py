@@ -33,8 +33,7 @@ _FEATURES = frozenset({
     "result_format", "incremental_output", "enable_thinking", "tools", "tool_choice",
     "parallel_tool_calls", "response_format", "enable_search", "search_options",
 })  # fmt: skip
-# Accepted and ignored: DeepSeek models have no such parameters, but the official SDKs send them,
-# and no error of the service is documented.
+# Accepted and ignored: the official SDKs send these, and no page documents them for DeepSeek.
 _IGNORED = frozenset({
     "top_k", "n", "logprobs", "top_logprobs", "frequency_penalty", "logit_bias",
     "preserve_thinking",

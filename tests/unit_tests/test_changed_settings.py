@@ -43,6 +43,7 @@ from langchain_dashscope_deepseek import (
     ModelCapabilities,
     TokenRateLimiter,
 )
+from langchain_dashscope_deepseek._dashscope.protocol.aliases import ELSEWHERE
 from langchain_dashscope_deepseek._dashscope.protocol.parameters import PARAMETERS
 from langchain_dashscope_deepseek._dashscope.regions import Location
 from langchain_dashscope_deepseek._model_fields import ModelFields
@@ -156,9 +157,16 @@ def test_a_setting_that_is_not_sent_counts_whatever_way_it_is_set(name: str) -> 
     value, plain = NOT_SENT[name], ChatDashScopeDeepSeek(model="m")
     assert getattr(plain, name) != value
     copy = plain.model_copy(update={name: value})
+    field = ConfigurableField(id="it")
+    configurable = plain.configurable_fields(**{name: field})
+    configured, _ = configurable.prepare({"configurable": {"it": value}})  # type: ignore[attr-defined]
     setattr(plain, name, value)
-    for model in (ChatDashScopeDeepSeek(model="m", **{name: value}), copy, plain):
+    for model in (ChatDashScopeDeepSeek(model="m", **{name: value}), copy, configured, plain):
         assert getattr(model, name) == value
+
+
+def test_no_parameter_is_explained_as_unsupported() -> None:
+    assert ELSEWHERE.keys().isdisjoint(PARAMETERS)
 
 
 def test_every_parameter_is_a_setting_of_the_model() -> None:

@@ -8,8 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
+from langchain_dashscope_deepseek._dashscope.protocol.parameters import PARAMETERS
 from langchain_dashscope_deepseek.capabilities import MODELS, ModelCapabilities
-from langchain_dashscope_deepseek.testing import DashScopeEmulator
+from langchain_dashscope_deepseek.testing import DashScopeEmulator, _checks
 from langchain_dashscope_deepseek.testing._checks import Accepted
 from tests.unit_tests.emulator.asking import (
     CALLED,
@@ -322,6 +323,10 @@ def test_a_switch_that_a_model_does_not_have_is_ignored(client: Client, model: s
     for enabled in (True, False):
         asked = client.ask(model=model, enable_thinking=enabled)
         assert bool(asked.joined("reasoning_content")) == MODELS[model].thinks(None)
+
+
+def test_the_emulator_ignores_no_parameter_of_the_model() -> None:
+    assert _checks._IGNORED.isdisjoint(PARAMETERS)
 
 
 def test_what_the_official_packages_send_besides_is_ignored(client: Client) -> None:
