@@ -107,12 +107,12 @@ class ModelFields(_Base):
         default=None, validation_alias=AliasChoices("base_url", "dashscope_api_base")
     )
     """The URL of the service, up to `/api/v1`. Default: `DASHSCOPE_HTTP_BASE_URL` or
-    `DASHSCOPE_BASE_URL`, else the URL for `region` and `workspace_id`. The attribute is the URL
-    that calls use."""
+    `DASHSCOPE_BASE_URL`, else the URL for `region` and `workspace_id`. Reading the
+    attribute returns the URL that calls use."""
 
     region: str | None = None
-    """The region of the key, such as `"cn-beijing"` (the default) or `"ap-southeast-1"`. Default:
-    `DASHSCOPE_REGION` or `DASHSCOPE_API_REGION`."""
+    """The region of the key, such as `"ap-southeast-1"`. Default: `DASHSCOPE_REGION` or
+    `DASHSCOPE_API_REGION`, else `"cn-beijing"`."""
 
     workspace_id: str | None = None
     """The workspace: sent as `X-DashScope-WorkSpace`, and with `region` part of the host. Default:

@@ -253,7 +253,10 @@ class ModelSettings(ModelFields):
         settings = {**self._settings(), "environment": self._used_environment}
         for name in SECRETS:
             if settings.pop(name, None) and name != "api_key":
-                warn(f"{name} was not pickled, since it may hold a secret: set it again there.")
+                warn(
+                    f"{name} was not pickled, since it may hold a secret: set it again on the "
+                    "unpickled model."
+                )
         return {**super().__getstate__(), "__dict__": settings, "__pydantic_extra__": None}
 
     def __setstate__(self, state: dict[Any, Any]) -> None:

@@ -43,7 +43,7 @@ ReasoningReplay = Literal["never", "with_tool_calls"]
 
 - `"never"`: assistant messages are sent without their reasoning.
 - `"with_tool_calls"`: in a turn (everything between two human messages) with tool calls, all
-  assistant messages, the final one included, carry it in later requests that think.
+  assistant messages, the final one included, carry it in later requests with thinking on.
 """
 
 Status = Literal["current", "retired"]
@@ -320,7 +320,7 @@ _R1 = replace(
     ),
     released=date(2025, 1, 20),
 )
-_DISTILL_OFF = replace(
+_RETIRED_DISTILL = replace(
     _R1,
     context_tokens=32_768,
     max_input_tokens=32_768,
@@ -330,7 +330,7 @@ _DISTILL_OFF = replace(
     cache=False,
     defaults=replace(_R1.defaults, thinking_budget=16_384),
 )
-_DISTILL = replace(_DISTILL_OFF, status="current", retired_on=None, replacement=None)
+_DISTILL = replace(_RETIRED_DISTILL, status="current", retired_on=None, replacement=None)
 _V3 = replace(
     _RETIRED,
     thinking="never",
@@ -388,11 +388,11 @@ _ROWS: Mapping[str, ModelCapabilities] = {
     "deepseek-r1-0528": replace(_R1, cache=False, released=date(2025, 5, 28)),
     "deepseek-v3": _V3,
     "deepseek-r1-distill-qwen-1.5b": _DISTILL,
-    "deepseek-r1-distill-qwen-7b": _DISTILL_OFF,
-    "deepseek-r1-distill-qwen-14b": _DISTILL_OFF,
-    "deepseek-r1-distill-qwen-32b": _DISTILL_OFF,
+    "deepseek-r1-distill-qwen-7b": _RETIRED_DISTILL,
+    "deepseek-r1-distill-qwen-14b": _RETIRED_DISTILL,
+    "deepseek-r1-distill-qwen-32b": _RETIRED_DISTILL,
     "deepseek-r1-distill-llama-8b": replace(
-        _DISTILL_OFF,
+        _RETIRED_DISTILL,
         retired_on=None,
         source=f"{_REFERENCE}; switched off: {_BILLING}",
         checked_on=_AUGUST,

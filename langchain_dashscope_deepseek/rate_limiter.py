@@ -134,6 +134,7 @@ class TokenRateLimiter(BaseRateLimiter, BaseCallbackHandler):
         """Settle a call by its usage; answers from a cache reserved nothing."""
         messages = [getattr(each, "message", None) for each in chain(*response.generations)]
         usages = [getattr(message, "usage_metadata", None) or {} for message in messages]
+        # langchain-core adds `total_cost` to the usage of an answer from its cache.
         if not any("total_cost" in usage for usage in usages):
             self.settle(sum(usage.get("total_tokens", 0) for usage in usages) or None)
 

@@ -1,7 +1,7 @@
 """The regions, their hosts, and the base URL that follows from the settings.
 
-No other module contains a host name. Source: the regions page of the documentation,
-September 2026.
+No other module names a host that requests are sent to. Source: the regions page of the
+documentation, September 2026.
 """
 
 from __future__ import annotations

@@ -119,7 +119,7 @@ def ask(acquire: Acquire, request: PreparedRequest, emitter_of: EmitterOf[T]) ->
                             yield part
                 ending = list(emitter.end())
                 break
-    yield from ending  # outside the log, so that it ends even if the caller stops here
+    yield from ending  # outside the attempt: a caller may stop here
 
 
 async def aask(

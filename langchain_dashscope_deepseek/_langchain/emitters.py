@@ -28,7 +28,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class Emitter(AbstractContextManager["Emitter[T_co]"], Generic[T_co]):
-    """Converts an answer for the caller; an error that leaves its block gets `partial_message`."""
+    """Converts an answer; a `DashScopeError` raised in its block gets the `partial_message`."""
 
     def __init__(self, answer: AnswerAccumulator) -> None:
         self._answer = answer
@@ -102,8 +102,8 @@ class ChunkEmitter(Emitter[ChatGenerationChunk]):
 
 
 def _call_fields(calls: list[Any]) -> dict[str, list[Any]]:
-    """Return a chunk's fields for pieces of tool calls, parsed unless a piece may be an object."""
-    # Core takes 70 µs to parse a few characters, and seconds for 50 KB with langchain-core 1.7.
+    """Return the tool-call fields of a chunk, parsed here unless a piece begins with `{`."""
+    # Core would take 70 µs for a few characters, and seconds for 50 KB with langchain-core 1.7.
     valid, invalid = [], []
     for call in calls:
         name, args, call_id = call["name"], call["args"], call["id"]
@@ -123,8 +123,8 @@ def _call_fields(calls: list[Any]) -> dict[str, list[Any]]:
 
 _MESSAGE = AIMessageChunk(content="").__dict__
 _CHUNK = ChatGenerationChunk(message=AIMessageChunk(content="")).__dict__
-# Shared by all chunks: they hold all names, so assigning to a field does not change them, and the
-# garbage collector tracks fewer objects.
+# All chunks share these two sets: each holds every field's name, so assigning a field adds none,
+# and the garbage collector tracks fewer objects.
 _MESSAGE_NAMES = set(AIMessageChunk.model_fields)
 _CHUNK_NAMES = set(ChatGenerationChunk.model_fields)
 _SLOTS = ("__dict__", "__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__")
@@ -175,7 +175,7 @@ def plain_chunk(
 
 
 def _quick_equals_plain() -> bool:
-    """Tell whether a quick chunk differs from a plain one only in the fields that count as set."""
+    """Tell whether both functions make equal chunks, except for `model_fields_set`."""
     arguments: Any = ("c", {"reasoning_content": "a"}, {"model_name": "b"}, {})
     quick: Any = quick_chunk(*arguments)
     plain: Any = plain_chunk(*arguments)

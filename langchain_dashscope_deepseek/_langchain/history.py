@@ -128,8 +128,8 @@ def _match_answers(conversation: Iterable[Converted], changes: list[Change]) -> 
         if caller is not kept[-1]:
             if call_id in ambiguous:
                 raise DashScopeInputError(
-                    f"Message {message.position} answers the call {call_id!r}, and two calls "
-                    "without an answer have that id: put it right behind its call"
+                    f"Message {message.position} answers the call {call_id!r}, and two unanswered "
+                    "calls have that id: move it right behind the AI message whose call it answers"
                 )
             how = "was answered by a tool message that came later"
             changes.append(_unanswered(caller, called, how))
@@ -223,7 +223,7 @@ def _replay_reasoning(conversation: Sequence[Converted]) -> None:
 
 
 def _with_images_behind(answers: list[WireMessage]) -> list[WireMessage]:
-    """Move the images of tool messages, which are undocumented, into a user message behind them."""
+    """Move images, which tool messages do not document, into a user message behind them."""
     images: list[dict[str, str]] = []
     for answer in answers:
         if isinstance(answer["content"], str):

@@ -312,5 +312,5 @@ def _unreadable(block: dict[str, Any], context: Context) -> DashScopeUnsupported
     kind = block.get("type") or next(iter(block), "")
     return DashScopeUnsupportedError(
         f"Message {context.position} holds a block of type {kind!r}, which DeepSeek models do not "
-        "read: describe it in text, or use a model that reads it"
+        "read: describe it in text, or use a model of another provider that reads it"
     )

@@ -155,8 +155,8 @@ class ToolCalls(list[ToolCallAccumulator]):
     def _find_or_open(self, delta: ToolCallDelta) -> ToolCallAccumulator | None:
         """Find the call that a piece belongs to, or open one; `None` for an empty piece."""
         # 1. A known id decides, with any index.
-        # 2. A known index decides, unless the piece has another id and a name.
-        # 3. A piece without id, and without name or index, belongs to the last call.
+        # 2. Else a known index decides, unless the piece has a name and another id than that call.
+        # 3. Else a piece without an id that lacks a name or an index belongs to the last call.
         call_id, index = delta.id, delta.wire_index
         with_id = self._latest.get(call_id) if call_id else None
         at_index = None if index is None else self._latest.get(index)

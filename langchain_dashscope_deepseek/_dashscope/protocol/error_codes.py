@@ -1,4 +1,4 @@
-"""The code table: which error a code, a message or a status of the service means, and advice."""
+"""Maps the service's error codes, messages and HTTP statuses to error classes, with advice."""
 
 from __future__ import annotations
 
@@ -53,7 +53,8 @@ CODES: Mapping[str, CodeRule] = {
     "data_inspection_failed": CodeRule(DataInspectionFailed),
     "InternalError.Algo.DataInspectionFailed": CodeRule(DataInspectionFailed),
     "CustomRoleBlocked": CodeRule(
-        DataInspectionFailed, advice="Rephrase the input, or change that rule in the console."
+        DataInspectionFailed,
+        advice="Rephrase the input, or change the blocking rule in the console.",
     ),
     "FaqRuleBlocked": CodeRule(DataInspectionFailed),
     "IPInfringementSuspect": CodeRule(DataInspectionFailed),
@@ -102,7 +103,7 @@ CODES: Mapping[str, CodeRule] = {
     "ServiceUnavailable": CodeRule(_SERVER),
     "GatewayTimeout": CodeRule(DashScopeTimeoutError, advice=_STREAM),
 }
-"""The rule of each code; it also covers the codes that continue it after a dot.
+"""The rule of each code, and of longer codes: `Throttling` covers `Throttling.RateQuota`.
 
 Source: the error page of the documentation, the official client, and recorded traffic.
 """

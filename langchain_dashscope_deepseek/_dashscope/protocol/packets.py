@@ -34,7 +34,7 @@ class ToolCallDelta(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """One packet of a stream, or a whole answer; its texts may begin or end within an emoji."""
+    """A packet of a stream, or a whole answer; a text may end in half a surrogate pair."""
 
     text: str = ""
     reasoning: str = ""
@@ -122,7 +122,7 @@ def read_packet(document: Mapping[str, Any]) -> Reply | None:
     reason = text_of(choice.get("finish_reason"))
     # Unfinished packets carry the string "null"; JSON null is documented too.
     finish_reason = None if reason in ("", "null") else printable(reason)
-    # Faster than `Reply(...)`, which runs for each token of a stream.
+    # Faster than `Reply(...)`; this runs for each token of a stream.
     return tuple.__new__(Reply, (text, reasoning, calls, finish_reason, usage, request_id, found))
 
 

@@ -25,7 +25,7 @@ class Rule(NamedTuple):
 
     expects: str  # completes "NAME takes ..." in an error
     fits: Callable[[Any], bool]
-    droppable: bool = False  # on a model without it: the answer is right all the same
+    droppable: bool = False  # with a warning, for models without it: the answer is still right
 
 
 def _number(low: float, high: float, *, excluded: Collection[float] = ()) -> Callable[[Any], bool]:

@@ -1,4 +1,4 @@
-"""Refused requests: the other form in which to send them again, and advice for other errors.
+"""Other forms of requests that the service refuses, and advice for all other errors.
 
 After a refusal in `REFUSALS` the request is sent again at once in another form, as long as no chunk
 was yielded. This does not count as a retry. The process remembers the form for each base URL and
@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 
 class Refusal(NamedTuple):
-    """A line of `REFUSALS`."""
+    """A refusal, and the request to send after it."""
 
     text: str  # part of the service's message
     change: Callable[[PreparedRequest], PreparedRequest | None]  # `None`: there is no other form

@@ -221,7 +221,7 @@ def _check_partial(
 
 
 def _settle_thinking(model: str, row: ModelCapabilities, sent: dict[str, Any]) -> None:
-    """Switch off thinking that is not explicit, or change `tool_choice`, where both cannot be."""
+    """Switch off thinking that is not explicit, for a forced tool choice or JSON mode."""
     # By its error texts the service supports neither a forced tool choice nor JSON mode while the
     # model thinks.
     choice, switch = sent.get("tool_choice"), sent.get("enable_thinking")

@@ -1,1 +1,1 @@
-"""The I/O of `_dashscope`, and the only place that knows httpx and httpcore."""
+"""The I/O of `_dashscope`, and only this package uses httpcore."""

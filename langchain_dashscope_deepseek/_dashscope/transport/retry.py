@@ -50,7 +50,7 @@ class RetryPolicy:
         chance = self.jitter * random.random()  # noqa: S311 - no secret
         rule = find_rule(error.code)
         if asked is not None:
-            # Only longer than asked; all throttled clients are asked for the same delay.
+            # Jitter only lengthens it: the service asks all throttled clients for the same delay.
             delay = asked * (1 + chance)
         elif rule is not None and rule.per_minute:
             delay = self.minute_delay * failures * (1 - chance)

@@ -35,7 +35,7 @@ AsyncAcquire = Callable[
 
 _LONGEST_DRAIN = 1.0
 """Seconds to read on after the end of an answer: usage may follow, and a body that was read to its
-end leaves a reusable connection. A proxy may not end the body."""
+end leaves a reusable connection. Bounded, since some proxies never end the body."""
 
 
 def replies(acquire: Acquire, request: PreparedRequest, attempt: Attempts) -> Generator[Reply]:

@@ -510,7 +510,7 @@ ORPHAN = (
 )
 NOT_READ = (
     "Message 1 holds a block of type {!r}, which DeepSeek models do not read: describe it in text, "
-    "or use a model that reads it."
+    "or use a model of another provider that reads it."
 )
 READERS = ", ".join(name for name, row in MODELS.items() if row.images)
 NO_IMAGES = (

@@ -250,7 +250,7 @@ REFUSED: dict[str, tuple[list[BaseMessage], str]] = {
     ),
     "a late answer that two calls may have": (
         [HI, CALLS, HI, CALLS, HI, SAW, HI],
-        "Message 5 answers the call 'a', and two calls without an answer have that id",
+        "Message 5 answers the call 'a', and two unanswered calls have that id",
     ),
     "only an answer": ([SAW], "There is nothing to answer"),
     "an empty AI message": ([AIMessage("")], "There is nothing to answer"),
