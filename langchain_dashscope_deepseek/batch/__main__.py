@@ -166,7 +166,7 @@ def _positive(text: str) -> int:
 
 
 if __name__ == "__main__":
-    exit_code = main()
+    exit_code: int = main()
     if exit_code == INTERRUPTED:  # all is kept; Python and Ray would take seconds to end
         os._exit(exit_code)
     sys.exit(exit_code)
