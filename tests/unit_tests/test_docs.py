@@ -237,6 +237,15 @@ def test_every_promise_about_safety_names_tests_that_exist() -> None:
         assert test in (ROOT / path).read_text(encoding="utf-8"), (path, test)
 
 
+def test_unusual_code_names_tests_that_exist() -> None:
+    page = (ROOT / "docs" / "internals.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(test_\w+\.py)(?:::(\w+))?`", page)
+    assert len(named) > 10
+    for file, test in named:
+        (path,) = (ROOT / "tests").glob(f"**/{file}")
+        assert test in path.read_text(encoding="utf-8"), (file, test)
+
+
 @pytest.mark.parametrize(
     "page", [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md"], ids=lambda page: page.name
 )
