@@ -219,15 +219,27 @@ class ChatDashScopeDeepSeek(ModelSettings):
         vars(self).pop("_serialized", None)  # core caches it, but lists in settings can change
         return super()._get_llm_string(stop=stop, **kwargs)
 
-    # --- Generate and stream: core's signatures are those of `_prepared` ---
+    # --- Generate and stream ---
 
-    def _generate(self, *args: Any, **kwargs: Any) -> ChatResult:
-        request = self._prepared(*args, **kwargs, shows=False)
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,  # noqa: ARG002 - core's signature
+        **kwargs: Any,
+    ) -> ChatResult:
+        request = self._prepared(messages, stop, kwargs, shows=False)
         (message,) = ask(self._acquire, request, MessageEmitter)
         return chat_result(message)
 
-    async def _agenerate(self, *args: Any, **kwargs: Any) -> ChatResult:
-        request = self._prepared(*args, **kwargs, shows=False)
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,  # noqa: ARG002 - core's signature
+        **kwargs: Any,
+    ) -> ChatResult:
+        request = self._prepared(messages, stop, kwargs, shows=False)
         (message,) = [m async for m in aask(self._aacquire, request, MessageEmitter)]
         return chat_result(message)
 
@@ -236,36 +248,55 @@ class ChatDashScopeDeepSeek(ModelSettings):
     ) -> dict[str, Any]:
         return combined(llm_outputs)
 
-    def _stream(self, *args: Any, **kwargs: Any) -> Iterator[ChatGenerationChunk]:
-        request = self._prepared(*args, **kwargs, shows=True)
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,  # noqa: ARG002 - core's signature
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
+        request = self._prepared(messages, stop, kwargs, shows=True)
         return ask(self._acquire, request, ChunkEmitter)
 
-    def _astream(self, *args: Any, **kwargs: Any) -> AsyncIterator[ChatGenerationChunk]:
-        request = self._prepared(*args, **kwargs, shows=True)
+    def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,  # noqa: ARG002 - core's signature
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        request = self._prepared(messages, stop, kwargs, shows=True)
         return aask(self._aacquire, request, ChunkEmitter)
 
     def _stream_chat_model_events(
-        self, *args: Any, run_manager: CallbackManagerForLLMRun | None = None, **kwargs: Any
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
     ) -> Iterator[MessagesData]:
         """Stream core's v3 events; core looks for a method of this name."""
-        request = self._prepared(*args, **kwargs, shows=True)
+        request = self._prepared(messages, stop, kwargs, shows=True)
         return ask(self._acquire, request, partial(EventEmitter, run_manager=run_manager))
 
     def _astream_chat_model_events(
-        self, *args: Any, run_manager: AsyncCallbackManagerForLLMRun | None = None, **kwargs: Any
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
     ) -> AsyncIterator[MessagesData]:
         """Stream core's v3 events; core looks for a method of this name."""
-        request = self._prepared(*args, **kwargs, shows=True)
+        request = self._prepared(messages, stop, kwargs, shows=True)
         return aask(self._aacquire, request, partial(EventEmitter, run_manager=run_manager))
 
     def _prepared(
         self,
         messages: Sequence[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: object = None,  # noqa: ARG002 - core emits the tokens itself
+        stop: list[str] | None,
+        overrides: dict[str, Any],
         *,
         shows: bool,
-        **overrides: Any,
     ) -> PreparedRequest:
         given = overrides if stop is None else {**overrides, "stop": stop}
         return prepare_call(messages, self._settings_of_calls(), given, self._row_of, shows=shows)
