@@ -79,19 +79,7 @@ class ThinkingStructuredOutputMiddleware(AgentMiddleware[Any, Any, Any]):
         request: ModelRequest[Any],
         handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]],
     ) -> ModelResponse[Any]:
-        """Do the same as `wrap_model_call`, for asynchronous agents.
-
-        Args:
-            request: The step of the agent.
-            handler: Sends a request to the model.
-
-        Returns:
-            The new messages, and the structured response if there is one.
-
-        Raises:
-            StructuredOutputValidationError: The arguments do not fit the schema, and
-                `handle_errors` is False.
-        """
+        """Do the same as `wrap_model_call`, for asynchronous agents."""
         strategy = _strategy(request.response_format)
         if strategy is None:
             return await handler(request)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from langchain_dashscope_deepseek._dashscope.protocol.refusals import forget
+from langchain_dashscope_deepseek._dashscope.protocol import refusals
 from langchain_dashscope_deepseek.testing import DashScopeEmulator
 
 LIVE = os.environ.get("DASHSCOPE_LIVE") == "1" and bool(os.environ.get("DASHSCOPE_API_KEY"))
@@ -30,7 +30,7 @@ def service() -> Iterator[DashScopeEmulator | None]:
 @pytest.fixture(autouse=True)
 def _fresh_routes() -> None:
     """What was learnt of a server is not known of the next one, which may get its port."""
-    forget()
+    refusals._remembered.clear()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

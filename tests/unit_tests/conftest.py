@@ -15,7 +15,7 @@ import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk, message_chunk_to_message
 
 from langchain_dashscope_deepseek import ChatDashScopeDeepSeek, find_capabilities
-from langchain_dashscope_deepseek._dashscope.protocol.refusals import forget
+from langchain_dashscope_deepseek._dashscope.protocol import refusals
 from langchain_dashscope_deepseek.capabilities import Route
 
 TRANSCRIPTS = Path(__file__).parent / "transcripts"
@@ -39,7 +39,7 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def _fresh_routes() -> None:
     """What one test learnt of a route is not known to the next."""
-    forget()
+    refusals._remembered.clear()
 
 
 def transcript(name: str) -> bytes:

@@ -67,11 +67,6 @@ _MOST_REMEMBERED = 1_000
 _remembered: set[_Key] = set()
 
 
-def forget() -> None:
-    """Forget all forms."""
-    _remembered.clear()
-
-
 class Negotiation:
     """Finds the form of a request that the service accepts; one per call."""
 
