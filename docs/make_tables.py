@@ -25,7 +25,7 @@ from langchain_dashscope_deepseek import (
     DashScopeError,
     DashScopeInputError,
 )
-from langchain_dashscope_deepseek._dashscope.protocol.aliases import ELSEWHERE
+from langchain_dashscope_deepseek._dashscope.protocol.aliases import ADVICE_BY_NAME
 from langchain_dashscope_deepseek._dashscope.protocol.error_codes import (
     ADVICE,
     CODES,
@@ -254,7 +254,7 @@ def messages() -> str:
 def aliases() -> str:
     """Render what the settings of other classes are called here, grouped by their texts."""
     groups: dict[str, list[str]] = {}
-    for name, text in ELSEWHERE.items():
+    for name, text in ADVICE_BY_NAME.items():
         groups.setdefault(text, []).append(f"`{name}`")
     fields = "|".join(ChatDashScopeDeepSeek.model_fields)
     code = re.compile(

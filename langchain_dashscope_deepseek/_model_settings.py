@@ -23,7 +23,7 @@ from pydantic import (
 from pydantic_core import to_jsonable_python
 from typing_extensions import Self
 
-from langchain_dashscope_deepseek._dashscope.protocol.aliases import is_idle
+from langchain_dashscope_deepseek._dashscope.protocol.aliases import is_no_op
 from langchain_dashscope_deepseek._dashscope.protocol.parameters import (
     check_for_another_account,
     check_headers,
@@ -46,7 +46,7 @@ from langchain_dashscope_deepseek._dashscope.reporting import warn
 from langchain_dashscope_deepseek._dashscope.transport.connections import (
     check_proxy,
     preload_certificates,
-    refuse_bypass,
+    refuse_ignored_settings,
 )
 from langchain_dashscope_deepseek._model_fields import ModelFields, fields_by_name, redact_inputs
 from langchain_dashscope_deepseek._version import __version__
@@ -98,7 +98,7 @@ class ModelSettings(ModelFields):
         return {
             name: value
             for name, value in read.items()
-            if not (value is None if name in fields else forbids and is_idle(name, value))
+            if not (value is None if name in fields else forbids and is_no_op(name, value))
         }
 
     @model_validator(mode="after")
@@ -106,7 +106,7 @@ class ModelSettings(ModelFields):
         """Refuse wrong values and combinations, and record the version for traces."""
         settings = lift_from_model_kwargs(vars(self))
         check_values(settings)
-        refuse_bypass(settings)
+        refuse_ignored_settings(settings)
         preload_certificates()
         if is_exposed(self._location.base_url or ""):
             warn(

@@ -43,7 +43,7 @@ from langchain_dashscope_deepseek import (
     ModelCapabilities,
     TokenRateLimiter,
 )
-from langchain_dashscope_deepseek._dashscope.protocol.aliases import ELSEWHERE
+from langchain_dashscope_deepseek._dashscope.protocol.aliases import ADVICE_BY_NAME
 from langchain_dashscope_deepseek._dashscope.protocol.parameters import PARAMETERS
 from langchain_dashscope_deepseek._dashscope.regions import Location
 from langchain_dashscope_deepseek._model_fields import ModelFields
@@ -166,7 +166,7 @@ def test_a_setting_that_is_not_sent_counts_whatever_way_it_is_set(name: str) -> 
 
 
 def test_no_parameter_is_explained_as_unsupported() -> None:
-    assert ELSEWHERE.keys().isdisjoint(PARAMETERS)
+    assert ADVICE_BY_NAME.keys().isdisjoint(PARAMETERS)
 
 
 def test_every_parameter_is_a_setting_of_the_model() -> None:

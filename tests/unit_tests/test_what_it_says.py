@@ -23,7 +23,7 @@ from langchain_dashscope_deepseek import (
     DashScopeQuotaExceededError,
     DashScopeWarning,
 )
-from langchain_dashscope_deepseek._dashscope.protocol.aliases import ELSEWHERE, FOR_ONE_CALL
+from langchain_dashscope_deepseek._dashscope.protocol.aliases import ADVICE_BY_NAME, FOR_ONE_CALL
 from tests.unit_tests.conftest import STYLES, Ask, Scripted, answer_of
 
 # --- Who was asked ---
@@ -75,12 +75,12 @@ async def test_a_near_miss_is_told_what_it_is_called_here(
 # --- What a setting is called here ---
 
 
-@pytest.mark.parametrize("name", ELSEWHERE)
+@pytest.mark.parametrize("name", ADVICE_BY_NAME)
 async def test_a_name_of_elsewhere_is_told_what_to_write(
     name: str, ask: Ask, service: Scripted
 ) -> None:
     """The same text at construction and at the call."""
-    says = f"Unknown setting {name}: {ELSEWHERE[name]}"
+    says = f"Unknown setting {name}: {ADVICE_BY_NAME[name]}"
     with pytest.raises(ValidationError) as at_construction:
         ChatDashScopeDeepSeek(model="m", **{name: 2})
     assert says in str(at_construction.value)
@@ -90,7 +90,7 @@ async def test_a_name_of_elsewhere_is_told_what_to_write(
 
 
 def test_no_name_of_elsewhere_is_one_of_ours() -> None:
-    assert not ELSEWHERE.keys() & ChatDashScopeDeepSeek.model_fields.keys()
+    assert not ADVICE_BY_NAME.keys() & ChatDashScopeDeepSeek.model_fields.keys()
 
 
 async def test_a_slip_of_the_pen_is_told_what_was_meant(ask: Ask, service: Scripted) -> None:

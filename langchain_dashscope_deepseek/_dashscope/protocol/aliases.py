@@ -46,12 +46,12 @@ _NAMES_BY_ADVICE: Mapping[str, str] = {
     "write enable_search=True, and search_options": "web_search",
 }
 
-ELSEWHERE: Mapping[str, str] = {
+ADVICE_BY_NAME: Mapping[str, str] = {
     name: advice for advice, names in _NAMES_BY_ADVICE.items() for name in names.split()
 }
 """The advice on each name."""
 
-_IDLE: Mapping[str, Any] = {
+_NO_OPS: Mapping[str, Any] = {
     "n": 1,
     "frequency_penalty": 0,
     "logprobs": False,
@@ -73,16 +73,16 @@ FOR_ONE_CALL: Mapping[str, str] = {
 """Arguments of a call that are no settings of a model, and what to write instead."""
 
 
-def is_idle(name: str, value: Any) -> bool:
+def is_no_op(name: str, value: Any) -> bool:
     """Tell whether a setting of an unknown name can be left out without a change."""
-    idle = _IDLE.get(name)
+    idle = _NO_OPS.get(name)
     is_equal = isinstance(value, bool) is isinstance(idle, bool) and bool(value == idle)
     return value is None or is_equal
 
 
 def misplaced(names: Iterable[object]) -> list[str]:
     """Return the names that `model_kwargs` must not send."""
-    advice = {str(name): ELSEWHERE.get(str(name), _UNDOCUMENTED) for name in names}
+    advice = {str(name): ADVICE_BY_NAME.get(str(name), _UNDOCUMENTED) for name in names}
     return [name for name, text in advice.items() if not text.startswith(_UNDOCUMENTED)]
 
 
@@ -94,7 +94,7 @@ def unknown_names(names: Collection[str], known: Collection[str]) -> str:
 def _advice_on(name: str, known: Collection[str]) -> str:
     from difflib import get_close_matches  # noqa: PLC0415 - 2 ms, for a mistake
 
-    advice = ELSEWHERE.get(name.lower()) or FOR_ONE_CALL.get(name.lower())
+    advice = ADVICE_BY_NAME.get(name.lower()) or FOR_ONE_CALL.get(name.lower())
     if advice:
         return f": {advice}"
     near = get_close_matches(name.lower(), known, n=1, cutoff=0.75)

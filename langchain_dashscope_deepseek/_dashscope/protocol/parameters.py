@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import httpx
 
 from langchain_dashscope_deepseek._dashscope.protocol.aliases import (
-    is_idle,
+    is_no_op,
     misplaced,
     unknown_names,
 )
@@ -148,7 +148,7 @@ def check_values(settings: Mapping[str, Any]) -> None:
 def read_overrides(overrides: Mapping[str, Any]) -> dict[str, Any]:
     """Replace aliases, and leave out unknown settings whose value changes nothing."""
     own = {ALIASES.get(name, name): value for name, value in overrides.items()}
-    return {k: value for k, value in own.items() if k in OVERRIDABLE or not is_idle(k, value)}
+    return {k: value for k, value in own.items() if k in OVERRIDABLE or not is_no_op(k, value)}
 
 
 def check_overrides(overrides: Mapping[str, Any], fields: Collection[str]) -> None:

@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any
 from langchain_dashscope_deepseek._dashscope.protocol.packets import HALF_OF_A_PAIR, WireMessage
 from langchain_dashscope_deepseek._dashscope.protocol.parameters import PARAMETERS
 from langchain_dashscope_deepseek._dashscope.protocol.tool_use import (
-    by_name,
     check_tools,
+    name_only_tool,
     unsupported,
 )
 from langchain_dashscope_deepseek._dashscope.reporting import warn
@@ -119,7 +119,7 @@ def choose_parameters(row: ModelCapabilities, settings: Mapping[str, Any]) -> di
     _drop_unsupported(model, row, sent)
     _check_features(model, row, sent)
     check_tools(model, row, sent)
-    _settle_thinking(model, row, sent)
+    _resolve_thinking(model, row, sent)
     return sent
 
 
@@ -220,7 +220,7 @@ def _check_partial(
         )
 
 
-def _settle_thinking(model: str, row: ModelCapabilities, sent: dict[str, Any]) -> None:
+def _resolve_thinking(model: str, row: ModelCapabilities, sent: dict[str, Any]) -> None:
     """Switch off thinking that is not explicit, for a forced tool choice or JSON mode."""
     # By its error texts the service supports neither a forced tool choice nor JSON mode while the
     # model thinks.
@@ -251,7 +251,7 @@ def _changes(model: str, asked: Mapping[str, Any], sent: Mapping[str, Any]) -> d
     changes = {
         name: {"asked": asked.get(name), "sent": sent.get(name)}
         for name in ("enable_thinking", "tool_choice")
-        if by_name(asked.get(name), sent.get("tools", ())) != sent.get(name)
+        if name_only_tool(asked.get(name), sent.get("tools", ())) != sent.get(name)
     }
     for name, change in changes.items():
         text = "%s was asked for as %r and sent to %s as %r"

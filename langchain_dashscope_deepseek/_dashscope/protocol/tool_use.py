@@ -25,14 +25,14 @@ def check_tools(model: str, row: ModelCapabilities, sent: dict[str, Any]) -> Non
         return
     tools = sent["tools"] = _distinct_tools(sent["tools"])
     if "tool_choice" in sent:
-        choice = sent["tool_choice"] = by_name(sent["tool_choice"], tools)
+        choice = sent["tool_choice"] = name_only_tool(sent["tool_choice"], tools)
         if isinstance(choice, Mapping) and _name_of(choice) not in map(_name_of, tools):
             name = _name_of(choice)
             raise DashScopeInputError(f"tool_choice names {name!r}, which is no tool of this call")
     check_tool_use(model, row, thinking=row.thinks(sent.get("enable_thinking")))
 
 
-def by_name(choice: Any, tools: Sequence[Mapping[str, Any]]) -> Any:
+def name_only_tool(choice: Any, tools: Sequence[Mapping[str, Any]]) -> Any:
     """Replace `required` by the name of the only tool, as every page documents it."""
     if choice == "required" and len(tools) == 1:
         return {"type": "function", "function": {"name": _name_of(tools[0])}}

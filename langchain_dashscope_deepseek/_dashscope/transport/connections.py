@@ -208,7 +208,7 @@ def check_proxy(proxy: SecretStr | str, name: str = "proxy") -> httpx.Proxy:
     return read
 
 
-def refuse_bypass(settings: Mapping[str, Any]) -> None:
+def refuse_ignored_settings(settings: Mapping[str, Any]) -> None:
     """Refuse `proxy` and `verify` together with the user's own clients, which would ignore them."""
     for name in ("http_client", "http_async_client"):
         for setting, default in (("proxy", None), ("verify", True)):
