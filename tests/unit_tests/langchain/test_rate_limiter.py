@@ -199,49 +199,54 @@ async def test_those_behind_one_that_left_move_up_and_those_before_it_do_not() -
     limiter = TokenRateLimiter(requests_per_minute=600)
     while limiter.acquire(blocking=False):
         pass
+    began = time.monotonic()
     calls = [asyncio.create_task(limiter.aacquire()) for _ in range(40)]
     await asyncio.sleep(0)
     for call in calls[:10] + calls[20:30]:
         call.cancel()
     await asyncio.sleep(0.45)
-    assert sum(call.done() for call in calls[10:20]) <= 5
-    await asyncio.wait_for(asyncio.gather(*calls[10:20], *calls[30:]), 2.5)
+    assert sum(call.done() for call in calls[10:20]) <= 10 * (time.monotonic() - began) + 1
+    await asyncio.wait_for(asyncio.gather(*calls[10:20], *calls[30:]), 3.5)
 
 
 @pytest.mark.parametrize("is_async", [False, True])
 async def test_whoever_stands_behind_cancelled_callers_goes_before_newcomers(
     *, is_async: bool
 ) -> None:
-    limiter = TokenRateLimiter(requests_per_minute=600)
+    limiter = TokenRateLimiter(requests_per_minute=120)
     while limiter.acquire(blocking=False):
         pass
     went: list[str] = []
 
-    async def call(name: str, *, is_async: bool = True) -> None:
-        await (limiter.aacquire() if is_async else asyncio.to_thread(limiter.acquire))
+    def acquire() -> None:
+        limiter.acquire()
+        went.append("first")
+
+    async def call(name: str) -> None:
+        await limiter.aacquire()
         went.append(name)
 
     before = [asyncio.create_task(call("cancelled")) for _ in range(600)]
     await asyncio.sleep(0)
-    first = asyncio.create_task(call("first", is_async=is_async))
+    first = asyncio.create_task(call("first") if is_async else asyncio.to_thread(acquire))
     await asyncio.sleep(0.05)
     for each in before:
         each.cancel()
     await asyncio.sleep(0)
     second = asyncio.create_task(call("second"))
-    await asyncio.wait_for(asyncio.gather(first, second), 2)
+    await asyncio.wait_for(asyncio.gather(first, second), 20)
     assert went[-2:] == ["first", "second"]
 
 
 async def test_what_a_failed_call_gives_back_wakes_the_first() -> None:
     limiter = TokenRateLimiter(tokens_per_minute=600_000)
     limiter.acquire()
-    limiter.settle(10_000)
-    limiter.acquire()  # booked with as much, which takes a second
+    limiter.settle(20_000)
+    limiter.acquire()  # reserves as many, which takes two seconds
     call = asyncio.create_task(limiter.aacquire())
     await asyncio.sleep(0)
     limiter.settle(0)
-    await asyncio.wait_for(call, 0.5)
+    await asyncio.wait_for(call, 1.8)
 
 
 def test_a_caller_whose_loop_is_closed_holds_up_nobody() -> None:
