@@ -193,7 +193,7 @@ def test_the_type_checkers_read_every_block() -> None:
 
 
 def test_a_block_stands_alone_unless_it_says_that_it_goes_on() -> None:
-    one, two, more = "one = 1\n", "two = 2\n", f"{GOES_ON}\nthree = one\n"
+    one, two, more = "one = 1\n", "two = 2\n", f"{GOES_ON[0]}\nthree = one\n"
     page = "\n".join(f"```python\n{block}```\n" for block in (one, more, two))
     assert list(chains(page)) == [[one, more], [two]]
 

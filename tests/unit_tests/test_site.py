@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import ast
 import re
-from collections.abc import Collection
 from pathlib import Path
 
 import pytest
@@ -24,33 +24,56 @@ def test_no_page_is_empty() -> None:
     assert not [path for path in DOCS.glob("**/*.md") if not path.read_text("utf-8").strip()]
 
 
-# --- What there is in three languages ---
+# --- Pages in more than one language ---
 
-TRANSLATED = ("README.md", "docs/start.md")
 LANGUAGES = ("zh-CN", "ja")
+TRANSLATED = sorted(
+    {
+        path.relative_to(ROOT).as_posix().replace(f".{language}.md", ".md")
+        for language in LANGUAGES
+        for path in (*ROOT.glob(f"*.{language}.md"), *DOCS.glob(f"**/*.{language}.md"))
+    }
+)
 
 
 def in_all_languages(path: str) -> dict[str, str]:
-    """Read a page in each of its languages, by the names of the files."""
+    """Read a page in each of its languages, by the names of the files; English is first."""
     english = ROOT / path
     paths = [english, *(english.with_suffix(f".{language}.md") for language in LANGUAGES)]
-    return {path.name: path.read_text(encoding="utf-8") for path in paths}
+    return {path.name: path.read_text(encoding="utf-8") for path in paths if path.exists()}
 
 
-def parts(text: str, names: Collection[str]) -> tuple[list[str], list[str], list[str], int]:
+def same_code(block: str) -> str:
+    """Leave out comments and docstrings, which are translated."""
+    kind, _, code = block.removeprefix("```").removesuffix("```").partition("\n")
+    if kind != "python":
+        return re.sub(r"(^|\s+)# .*$", "", block, flags=re.MULTILINE)
+    tree = ast.parse(code)
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            node.body = [
+                each
+                for number, each in enumerate(node.body)
+                if number or not (isinstance(each, ast.Expr) and ast.get_docstring(node))
+            ]
+    return ast.dump(tree)
+
+
+def parts(text: str) -> tuple[list[str], list[str], list[str], int]:
     """Tell what is the same in each language: code, levels of headings, links, points of lists."""
     code = re.findall(r"^```.*?^```$", text, re.MULTILINE | re.DOTALL)
     prose = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
     levels = re.findall(r"^(#+) ", prose, re.MULTILINE)
-    links = [link for link in re.findall(r"\]\(([^)]+)\)", prose) if link not in names]
-    return code, levels, links, len(re.findall(r"^- ", prose, re.MULTILINE))
+    links = [link.split("#")[0] for link in re.findall(r"\]\(([^)]+)\)", prose)]
+    for language in LANGUAGES:
+        links = [link.replace(f".{language}.md", ".md") for link in links]
+    return [*map(same_code, code)], levels, links, len(re.findall(r"^- ", prose, re.MULTILINE))
 
 
 @pytest.mark.parametrize("path", TRANSLATED)
 def test_a_page_says_the_same_in_each_language(path: str) -> None:
-    texts = in_all_languages(path)
-    english, *others = (parts(text, texts) for text in texts.values())
-    assert others == [english] * len(LANGUAGES)
+    english, *others = map(parts, in_all_languages(path).values())
+    assert others == [english] * len(others)
 
 
 @pytest.mark.parametrize("path", TRANSLATED)
@@ -61,8 +84,20 @@ def test_a_page_leads_to_its_other_languages_from_its_top(path: str) -> None:
         assert {other for other in texts if f"]({other})" in top} == {*texts} - {name}
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
-def test_a_page_of_the_site_says_its_language(language: str) -> None:
+@pytest.mark.parametrize("path", TRANSLATED)
+def test_a_page_leads_to_pages_in_its_language(path: str) -> None:
+    for name, text in in_all_languages(path).items():
+        for language in LANGUAGES:
+            if name.endswith(f".{language}.md"):
+                below = "\n".join(text.splitlines()[6:])
+                links = re.findall(r"\]\(([\w./-]+)\.md[#)]", below)
+                folder = (ROOT / path).parent
+                assert not [it for it in links if (folder / f"{it}.{language}.md").exists()]
+
+
+@pytest.mark.parametrize("path", [path for path in TRANSLATED if path.startswith("docs/")])
+def test_a_page_of_the_site_says_its_language(path: str) -> None:
     """Browsers choose the shapes of characters by it, and screen readers the voice."""
-    text = in_all_languages("docs/start.md")[f"start.{language}.md"]
-    assert text.count(f'<div lang="{language}" markdown>\n') == 1
+    for name, text in in_all_languages(path).items():
+        language = next((each for each in LANGUAGES if name.endswith(f".{each}.md")), None)
+        assert text.count(f'<div lang="{language}" markdown>\n') == bool(language)
