@@ -31,8 +31,11 @@ from langchain_dashscope_deepseek._dashscope.protocol.parameters import (
 )
 from langchain_dashscope_deepseek._dashscope.protocol.request import PreparedRequest
 from langchain_dashscope_deepseek._dashscope.protocol.tool_use import check_tool_use
-from langchain_dashscope_deepseek._dashscope.transport.connections import Connection, UserConnection
-from langchain_dashscope_deepseek._dashscope.transport.endpoint import Tenant
+from langchain_dashscope_deepseek._dashscope.transport.connections import (
+    Connection,
+    Tenant,
+    UserConnection,
+)
 from langchain_dashscope_deepseek._dashscope.transport.pool import (
     loop_pool,
     process_pool,

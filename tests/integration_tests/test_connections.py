@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from langchain_dashscope_deepseek import ChatDashScopeDeepSeek, DashScopeTimeoutError
-from langchain_dashscope_deepseek._dashscope.transport import pool
+from langchain_dashscope_deepseek._dashscope.transport import connections, pool
 from langchain_dashscope_deepseek.testing import DashScopeEmulator
 from tests.leaks import open_descriptors
 from tests.unit_tests.conftest import STYLES, Ask
@@ -144,7 +144,7 @@ async def test_a_connection_that_was_idle_for_long_is_closed_by_the_next_call_of
     has: Callable[[int], bool],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(pool, "KEEP_ALIVE", 1)
+    monkeypatch.setattr(connections, "KEEP_ALIVE", 1)
     for _ in range(10):
         await hold(tenant(), 1)
     assert await asyncio.to_thread(has, 10)
@@ -156,7 +156,8 @@ async def test_a_connection_that_was_idle_for_long_is_closed_by_the_next_call_of
 async def test_an_event_loop_closes_what_was_idle_for_long_by_itself(
     model: ChatDashScopeDeepSeek, has: Callable[[int], bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pool, "KEEP_ALIVE", 0.5)
+    monkeypatch.setattr(connections, "KEEP_ALIVE", 0.5)
+    monkeypatch.setattr(pool, "SWEEP_INTERVAL", 0.5)
     await _tasks(model, 5)
     assert await asyncio.to_thread(has, 0)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import ssl
+import time
 import weakref
 from collections.abc import Callable, Mapping, MutableMapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, suppress
@@ -15,7 +16,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.util import find_spec
 from ipaddress import ip_address, ip_network
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 from urllib.request import getproxies, proxy_bypass_environment  # type: ignore[attr-defined]
 
 import httpcore
@@ -23,7 +24,6 @@ import httpx
 from pydantic import SecretStr
 
 from langchain_dashscope_deepseek._dashscope.transport import private
-from langchain_dashscope_deepseek._dashscope.transport.endpoint import Tenant
 from langchain_dashscope_deepseek._dashscope.transport.streams import (
     AsyncNetwork,
     Deadline,
@@ -35,6 +35,25 @@ AnyClient = TypeVar("AnyClient", bound=httpx.Client | httpx.AsyncClient)
 
 KEEP_ALIVE = 5.0
 """Seconds that an idle connection is kept for the next request, as in httpx."""
+
+
+class NetworkSettings(NamedTuple):
+    """The settings of a model that its connections use; the names are those of its fields."""
+
+    proxy: SecretStr | None = None
+    verify: ssl.SSLContext | bool = True
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> NetworkSettings:
+        return cls(*map(settings.__getitem__, cls._fields))
+
+
+class Tenant(NamedTuple):
+    """What two requests must share to use the same connection."""
+
+    base_url: str
+    secrets: bytes  # a digest of the key and the other headers
+    network: NetworkSettings
 
 
 @dataclass(eq=False)
@@ -93,6 +112,10 @@ class PooledConnection(Connection[AnyClient]):
     idle_since: float = 0.0  # by time.monotonic
     pid: int = field(default_factory=os.getpid)
 
+    def is_expired(self) -> bool:
+        """Tell whether the connection has been idle for too long; does not look at the socket."""
+        return time.monotonic() - self.idle_since > KEEP_ALIVE
+
     def is_reusable(self) -> bool:
         """Tell whether the connection is open, with no data after the last response."""
         return not (
@@ -145,8 +168,8 @@ def aconnect(tenant: Tenant) -> PooledConnection[httpx.AsyncClient]:
 
 def _pool_settings(tenant: Tenant) -> dict[str, Any]:
     return {
-        "ssl_context": _tls_context(tenant.verify),
-        "proxy": proxy_of(tenant.base_url, tenant.proxy),
+        "ssl_context": _tls_context(tenant.network.verify),
+        "proxy": proxy_of(tenant.base_url, tenant.network.proxy),
         "max_connections": 1,
         "keepalive_expiry": KEEP_ALIVE,
     }
@@ -209,9 +232,9 @@ def check_proxy(proxy: SecretStr | str, name: str = "proxy") -> httpx.Proxy:
 
 
 def refuse_ignored_settings(settings: Mapping[str, Any]) -> None:
-    """Refuse `proxy` and `verify` together with the user's own clients, which would ignore them."""
+    """Refuse network settings beside the user's own clients, which would ignore them."""
     for name in ("http_client", "http_async_client"):
-        for setting, default in (("proxy", None), ("verify", True)):
+        for setting, default in NetworkSettings()._asdict().items():
             if settings.get(name) is not None and settings.get(setting, default) is not default:
                 raise DashScopeInputError(
                     f"{name} has its own network settings, so its calls would ignore {setting}: "

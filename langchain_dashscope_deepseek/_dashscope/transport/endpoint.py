@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import ssl
 import threading
 import time
 from base64 import b64encode
@@ -14,13 +13,14 @@ from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from hashlib import blake2b
-from typing import Any, NamedTuple
+from typing import Any
 
 import anyio
 import httpx
 from pydantic import SecretStr
 
 from langchain_dashscope_deepseek._dashscope.protocol.redaction import KeySource
+from langchain_dashscope_deepseek._dashscope.transport.connections import NetworkSettings, Tenant
 from langchain_dashscope_deepseek._dashscope.transport.retry import NO_DEADLINE, is_over
 from langchain_dashscope_deepseek._version import __version__
 from langchain_dashscope_deepseek.capabilities import Route
@@ -40,15 +40,6 @@ WHOLE_TIMEOUT = httpx.Timeout(connect=10, read=1800, write=60, pool=60)
 such a connection open for at least 1,800 seconds (its `x-dashscope-timeout`)."""
 
 
-class Tenant(NamedTuple):
-    """The settings that two requests must share to use the same connection."""
-
-    base_url: str
-    secrets: bytes  # a digest of the key and the other headers
-    proxy: SecretStr | None = None
-    verify: ssl.SSLContext | bool = True
-
-
 @dataclass(frozen=True)
 class Endpoint:
     """The base URL, and the settings that all requests of a call share."""
@@ -59,8 +50,7 @@ class Endpoint:
     timeout: httpx.Timeout | float | None = None
     own_headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # the user's
     key_source: KeySource | None = field(default=None, repr=False)
-    proxy: SecretStr | None = None
-    verify: ssl.SSLContext | bool = True
+    network: NetworkSettings = field(default_factory=NetworkSettings)
 
     def with_key(self, seconds: float | None, until: float) -> Endpoint:
         """Return the endpoint with the key for an attempt; wait so many seconds for the key."""
@@ -99,15 +89,15 @@ class Endpoint:
     def tenant(self) -> Tenant:
         """The tenant whose connections the request may use."""
         secrets = "\0".join((*self.headers.values(), *self.own_headers.values()))
-        return Tenant(self.base_url, blake2b(secrets.encode()).digest(), self.proxy, self.verify)
+        return Tenant(self.base_url, blake2b(secrets.encode()).digest(), self.network)
 
     @property
     def secrets(self) -> tuple[str, ...]:
         """The texts to redact: the key, the values of the user's headers, the proxy's password."""
         found = (self.headers.get("Authorization", ""), *self.own_headers.values())
-        if self.proxy is None:
+        if self.network.proxy is None:
             return found
-        url = httpx.URL(self.proxy.get_secret_value())
+        url = httpx.URL(self.network.proxy.get_secret_value())
         sent = b64encode(f"{url.username}:{url.password}".encode()).decode()
         return (*found, url.password, sent)
 
@@ -155,8 +145,7 @@ def endpoint_of(
         headers=headers,
         key_source=key if callable(key) else None,
         own_headers=own_headers,
-        proxy=settings["proxy"],
-        verify=settings["verify"],
+        network=NetworkSettings.of(settings),
         max_answer_size=settings["max_answer_size"],
         timeout=settings["timeout"],
     )

@@ -20,18 +20,20 @@ import anyio
 import httpx
 
 from langchain_dashscope_deepseek._dashscope.transport.connections import (
-    KEEP_ALIVE,
     AnyClient,
     Connection,
     PooledConnection,
+    Tenant,
     aconnect,
     connect,
 )
-from langchain_dashscope_deepseek._dashscope.transport.endpoint import Tenant
 
 MAX_CONNECTIONS = 1_000
 """Concurrent requests of a process, or of an event loop; further ones wait. Streams hold their
 connection for minutes, so the default of httpx (100) would block a busy server."""
+
+SWEEP_INTERVAL = 5.0
+"""Seconds between two searches of an event loop for connections that were idle for too long."""
 
 _NONE_FREE = "No connection became free"
 
@@ -47,7 +49,7 @@ class _Pool(Generic[AnyClient]):
 
     def __init__(self, connect: Callable[[Tenant], PooledConnection[AnyClient]]) -> None:
         self._connect = connect
-        self._idle: deque[PooledConnection[AnyClient]] = deque()  # the oldest first
+        self._idle: deque[PooledConnection[AnyClient]] = deque()
         self._in_use: set[PooledConnection[AnyClient]] = set()
         self._is_closed = False
         self.pid = os.getpid()
@@ -84,11 +86,12 @@ class _Pool(Generic[AnyClient]):
             connection.close()
 
     def _sweep(self) -> None:
-        """Close the connections that have been idle for `KEEP_ALIVE` seconds."""
-        oldest = time.monotonic() - KEEP_ALIVE
-        with suppress(IndexError):  # no connection is left, or another thread took it
-            while self._idle[0].idle_since < oldest:
-                self._idle.popleft().close()
+        """Close the connections that have been idle for too long."""
+        for connection in [*self._idle]:
+            if connection.is_expired():
+                with suppress(ValueError):  # another thread has taken it
+                    self._idle.remove(connection)
+                    connection.close()
 
     def close(self, owner: object = None) -> None:
         """Close the pool, or the connections that an owner used last; their requests fail."""
@@ -146,7 +149,7 @@ class LoopPool(_Pool[httpx.AsyncClient]):
 
     def _tick(self, closing: AsyncGenerator[None]) -> None:
         self._sweep()
-        asyncio.get_running_loop().call_later(KEEP_ALIVE, self._tick, closing)
+        asyncio.get_running_loop().call_later(SWEEP_INTERVAL, self._tick, closing)
 
     async def _close_with_the_loop(self) -> AsyncGenerator[None]:
         # asyncio.run closes the asynchronous generators of a loop before it closes the loop.

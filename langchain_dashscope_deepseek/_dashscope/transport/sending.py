@@ -17,8 +17,8 @@ from langchain_dashscope_deepseek._dashscope.protocol.reading import AnswerReade
 from langchain_dashscope_deepseek._dashscope.protocol.redaction import LONGEST_MESSAGE, Redactor
 from langchain_dashscope_deepseek._dashscope.protocol.request import PreparedRequest
 from langchain_dashscope_deepseek._dashscope.reporting import log_request
-from langchain_dashscope_deepseek._dashscope.transport.connections import Connection
-from langchain_dashscope_deepseek._dashscope.transport.endpoint import Endpoint, Tenant
+from langchain_dashscope_deepseek._dashscope.transport.connections import Connection, Tenant
+from langchain_dashscope_deepseek._dashscope.transport.endpoint import Endpoint
 from langchain_dashscope_deepseek._dashscope.transport.http_errors import translating_errors
 from langchain_dashscope_deepseek._dashscope.transport.retry import Attempts
 from langchain_dashscope_deepseek.errors import DashScopeInvalidRequestError
