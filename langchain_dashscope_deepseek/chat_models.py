@@ -36,10 +36,7 @@ from langchain_dashscope_deepseek._dashscope.transport.connections import (
     Tenant,
     UserConnection,
 )
-from langchain_dashscope_deepseek._dashscope.transport.pool import (
-    loop_pool,
-    process_pool,
-)
+from langchain_dashscope_deepseek._dashscope.transport.pool import loop_pool, process_pool
 from langchain_dashscope_deepseek._langchain.call import aask, ask, prepare_call
 from langchain_dashscope_deepseek._langchain.emitters import (
     ChunkEmitter,
