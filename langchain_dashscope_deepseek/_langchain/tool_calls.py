@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable
-from io import StringIO
 from typing import Any
 
 from langchain_core.messages import InvalidToolCall, ToolCall
@@ -25,7 +24,7 @@ class Text:
     """A text in pieces. Joins the halves of a surrogate pair that arrive in two pieces."""
 
     def __init__(self) -> None:
-        self._whole = StringIO()
+        self._encoded = bytearray()  # a list of pieces takes ten times as much
         self._half = ""
         self.is_damaged = False  # whether a half had no counterpart
 
@@ -33,7 +32,7 @@ class Text:
         """Append a piece; return it without half of a pair at its end, which waits for the next."""
         if self._half or not piece.isascii():
             piece = self._join(piece)
-        self._whole.write(piece)
+        self._encoded += piece.encode()
         return piece
 
     def _join(self, piece: str) -> str:
@@ -45,10 +44,10 @@ class Text:
         return joined
 
     def __bool__(self) -> bool:
-        return self._whole.tell() > 0
+        return bool(self._encoded)
 
     def __str__(self) -> str:
-        return self._whole.getvalue()
+        return self._encoded.decode()
 
 
 class ToolCallAccumulator:
