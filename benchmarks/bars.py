@@ -1,4 +1,4 @@
-"""The bars: what the figures must be, as ratios within one run."""
+"""The limits that the figures must meet, as ratios within one run."""
 
 from __future__ import annotations
 
@@ -20,33 +20,33 @@ CORE, WIRE, DEEPSEEK, QWQ, TONGYI = (
 
 
 Value = Callable[[Figure], float]
-"""Works a value out of the figures of one round."""
+"""Computes a value from the figures of one round."""
 
 
 def over(scenario: str, *others: str) -> Value:
-    """Give ours over the sum of others."""
+    """Return ours divided by the sum of others."""
     return lambda figure: figure(scenario) / sum(figure(scenario, name) for name in others)
 
 
 def times(scenario: str, peer: str) -> Value:
-    """Give how many times a peer is ours."""
+    """Return a peer divided by ours."""
     return lambda figure: figure(scenario, peer) / figure(scenario)
 
 
 def above_floors(scenario: str) -> Value:
-    """Give the milliseconds of ours above the floors."""
+    """Return ours minus both floors, in milliseconds."""
     return lambda figure: 1e3 * (figure(scenario) - figure(scenario, CORE) - figure(scenario, WIRE))
 
 
 def growth(before: str, after: str, linear: float = 1) -> Value:
-    """Give how ours grows from one scenario to another, over what would be linear."""
+    """Return the growth of ours between two scenarios, divided by linear growth."""
     return lambda figure: figure(after) / figure(before) / linear
 
 
 def memory_growth(way: str) -> Value:
-    """Give how memory grows from 10,000 to 100,000 events, over the growth of the text.
+    """Return the growth of memory from 10,000 to 100,000 events, divided by that of the text.
 
-    The text is counted as it arrives: a string a piece, in a list.
+    The size of the text is that of a list with one string per event.
     """
     few, many = 10_000, 100_000
     text = _bytes_of_pieces(many) - _bytes_of_pieces(few)
@@ -55,13 +55,13 @@ def memory_growth(way: str) -> Value:
 
 
 def _bytes_of_pieces(events: int) -> int:
-    """Estimate what a list of the pieces takes: a pointer and a string each."""
+    """Estimate the size of a list of the pieces: a pointer and a string each."""
     said = answer("text", events)
     return sum(8 + piece.__sizeof__() for piece in (*said.reasoning, *said.text))
 
 
 class Bar(NamedTuple):
-    """What a value must be, and what stands in its way where it is not met."""
+    """The limit of a value, and a known reason if it is not met."""
 
     rule: str
     value: Value
@@ -70,93 +70,101 @@ class Bar(NamedTuple):
     obstacle: str = ""
 
     def holds(self, values: list[float]) -> bool:
-        """Tell whether the median of the rounds meets it."""
+        """Return whether the median of the rounds meets the limit."""
         value = median(values)
         return value <= self.limit if self.kind == "at most" else value >= self.limit
 
 
 KEPT_BY_CORE = (
-    "Core keeps each chunk of a stream until it ends, and Python's garbage collector looks at all "
-    "of them again and again: at ten times as many where 500 streams are open."
+    "langchain-core keeps each chunk of a stream until it ends, and Python's garbage collector "
+    "scans all of them repeatedly: ten times as many if 500 streams are open."
 )
 
 BARS = (
-    Bar("`stream` over the two floors", over("stream", CORE, WIRE), "at most", 1.35),
-    Bar("langchain-deepseek's `stream` over ours", times("stream", DEEPSEEK), "at least", 6),
-    Bar("langchain-qwq's `stream` over ours", times("stream", QWQ), "at least", 6),
+    Bar("`stream`: ours / both floors", over("stream", CORE, WIRE), "at most", 1.35),
+    Bar("`stream`: langchain-deepseek / ours", times("stream", DEEPSEEK), "at least", 6),
+    Bar("`stream`: langchain-qwq / ours", times("stream", QWQ), "at least", 6),
     Bar(
-        "ChatTongyi's `stream` over ours",
+        "`stream`: ChatTongyi / ours",
         times("stream", TONGYI),
         "at least",
         1.8,
-        "It reads through requests, which takes less for an HTTP chunk than httpx with h11: the "
-        "two floors together, with nothing of ours in them, take most of what the bar leaves.",
+        "ChatTongyi reads with `requests`, which needs less CPU per chunk than httpx with h11. "
+        "Both floors together, without any code of this package, take most of the allowed time.",
     ),
-    Bar("50 `astream` at once over the two floors", over("async_50", CORE, WIRE), "at most", 1.3),
+    Bar("50 `astream` at once: ours / both floors", over("async_50", CORE, WIRE), "at most", 1.3),
     Bar(
-        "langchain-deepseek's 50 `astream` over ours", times("async_50", DEEPSEEK), "at least", 4.5
+        "50 `astream` at once: langchain-deepseek / ours",
+        times("async_50", DEEPSEEK),
+        "at least",
+        4.5,
     ),
-    Bar("ChatTongyi's 50 `astream` over ours", times("async_50", TONGYI), "at least", 3),
+    Bar("50 `astream` at once: ChatTongyi / ours", times("async_50", TONGYI), "at least", 3),
     Bar(
-        "an event of 500 `astream` over one of 50",
+        "time per event of `astream`: 500 at once / 50 at once",
         growth("async_50", "async_500"),
         "at most",
         1.15,
         KEPT_BY_CORE,
     ),
     Bar(
-        "an event of 500 `astream` over one of 50, others after them",
+        "time per event of `astream`: 500 tasks / 50 tasks, several streams each",
         growth("lasting_50", "lasting_500"),
         "at most",
         1.15,
         KEPT_BY_CORE,
     ),
     Bar(
-        "v3 events over core's bridge with ready chunks",
+        "v3 events: ours / LangChain floor",
         over("v3", CORE),
         "at most",
         1.4,
-        "The bridge has nothing to read, and ours has: httpx with h11 takes for an event a third "
-        "of what the bar leaves for reading, parsing and making events together.",
+        "The floor does not read from a connection. httpx with h11 takes a third of the time that "
+        "the limit allows for reading, parsing and creating an event.",
     ),
-    Bar("langchain-deepseek's v3 events over ours", times("v3", DEEPSEEK), "at least", 5),
-    Bar("`invoke` over the two floors", over("invoke", CORE, WIRE), "at most", 1.4),
-    Bar("langchain-deepseek's `invoke` over ours", times("invoke", DEEPSEEK), "at least", 2),
-    Bar("`batch` over the two floors", over("batch", CORE, WIRE), "at most", 1.4),
-    Bar("langchain-deepseek's `batch` over ours", times("batch", DEEPSEEK), "at least", 2),
-    Bar("first chunk above the two floors, ms", above_floors("first_chunk"), "at most", 0.5),
-    Bar("import over core's base class and httpx", over("import", CORE), "at most", 1.1),
+    Bar("v3 events: langchain-deepseek / ours", times("v3", DEEPSEEK), "at least", 5),
+    Bar("`invoke`: ours / both floors", over("invoke", CORE, WIRE), "at most", 1.4),
+    Bar("`invoke`: langchain-deepseek / ours", times("invoke", DEEPSEEK), "at least", 2),
+    Bar("`batch`: ours / both floors", over("batch", CORE, WIRE), "at most", 1.4),
+    Bar("`batch`: langchain-deepseek / ours", times("batch", DEEPSEEK), "at least", 2),
+    Bar("first chunk: ours minus both floors, in ms", above_floors("first_chunk"), "at most", 0.5),
+    Bar("import: ours / LangChain floor", over("import", CORE), "at most", 1.1),
     Bar(
-        "distributions beyond langchain-core and httpx",
+        "additional distributions, number",
         lambda figure: figure("distributions"),
         "at most",
         2,
     ),
     Bar(
-        "5,000 messages over 5 times 1,000",
+        "time per message: 5,000 messages / 1,000 messages",
         growth("history_1000", "history_5000", 5),
         "at most",
         1.15,
     ),
     Bar(
-        "4,000 blocks of text beside an image over 4 times 1,000",
+        "time per block: 4,000 text blocks and an image / 1,000 and an image",
         growth("blocks_1000", "blocks_4000", 4),
         "at most",
         1.15,
     ),
     Bar(
-        "an event of 100,000 over one of 10,000",
+        "time per event: 100,000 events / 10,000 events",
         growth("long_direct_10000", "long_direct_100000"),
         "at most",
         1.15,
     ),
-    Bar("memory of `_stream` over its text in pieces", memory_growth("stream"), "at most", 1.5),
-    Bar("memory of `_generate` over its text in pieces", memory_growth("generate"), "at most", 1.5),
+    Bar("memory growth of `_stream` / growth of the text", memory_growth("stream"), "at most", 1.5),
+    Bar(
+        "memory growth of `_generate` / growth of the text",
+        memory_growth("generate"),
+        "at most",
+        1.5,
+    ),
 )
 
 
 def judged(results: Results) -> Iterator[tuple[Bar, list[float]]]:
-    """Give each bar whose figures were measured, with its value in each round."""
+    """Yield each limit whose figures were measured, with its value in each round."""
     for bar in BARS:
         with suppress(KeyError):
             yield bar, list(results.of_rounds(bar.value))

@@ -1,4 +1,4 @@
-"""The figures as tables, and `docs/benchmarks.md` with its plot."""
+"""Renders the figures as tables, and writes `docs/benchmarks.md` with its plot."""
 
 from __future__ import annotations
 
@@ -32,42 +32,45 @@ VERSIONS = (
 
 PAGE = """# Benchmarks
 
-CPU, memory and start-up time of this package, of similar packages, and of two baselines that do
-only the unavoidable work. `make bench` measures them. Compare the ratios within a run; absolute
-figures depend on the machine.
+CPU time, memory and start-up time of this package (*ours*), of similar packages, and of two
+baselines (*floors*) that do only part of the work. `make bench` runs the benchmarks. Compare the
+ratios; absolute figures depend on the machine.
 
 {about}
 
-A separate process serves prepared answers: half of the events are reasoning, half are text, and the
-last one is empty. Each event is its own HTTP chunk, as the service sends them, but all are written
-at once, so clients do not wait and read many events from the socket at a time. DashScope's and
-OpenAI's protocol carry the same text, and each result is compared with it.
+A separate process serves prepared answers: half of the events contain reasoning, half contain
+text, and the last one is empty. Each event is an HTTP chunk of its own, as from the service, but
+all are written without delays, so clients read many events from the socket at a time. The same text
+is served over DashScope's and OpenAI's protocol. Each client's result is compared with that text.
 
 | term | meaning |
 | --- | --- |
-| LangChain floor | LangChain's base class with chunks that are already made |
-| wire floor | httpx, httpx-sse and `json` alone |
-| 50 or 500 at once | streams that start together, on open connections, after a collection |
-| others after them | as many tasks, each with several streams; the first one is not counted |
-| CPU | of the whole process, including its threads |
+| ours | this package |
+| LangChain floor | LangChain's base class with prepared chunks; for imports, also httpx |
+| wire floor | only httpx, httpx-sse and `json` |
+| both floors | the sum of the two |
+| 50 or 500 at once | streams that start together, on open connections, after `gc.collect()` |
+| several streams each | 50 or 500 concurrent tasks; the first stream of each is not counted |
+| CPU | CPU time of the whole process, including its threads |
+| additional distributions | packages beyond langchain-core, httpx and their dependencies |
 
-Each figure is measured in a new process, and the packages take turns. A round is the best sample of
-a process; the tables show the minimum and the median of the rounds.
+Each figure is measured in a new process, and the packages take turns. The result of a round is the
+best sample of its process. The tables show the minimum and the median of the rounds.
 
 ![CPU, as a multiple of this package](benchmarks.svg)
 
 ## Limits
 
-Each ratio is computed round by round, and the median must meet the limit. The machine's speed
-varies by half within minutes, so single rounds differ widely. *ours* is this package.
+Each ratio is computed for each round, and the median must meet the limit. The speed of the machine
+varies by half within minutes, so single rounds differ widely.
 
 {bars}
 
 ## Figures
 
-Minimum / median of the rounds, or one figure if there was one round. A dash: not supported, or not
-measured. `invoke` asks for the answer in one body; "ours by default" [streams
-internally](thinking.md#why-invoke-streams) while the model thinks.
+Minimum / median of the rounds, or one figure if there was one round. A dash means not supported or
+not measured. `invoke` requests the answer as one JSON body, except in "ours by default", which
+[streams internally](thinking.md#why-invoke-streams) while the model thinks.
 
 {figures}
 
@@ -77,8 +80,8 @@ internally](thinking.md#why-invoke-streams) while the model thinks.
 
 ## Instructions
 
-`make bench_instructions` counts, with valgrind, the instructions for one event of a stream from
-memory. It fails if the ratio to LangChain's floor is more than 5 % above this one:
+`make bench_instructions` uses valgrind to count the CPU instructions for one event of a stream that
+is read from memory. It fails if the ratio is more than 5 % above the one in this table:
 
 {instructions}
 """
@@ -92,12 +95,12 @@ def rows(lines: list[list[str]]) -> str:
 
 
 def number(value: float) -> str:
-    """Render a figure with the digits that count."""
+    """Render a figure with its significant digits."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def figures(results: Results) -> str:
-    """Render least and median of each figure."""
+    """Render the minimum and median of each figure."""
     shown = [name for name in CONTENDERS if any(results.has(s, name) for s in SCENARIOS)]
     lines = [["", *shown]]
     for name, scenario in SCENARIOS.items():
@@ -118,7 +121,7 @@ def _cell(results: Results, scenario: str, contender: str) -> str:
 
 
 def bars(results: Results) -> str:
-    """Render each bar, its value and whether it is met."""
+    """Render each limit, its value and whether it is met."""
     lines = [
         [
             bar.rule,
@@ -135,12 +138,12 @@ def bars(results: Results) -> str:
         for bar, values in judged(results)
         if bar.obstacle and not bar.holds(values)
     )
-    header = ["ratio", "median", "single rounds", "rounds", "limit", "met"]
+    header = ["ratio", "median", "range of rounds", "rounds", "limit", "met"]
     return rows([header, *lines]) + obstacles
 
 
 def about(results: Results) -> str:
-    """Say on what machine and with what versions it was measured."""
+    """Describe the machine and the versions."""
     versions = ", ".join(f"{name} {version(name)}" for name in VERSIONS)
     python = f"{platform.python_implementation()} {platform.python_version()}"
     return (
@@ -160,28 +163,28 @@ def _processor() -> str:
 
 
 def split(results: Results) -> str:
-    """Say how the cost of an event of a long answer splits between core, httpx and us."""
+    """Split the CPU of an event of a long answer between langchain-core, httpx and this package."""
     whole = results.middle("long_stream", "ours")
     direct = results.middle("long_direct_100000", "ours")
     reading = results.middle("long_stream", "wire floor")
     parts = {
-        "reading and parsing: httpx, httpx-sse, json (the floor)": reading,
-        "ours: `_stream` called directly, less the above": direct - reading,
-        "core: `stream()` less `_stream`": whole - direct,
+        "reading and parsing: httpx, httpx-sse, json (the wire floor)": reading,
+        "this package: `_stream`, called directly, minus the above": direct - reading,
+        "langchain-core: `stream()` minus `_stream`": whole - direct,
     }
     lines = [[part, number(value * 1e6), f"{value / whole:.0%}"] for part, value in parts.items()]
-    return rows([["one of 100,000 events", "µs", "share"], *lines])
+    return rows([["CPU per event, of 100,000 events", "µs", "share"], *lines])
 
 
 def instructions() -> str:
-    """Render what `make bench_instructions` keeps."""
+    """Render the result of `make bench_instructions`."""
     kept = json.loads(KEPT.read_text(encoding="utf-8"))
     lines = [[f"{kept['ours']:,}", f"{kept['floor']:,}", f"{kept['ratio']}", kept["python"]]]
-    return rows([["ours", "LangChain's floor", "ratio", "Python"], *lines])
+    return rows([["ours", "LangChain floor", "ratio", "Python"], *lines])
 
 
 def plot(results: Results, path: Path) -> None:
-    """Draw what each contender costs, as a multiple of ours."""
+    """Plot the CPU of each contender, as a multiple of ours."""
     import matplotlib as mpl
 
     mpl.use("svg")

@@ -58,14 +58,14 @@ class Scenario:
     """A figure.
 
     Attributes:
-        title: What the figure is.
-        unit: In what it is shown; a key of `UNITS`.
-        measure: Gives samples, in seconds or bytes.
-        way: The method that a contender must have to take part.
-        only: Who takes part, if not all.
-        without: Who does not.
-        rounds: How many rounds are enough, where a figure is steady.
-        peer_rounds: How many are enough for peers, where a figure takes them long.
+        title: Title of the figure.
+        unit: The unit shown; a key of `UNITS`.
+        measure: Returns samples, in seconds or bytes.
+        way: The method that a contender needs.
+        only: The contenders, if not all.
+        without: Excluded contenders.
+        rounds: The maximum number of rounds, for steady figures.
+        peer_rounds: The maximum number for peers, for slow figures.
     """
 
     title: str
@@ -85,7 +85,7 @@ class Scenario:
 
 
 UNITS = {"µs": 1e6, "ms": 1e3, "MB": 1e-6, "kB": 1e-3, "": 1.0}
-"""How the figures are shown, as multiples."""
+"""Factors from seconds or bytes to the units shown."""
 
 
 def check(contender: Contender, said: Answer, chunks: list[Any], *, one_each: bool = False) -> None:
@@ -490,7 +490,7 @@ SCENARIOS: dict[str, Scenario] = {
     ),
     **{
         f"lasting_{streams}": Scenario(
-            title=f"`astream`, {streams} at once, others after them, CPU per event",
+            title=f"`astream`, {streams} tasks with several streams each, CPU per event",
             unit="µs",
             way="astream",
             measure=partial(streamed_in_turn, streams=streams, in_a_row=in_a_row),
@@ -528,14 +528,16 @@ SCENARIOS: dict[str, Scenario] = {
         peer_rounds=2,
     ),
     "from_nothing": Scenario(
-        title="CPU of making it and to the first chunk, new process",
+        title="CPU to create the model and receive the first chunk, new process",
         unit="ms",
         way="stream",
         measure=from_nothing,
         rounds=2,
     ),
-    "import": Scenario(title="CPU of importing", unit="ms", measure=imported, peer_rounds=2),
-    "construction": Scenario(title="CPU of making it", unit="µs", measure=constructed, rounds=2),
+    "import": Scenario(title="CPU to import", unit="ms", measure=imported, peer_rounds=2),
+    "construction": Scenario(
+        title="CPU to create the model", unit="µs", measure=constructed, rounds=2
+    ),
     **{
         f"history_{messages}": Scenario(
             title=f"`invoke` with {messages:,} messages, CPU per call",
@@ -590,7 +592,7 @@ SCENARIOS: dict[str, Scenario] = {
         for events in (10_000, 100_000)
     },
     "open_streams": Scenario(
-        title="Memory of each of 1,000 open streams",
+        title="Memory per stream, of 1,000 open streams",
         unit="kB",
         way="astream",
         measure=open_streams,
@@ -599,12 +601,12 @@ SCENARIOS: dict[str, Scenario] = {
         rounds=1,
     ),
     "distributions": Scenario(
-        title="Distributions beyond those of langchain-core and httpx",
+        title="Additional distributions",
         unit="",
         measure=distributions,
         rounds=1,
     ),
     "size_on_disk": Scenario(
-        title="Installed, with all that it needs", unit="MB", measure=size_on_disk, rounds=1
+        title="Installed size with dependencies", unit="MB", measure=size_on_disk, rounds=1
     ),
 }

@@ -256,9 +256,10 @@ def aliases() -> str:
     groups: dict[str, list[str]] = {}
     for name, text in ADVICE_BY_NAME.items():
         groups.setdefault(text, []).append(f"`{name}`")
-    fields = "|".join(ChatDashScopeDeepSeek.model_fields)
+    fields = "|".join(ChatDashScopeDeepSeek.model_fields.keys() - {"name"})  # a word, too
     code = re.compile(
-        rf"(?:\w+\.)?\w+_\w+\([^)]*\)|\w+={{[^}}]*}}|\w+_\w+(?:=\w+|=\"\w+\")?|\b(?:{fields})\b"
+        rf"\w+\.\w+\([^)]*\)|\w+_\w+\([^)]*\)|\w+={{[^}}]*}}|\w+_\w+(?:=\w+|=\"\w+\")?"
+        rf"|\bssl\.\w+|/api/v1|\b(?:{fields})\b"
     )
 
     def here(text: str) -> str:

@@ -5,28 +5,32 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-_UNDOCUMENTED = "no page documents it for DeepSeek, and the service ignores or refuses it"
+_UNDOCUMENTED = "it is not documented for DeepSeek, and the service ignores or refuses it"
 
 _NAMES_BY_ADVICE: Mapping[str, str] = {
     (
-        'reasoning={"effort": ...} is written reasoning_effort="high" here, and '
-        "enable_thinking=False switches thinking off"
+        'write reasoning_effort="high" in place of reasoning={"effort": "high"}; '
+        "enable_thinking=False disables thinking"
     ): "reasoning",
-    "write enable_thinking=True or False, and thinking_budget for its length": "thinking",
-    "write parameters by their names, and those without a name here in model_kwargs": "extra_body",
+    "write enable_thinking=True or enable_thinking=False; thinking_budget limits its length": (
+        "thinking"
+    ),
+    "write its entries as settings; put entries that are not settings into model_kwargs": (
+        "extra_body"
+    ),
     "write model": "model_name_or_path",
     "write base_url, which ends in /api/v1, or region": (
         "api_base openai_api_base deepseek_api_base endpoint azure_endpoint host url"
     ),
     "write api_key": "openai_api_key deepseek_api_key key token",
-    "leave it out: every stream ends with its usage": "stream_usage stream_options",
+    "leave it out: every stream ends with its token counts": "stream_usage stream_options",
     "write max_tokens": "max_output_tokens max_new_tokens max_length num_predict",
-    f"{_UNDOCUMENTED}. model_kwargs sends it all the same": (
+    f"{_UNDOCUMENTED}. To send it anyway, put it into model_kwargs": (
         "top_k logprobs top_logprobs logit_bias preserve_thinking"
     ),
-    f"{_UNDOCUMENTED}. Write repetition_penalty, on models that take it": "frequency_penalty",
-    f"{_UNDOCUMENTED}. Ask several times, by batch": "n",
-    "leave it out: this package sets it, to read the answer": "result_format incremental_output",
+    f"{_UNDOCUMENTED}. Write repetition_penalty, on models that support it": "frequency_penalty",
+    f"{_UNDOCUMENTED}. Send several requests with model.batch([...])": "n",
+    "leave it out: this package sets it": "result_format incremental_output",
     "write model.bind_tools([...])": "functions",
     'write model.bind_tools([...], tool_choice="name")': "function_call",
     "write stop": "stop_words",
@@ -36,10 +40,10 @@ _NAMES_BY_ADVICE: Mapping[str, str] = {
     "write max_retries": "retries num_retries",
     "write proxy": "openai_proxy http_proxy proxies",
     "write http_async_client": "async_http_client",
-    "leave it out: trim_messages(token_counter=model) cuts a thread": "max_input_tokens",
+    "leave it out: trim_messages(token_counter=model) shortens a thread": "max_input_tokens",
     "write verify": "ssl_verify verify_ssl",
-    "write verify, an ssl.SSLContext on which load_cert_chain was called": "cert",
-    "leave it out: a key belongs to an account, and workspace_id names a workspace of it": (
+    "write verify, with an ssl.SSLContext on which load_cert_chain was called": "cert",
+    "leave it out: the key identifies the account, and workspace_id the workspace": (
         "organization openai_organization"
     ),
     "leave it out: it belongs to OpenAI's API": "use_responses_api store service_tier include",

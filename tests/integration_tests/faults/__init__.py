@@ -1,7 +1,7 @@
-"""The fault table: what a client can meet, how to provoke it, and the one right outcome.
+"""The fault table: each fault, how to simulate it over a socket, and the expected outcome.
 
-Data, for `test_faults.py`, which meets every fault in every call style, and for
-`docs/test-evidence.md`, which prints it. What is provoked comes over sockets, see `stage.py`.
+`test_faults.py` runs every fault in every call style, and `docs/test-evidence.md` shows the table.
+`stage.py` has the servers and proxies.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from tests.integration_tests.faults.what import Answers, Fails, Fault, Outcome
 __all__ = ["FAULTS", "FIELDS", "VALUES", "Answers", "Fails", "Fault", "Field", "Outcome"]
 
 FAULTS: Mapping[str, tuple[Fault, ...]] = {
-    "The service refuses": REFUSALS,
-    "There is no connection": CONNECTIONS,
-    "The answer breaks off or stalls": CUTS,
-    "More comes behind the answer": BEHIND,
-    "The answer is odd": ODDITIES,
-    "The answer is too large": FLOODS,
+    "Errors from the service": REFUSALS,
+    "Connection failures": CONNECTIONS,
+    "Interrupted and stalled answers": CUTS,
+    "Data after the answer": BEHIND,
+    "Unusual or malformed answers": ODDITIES,
+    "Answers that are too large": FLOODS,
 }

@@ -1,4 +1,4 @@
-"""There is no connection."""
+"""Connection failures."""
 
 from __future__ import annotations
 
@@ -25,11 +25,9 @@ from tests.integration_tests.faults.what import (
 from tests.integration_tests.stage import flood, hold, now_and_then, reset
 
 CONNECTIONS = (
-    Fault("port_refused", "a port on which nobody listens", nobody, NOT_CONNECTED),
+    Fault("port_refused", "a closed port", nobody, NOT_CONNECTED),
     Fault("name_unknown", "a host name that cannot be resolved", nowhere, NOT_CONNECTED),
-    Fault(
-        "certificate_untrusted", "a certificate that nobody vouches for", untrusted, NOT_CONNECTED
-    ),
+    Fault("certificate_untrusted", "an untrusted certificate", untrusted, NOT_CONNECTED),
     Fault("certificate_of_another", "a certificate for another host", wrong_host, NOT_CONNECTED),
     Fault(
         "plain_http_on_https",
@@ -38,68 +36,86 @@ CONNECTIONS = (
         NOT_CONNECTED,
     ),
     Fault("tls_on_http", "TLS where plain HTTP was expected", tls_to_plain, NOT_CONNECTED),
-    Fault("closed_at_once", "a connection that is closed at once", accepted(), NOT_CONNECTED),
-    Fault("reset_at_once", "a connection that is reset at once", accepted(reset), NOT_CONNECTED),
-    Fault("closed_on_request", "a close instead of an answer", served(), NOT_CONNECTED),
-    Fault("reset_on_request", "a reset instead of an answer", served(reset), NOT_CONNECTED),
+    Fault("closed_at_once", "a connection closed before the request", accepted(), NOT_CONNECTED),
+    Fault("reset_at_once", "a connection reset before the request", accepted(reset), NOT_CONNECTED),
+    Fault(
+        "closed_on_request",
+        "a connection closed after the request, without a response",
+        served(),
+        NOT_CONNECTED,
+    ),
+    Fault(
+        "reset_on_request",
+        "a connection reset after the request, without a response",
+        served(reset),
+        NOT_CONNECTED,
+    ),
     Fault(
         "garbage",
-        "garbage instead of HTTP",
+        "a response that is not HTTP",
         served(b"SSH-2.0-OpenSSH_9.6\r\n\x00\xff\xfe garbage\r\n\r\n"),
         NOT_CONNECTED,
     ),
     Fault(
-        "cut_in_status_line", "a cut within the status line", served(b"HTTP/1.1 20"), NOT_CONNECTED
+        "cut_in_status_line",
+        "a connection closed within the status line",
+        served(b"HTTP/1.1 20"),
+        NOT_CONNECTED,
     ),
-    Fault("cut_in_headers", "a cut within the headers", served(head()[:40]), NOT_CONNECTED),
+    Fault(
+        "cut_in_headers",
+        "a connection closed within the headers",
+        served(head()[:40]),
+        NOT_CONNECTED,
+    ),
     Fault(
         "header_bomb",
-        "headers without end",
+        "endless headers",
         served(b"HTTP/1.1 200 OK\r\n", flood(b"x-bomb: " + b"x" * 8_000 + b"\r\n", 50 * MEGABYTE)),
         NOT_CONNECTED,
     ),
     Fault(
         "interim_without_end",
-        "interim answers without end",
+        "endless interim (1xx) responses",
         impatiently(served(flood(b"HTTP/1.1 103 Early Hints\r\n\r\n", 50 * MEGABYTE))),
         replace(SILENT, begun=False),
     ),
     Fault(
         "interim_now_and_then",
-        "interim answers now and then, and no answer",
+        "slow interim (1xx) responses without a final response",
         impatiently(served(now_and_then(b"HTTP/1.1 102 Processing\r\n\r\n"))),
         replace(SILENT, begun=False),
     ),
     Fault(
         "headers_drip",
-        "headers that drip",
+        "slow headers, byte by byte",
         impatiently(served(b"HTTP/1.1 200 OK\r\nx: ", now_and_then(b"x"))),
         replace(SILENT, begun=False),
     ),
     Fault(
         "proxy_drips",
-        "a proxy whose answer drips",
+        "a proxy that responds slowly, byte by byte",
         impatiently(proxied(b"HTTP/1.1 200 OK\r\nx: ", now_and_then(b"x"))),
         replace(SILENT, begun=False),
     ),
     Fault(
         "never_answers",
-        "no byte of an answer",
+        "no response",
         impatiently(served(hold)),
         replace(SILENT, begun=False),
     ),
     Fault(
         "proxy_asks_for_a_password",
-        "a proxy that answers 407",
+        "a proxy that responds with HTTP 407",
         proxied(head(NONE, "407 Proxy Authentication Required", content_length="0")),
         NOT_CONNECTED,
     ),
     Fault(
         "proxy_fails",
-        "a proxy that answers 502",
+        "a proxy that responds with HTTP 502",
         proxied(head(NONE, "502 Bad Gateway", content_length="0")),
         NOT_CONNECTED,
     ),
-    Fault("proxy_refuses", "a proxy that takes no connection", no_proxy, NOT_CONNECTED),
-    Fault("proxy_hangs_up", "a proxy that hangs up", proxied(), NOT_CONNECTED),
+    Fault("proxy_refuses", "a proxy that refuses connections", no_proxy, NOT_CONNECTED),
+    Fault("proxy_hangs_up", "a proxy that closes the connection", proxied(), NOT_CONNECTED),
 )

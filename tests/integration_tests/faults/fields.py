@@ -12,10 +12,10 @@ from tests.integration_tests.faults.oddities import TOTALS
 from tests.integration_tests.faults.what import CUT, ID, NO_ANSWER, Answers, Fails, Outcome
 
 VALUES = ("null", '"x"', "7", "-1", "true", "[]", "{}", "1e400")
-"""Each stands in every field, as JSON."""
+"""Every field is given each of these values, as JSON."""
 
 EMPTY = ("null", "[]", "{}")
-"""These say nothing, whatever the type should be."""
+"""These are empty for every type."""
 
 HI = Answers("hi", "hm", (("f", {"a": "b"}),), usage=(9, 5, 14))
 INVALID_CALL = replace(HI, calls=(), invalid_calls=1)
@@ -24,10 +24,10 @@ GARBLED = Fails(DashScopeServerError, again=True, status=200)
 
 @dataclass(frozen=True)
 class Field:
-    """A field of an answer: what comes of a value of a wrong type, and of those that are right.
+    """A field of an answer, and the outcome of each value.
 
-    `reads` are the values that have a meaning, as JSON. `streamed` is what comes of the others
-    where the answer is an event of a stream, if that is something else.
+    `reads` has the outcomes of values that are valid, as JSON; `otherwise` is that of all others.
+    `streamed` has the outcomes that differ in a stream.
     """
 
     path: tuple[str | int, ...]
@@ -36,7 +36,7 @@ class Field:
     streamed: Mapping[str, Outcome] = field(default_factory=dict)
 
     def outcome(self, value: str, *, streamed: bool) -> Outcome:
-        """Give the right outcome of a value."""
+        """Return the expected outcome of a value."""
         reads = {**self.reads, **(self.streamed if streamed else {})}
         return reads.get(value, reads.get("*", self.otherwise))
 

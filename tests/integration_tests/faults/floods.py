@@ -1,4 +1,4 @@
-"""The answer is too large."""
+"""Answers that are too large."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ FLOODS = (
     ),
     Fault(
         "huge_body",
-        "a body of 50 MB in one piece",
+        "a JSON body of 50 MB",
         served(head(JSON) + b'{"x":"', flood(X, 50 * MEGABYTE), b'",' + WHOLE[1:]),
         TOO_LARGE,
         settings=SMALL,
     ),
     Fault(
         "huge_error",
-        "an error of 50 MB",
+        "an error body of 50 MB",
         served(head(JSON, "500 No") + b'{"message":"', flood(X, 50 * MEGABYTE), b'"}'),
         TOO_LARGE,
         settings=SMALL,
@@ -64,21 +64,21 @@ FLOODS = (
     ),
     Fault(
         "gzip_bomb",
-        "50 MB that come compressed as 50 KB",
+        "50 MB compressed to 50 KB",
         bomb,
         NO_ANSWER,
         settings=SMALL,
     ),
     Fault(
         "endless_comments",
-        "comments without end",
+        "endless comments",
         served(head(), flood(b": x\n" * 16_384, 50 * MEGABYTE), STREAM),
         TOO_LARGE,
         settings=SMALL,
     ),
     Fault(
         "endless_line",
-        "a comment without end",
+        "an endless comment",
         served(head() + b": ", flood(X, 50 * MEGABYTE), b"\n", STREAM),
         TOO_LARGE,
         settings=SMALL,
@@ -90,4 +90,4 @@ FLOODS = (
         ANSWER,
     ),
 )
-"""What is too large ends by an error before it was read to its end. `"*"`: some of it."""
+"""Reading stops with an error before the end of the data. `partial="*"`: any part of the answer."""

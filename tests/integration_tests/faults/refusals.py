@@ -1,4 +1,4 @@
-"""The service refuses."""
+"""Errors from the service."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ REFUSALS = (
     ),
     Fault(
         "error_without_content_type",
-        "an error without a content-type",
+        "an error without a `content-type`",
         emulated(lambda e: e.fail("InvalidApiKey", "No.", status=401, times=99)),
         refused(DashScopeAuthenticationError, "InvalidApiKey", 401),
     ),
@@ -60,31 +60,31 @@ REFUSALS = (
     ),
     Fault(
         "error_event_called_json",
-        "an error event that calls itself JSON",
+        "an error event with the content type of JSON",
         emulated(lambda e: e.fail("InvalidParameter", "No.", shape="sse_as_json", times=99)),
         refused(BAD, "InvalidParameter", 400),
     ),
     Fault(
         "error_event_in_mid_stream",
-        "an error event after good packets",
+        "an error event after the first part of the answer",
         sent(PACKETS[0] + event(THROTTLED, "error", 429)),
         refused(LIMIT, "Throttling.RateQuota", 429, partial=FIRST),
     ),
     Fault(
         "error_event_after_keep_alive",
-        "an error event after packets that show nothing",
+        "an error event after packets without content",
         sent(KEEP_ALIVE + event(THROTTLED, "error", 429)),
         refused(LIMIT, "Throttling.RateQuota", 429),
     ),
     Fault(
         "error_in_openai_shape",
-        "an error in the shape of OpenAI",
+        "an error in OpenAI's format",
         emulated(lambda e: e.fail("model_not_found", "No.", status=404, shape="openai", times=99)),
         refused(DashScopeNotFoundError, "model_not_found", 404),
     ),
     Fault(
         "error_as_html",
-        "the error page of a proxy",
+        "an HTML error page of a proxy",
         emulated(lambda e: e.fail("BadGateway", status=502, shape="html", times=99)),
         refused(SERVER, None, 502),
     ),
@@ -96,31 +96,31 @@ REFUSALS = (
     ),
     Fault(
         "error_called_a_stream",
-        "an error as a JSON body that calls itself a stream",
+        "an error as a JSON body with the content type of a stream",
         sent(json.dumps(THROTTLED).encode()),
         refused(LIMIT, "Throttling.RateQuota", None),
     ),
     Fault(
         "error_text_cut",
-        "an error whose text is cut off",
+        "an error whose body is truncated",
         served(head(JSON, "503 No", content_length="99") + b'{"code": "Mod'),
         refused(SERVER, None, 503),
     ),
     Fault(
         "error_quotes_the_key",
-        "an error that quotes the key",
+        "an error whose message contains the key",
         sent(refusal("InvalidApiKey", f"Incorrect API key provided: {KEY}"), status=401),
         refused(DashScopeAuthenticationError, "InvalidApiKey", 401),
     ),
     Fault(
         "error_after_the_answer",
-        "an error event behind the last packet",
+        "an error event after the last packet",
         sent(STREAM + event(THROTTLED, "error", 429)),
         ANSWER,
     ),
     Fault(
         "wrong_route",
-        "`url error` on one route, and an answer on the other",
+        "`url error` on one route, an answer on the other",
         bound_to("multimodal-generation"),
         ANSWER,
         detours=1,
@@ -144,13 +144,13 @@ REFUSALS = (
     ),
     Fault(
         "image_not_fetched",
-        "an image that the service cannot fetch",
+        "an image that the service cannot download",
         sent(refusal("InvalidParameter", "Failed to download multimodal content"), status=400),
         refused(BAD, "InvalidParameter", 400),
     ),
     Fault(
         "format_unavailable",
-        "a `response_format` that the model does not have",
+        "a `response_format` that the model does not support",
         sent(
             refusal("InvalidParameter", "This response_format type is unavailable now"), status=400
         ),
@@ -158,7 +158,7 @@ REFUSALS = (
     ),
     Fault(
         "thinking_not_supported",
-        "a model that does not take `enable_thinking`",
+        "a model that does not support `enable_thinking`",
         sent(
             refusal(
                 "InvalidParameter.NotSupportEnableThinking",
@@ -176,7 +176,7 @@ REFUSALS = (
     ),
     Fault(
         "quota_used_up",
-        "a quota that time does not refill",
+        "a used-up quota",
         sent(refusal("Throttling.AllocationQuota", "Free allocated quota exceeded."), status=429),
         refused(DashScopeQuotaExceededError, "Throttling.AllocationQuota", 429),
     ),
@@ -195,7 +195,7 @@ REFUSALS = (
     *(
         Fault(
             f"status_{status}",
-            f"HTTP {status} with a code that nobody knows",
+            f"HTTP {status} with an unknown code",
             sent(refusal("Brand.New"), status=status),
             refused(error, "Brand.New", status),
         )

@@ -1,4 +1,4 @@
-"""What the fault table is made of: what is on the wire, how it is provoked, what comes of it."""
+"""The parts of the fault table: bytes on the wire, ways to simulate a fault, and outcomes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Act = Callable[[Stage], None]
 
 @dataclass(frozen=True)
 class Answers:
-    """The answer comes, as sent."""
+    """The call returns the answer."""
 
     text: str = TEXT
     reasoning: str = ""
@@ -48,11 +48,10 @@ class Answers:
 
 @dataclass(frozen=True)
 class Fails:
-    """A typed error comes.
+    """The call raises an error.
 
-    `again`: what shows nothing of the answer is asked again (a stream that has shown a piece never
-    is). `partial`: what the error hands over of the answer. `begun`: headers had arrived, so the
-    error names the request.
+    `again`: the call is retried, unless it is a stream that has yielded a chunk. `partial`: the text
+    of the error's `partial_message`. `begun`: headers had arrived, so the error has a request ID.
     """
 
     error: type[DashScopeError]
@@ -68,7 +67,7 @@ Outcome = Answers | Fails
 
 @dataclass(frozen=True)
 class Fault:
-    """One line of the table. `detours`: requests on the other route, which are no retries."""
+    """A row of the table. `detours`: requests on the other route, which are not retries."""
 
     name: str
     what: str
@@ -78,7 +77,7 @@ class Fault:
     detours: int = 0
 
 
-# --- What is on the wire ---
+# --- Bytes on the wire ---
 
 
 def body(text: str = TEXT, finish: str = "stop", **output: Any) -> dict[str, Any]:
@@ -124,11 +123,11 @@ def chunked(*parts: bytes, kind: str = EVENTS, end: bytes = b"0\r\n\r\n", **head
     return head(kind, transfer_encoding="chunked", **headers) + chunks + end
 
 
-# --- How it is provoked ---
+# --- Ways to simulate a fault ---
 
 
 def emulated(script: Callable[[DashScopeEmulator], None]) -> Act:
-    """Let the emulator play."""
+    """Script the emulator."""
     return lambda stage: script(stage.emulate())
 
 
@@ -157,7 +156,7 @@ def served(*steps: Step, **where: Any) -> Act:
 
 
 def accepted(*steps: Step, **where: Any) -> Act:
-    """Let a raw server do this on every connection, without a look at the request."""
+    """Let a raw server do this on every connection, without reading the request."""
     return lambda stage: ignore(stage.serve(*steps, **where))
 
 
@@ -167,7 +166,7 @@ def proxied(*steps: Step) -> Act:
 
 
 def impatiently(act: Act) -> Act:
-    """Wait but a moment for each byte."""
+    """Set short timeouts for this fault."""
 
     def both(stage: Stage) -> None:
         act(stage)
@@ -177,19 +176,19 @@ def impatiently(act: Act) -> Act:
 
 
 def gzipped_beginning() -> bytes:
-    """Compress the first packet, and not to the end."""
+    """Compress the first packet, without the end of the gzip data."""
     packer = zlib.compressobj(wbits=31)
     return packer.compress(PACKETS[0]) + packer.flush(zlib.Z_SYNC_FLUSH)
 
 
 def bomb(stage: Stage) -> None:
-    """Send much that is little while it is compressed."""
+    """Send a body that is small only while it is compressed."""
     much = gzip.compress(b"data:" + bytes(50 * MEGABYTE), compresslevel=1)
     sent(much, content_encoding="gzip")(stage)
 
 
 def ignore(_: object) -> None:
-    """Make an act of a call that gives something."""
+    """Discard a result."""
 
 
 def nobody(stage: Stage) -> None:
@@ -219,7 +218,7 @@ def tls_to_plain(stage: Stage) -> None:
 
 
 def bound_to(route: Route | None) -> Act:
-    """Let the emulator bind the model to the other route, or to none."""
+    """Let the emulator serve the model on this route only, or on none."""
 
     def bind(stage: Stage) -> None:
         emulator = stage.emulate(routes={"deepseek-v4-pro": route})
@@ -231,7 +230,7 @@ def bound_to(route: Route | None) -> Act:
 
 WRONG_ROUTE = "url error, please check url！ For details, see: https://help.example/#error-url"
 
-# --- What comes of it ---
+# --- Outcomes ---
 
 ANSWER = Answers()
 CUT = Fails(DashScopeStreamCutError, again=True)
@@ -248,7 +247,7 @@ SERVER = DashScopeServerError
 def refused(
     error: type[DashScopeError], code: str | None, status: int | None, **more: Any
 ) -> Fails:
-    """Say what a refusal of the service is: asked again as its class says."""
+    """Return the outcome of an error of the service, which is retried according to its class."""
     return Fails(
         error, **{"again": bool(error.is_retryable), "code": code, "status": status, **more}
     )
