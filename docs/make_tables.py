@@ -208,7 +208,7 @@ def errors() -> str:
     def advice(error: type[DashScopeError]) -> str:
         if error in with_codes:
             return "[by its code](#error-codes)"
-        return "the text says it" if issubclass(error, DashScopeInputError) else error.hint
+        return "see its message" if issubclass(error, DashScopeInputError) else error.hint
 
     def below(error: type[DashScopeError], depth: int) -> Iterable[list[str]]:
         parents = (*error.__bases__, *error.__mro__)
