@@ -44,6 +44,9 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+CHINESE: Mapping[str, str] = tomllib.loads((DOCS / "tables.zh-CN.toml").read_text("utf-8"))
+"""The cells of the tables in Chinese pages, by the English ones."""
+
 LONGEST_DAYS = 90
 """A model page is read again after so many days."""
 
@@ -208,7 +211,7 @@ def errors() -> str:
     def advice(error: type[DashScopeError]) -> str:
         if error in with_codes:
             return "[by its code](#error-codes)"
-        return "the text says it" if issubclass(error, DashScopeInputError) else error.hint
+        return "see its message" if issubclass(error, DashScopeInputError) else error.hint
 
     def below(error: type[DashScopeError], depth: int) -> Iterable[list[str]]:
         parents = (*error.__bases__, *error.__mro__)
@@ -409,14 +412,17 @@ TABLES: Mapping[str, Callable[[], str]] = {
 }
 
 
-def filled(page: str) -> str:
-    """Fill the tables of a page."""
+def filled(page: str, translations: Mapping[str, str]) -> str:
+    """Fill the tables of a page; cells without a translation stay as they are."""
     for name, render in TABLES.items():
         begin, end = f"<!-- {name}: made by docs/make_tables.py -->", f"<!-- end of {name} -->"
         if begin not in page:
             continue
         pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
-        body = f"{begin}\n{render()}\n{end}"
+        content = re.sub(
+            r"(?<=\| )[^|]+(?= \|)", lambda cell: translations.get(cell[0], cell[0]), render()
+        )
+        body = f"{begin}\n{content}\n{end}"
         page = pattern.sub(lambda _, body=body: body, page)  # type: ignore[misc]
     return page
 
@@ -452,7 +458,11 @@ def main() -> int:
         *sorted(DOCS.glob("reference/*.md")),
         *sorted(DOCS.parent.glob("*.md")),
     ]
-    stale = [page.name for page in pages if write(page, filled(page.read_text(encoding="utf-8")))]
+    stale = []
+    for page in pages:
+        translations = CHINESE if page.name.endswith(".zh-CN.md") else {}
+        if write(page, filled(page.read_text(encoding="utf-8"), translations)):
+            stale.append(page.name)
     settings = DOCS.parent / "mkdocs.yml"
     if write(settings, site(settings.read_text(encoding="utf-8"), repository())):
         stale.append(settings.name)

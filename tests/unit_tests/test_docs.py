@@ -24,6 +24,7 @@ from pytest_examples import CodeExample, EvalExample, find_examples
 
 from docs.check_types import GOES_ON, chains
 from docs.links import site, standalone, urls
+from docs.make_tables import CHINESE
 from langchain_dashscope_deepseek import ChatDashScopeDeepSeek
 from langchain_dashscope_deepseek._dashscope.protocol.error_codes import CODES
 from langchain_dashscope_deepseek.testing import DashScopeEmulator
@@ -210,6 +211,16 @@ def test_the_tables_are_what_the_code_says() -> None:
     command = [sys.executable, "-m", "docs.make_tables", "--check"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_tables_of_chinese_pages_are_translated() -> None:
+    """By docs/tables.zh-CN.toml: each cell that is not code, and nothing that no page shows."""
+    texts = [page.read_text(encoding="utf-8") for page in (ROOT / "docs").glob("**/*.zh-CN.md")]
+    made = "\n".join(re.findall(r"made by docs/make_tables.*?<!-- end", "".join(texts), re.DOTALL))
+    cells = set(re.findall(r"(?<=\| )[^|]+(?= \|)", made))
+    english = {cell for cell in cells if not re.match(r"`|&nbsp;|-+$|.*[\u4e00-\u9fff]", cell)}
+    assert not english, "add them to docs/tables.zh-CN.toml"
+    assert not set(CHINESE.values()) - cells, "remove them from docs/tables.zh-CN.toml"
 
 
 def test_the_errors_page_says_what_to_do_about_each_code() -> None:

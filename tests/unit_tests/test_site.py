@@ -27,6 +27,8 @@ def test_no_page_is_empty() -> None:
 # --- Pages in more than one language ---
 
 LANGUAGES = ("zh-CN", "ja")
+SERVICE_DOCS = ("https://help.aliyun.com/zh/", "https://www.alibabacloud.com/help/en/")
+"""A page links to the service's own documentation in its language."""
 TRANSLATED = sorted(
     {
         path.relative_to(ROOT).as_posix().replace(f".{language}.md", ".md")
@@ -67,6 +69,8 @@ def parts(text: str) -> tuple[list[str], list[str], list[str], int]:
     links = [link.split("#")[0] for link in re.findall(r"\]\(([^)]+)\)", prose)]
     for language in LANGUAGES:
         links = [link.replace(f".{language}.md", ".md") for link in links]
+    for address in SERVICE_DOCS:
+        links = [link.replace(address, "") for link in links]
     return [*map(same_code, code)], levels, links, len(re.findall(r"^- ", prose, re.MULTILINE))
 
 
