@@ -43,7 +43,7 @@ class Emitter(AbstractContextManager["Emitter[T_co]"], Generic[T_co]):
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, DashScopeError):
-            self._answer.keep_in(error)
+            self._answer.attach_to(error)
 
 
 class MessageEmitter(Emitter[AIMessage]):

@@ -24,9 +24,9 @@ from langchain_core.messages import (
 
 from langchain_dashscope_deepseek._dashscope.protocol.images import image_part, is_image, name_of
 from langchain_dashscope_deepseek._dashscope.protocol.packets import (
-    HALF_OF_A_PAIR,
+    LONE_SURROGATE,
     WireMessage,
-    without_halves,
+    fix_surrogates,
 )
 from langchain_dashscope_deepseek.errors import (
     DashScopeError,
@@ -82,7 +82,7 @@ class Context(NamedTuple):
     """The circumstances of a message's conversion."""
 
     position: int
-    images_refused: str = ""
+    why_no_images: str = ""
     """Why the model takes no images; empty if it takes them."""
     changes: list[Change] | None = None
     """Receives the omissions. `None` for the newest human message, which has to be complete."""
@@ -229,13 +229,13 @@ def _call_of_block(block: dict[str, Any]) -> Call | None:
 def _content(content: Any, context: Context) -> str | list[dict[str, Any]]:
     """Convert content to a string, or to a list of parts if it holds an image."""
     if isinstance(content, str):
-        return _without_halves(content, context)
+        return _repaired(content, context)
     separator = "" if context.role == "assistant" else "\n"  # an AI message is one text in blocks
     pieces = [piece for piece in _pieces(content, context) if piece]
     parts: list[dict[str, Any]] = []
     for is_text, group in groupby(pieces, key=lambda piece: isinstance(piece, str)):
         if is_text:
-            parts.append({"text": _without_halves(separator.join(map(str, group)), context)})
+            parts.append({"text": _repaired(separator.join(map(str, group)), context)})
         else:
             parts += group  # type: ignore[arg-type]
     if any("image" in part for part in parts):
@@ -243,11 +243,11 @@ def _content(content: Any, context: Context) -> str | list[dict[str, Any]]:
     return "".join(part["text"] for part in parts)
 
 
-def _without_halves(text: str, context: Context) -> str:
+def _repaired(text: str, context: Context) -> str:
     """Replace halves of surrogate pairs, which occur in file names that a tool lists."""
-    repaired = without_halves(text)
+    repaired = fix_surrogates(text)
     if repaired != text:
-        refusal = DashScopeInputError(f"Message {context.position} {HALF_OF_A_PAIR}")
+        refusal = DashScopeInputError(f"Message {context.position} {LONE_SURROGATE}")
         context.leave_out("half of a character", refusal)
     return repaired
 
@@ -274,7 +274,7 @@ def _pieces(content: Any, context: Context) -> Iterator[str | dict[str, Any]]:
 
 
 def _image(block: dict[str, Any], context: Context) -> dict[str, Any]:
-    reason = context.images_refused
+    reason = context.why_no_images
     if not reason and context.role not in ("user", "tool"):
         reason = (
             "the service takes images in human and tool messages only: put it into one of those, "

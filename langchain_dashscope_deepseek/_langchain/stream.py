@@ -16,8 +16,8 @@ from langchain_core.messages.ai import UsageMetadata
 
 from langchain_dashscope_deepseek._dashscope.protocol.packets import (
     Reply,
+    fix_surrogates,
     read_usage,
-    without_halves,
 )
 from langchain_dashscope_deepseek._dashscope.protocol.reading import too_large
 from langchain_dashscope_deepseek._dashscope.protocol.request import PreparedRequest
@@ -121,7 +121,7 @@ class AnswerAccumulator:
             response_metadata={**self.first_metadata, **self.last_metadata},
         )
 
-    def keep_in(self, error: DashScopeError) -> None:
+    def attach_to(self, error: DashScopeError) -> None:
         """Set the `partial_message` of an error, if a part of the answer has arrived."""
         if self._size or self.calls:
             error.partial_message = self.message()
@@ -165,7 +165,7 @@ class AnswerAccumulator:
     def search_results(self) -> list[dict[str, Any]]:
         """The sources of a web search. Their titles may be cut within a character."""
         text = json.dumps(self._search_results, ensure_ascii=False)
-        results: list[dict[str, Any]] = json.loads(without_halves(text))
+        results: list[dict[str, Any]] = json.loads(fix_surrogates(text))
         return results
 
     @property

@@ -17,7 +17,7 @@ from langchain_dashscope_deepseek._dashscope.protocol.redaction import printable
 WireMessage = dict[str, Any]
 """A message as DashScope expects it: a role, the content, and further keys of the role."""
 
-HALF_OF_A_PAIR = (
+LONE_SURROGATE = (
     "holds half of a surrogate pair, which UTF-8 cannot carry. Repair it: "
     "text.encode('utf-16', 'surrogatepass').decode('utf-16', 'replace')"
 )
@@ -80,7 +80,7 @@ def load_json(data: bytes | bytearray) -> Any:
         return None
 
 
-def without_halves(text: str) -> str:
+def fix_surrogates(text: str) -> str:
     """Join halves of surrogate pairs, and replace single ones by U+FFFD."""
     try:
         text.encode()
@@ -180,7 +180,7 @@ def _text(parts: list[Any]) -> str:
 
 def text_of(value: Any) -> str:
     """Return a field that holds a string; `""` for any other type."""
-    return without_halves(value) if isinstance(value, str) else ""
+    return fix_surrogates(value) if isinstance(value, str) else ""
 
 
 # --- Usage ---

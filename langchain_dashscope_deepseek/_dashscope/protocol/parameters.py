@@ -187,7 +187,7 @@ def override(settings: Mapping[str, Any], overrides: Mapping[str, Any]) -> Mappi
     return values
 
 
-_NO_PARAMETERS = frozenset(
+_NOT_IN_MODEL_KWARGS = frozenset(
     {
         *("api_key", "apikey", "api-key", "dashscope_api_key", "openai_api_key", "authorization"),
         *("headers", "default_headers", "extra_headers", "proxy", "http_client"),
@@ -202,7 +202,7 @@ def lift_from_model_kwargs(settings: Mapping[str, Any]) -> Mapping[str, Any]:
     extra = settings.get("model_kwargs")
     if not extra or not isinstance(extra, Mapping):
         return settings
-    secret = next((name for name in extra if str(name).lower() in _NO_PARAMETERS), None)
+    secret = next((name for name in extra if str(name).lower() in _NOT_IN_MODEL_KWARGS), None)
     if secret is not None:
         raise DashScopeInputError(
             f"model_kwargs holds {secret}, which is no parameter: it would be sent in the body and "

@@ -53,7 +53,7 @@ class AnswerReader:
     Attributes:
         header_id: The request's id in the headers.
         request_id: The request's id in the last packet, else the one in the headers.
-        is_whole: Whether a `finish_reason` has arrived.
+        is_complete: Whether a `finish_reason` has arrived.
         has_unread_tail: Whether data after the end of the answer was dropped.
     """
 
@@ -76,8 +76,8 @@ class AnswerReader:
         self._events = EventSplitter()
         self._size = 0  # bytes of the body so far
         self._has_packets = False
-        self._without_data = b""  # the last event without data, or a single document
-        self.is_whole = False
+        self._document = b""  # the last event without data, or a single document
+        self.is_complete = False
         self.has_unread_tail = False
 
     def feed(self, piece: bytes) -> Iterable[Reply]:
@@ -101,13 +101,13 @@ class AnswerReader:
         yield from chain.from_iterable(map(self._read, self._events.end()))
         if not self._has_packets:
             kind = self._headers.get("content-type", "no content type").partition(";")[0].strip()
-            document = load_json(self._without_data)
+            document = load_json(self._document)
             if isinstance(document, dict):
-                yield self._read_whole(document)
+                yield self._read_document(document)
             elif kind.lower() != "text/event-stream" or self.status_code >= _FIRST_ERROR:
                 kind = printable(self._redact(kind))
                 self._refuse(f"a body that is no answer ({kind}, {self._size} bytes)")
-        if not self.is_whole:
+        if not self.is_complete:
             msg = "The answer ended without a finish_reason: it was cut off"
             raise DashScopeStreamCutError(msg, request_id=self.header_id)
 
@@ -127,9 +127,9 @@ class AnswerReader:
     def _read(self, event: bytes) -> Iterable[Reply]:
         data = data_of(event)
         if not data:
-            self._without_data = event.strip() or self._without_data
+            self._document = event.strip() or self._document
             return ()
-        if self.is_whole:
+        if self.is_complete:
             return self._read_tail(data)
         document = load_json(data)
         if type(document) is dict:
@@ -170,7 +170,7 @@ class AnswerReader:
         if self.request_id is not None and self.request_id == self._last_request_id:
             self._refuse("the answer to the request before this one (the same request_id)")
         if reply.finish_reason:
-            self.is_whole = True
+            self.is_complete = True
         return reply
 
     def _read_tail(self, data: bytes) -> Iterable[Reply]:
@@ -181,14 +181,14 @@ class AnswerReader:
         if isinstance(document, dict) and "code" not in document:
             with suppress(UnreadableError):
                 reply = read_packet(document) or Reply()
-                shows_nothing = not (reply.text or reply.reasoning or reply.tool_calls)
-                if shows_nothing and read_usage(reply.usage):
+                is_empty = not (reply.text or reply.reasoning or reply.tool_calls)
+                if is_empty and read_usage(reply.usage):
                     return (Reply(usage=reply.usage),)
         self.has_unread_tail = True
         logger.info("Dropped data after the end of an answer")
         return ()
 
-    def _read_whole(self, document: Mapping[str, Any]) -> Reply:
+    def _read_document(self, document: Mapping[str, Any]) -> Reply:
         if self.status_code >= _FIRST_ERROR:
             self._raise_error(document)
         reply = self._read_packet(document)

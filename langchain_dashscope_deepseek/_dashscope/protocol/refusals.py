@@ -76,7 +76,7 @@ class Negotiation:
         remembered = [refusal for refusal in REFUSALS if self._key(refusal) in _remembered]
         self._from_memory = {refusal for refusal in remembered if self._change(refusal)}
 
-    def settle(self, error: DashScopeError) -> bool:
+    def adapt(self, error: DashScopeError) -> bool:
         """Change the request if the error is in the table; tell whether to send it again."""
         refusal = next((r for r in REFUSALS if r.text in str(error)), None)
         if refusal is None:

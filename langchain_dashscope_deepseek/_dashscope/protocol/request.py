@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from langchain_dashscope_deepseek._dashscope.protocol.packets import HALF_OF_A_PAIR, WireMessage
+from langchain_dashscope_deepseek._dashscope.protocol.packets import LONE_SURROGATE, WireMessage
 from langchain_dashscope_deepseek._dashscope.protocol.parameters import PARAMETERS
 from langchain_dashscope_deepseek._dashscope.protocol.tool_use import (
     check_tools,
@@ -84,7 +84,7 @@ class PreparedRequest:
             text = json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
             return text.encode("utf-8")
         except UnicodeEncodeError:
-            msg = f"A message or parameter {HALF_OF_A_PAIR}"
+            msg = f"A message or parameter {LONE_SURROGATE}"
         except (TypeError, ValueError, RecursionError):
             msg = (
                 "A message or parameter holds a value that JSON cannot carry. Use strings, finite "

@@ -23,7 +23,7 @@ import httpx
 from pydantic import SecretStr
 
 from langchain_dashscope_deepseek._dashscope.transport import private
-from langchain_dashscope_deepseek._dashscope.transport.endpoint import Tenant
+from langchain_dashscope_deepseek._dashscope.transport.endpoint import ConnectionKey
 from langchain_dashscope_deepseek._dashscope.transport.streams import (
     AsyncNetwork,
     Deadline,
@@ -86,7 +86,7 @@ class UserConnection(
 class PooledConnection(Connection[AnyClient]):
     """A client over a single socket."""
 
-    tenant: Tenant
+    key: ConnectionKey
     pool: httpcore.ConnectionPool | httpcore.AsyncConnectionPool
     network: Network | AsyncNetwork
     owner: Callable[[], object] = lambda: None  # returns the model that used it last, if any
@@ -107,7 +107,7 @@ class PooledConnection(Connection[AnyClient]):
             self.deadline.is_closed = True
             if self.pid == os.getpid():  # otherwise it belongs to a parent process
                 stream: Any = self.network.stream
-                stream.shut() if in_use else stream.close()
+                stream.shutdown() if in_use else stream.close()
 
     __del__ = close  # after an interrupt, or if the event loop was closed
 
@@ -126,27 +126,27 @@ class _AsyncTransport(httpx.AsyncHTTPTransport):
         self._pool = pool
 
 
-def connect(tenant: Tenant) -> PooledConnection[httpx.Client]:
+def connect(key: ConnectionKey) -> PooledConnection[httpx.Client]:
     """Make a connection, which opens its socket with the first request."""
     network = Network()
-    pool = httpcore.ConnectionPool(**_pool_settings(tenant), network_backend=network)
+    pool = httpcore.ConnectionPool(**_pool_settings(key), network_backend=network)
     private.remove_lock(pool)
     http = _Client(transport=_Transport(pool))
-    return PooledConnection(http, network.deadline, tenant=tenant, pool=pool, network=network)
+    return PooledConnection(http, network.deadline, key=key, pool=pool, network=network)
 
 
-def aconnect(tenant: Tenant) -> PooledConnection[httpx.AsyncClient]:
+def aconnect(key: ConnectionKey) -> PooledConnection[httpx.AsyncClient]:
     """Make a connection, which opens its socket with the first request."""
     network = AsyncNetwork()
-    pool = httpcore.AsyncConnectionPool(**_pool_settings(tenant), network_backend=network)
+    pool = httpcore.AsyncConnectionPool(**_pool_settings(key), network_backend=network)
     http = _AsyncClient(transport=_AsyncTransport(pool))
-    return PooledConnection(http, network.deadline, tenant=tenant, pool=pool, network=network)
+    return PooledConnection(http, network.deadline, key=key, pool=pool, network=network)
 
 
-def _pool_settings(tenant: Tenant) -> dict[str, Any]:
+def _pool_settings(key: ConnectionKey) -> dict[str, Any]:
     return {
-        "ssl_context": _tls_context(tenant.verify),
-        "proxy": proxy_of(tenant.base_url, tenant.proxy),
+        "ssl_context": _tls_context(key.verify),
+        "proxy": proxy_of(key.base_url, key.proxy),
         "max_connections": 1,
         "keepalive_expiry": KEEP_ALIVE,
     }

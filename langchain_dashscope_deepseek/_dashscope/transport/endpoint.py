@@ -35,16 +35,16 @@ STREAM_TIMEOUT = httpx.Timeout(connect=10, read=300, write=60, pool=60)
 """Seconds, for streams. While a model thinks, events come every few seconds. The official client
 also reads for five minutes, which leaves room for a queue before the first byte."""
 
-WHOLE_TIMEOUT = httpx.Timeout(connect=10, read=1800, write=60, pool=60)
-"""Seconds, for answers in one piece, which send nothing until they are whole: the service holds
-such a connection open for at least 1,800 seconds (its `x-dashscope-timeout`)."""
+NON_STREAM_TIMEOUT = httpx.Timeout(connect=10, read=1800, write=60, pool=60)
+"""Seconds, for answers without a stream, which send nothing until they are complete: the service
+holds such a connection open for at least 1,800 seconds (its `x-dashscope-timeout`)."""
 
 
-class Tenant(NamedTuple):
+class ConnectionKey(NamedTuple):
     """The settings that two requests must share to use the same connection."""
 
     base_url: str
-    secrets: bytes  # a digest of the key and the other headers
+    headers_digest: bytes  # of the API key and the other headers, which are secrets
     proxy: SecretStr | None = None
     verify: ssl.SSLContext | bool = True
 
@@ -57,7 +57,7 @@ class Endpoint:
     headers: Mapping[str, str] = field(repr=False)  # of this package, with the key if that is fixed
     max_answer_size: int
     timeout: httpx.Timeout | float | None = None
-    own_headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # the user's
+    user_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     key_source: KeySource | None = field(default=None, repr=False)
     proxy: SecretStr | None = None
     verify: ssl.SSLContext | bool = True
@@ -96,15 +96,15 @@ class Endpoint:
         return _parse_url(f"{self.base_url.rstrip('/')}/services/aigc/{route}/generation")
 
     @property
-    def tenant(self) -> Tenant:
-        """The tenant whose connections the request may use."""
-        secrets = "\0".join((*self.headers.values(), *self.own_headers.values()))
-        return Tenant(self.base_url, blake2b(secrets.encode()).digest(), self.proxy, self.verify)
+    def connection_key(self) -> ConnectionKey:
+        """The key of the connections that the request may use."""
+        raw = "\0".join((*self.headers.values(), *self.user_headers.values())).encode()
+        return ConnectionKey(self.base_url, blake2b(raw).digest(), self.proxy, self.verify)
 
     @property
     def secrets(self) -> tuple[str, ...]:
         """The texts to redact: the key, the values of the user's headers, the proxy's password."""
-        found = (self.headers.get("Authorization", ""), *self.own_headers.values())
+        found = (self.headers.get("Authorization", ""), *self.user_headers.values())
         if self.proxy is None:
             return found
         url = httpx.URL(self.proxy.get_secret_value())
@@ -123,12 +123,12 @@ class Endpoint:
                 **self.headers,
             }
         )
-        headers.update(self.own_headers)
+        headers.update(self.user_headers)
         return headers
 
     def timeout_of(self, until: float, *, streamed: bool) -> httpx.Timeout:
         """Return the timeouts of a request, none of which ends later than `until`."""
-        default = STREAM_TIMEOUT if streamed else WHOLE_TIMEOUT
+        default = STREAM_TIMEOUT if streamed else NON_STREAM_TIMEOUT
         timeout = default if self.timeout is None else httpx.Timeout(self.timeout)
         if until == NO_DEADLINE:
             return timeout
@@ -148,13 +148,13 @@ def endpoint_of(
     headers = {} if callable(key) else {"Authorization": authorization(key)}
     if workspace_id:
         headers["X-DashScope-WorkSpace"] = workspace_id
-    own_headers = httpx.Headers(settings["default_headers"])
-    own_headers.update(extra_headers)
+    user_headers = httpx.Headers(settings["default_headers"])
+    user_headers.update(extra_headers)
     return Endpoint(
         base_url=settings["base_url"],
         headers=headers,
         key_source=key if callable(key) else None,
-        own_headers=own_headers,
+        user_headers=user_headers,
         proxy=settings["proxy"],
         verify=settings["verify"],
         max_answer_size=settings["max_answer_size"],

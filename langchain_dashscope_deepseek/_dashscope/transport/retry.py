@@ -15,8 +15,8 @@ from langchain_dashscope_deepseek.errors import DashScopeError
 
 logger = logging.getLogger(__name__)
 
-Settle = Callable[[DashScopeError], bool]
-"""Tells whether the cause of an error is removed, so that the request can be sent again."""
+AdaptRequest = Callable[[DashScopeError], bool]
+"""Changes the request after an error; tells whether to send it again at once."""
 
 NO_DEADLINE = float("inf")
 
@@ -69,9 +69,9 @@ class Attempts(Iterator["Attempts"], AsyncIterator["Attempts"], AbstractContextM
     another attempt follows. The loop ends when the body returns or an error is raised.
     """
 
-    def __init__(self, policy: RetryPolicy, settle: Settle = lambda _: False) -> None:
+    def __init__(self, policy: RetryPolicy, adapt: AdaptRequest = lambda _: False) -> None:
         self._policy = policy
-        self._settle = settle
+        self._adapt = adapt
         self._began = time.monotonic()
         self.until = NO_DEADLINE if policy.max_seconds is None else self._began + policy.max_seconds
         self.failures = 0
@@ -92,7 +92,7 @@ class Attempts(Iterator["Attempts"], AsyncIterator["Attempts"], AbstractContextM
         self.delay = None
         if self.committed or not isinstance(error, DashScopeError):
             return False
-        if self._settle(error):  # does not count as a failure
+        if self._adapt(error):  # does not count as a failure
             self.delay = 0
             return True
         elapsed = time.monotonic() - self._began

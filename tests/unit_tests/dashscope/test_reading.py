@@ -387,11 +387,11 @@ def test_events_are_read_whatever_the_body_is_called() -> None:
     assert [reply.text for reply in body(raw)(reader(headers=HEADERS))] == ["hi"]
 
 
-def test_a_stream_is_whole_from_its_first_finish_reason_on() -> None:
+def test_a_stream_is_complete_from_its_first_finish_reason_on() -> None:
     whole = reader()
     event(answer_of())(whole)
     event({"output": {"choices": [{"message": {"content": "x"}}]}})(whole)
-    assert whole.is_whole
+    assert whole.is_complete
     assert whole.has_unread_tail
     assert end(whole) == []
 
