@@ -79,7 +79,7 @@ class CallLog(AbstractContextManager["CallLog"]):
         self._attempt, self._route, self._facts, self.first_packet_at = attempt, route, facts, None
 
     def packet_arrived(self) -> None:
-        """Note the first packet of an answer."""
+        """Note the time of the first packet."""
         self.first_packet_at = self.first_packet_at or time.monotonic()
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:

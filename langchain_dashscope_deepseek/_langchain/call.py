@@ -46,7 +46,7 @@ def prepare_call(
     *,
     chunks: bool,
 ) -> PreparedRequest:
-    """Prepare the request of a call; `chunks` tells whether the caller receives chunks."""
+    """Prepare the request of a call; `chunks`: the caller receives chunks."""
     given = _as_on_the_wire(overrides)
     check_overrides(given, settings)
     values = override(settings, given)
@@ -89,7 +89,7 @@ def _as_on_the_wire(overrides: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _why_no_images(model: str, row: ModelCapabilities) -> str:
-    """Return the reason why the model takes no images; `""` if it takes them or may do so."""
+    """Say why the model cannot read images; `""` if it reads them or may do so."""
     if row.images is not False and "multimodal-generation" in row.routes:
         return ""
     readers = models_that(lambda other: other.images is True)

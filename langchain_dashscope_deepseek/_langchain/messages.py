@@ -83,19 +83,19 @@ class Context(NamedTuple):
 
     position: int
     why_no_images: str = ""
-    """Why the model takes no images; empty if it takes them."""
+    """Why the model cannot read images; empty if it reads them or may do so."""
     changes: list[Change] | None = None
     """Receives the omissions. `None` for the newest human message, which has to be complete."""
     role: str = ""
 
-    def leave_out(self, part: str, refusal: DashScopeError) -> None:
-        """Record that a part is left out; raise the refusal if the message has to be complete."""
+    def record(self, change: str, refusal: DashScopeError) -> None:
+        """Record an omission; raise the refusal instead if the message has to be complete."""
         if self.changes is None:
             raise refusal
         self.changes.append(
             Change(
-                f"message {self.position}: {part} was left out",
-                "Content that cannot be sent was left out of older turns and tool messages: see "
+                f"message {self.position}: {change}",
+                "Content that cannot be sent was left out or replaced in earlier messages: see "
                 "response_metadata['request_changes'].",
                 refusal.with_traceback(None),  # the frames would keep images in memory
             )
@@ -175,7 +175,7 @@ def convert(message: BaseMessage, context: Context) -> Converted | None:
                 f"Message {context.position} is an empty human message, which the service refuses: "
                 "fill or drop it"
             )
-            context.leave_out("an empty human message", refusal)
+            context.record("an empty human message was left out", refusal)
         return None
     return Converted(context.position, message, wire, calls)
 
@@ -244,11 +244,11 @@ def _content(content: Any, context: Context) -> str | list[dict[str, Any]]:
 
 
 def _repaired(text: str, context: Context) -> str:
-    """Replace halves of surrogate pairs, which occur in file names that a tool lists."""
+    """Replace lone surrogates, which occur in file names that a tool lists."""
     repaired = fix_surrogates(text)
     if repaired != text:
         refusal = DashScopeInputError(f"Message {context.position} {LONE_SURROGATE}")
-        context.leave_out("half of a character", refusal)
+        context.record("a lone surrogate was replaced by U+FFFD", refusal)
     return repaired
 
 
@@ -269,7 +269,7 @@ def _pieces(content: Any, context: Context) -> Iterator[str | dict[str, Any]]:
                 yield from _texts(block, context)
         except DashScopeInputError as refusal:
             part = "an image" if holds_image else "an attachment"
-            context.leave_out(part, refusal)
+            context.record(f"{part} was left out", refusal)
             yield f"[{part}{name_of(block)} was left out here: you cannot read it]"
 
 
@@ -277,8 +277,8 @@ def _image(block: dict[str, Any], context: Context) -> dict[str, Any]:
     reason = context.why_no_images
     if not reason and context.role not in ("user", "tool"):
         reason = (
-            "the service takes images in human and tool messages only: put it into one of those, "
-            "or leave it out"
+            "the service reads images in human and tool messages only: move it to one of those, or "
+            "leave it out"
         )
     if reason:
         raise DashScopeUnsupportedError(f"Message {context.position} holds an image, and {reason}")

@@ -102,8 +102,8 @@ class AnswerAccumulator:
             limits = {name: self._parameters.get(name) for name in _LIMITS}
             given = ", ".join(f"{name}={value}" for name, value in limits.items() if value)
             warn(
-                f"The answer of {self.model} was cut off{spent}, and all of it is reasoning: there "
-                f"is no text. Raise max_tokens ({given or 'not set'}), shorten the "
+                f"The answer of {self.model} was cut off{spent} ({given or 'max_tokens not set'}), "
+                "and all of it is reasoning: there is no text. Raise max_tokens, shorten the "
                 "reasoning by thinking_budget or reasoning_effort, or set enable_thinking=False. "
                 "See response_metadata['only_reasoning']."
             )

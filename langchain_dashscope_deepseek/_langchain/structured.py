@@ -26,8 +26,8 @@ _NO_SCHEMA = (
     "json_schema on DashScope."
 )
 _PERHAPS_SCHEMA = (
-    "response_format json_schema was sent, and no page says whether the model supports it. If it "
-    "is refused or does nothing, leave method='json_schema' out of with_structured_output."
+    "response_format json_schema was sent, and it is not documented for the model. If it is "
+    "refused or does nothing, leave method='json_schema' out of with_structured_output."
 )
 _NO_STRICT = "strict was left out: method='json_mode' sends no schema that could be strict."
 
@@ -69,7 +69,7 @@ def structured_output(
         parser = _CallParser(key_name=function["name"], of_class=of_class, has_others=bool(tools))
         tools = [function, *tools]
     else:
-        msg = f"method takes 'function_calling', 'json_mode' or 'json_schema', not {method!r}"
+        msg = f"method must be 'function_calling', 'json_mode' or 'json_schema', not {method!r}"
         raise ValueError(msg)
     bound["structured_output_note"] = note
     llm: Runnable[LanguageModelInput, Any]

@@ -22,15 +22,15 @@ those of text and reasoning from 0, so the calls use a range of their own."""
 
 
 class Text:
-    """A text in pieces. Joins the halves of a surrogate pair that arrive in two pieces."""
+    """A text in pieces. Joins surrogate pairs that arrive in two pieces."""
 
     def __init__(self) -> None:
         self._whole = StringIO()
-        self._half = ""
-        self.is_damaged = False  # whether a half had no counterpart
+        self._half = ""  # of a surrogate pair, until the next piece arrives
+        self.is_damaged = False  # whether it had a lone surrogate
 
     def add(self, piece: str) -> str:
-        """Append a piece; return it without half of a pair at its end, which waits for the next."""
+        """Append a piece; return it without half of a surrogate pair at its end."""
         if self._half or not piece.isascii():
             piece = self._join(piece)
         self._whole.write(piece)
@@ -89,7 +89,7 @@ class ToolCallAccumulator:
         return {"id": new_id, "name": new_name, "args": self.arguments.add(arguments)}
 
     def is_valid(self, *, may_be_empty: bool) -> bool:
-        """Tell whether an agent may run the call: with a name, and an object as its arguments."""
+        """Tell whether an agent may run the call: it has a name, and a JSON object as arguments."""
         if not self.name or self.arguments.is_damaged:
             return False
         raw = str(self.arguments)
@@ -205,11 +205,11 @@ def unmatched_closing(text: str) -> str:
 
 
 def _json_object(text: str) -> dict[str, Any] | None:
-    """Parse strictly: an object with finite numbers and without halves of surrogate pairs."""
+    """Parse strictly: an object with finite numbers and without lone surrogates."""
     try:
         # `strict=False` accepts raw line ends in strings, which are unambiguous.
         value = json.loads(text, parse_constant=_finite, parse_float=_finite, strict=False)
-        if "\\u" in text:  # only an escape can produce a half
+        if "\\u" in text:  # only an escape can produce a lone surrogate
             json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         return None

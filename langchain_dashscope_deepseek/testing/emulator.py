@@ -95,7 +95,7 @@ class DashScopeEmulator:
             ValueError: `routes` contains an unknown route, or `accepts` an unknown value.
         """
         if unknown := set(accepts) - set(get_args(Accepted)):
-            message = f"accepts takes {', '.join(get_args(Accepted))}, not {sorted(unknown)}."
+            message = f"accepts may contain {', '.join(get_args(Accepted))}, not {sorted(unknown)}."
             raise ValueError(message)
         self._routes = dict(routes or {})
         check_bindings(self._routes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-_UNDOCUMENTED = "no page documents it for DeepSeek, and the service ignores or refuses it"
+_UNDOCUMENTED = "it is not documented for DeepSeek, and the service ignores or refuses it"
 
 _NAMES_BY_ADVICE: Mapping[str, str] = {
     (
@@ -13,7 +13,7 @@ _NAMES_BY_ADVICE: Mapping[str, str] = {
         "enable_thinking=False switches thinking off"
     ): "reasoning",
     "write enable_thinking=True or False, and thinking_budget for its length": "thinking",
-    "write parameters by their names, and those without a name here in model_kwargs": "extra_body",
+    "write fields by their names, and other parameters in model_kwargs": "extra_body",
     "write model": "model_name_or_path",
     "write base_url, which ends in /api/v1, or region": (
         "api_base openai_api_base deepseek_api_base endpoint azure_endpoint host url"
@@ -21,11 +21,11 @@ _NAMES_BY_ADVICE: Mapping[str, str] = {
     "write api_key": "openai_api_key deepseek_api_key key token",
     "leave it out: every stream ends with its usage": "stream_usage stream_options",
     "write max_tokens": "max_output_tokens max_new_tokens max_length num_predict",
-    f"{_UNDOCUMENTED}. model_kwargs sends it all the same": (
+    f"{_UNDOCUMENTED}. To send it nevertheless, use model_kwargs": (
         "top_k logprobs top_logprobs logit_bias preserve_thinking"
     ),
-    f"{_UNDOCUMENTED}. Write repetition_penalty, on models that take it": "frequency_penalty",
-    f"{_UNDOCUMENTED}. Ask several times, by batch": "n",
+    f"{_UNDOCUMENTED}. Write repetition_penalty, on models that support it": "frequency_penalty",
+    f"{_UNDOCUMENTED}. Call batch for several answers": "n",
     "leave it out: this package sets it, to read the answer": "result_format incremental_output",
     "write model.bind_tools([...])": "functions",
     'write model.bind_tools([...], tool_choice="name")': "function_call",
@@ -100,4 +100,4 @@ def _advice_on(name: str, known: Collection[str]) -> str:
     near = get_close_matches(name.lower(), known, n=1, cutoff=0.75)
     if near:
         return f": did you mean {near[0]}?"
-    return ". Parameters of the service without a name here go into model_kwargs"
+    return ". To send a parameter that is not a field of the model, use model_kwargs"

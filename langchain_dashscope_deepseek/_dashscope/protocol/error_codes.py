@@ -47,16 +47,14 @@ _DENIED, _QUOTA = DashScopePermissionDeniedError, DashScopeQuotaExceededError
 _RATE_LIMIT, _SERVER = DashScopeRateLimitError, DashScopeServerError
 _VAGUE = (_INVALID, _SERVER)  # the meaning of codes whose message says more
 
-_STREAM = "Ask again, and stream: a stream sends bytes while the model thinks."
+_STREAM = "Try again with a stream, which sends data while the model thinks."
 
 CODES: Mapping[str, CodeRule] = {
     "InvalidParameter": CodeRule(_INVALID),
     "invalid_parameter_error": CodeRule(_INVALID),
     "InternalError.Algo.InvalidParameter": CodeRule(_INVALID),
     "BadRequest": CodeRule(_INVALID),
-    "InvalidURL": CodeRule(
-        _INVALID, advice="Send a URL that the service can reach, or the image itself, as base64."
-    ),
+    "InvalidURL": CodeRule(_INVALID, advice="Send a public URL, or the image as base64."),
     "UnsupportedOperation": CodeRule(_INVALID),
     "DataInspectionFailed": CodeRule(DataInspectionFailed),
     "data_inspection_failed": CodeRule(DataInspectionFailed),
@@ -77,9 +75,7 @@ CODES: Mapping[str, CodeRule] = {
     "access_denied": CodeRule(_DENIED),
     "Model.AccessDenied": CodeRule(_DENIED),
     "Workspace.AccessDenied": CodeRule(_DENIED),
-    "Arrearage": CodeRule(
-        _QUOTA, advice="Settle the bill in the console; calls work again after some minutes."
-    ),
+    "Arrearage": CodeRule(_QUOTA, advice="Settle the bill in the console, and wait some minutes."),
     "AllocationQuota.FreeTierOnly": CodeRule(
         _QUOTA,
         advice="Allow paid use beyond the free quota in the console; verify a new account first.",
@@ -137,7 +133,7 @@ ADVICE: Mapping[str, str] = {
     ),
     "response_format type is unavailable now": (
         'The model has no json_schema on DashScope: use {"type": "json_object"}, or '
-        "with_structured_output, which goes out as function calling."
+        "with_structured_output, which uses function calling."
     ),
     "Please set one tool in required mode": (
         "Name the tool that must be called, by tool_choice, or leave tool_choice out."
@@ -183,7 +179,7 @@ def error_from_service(
     text = redact(message)[:LONGEST_MESSAGE]
     code, request_id = (name and printable(redact(name[:longest])) for name in (code, request_id))
     error = cls(
-        f"DashScope: {text}" if text else "DashScope gave no message",
+        f"DashScope: {text}" if text else "DashScope sent no error message",
         code=code,
         status_code=status_code,
         request_id=request_id,

@@ -87,7 +87,7 @@ def _first(found: Block, *keys: str) -> Any:
 def _url_of(found: Block, index: int) -> str:
     detail = found.get("detail")
     if detail not in (None, "auto"):
-        warn(f"detail={detail!r} of an image was left out: DashScope takes max_pixels instead.")
+        warn(f"detail={detail!r} of an image was left out: set max_pixels instead.")
     data, url = _first(found, *_DATA_KEYS), _first(found, *_URL_KEYS)
     text = url if data is None else data
     if isinstance(text, str) and _URL.fullmatch(text):

@@ -76,7 +76,7 @@ class AnswerReader:
         self._events = EventSplitter()
         self._size = 0  # bytes of the body so far
         self._has_packets = False
-        self._document = b""  # the last event without data, or a single document
+        self._document = b""  # a single JSON document, or else an event without data
         self.is_complete = False
         self.has_unread_tail = False
 
@@ -120,7 +120,7 @@ class AnswerReader:
 
     def cut_error(self) -> DashScopeError:
         """Return the error for an HTTP error status whose body was cut off."""
-        return self._error("the server, or a proxy before it, sent an error whose text was cut off")
+        return self._error("the server or a proxy in between sent an error that was cut off")
 
     # --- Events ---
 
@@ -145,7 +145,7 @@ class AnswerReader:
                 if reply is not None:
                     yield reply
             elif _OTHER_EVENT.search(event):
-                logger.debug("Skipped an event of unknown kind")
+                logger.debug("Skipped an event of an unknown type")
             else:
                 msg = "The stream was cut off or garbled: an event is not a JSON object"
                 raise DashScopeStreamCutError(msg, request_id=self.header_id)
@@ -157,7 +157,7 @@ class AnswerReader:
             if is_error and first_choice(document.get("output")) is None:
                 self._raise_error(document, event)
         if self.status_code >= _FIRST_ERROR:
-            self._refuse("an error status without an error")
+            self._refuse("an error status, and no error in the body")
         try:
             reply = read_packet(document)
         except UnreadableError as error:
@@ -222,9 +222,9 @@ class AnswerReader:
 
     def _refuse(self, what: str) -> NoReturn:
         if self.status_code < _FIRST_ERROR:
-            msg = f"DashScope, or a proxy before it, sent {what}"
+            msg = f"DashScope or a proxy in between sent {what}"
             raise DashScopeServerError(msg, status_code=self.status_code, request_id=self.header_id)
-        raise self._error(f"the server, or a proxy before it, sent {what}")
+        raise self._error(f"the server or a proxy in between sent {what}")
 
     def _error(self, text: str, **facts: Any) -> DashScopeError:
         return error_from_service(

@@ -74,7 +74,7 @@ class Endpoint:
         if inspect.isawaitable(key):
             if inspect.iscoroutine(key):
                 key.close()  # otherwise Python warns that it was never awaited
-            msg = "api_key is an asynchronous function: call ainvoke or astream, or pass another"
+            msg = "api_key is an asynchronous function: call ainvoke or astream instead"
             raise DashScopeInputError(msg)
         return self._authorized(key)
 
@@ -196,4 +196,4 @@ def _call_in_thread(source: KeySource) -> Future[Any]:
 
 def _key_timeout(until: float) -> DashScopeTimeoutError:
     kind = DashScopeDeadlineError if is_over(until) else DashScopeTimeoutError
-    return kind("The function api_key returned no key in time")
+    return kind("The function passed as api_key returned no key in time")
