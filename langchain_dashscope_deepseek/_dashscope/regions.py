@@ -127,8 +127,8 @@ def normalise_base_url(base_url: str, setting: str = "base_url") -> str:
     fault = _fault_of(url)
     if fault:
         raise ValueError(f"{setting} {fault}")
-    for sign, text in _OTHER_SERVICES.items():
-        if sign in url.lower():
+    for part, text in _OTHER_SERVICES.items():
+        if part in url.lower():
             host = "/".join(url.split("/")[:3])  # the path may hold a key
             raise ValueError(f"{setting} leads to {text.format(host=host)}")
     url = url.partition("/services/aigc/")[0]

@@ -27,7 +27,7 @@ from langchain_dashscope_deepseek._langchain.metadata import token_usage, usage_
 from langchain_dashscope_deepseek._langchain.tool_calls import Text, ToolCalls
 from langchain_dashscope_deepseek.errors import DashScopeError
 
-_NOT_CUT = ("stop", "tool_calls")
+_COMPLETE = ("stop", "tool_calls")
 """The finish reasons of a complete answer: only then may the arguments of a call be empty."""
 
 _NORMALIZED = {"stop": "stop", "length": "length", "tool_calls": "tool_call"}
@@ -86,7 +86,7 @@ class AnswerAccumulator:
     def end_calls(self) -> list[Any]:
         """End the tool calls; return the additions as core's `ToolCallChunk`s."""
         return self.calls.end(
-            is_cut=self._finish_reason not in _NOT_CUT, request_id=self._request_id
+            is_cut=self._finish_reason not in _COMPLETE, request_id=self._request_id
         )
 
     def warn(self) -> None:

@@ -25,7 +25,7 @@ _NO_SCHEMA = (
     "with_structured_output(method='json_schema') uses function calling: the model has no "
     "json_schema on DashScope."
 )
-_PERHAPS_SCHEMA = (
+_UNDOCUMENTED = (
     "response_format json_schema was sent, and it is not documented for the model. If it is "
     "refused or does nothing, leave method='json_schema' out of with_structured_output."
 )
@@ -60,13 +60,13 @@ def structured_output(
         described = _function(schema, strict)
         described["schema"] = described.pop("parameters", {})
         bound.setdefault("response_format", {"type": "json_schema", "json_schema": described})
-        note = None if supports_schema else _PERHAPS_SCHEMA
+        note = None if supports_schema else _UNDOCUMENTED
     elif method in get_args(Method):
         function = _function(schema, strict)
         by_name = {"type": "function", "function": {"name": function["name"]}}
         bound = {"tool_choice": "required" if tools else by_name, "strict": strict, **bound}
         note = _NO_SCHEMA if method == "json_schema" else None
-        parser = _CallParser(key_name=function["name"], of_class=of_class, has_others=bool(tools))
+        parser = _CallParser(key_name=function["name"], of_class=of_class, has_tools=bool(tools))
         tools = [function, *tools]
     else:
         msg = f"method must be 'function_calling', 'json_mode' or 'json_schema', not {method!r}"
@@ -125,12 +125,12 @@ class _ClassParser(_JsonParser, PydanticOutputParser[TBaseModel]):
 class _CallParser(JsonOutputKeyToolsParser):
     first_tool_only: bool = True
     of_class: type | None
-    has_others: bool
+    has_tools: bool
 
     def parse_result(self, result: list[Any], *, partial: bool = False) -> Any:
         message, is_complete = _read(result, partial=partial)
         arguments = super().parse_result([ChatGeneration(message=message)])
-        if arguments is None and is_complete and not (self.has_others and message.tool_calls):
+        if arguments is None and is_complete and not (self.has_tools and message.tool_calls):
             why = _why_no_call(self.key_name, message)
             # LangChain middleware that passes a schema as a dict retries after None.
             if message.invalid_tool_calls and (self.of_class or partial):

@@ -59,7 +59,7 @@ def _are_ids(tokens: Collection[object]) -> bool:
     return all(type(token) is int for token in tokens)
 
 
-def _is(kind: type[Any]) -> Callable[[Any], bool]:
+def _instance_of(kind: type[Any]) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, kind)
 
 
@@ -67,7 +67,7 @@ _INFINITY = float("inf")
 _TOKENS = "a whole number of tokens, at least 1"
 
 PARAMETERS: Mapping[str, Rule] = {
-    "enable_thinking": Rule("True or False", _is(bool)),
+    "enable_thinking": Rule("True or False", _instance_of(bool)),
     "thinking_budget": Rule(_TOKENS, _integer(1), droppable=True),
     "reasoning_effort": Rule(
         'a string such as "high", or a whole number from 1 to 100', _is_effort
@@ -82,18 +82,18 @@ PARAMETERS: Mapping[str, Rule] = {
         "a number above 0", _number(0, _INFINITY, excluded=[0, _INFINITY]), droppable=True
     ),
     "presence_penalty": Rule("a number from -2 to 2", _number(-2, 2), droppable=True),
-    "response_format": Rule('a dict such as {"type": "json_object"}', _is(Mapping)),
-    "enable_search": Rule("True or False", _is(bool)),
-    "search_options": Rule("a dict", _is(Mapping)),
+    "response_format": Rule('a dict such as {"type": "json_object"}', _instance_of(Mapping)),
+    "enable_search": Rule("True or False", _instance_of(bool)),
+    "search_options": Rule("a dict", _instance_of(Mapping)),
     "tools": Rule(
         "a list of tools",
-        lambda value: isinstance(value, (list, tuple)) and all(map(_is(Mapping), value)),
+        lambda value: isinstance(value, (list, tuple)) and all(map(_instance_of(Mapping), value)),
     ),
     "tool_choice": Rule(
         '"auto", "none", "required" or {"type": "function", "function": {"name": ...}}',
         lambda value: value in ("auto", "none", "required") or isinstance(value, Mapping),
     ),
-    "parallel_tool_calls": Rule("True or False", _is(bool)),
+    "parallel_tool_calls": Rule("True or False", _instance_of(bool)),
 }
 """The parameters of the request that are fields of the model. Source: the reference of the
 text-generation API."""
@@ -111,8 +111,8 @@ def _is_timeout(value: Any) -> bool:
 _RULES: Mapping[str, Rule] = {
     **PARAMETERS,
     "model": Rule("a name that is not empty", lambda value: isinstance(value, str) and value != ""),
-    "model_kwargs": Rule("a dict", _is(Mapping)),
-    "capabilities": Rule("a ModelCapabilities", _is(ModelCapabilities)),
+    "model_kwargs": Rule("a dict", _instance_of(Mapping)),
+    "capabilities": Rule("a ModelCapabilities", _instance_of(ModelCapabilities)),
     "timeout": Rule(
         f"seconds above 0, up to {_LONGEST_TIMEOUT:,}, or an httpx.Timeout of those", _is_timeout
     ),

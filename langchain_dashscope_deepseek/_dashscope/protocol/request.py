@@ -54,8 +54,8 @@ class PreparedRequest:
     policy: RetryPolicy
     row: ModelCapabilities = UNKNOWN_MODEL
     routes: tuple[Route, ...] = TEXT_FIRST  # in the order in which to try them
-    # By parameter that was sent with another value: `{"asked": ..., "sent": ...}`; "messages" holds
-    # a list of sentences.
+    # The parameters that were sent with another value, as `{"asked": ..., "sent": ...}`, and under
+    # "messages" a list of sentences.
     changes: Mapping[str, Any] = field(default_factory=dict)
 
     @property

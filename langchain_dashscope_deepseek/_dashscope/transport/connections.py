@@ -221,11 +221,11 @@ def refuse_ignored_settings(settings: Mapping[str, Any]) -> None:
 
 def proxy_of(base_url: str, setting: SecretStr | None) -> httpcore.Proxy | None:
     """Return the proxy for a base URL: that of the setting, else that of the environment."""
-    proxy = _of_environment(httpx.URL(base_url)) if setting is None else check_proxy(setting)
+    proxy = _proxy_of_environment(httpx.URL(base_url)) if setting is None else check_proxy(setting)
     return None if proxy is None else httpcore.Proxy(str(proxy.url), auth=proxy.raw_auth)
 
 
-def _of_environment(url: httpx.URL) -> httpx.Proxy | None:
+def _proxy_of_environment(url: httpx.URL) -> httpx.Proxy | None:
     proxies = getproxies()
     found = next((scheme for scheme in (url.scheme, "all") if proxies.get(scheme)), None)
     if found is None or _is_bypassed(url, proxies):

@@ -108,8 +108,8 @@ class Endpoint:
         if self.proxy is None:
             return found
         url = httpx.URL(self.proxy.get_secret_value())
-        sent = b64encode(f"{url.username}:{url.password}".encode()).decode()
-        return (*found, url.password, sent)
+        credentials = b64encode(f"{url.username}:{url.password}".encode()).decode()
+        return (*found, url.password, credentials)
 
     def all_headers(self, of_request: Mapping[str, str]) -> httpx.Headers:
         """Return the headers of a request; the user's replace this package's."""

@@ -43,23 +43,23 @@ class RetryPolicy:
 
     def delay(self, failures: int, error: DashScopeError, *, elapsed: float = 0.0) -> float | None:
         """Return the delay before the next attempt; `None` if there is none."""
-        asked = error.retry_after
-        is_too_long = asked is not None and asked > self.longest_retry_after
+        retry_after = error.retry_after
+        is_too_long = retry_after is not None and retry_after > self.longest_retry_after
         if failures > self.max_retries or not error.is_retryable or is_too_long:
             return None
-        chance = self.jitter * random.random()  # noqa: S311 - no secret
+        jitter = self.jitter * random.random()  # noqa: S311 - no secret
         rule = find_rule(error.code)
-        if asked is not None:
+        if retry_after is not None:
             # Jitter only lengthens it: the service asks all throttled clients for the same delay.
-            delay = asked * (1 + chance)
+            delay = retry_after * (1 + jitter)
         elif rule is not None and rule.per_minute:
-            delay = self.minute_delay * failures * (1 - chance)
+            delay = self.minute_delay * failures * (1 - jitter)
         else:
-            delay = min(self.first_delay * 2 ** (failures - 1), self.longest_delay) * (1 - chance)
+            delay = min(self.first_delay * 2 ** (failures - 1), self.longest_delay) * (1 - jitter)
         if self.max_seconds is None:
             return delay
         left = self.max_seconds - elapsed
-        return None if (delay if asked is None else asked) >= left else min(delay, left)
+        return None if (delay if retry_after is None else retry_after) >= left else min(delay, left)
 
 
 class Attempts(Iterator["Attempts"], AsyncIterator["Attempts"], AbstractContextManager["Attempts"]):
