@@ -33,7 +33,7 @@ _FEATURES = frozenset({
     "result_format", "incremental_output", "enable_thinking", "tools", "tool_choice",
     "parallel_tool_calls", "response_format", "enable_search", "search_options",
 })  # fmt: skip
-# Accepted and ignored: the official SDKs send these, and no page documents them for DeepSeek.
+# Accepted and ignored: the official SDKs send these; they are not documented for DeepSeek.
 _IGNORED = frozenset({
     "top_k", "n", "logprobs", "top_logprobs", "frequency_penalty", "logit_bias",
     "preserve_thinking",
@@ -283,7 +283,7 @@ def _check_tools(parameters: Json, row: ModelCapabilities, *, thinking: bool) ->
     tools, choice = parameters.get("tools"), parameters.get("tool_choice", "auto")
     names = []
     if tools is not None:
-        # If no page says whether the model supports tools, they are accepted.
+        # If the model's support of tools is not documented, they are accepted.
         if row.tools != "unknown" and not calls_tools(row, thinking=thinking):
             refuse("The tool call is not supported.")
         if not isinstance(tools, list) or not tools:
