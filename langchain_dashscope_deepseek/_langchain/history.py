@@ -55,7 +55,7 @@ def to_wire(
     """
     blocks = (block for message in messages for block in blocks_of(message))
     if any("cache_control" in block and "type" in block for block in blocks):
-        warn("cache_control has no effect: DeepSeek has no explicit cache, only an implicit one.")
+        warn("cache_control has no effect, since DeepSeek has no explicit cache: leave it out.")
     changes: list[Change] = []
     parts = [(n, part) for n, message in enumerate(messages) for part in normalise(message, n)]
     newest = next((part for _, part in reversed(parts) if isinstance(part, HumanMessage)), None)

@@ -133,7 +133,7 @@ def normalise(message: BaseMessage, position: int) -> list[BaseMessage]:
         if message.role not in _CHAT_ROLES:
             roles = ", ".join(_CHAT_ROLES)
             raise DashScopeInputError(
-                f"Message {position} has the role {message.role!r}. Roles: {roles}"
+                f"Message {position} has the role {message.role!r}. Use one of {roles}"
             )
         message = _CHAT_ROLES[message.role](
             message.content,

@@ -114,7 +114,7 @@ def _data_uri(mime_type: str, data: Any, index: int) -> str:
     if kind not in _KINDS:
         given = repr(mime_type) if _SAFE_TYPE.fullmatch(mime_type) else "missing or malformed"
         known = ", ".join(f"image/{name}" for name in _KINDS)
-        msg = f"Message {index} holds an image whose mime type is {given}. Known ones: {known}"
+        msg = f"Message {index} holds an image whose mime type is {given}. Use one of {known}"
         raise DashScopeInputError(msg)
     if isinstance(data, (bytes, bytearray)):
         data = b64encode(data).decode()

@@ -241,9 +241,9 @@ def check_headers(headers: Any, setting: str = "default_headers") -> None:
         raise DashScopeInputError(f"{setting} must be a dict of strings")
     for name, value in headers.items():
         if not _HEADER_NAME.fullmatch(name):
-            raise DashScopeInputError(f"{setting} holds a name with characters invalid in HTTP")
+            raise DashScopeInputError(f"{setting} holds a name that is invalid in HTTP: rename it")
         if not value.isascii() or not value.isprintable() or value != value.strip():
-            raise DashScopeInputError(f"{setting}: the value of {name!r} holds invalid characters")
+            raise DashScopeInputError(f"{setting}[{name!r}] must be trimmed, printable ASCII")
 
 
 def check_for_another_account(headers: Mapping[str, str]) -> None:

@@ -187,7 +187,7 @@ def _default_tls(verify: bool, *_environment: str | None) -> ssl.SSLContext:
     try:
         return httpx.create_ssl_context(verify=verify)
     except OSError as error:
-        msg = f"SSL_CERT_FILE or SSL_CERT_DIR holds no certificates that can be read ({error})"
+        msg = f"SSL_CERT_FILE or SSL_CERT_DIR cannot be read ({error}): correct or unset it"
         raise DashScopeInputError(msg) from None
 
 

@@ -549,7 +549,7 @@ ENDS = (
         (
             [HI, ChatMessage(content="hi", role="narrator")],
             (
-                "Message 1 has the role 'narrator'. Roles: system, developer, user, human, "
+                "Message 1 has the role 'narrator'. Use one of system, developer, user, human, "
                 "assistant, ai."
             ),
         ),
