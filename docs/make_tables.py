@@ -322,10 +322,13 @@ def rooms() -> str:
             if module.startswith(prefix):
                 return module.removeprefix(prefix)
             frame = frame.f_back
-        return "your code"
+        return "langchain_core"
 
     def note(frame: FrameType, event: str, _: object) -> None:
         name = frame.f_code.co_name
+        if name.startswith("__"):  # a class is more telling than its `__init__`
+            owner = type(frame.f_locals.get("self")).__name__
+            name = owner if name == "__init__" else f"{owner}.{name}"
         if event != "call" or not str(frame.f_globals.get("__name__")).startswith(prefix):
             return
         caller, module = room(frame.f_back), room(frame)
@@ -366,7 +369,7 @@ def settings() -> str:
         others = _other_names(field)
         shown = f"`{name}`" + "".join(f"<br>or `{other}`" for other in others)
         lines.append([shown, f"`{kind}`", text])
-    return table(["setting", "takes", ""], lines)
+    return table(["setting", "value", ""], lines)
 
 
 def _other_names(field: ast.AnnAssign) -> list[str]:

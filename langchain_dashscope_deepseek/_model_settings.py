@@ -246,7 +246,7 @@ class ModelSettings(ModelFields):
         """Pickle without secrets; an unpickled model takes its key from the environment."""
         if self.http_client or self.http_async_client or not isinstance(self.verify, bool):
             msg = (
-                "A model with a client or an SSL context of yours cannot be pickled, since "
+                "A model with your own client or SSL context cannot be pickled, since "
                 "connections cannot: construct it again in the other process"
             )
             raise TypeError(msg)
@@ -268,9 +268,9 @@ class ModelSettings(ModelFields):
     @model_serializer(mode="wrap")
     def _serialize(self, serialize: SerializerFunctionWrapHandler):  # type: ignore[no-untyped-def] # noqa: ANN202 - a type would take the place of the fields in the JSON schema
         """Dump the computed fields with their current values."""
-        whole = super().model_copy()
-        vars(whole).update({name: getattr(self, name) for name in _COMPUTED})
-        return serialize(whole)
+        dumped = super().model_copy()
+        vars(dumped).update({name: getattr(self, name) for name in _COMPUTED})
+        return serialize(dumped)
 
     @field_serializer("api_key")
     def _serialize_key(self, key: SecretStr | KeySource | None) -> SecretStr | None:

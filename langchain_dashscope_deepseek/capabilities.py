@@ -153,7 +153,7 @@ class ModelCapabilities:
     def __post_init__(self) -> None:
         """Refuse routes that do not exist."""
         if not self.routes or isinstance(self.routes, str) or set(self.routes) - set(TEXT_FIRST):
-            msg = f"routes takes a tuple of one or both of {', '.join(map(repr, TEXT_FIRST))}"
+            msg = f"routes must be a tuple of one or both of {', '.join(map(repr, TEXT_FIRST))}"
             raise ValueError(msg)
 
     def thinks(self, enable_thinking: bool | None) -> bool:

@@ -33,7 +33,7 @@ from langchain_dashscope_deepseek._dashscope.protocol.request import PreparedReq
 from langchain_dashscope_deepseek._dashscope.protocol.tool_use import check_tool_use
 from langchain_dashscope_deepseek._dashscope.transport.connections import (
     Connection,
-    Tenant,
+    ConnectionKey,
     UserConnection,
 )
 from langchain_dashscope_deepseek._dashscope.transport.pool import loop_pool, process_pool
@@ -228,7 +228,7 @@ class ChatDashScopeDeepSeek(ModelSettings):
         run_manager: CallbackManagerForLLMRun | None = None,  # noqa: ARG002 - core's signature
         **kwargs: Any,
     ) -> ChatResult:
-        request = self._prepared(messages, stop, kwargs, shows=False)
+        request = self._prepared(messages, stop, kwargs, chunks=False)
         (message,) = ask(self._acquire, request, MessageEmitter)
         return chat_result(message)
 
@@ -239,7 +239,7 @@ class ChatDashScopeDeepSeek(ModelSettings):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,  # noqa: ARG002 - core's signature
         **kwargs: Any,
     ) -> ChatResult:
-        request = self._prepared(messages, stop, kwargs, shows=False)
+        request = self._prepared(messages, stop, kwargs, chunks=False)
         (message,) = [m async for m in aask(self._aacquire, request, MessageEmitter)]
         return chat_result(message)
 
@@ -255,7 +255,7 @@ class ChatDashScopeDeepSeek(ModelSettings):
         run_manager: CallbackManagerForLLMRun | None = None,  # noqa: ARG002 - core's signature
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        request = self._prepared(messages, stop, kwargs, shows=True)
+        request = self._prepared(messages, stop, kwargs, chunks=True)
         return ask(self._acquire, request, ChunkEmitter)
 
     def _astream(
@@ -265,7 +265,7 @@ class ChatDashScopeDeepSeek(ModelSettings):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,  # noqa: ARG002 - core's signature
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        request = self._prepared(messages, stop, kwargs, shows=True)
+        request = self._prepared(messages, stop, kwargs, chunks=True)
         return aask(self._aacquire, request, ChunkEmitter)
 
     def _stream_chat_model_events(
@@ -276,7 +276,7 @@ class ChatDashScopeDeepSeek(ModelSettings):
         **kwargs: Any,
     ) -> Iterator[MessagesData]:
         """Stream core's v3 events; core looks for a method of this name."""
-        request = self._prepared(messages, stop, kwargs, shows=True)
+        request = self._prepared(messages, stop, kwargs, chunks=True)
         return ask(self._acquire, request, partial(EventEmitter, run_manager=run_manager))
 
     def _astream_chat_model_events(
@@ -287,7 +287,7 @@ class ChatDashScopeDeepSeek(ModelSettings):
         **kwargs: Any,
     ) -> AsyncIterator[MessagesData]:
         """Stream core's v3 events; core looks for a method of this name."""
-        request = self._prepared(messages, stop, kwargs, shows=True)
+        request = self._prepared(messages, stop, kwargs, chunks=True)
         return aask(self._aacquire, request, partial(EventEmitter, run_manager=run_manager))
 
     def _prepared(
@@ -296,10 +296,10 @@ class ChatDashScopeDeepSeek(ModelSettings):
         stop: list[str] | None,
         overrides: dict[str, Any],
         *,
-        shows: bool,
+        chunks: bool,
     ) -> PreparedRequest:
         given = overrides if stop is None else {**overrides, "stop": stop}
-        return prepare_call(messages, self._settings_of_calls(), given, self._row_of, shows=shows)
+        return prepare_call(messages, self._settings_of_calls(), given, self._row_of, chunks=chunks)
 
     def _settings_of_calls(self) -> dict[str, Any]:
         settings = {**_NOT_GIVEN, **vars(self), **self._location._asdict()}
@@ -474,18 +474,18 @@ class ChatDashScopeDeepSeek(ModelSettings):
         await asyncio.sleep(0)  # lets the loop close the sockets
 
     def _acquire(
-        self, seconds: float | None, tenant: Tenant
+        self, seconds: float | None, key: ConnectionKey
     ) -> AbstractContextManager[Connection[httpx.Client]]:
         if self.http_client is not None:
             return UserConnection(self.http_client)
-        return process_pool().acquire(seconds, tenant, self)
+        return process_pool().acquire(seconds, key, self)
 
     def _aacquire(
-        self, seconds: float | None, tenant: Tenant
+        self, seconds: float | None, key: ConnectionKey
     ) -> AbstractAsyncContextManager[Connection[httpx.AsyncClient]]:
         if self.http_async_client is not None:
             return UserConnection(self.http_async_client)
-        return loop_pool().acquire(seconds, tenant, self)
+        return loop_pool().acquire(seconds, key, self)
 
 
 _NOT_GIVEN = dict.fromkeys(PARAMETERS)

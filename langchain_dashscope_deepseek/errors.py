@@ -151,7 +151,7 @@ class DashScopeInvalidRequestError(DashScopeError, ModelInvalidRequestError, Val
 class DashScopeContextOverflowError(DashScopeInvalidRequestError, ContextOverflowError):
     """The input is longer than the model accepts."""
 
-    hint = "Shorten the input: trim_messages, SummarizationMiddleware, or a model that takes more."
+    hint = "Shorten the input (trim_messages, SummarizationMiddleware), or change the model."
 
 
 class DashScopeRouteError(DashScopeInvalidRequestError):
@@ -198,7 +198,7 @@ class DashScopeRateLimitError(DashScopeError, ModelRateLimitError):
 class DashScopeServerError(DashScopeError, ModelAPIError):
     """The service failed (HTTP 5xx), or sent a response that is not an answer."""
 
-    hint = "Usually passing: try again later, and quote the request_id if it lasts."
+    hint = "Usually temporary: try again later. If it lasts, report it with the request_id."
 
 
 class DashScopeAnswerTooLargeError(DashScopeServerError, RuntimeError):

@@ -99,16 +99,16 @@ _OTHER_SERVICES: Mapping[str, str] = {
         "the OpenAI-compatible route, and this package speaks native /api/v1. Write "
         "{host}/api/v1, or use langchain-openai"
     ),
-    "/anthropic": "Anthropic's protocol, and this package speaks DashScope's own",
+    "/anthropic": "Anthropic's protocol, and this package speaks DashScope's, at {host}/api/v1",
     "//api.deepseek.com": (
         "DeepSeek's own API, which has another protocol: leave base_url out to use Model Studio, "
         "or use langchain-deepseek"
     ),
     **dict.fromkeys(
         ("/chat/completions", "//api.openai.com", "//openrouter.ai"),
-        "OpenAI's protocol, and this package speaks DashScope's own",
+        "OpenAI's protocol, and this package speaks DashScope's own: use langchain-openai",
     ),
-    "/api-ws": "a WebSocket, and this package speaks HTTP, at /api/v1",
+    "/api-ws": "a WebSocket, and this package speaks HTTP. Write https://.../api/v1",
     ".aliyun.com": (
         "a page of the console or of the documentation: the service's hosts end in .aliyuncs.com"
     ),
@@ -127,8 +127,8 @@ def normalise_base_url(base_url: str, setting: str = "base_url") -> str:
     fault = _fault_of(url)
     if fault:
         raise ValueError(f"{setting} {fault}")
-    for sign, text in _OTHER_SERVICES.items():
-        if sign in url.lower():
+    for part, text in _OTHER_SERVICES.items():
+        if part in url.lower():
             host = "/".join(url.split("/")[:3])  # the path may hold a key
             raise ValueError(f"{setting} leads to {text.format(host=host)}")
     url = url.partition("/services/aigc/")[0]
@@ -140,7 +140,7 @@ def normalise_base_url(base_url: str, setting: str = "base_url") -> str:
     if api["version"].lower() != "v1":
         raise ValueError(f"{setting} leads to another version of the API: write /api/v1")
     if api["more"]:
-        raise ValueError(f"{setting} goes on after /api/v1: leave out the rest of the URL")
+        raise ValueError(f"{setting} goes on after /api/v1: remove the rest of the URL")
     return url[: api.start()] + _API
 
 
@@ -148,8 +148,8 @@ def _fault_of(url: str) -> str:
     """Return the fault of a URL that holds a secret or has no valid host; `""` if it has none."""
     if "?" in url or "#" in url:
         return (
-            "holds a query or a fragment, which traces would show, in the middle of the request's "
-            "URL: put it into default_headers"
+            "holds a query or a fragment, which would end up within the request's URL, and in "
+            "traces: use default_headers instead"
         )
     if "@" in url:
         return (

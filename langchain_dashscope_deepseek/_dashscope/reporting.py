@@ -70,17 +70,17 @@ class CallLog(AbstractContextManager["CallLog"]):
     def __init__(self, model: str, route: str) -> None:
         self._model, self._route = model, route
         self._began = time.monotonic()
-        self.first: float | None = None  # when the first packet of the last attempt arrived
+        self.first_packet_at: float | None = None  # of the last attempt
         self._attempt: Attempts | None = None
         self._facts: Facts = lambda: (None, None, None)
 
     def begin(self, attempt: Attempts, route: str, facts: Facts) -> None:
         """Note the start of an attempt."""
-        self._attempt, self._route, self._facts, self.first = attempt, route, facts, None
+        self._attempt, self._route, self._facts, self.first_packet_at = attempt, route, facts, None
 
-    def first_came(self) -> None:
-        """Note the first packet of an answer."""
-        self.first = self.first or time.monotonic()
+    def packet_arrived(self) -> None:
+        """Note the time of the first packet."""
+        self.first_packet_at = self.first_packet_at or time.monotonic()
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         # A call that was cancelled or abandoned did not fail; it raises no `Exception`.
@@ -105,7 +105,7 @@ class CallLog(AbstractContextManager["CallLog"]):
             self._route,
             end,
             request_id,
-            "-" if self.first is None else f"{self.first - self._began:.2f}",
+            "-" if self.first_packet_at is None else f"{self.first_packet_at - self._began:.2f}",
             now - self._began,
             counts.get("input_tokens", "-"),
             counts.get("output_tokens", "-"),

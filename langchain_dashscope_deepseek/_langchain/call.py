@@ -44,9 +44,9 @@ def prepare_call(
     overrides: Mapping[str, Any],
     row_of: Callable[[str], ModelCapabilities | None],
     *,
-    shows: bool,
+    chunks: bool,
 ) -> PreparedRequest:
-    """Prepare the request of a call; `shows` tells whether the caller receives chunks."""
+    """Prepare the request of a call; `chunks`: the caller receives chunks."""
     given = _as_on_the_wire(overrides)
     check_overrides(given, settings)
     values = override(settings, given)
@@ -61,7 +61,7 @@ def prepare_call(
     wire, changes = to_wire(
         messages,
         replay_reasoning=replays,
-        images_refused=_images_refused(values["model"], row),
+        why_no_images=_why_no_images(values["model"], row),
         must_call=asked != "auto" and sent == "auto",
     )
     off = values.get("stream") is False or values["streaming"] is False
@@ -71,7 +71,7 @@ def prepare_call(
         row,
         parameters,
         wire,
-        stream=True if shows else None if may_stream else False,
+        stream=True if chunks else None if may_stream else False,
         endpoint=endpoint_of(values, values.get("extra_headers")),
         policy=RetryPolicy(values["max_retries"], max_seconds=values["max_seconds"]),
         changes=changes,
@@ -88,8 +88,8 @@ def _as_on_the_wire(overrides: Mapping[str, Any]) -> dict[str, Any]:
     return given
 
 
-def _images_refused(model: str, row: ModelCapabilities) -> str:
-    """Return the reason why the model takes no images; `""` if it takes them or may do so."""
+def _why_no_images(model: str, row: ModelCapabilities) -> str:
+    """Say why the model cannot read images; `""` if it reads them or may do so."""
     if row.images is not False and "multimodal-generation" in row.routes:
         return ""
     readers = models_that(lambda other: other.images is True)
@@ -106,14 +106,14 @@ def ask(acquire: Acquire, request: PreparedRequest, emitter_of: EmitterOf[T]) ->
     """Yield the parts that an emitter makes of the answer to a request."""
     negotiation = Negotiation(request)
     with CallLog(request.model, request.route) as log:
-        for attempt in Attempts(request.policy, negotiation.settle):
+        for attempt in Attempts(request.policy, negotiation.adapt):
             request = negotiation.request
             answer = AnswerAccumulator(request)
             with attempt, emitter_of(answer) as emitter:
                 log.begin(attempt, request.route, answer.facts)
                 with closing(replies(acquire, request, attempt)) as coming:
                     for reply in coming:
-                        log.first_came()
+                        log.packet_arrived()
                         for part in emitter.add(reply):
                             attempt.committed = True
                             yield part
@@ -128,14 +128,14 @@ async def aask(
     """Yield the parts that an emitter makes of the answer to a request."""
     negotiation = Negotiation(request)
     with CallLog(request.model, request.route) as log:
-        async for attempt in Attempts(request.policy, negotiation.settle):
+        async for attempt in Attempts(request.policy, negotiation.adapt):
             request = negotiation.request
             answer = AnswerAccumulator(request)
             with attempt, emitter_of(answer) as emitter:
                 log.begin(attempt, request.route, answer.facts)
                 async with aclosing(areplies(acquire, request, attempt)) as coming:
                     async for reply in coming:
-                        log.first_came()
+                        log.packet_arrived()
                         for part in emitter.add(reply):
                             attempt.committed = True
                             yield part

@@ -43,7 +43,7 @@ class Emitter(AbstractContextManager["Emitter[T_co]"], Generic[T_co]):
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, DashScopeError):
-            self._answer.keep_in(error)
+            self._answer.attach_to(error)
 
 
 class MessageEmitter(Emitter[AIMessage]):
@@ -219,15 +219,15 @@ class EventEmitter(Emitter["MessagesData"]):
         sources = citations(answer.search_results)
         if sources:
             yield from self._grow("text", {"type": "text", "text": ""}, None)
-        wholes: dict[str | int, dict[str, Any]] = {
+        finished: dict[str | int, dict[str, Any]] = {
             "reasoning": {"type": "reasoning", "reasoning": answer.reasoning},
             "text": {"type": "text", "text": answer.text},
             **{call.chunk_index: _block(call) for call in answer.calls},
         }
         if sources:
-            wholes["text"]["annotations"] = sources
+            finished["text"]["annotations"] = sources
         for key, index in self._indexes.items():
-            yield _event("content-block-finish", index=index, content=wholes[key])
+            yield _event("content-block-finish", index=index, content=finished[key])
         usage = answer.usage_metadata
         finish = {
             **answer.finish,

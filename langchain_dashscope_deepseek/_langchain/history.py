@@ -43,24 +43,24 @@ def to_wire(
     messages: Sequence[BaseMessage],
     *,
     replay_reasoning: bool,
-    images_refused: str = "",
+    why_no_images: str = "",
     must_call: bool = False,
 ) -> tuple[list[WireMessage], list[str]]:
     """Return the wire's messages, and a description of each change that was made to them.
 
     System messages at the beginning are joined, since the service documents a single one. AI
     messages without text and calls are left out, and so is each message's `name`, which the wire
-    does not have. `images_refused` says why the model takes no images; empty if it takes them.
+    does not have. `why_no_images`: see `Context`.
     `must_call`: a tool call is required, but no `tool_choice` that forces one is sent.
     """
     blocks = (block for message in messages for block in blocks_of(message))
     if any("cache_control" in block and "type" in block for block in blocks):
-        warn("cache_control has no effect: DeepSeek has no explicit cache, only an implicit one.")
+        warn("cache_control has no effect, since DeepSeek has no explicit cache: leave it out.")
     changes: list[Change] = []
     parts = [(n, part) for n, message in enumerate(messages) for part in normalise(message, n)]
     newest = next((part for _, part in reversed(parts) if isinstance(part, HumanMessage)), None)
     converted = [
-        convert(part, Context(position, images_refused, None if part is newest else changes))
+        convert(part, Context(position, why_no_images, None if part is newest else changes))
         for position, part in parts
     ]
     conversation = _match_answers(filter(None, converted), changes)
@@ -131,7 +131,7 @@ def _match_answers(conversation: Iterable[Converted], changes: list[Change]) -> 
                     f"Message {message.position} answers the call {call_id!r}, and two unanswered "
                     "calls have that id: move it right behind the AI message whose call it answers"
                 )
-            how = "was answered by a tool message that came later"
+            how = "was answered by a later tool message, which was moved right behind it"
             changes.append(_unanswered(caller, called, how))
     for message in kept:
         _finish_calls(message, changes)
@@ -150,7 +150,7 @@ def _dropped(message: Converted, call: Call | None) -> Change:
         raise refusal
     return Change(
         f"message {message.position}: a tool message for {call_id!r} was left out",
-        "A tool message was left out of the request, since its call is gone or answered.",
+        "A tool message was left out of the request, since its call is missing or answered.",
         refusal,
     )
 
@@ -189,7 +189,7 @@ def _arguments(call: Call, position: int) -> str:
     except (TypeError, ValueError):
         raise DashScopeInputError(
             f"Message {position} calls the tool {call.name!r} (id {call.id!r}) with arguments that "
-            "JSON cannot carry: use strings, finite numbers, booleans, None, lists and dicts"
+            "JSON cannot represent: use strings, finite numbers, booleans, None, lists and dicts"
         ) from None
 
 

@@ -24,9 +24,9 @@ from langchain_core.messages import (
 
 from langchain_dashscope_deepseek._dashscope.protocol.images import image_part, is_image, name_of
 from langchain_dashscope_deepseek._dashscope.protocol.packets import (
-    HALF_OF_A_PAIR,
+    LONE_SURROGATE,
     WireMessage,
-    without_halves,
+    fix_surrogates,
 )
 from langchain_dashscope_deepseek.errors import (
     DashScopeError,
@@ -82,20 +82,20 @@ class Context(NamedTuple):
     """The circumstances of a message's conversion."""
 
     position: int
-    images_refused: str = ""
-    """Why the model takes no images; empty if it takes them."""
+    why_no_images: str = ""
+    """Why the model cannot read images; empty if it reads them or may do so."""
     changes: list[Change] | None = None
     """Receives the omissions. `None` for the newest human message, which has to be complete."""
     role: str = ""
 
-    def leave_out(self, part: str, refusal: DashScopeError) -> None:
-        """Record that a part is left out; raise the refusal if the message has to be complete."""
+    def record(self, change: str, refusal: DashScopeError) -> None:
+        """Record an omission; raise the refusal instead if the message has to be complete."""
         if self.changes is None:
             raise refusal
         self.changes.append(
             Change(
-                f"message {self.position}: {part} was left out",
-                "Content that cannot be sent was left out of older turns and tool messages: see "
+                f"message {self.position}: {change}",
+                "Content that cannot be sent was left out or replaced in earlier messages: see "
                 "response_metadata['request_changes'].",
                 refusal.with_traceback(None),  # the frames would keep images in memory
             )
@@ -133,7 +133,7 @@ def normalise(message: BaseMessage, position: int) -> list[BaseMessage]:
         if message.role not in _CHAT_ROLES:
             roles = ", ".join(_CHAT_ROLES)
             raise DashScopeInputError(
-                f"Message {position} has the role {message.role!r}. Roles: {roles}"
+                f"Message {position} has the role {message.role!r}. Use one of {roles}"
             )
         message = _CHAT_ROLES[message.role](
             message.content,
@@ -175,7 +175,7 @@ def convert(message: BaseMessage, context: Context) -> Converted | None:
                 f"Message {context.position} is an empty human message, which the service refuses: "
                 "fill or drop it"
             )
-            context.leave_out("an empty human message", refusal)
+            context.record("an empty human message was left out", refusal)
         return None
     return Converted(context.position, message, wire, calls)
 
@@ -229,13 +229,13 @@ def _call_of_block(block: dict[str, Any]) -> Call | None:
 def _content(content: Any, context: Context) -> str | list[dict[str, Any]]:
     """Convert content to a string, or to a list of parts if it holds an image."""
     if isinstance(content, str):
-        return _without_halves(content, context)
+        return _repaired(content, context)
     separator = "" if context.role == "assistant" else "\n"  # an AI message is one text in blocks
     pieces = [piece for piece in _pieces(content, context) if piece]
     parts: list[dict[str, Any]] = []
     for is_text, group in groupby(pieces, key=lambda piece: isinstance(piece, str)):
         if is_text:
-            parts.append({"text": _without_halves(separator.join(map(str, group)), context)})
+            parts.append({"text": _repaired(separator.join(map(str, group)), context)})
         else:
             parts += group  # type: ignore[arg-type]
     if any("image" in part for part in parts):
@@ -243,12 +243,12 @@ def _content(content: Any, context: Context) -> str | list[dict[str, Any]]:
     return "".join(part["text"] for part in parts)
 
 
-def _without_halves(text: str, context: Context) -> str:
-    """Replace halves of surrogate pairs, which occur in file names that a tool lists."""
-    repaired = without_halves(text)
+def _repaired(text: str, context: Context) -> str:
+    """Replace lone surrogates, which occur in file names that a tool lists."""
+    repaired = fix_surrogates(text)
     if repaired != text:
-        refusal = DashScopeInputError(f"Message {context.position} {HALF_OF_A_PAIR}")
-        context.leave_out("half of a character", refusal)
+        refusal = DashScopeInputError(f"Message {context.position} {LONE_SURROGATE}")
+        context.record("a lone surrogate was replaced by U+FFFD", refusal)
     return repaired
 
 
@@ -269,16 +269,16 @@ def _pieces(content: Any, context: Context) -> Iterator[str | dict[str, Any]]:
                 yield from _texts(block, context)
         except DashScopeInputError as refusal:
             part = "an image" if holds_image else "an attachment"
-            context.leave_out(part, refusal)
+            context.record(f"{part} was left out", refusal)
             yield f"[{part}{name_of(block)} was left out here: you cannot read it]"
 
 
 def _image(block: dict[str, Any], context: Context) -> dict[str, Any]:
-    reason = context.images_refused
+    reason = context.why_no_images
     if not reason and context.role not in ("user", "tool"):
         reason = (
-            "the service takes images in human and tool messages only: put it into one of those, "
-            "or leave it out"
+            "the service reads images in human and tool messages only: move it to one of those, or "
+            "leave it out"
         )
     if reason:
         raise DashScopeUnsupportedError(f"Message {context.position} holds an image, and {reason}")

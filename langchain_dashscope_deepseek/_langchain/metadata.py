@@ -62,11 +62,11 @@ def chat_result(message: AIMessage) -> ChatResult:
 
 def combined(outputs: Sequence[Mapping[str, Any] | None]) -> dict[str, Any]:
     """Add up the outputs of several prompts; an answer from a cache has none."""
-    whole: dict[str, Any] = {"token_usage": {}}
+    total: dict[str, Any] = {"token_usage": {}}
     for output in filter(None, outputs):
-        usage = _added(whole["token_usage"], output.get("token_usage", {}))
-        whole = {**whole, **output, "token_usage": usage}
-    return whole
+        usage = _added(total["token_usage"], output.get("token_usage", {}))
+        total = {**total, **output, "token_usage": usage}
+    return total
 
 
 def _added(total: Mapping[str, Any], counts: Mapping[str, Any]) -> dict[str, Any]:

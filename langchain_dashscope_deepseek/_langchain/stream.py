@@ -16,8 +16,8 @@ from langchain_core.messages.ai import UsageMetadata
 
 from langchain_dashscope_deepseek._dashscope.protocol.packets import (
     Reply,
+    fix_surrogates,
     read_usage,
-    without_halves,
 )
 from langchain_dashscope_deepseek._dashscope.protocol.reading import too_large
 from langchain_dashscope_deepseek._dashscope.protocol.request import PreparedRequest
@@ -27,7 +27,7 @@ from langchain_dashscope_deepseek._langchain.metadata import token_usage, usage_
 from langchain_dashscope_deepseek._langchain.tool_calls import Text, ToolCalls
 from langchain_dashscope_deepseek.errors import DashScopeError
 
-_NOT_CUT = ("stop", "tool_calls")
+_COMPLETE = ("stop", "tool_calls")
 """The finish reasons of a complete answer: only then may the arguments of a call be empty."""
 
 _NORMALIZED = {"stop": "stop", "length": "length", "tool_calls": "tool_call"}
@@ -86,7 +86,7 @@ class AnswerAccumulator:
     def end_calls(self) -> list[Any]:
         """End the tool calls; return the additions as core's `ToolCallChunk`s."""
         return self.calls.end(
-            is_cut=self._finish_reason not in _NOT_CUT, request_id=self._request_id
+            is_cut=self._finish_reason not in _COMPLETE, request_id=self._request_id
         )
 
     def warn(self) -> None:
@@ -102,8 +102,8 @@ class AnswerAccumulator:
             limits = {name: self._parameters.get(name) for name in _LIMITS}
             given = ", ".join(f"{name}={value}" for name, value in limits.items() if value)
             warn(
-                f"The answer of {self.model} was cut off{spent}, and all of it is reasoning: there "
-                f"is no text. Raise max_tokens ({given or 'not set'}), shorten the "
+                f"The answer of {self.model} was cut off{spent} ({given or 'max_tokens not set'}), "
+                "and all of it is reasoning: there is no text. Raise max_tokens, shorten the "
                 "reasoning by thinking_budget or reasoning_effort, or set enable_thinking=False. "
                 "See response_metadata['only_reasoning']."
             )
@@ -121,7 +121,7 @@ class AnswerAccumulator:
             response_metadata={**self.first_metadata, **self.last_metadata},
         )
 
-    def keep_in(self, error: DashScopeError) -> None:
+    def attach_to(self, error: DashScopeError) -> None:
         """Set the `partial_message` of an error, if a part of the answer has arrived."""
         if self._size or self.calls:
             error.partial_message = self.message()
@@ -165,7 +165,7 @@ class AnswerAccumulator:
     def search_results(self) -> list[dict[str, Any]]:
         """The sources of a web search. Their titles may be cut within a character."""
         text = json.dumps(self._search_results, ensure_ascii=False)
-        results: list[dict[str, Any]] = json.loads(without_halves(text))
+        results: list[dict[str, Any]] = json.loads(fix_surrogates(text))
         return results
 
     @property

@@ -25,9 +25,9 @@ _NO_SCHEMA = (
     "with_structured_output(method='json_schema') uses function calling: the model has no "
     "json_schema on DashScope."
 )
-_PERHAPS_SCHEMA = (
-    "response_format json_schema was sent, and no page says whether the model supports it. If it "
-    "is refused or does nothing, leave method='json_schema' out of with_structured_output."
+_UNDOCUMENTED = (
+    "response_format json_schema was sent, and it is not documented for the model. If it is "
+    "refused or does nothing, leave method='json_schema' out of with_structured_output."
 )
 _NO_STRICT = "strict was left out: method='json_mode' sends no schema that could be strict."
 
@@ -49,27 +49,27 @@ def structured_output(
     about = {"kwargs": {"method": method, "strict": strict}, "schema": schema}
     bound: dict[str, Any] = {"ls_structured_output_format": about, **kwargs}
     of_class = schema if isinstance(schema, type) and is_basemodel_subclass(schema) else None
-    takes_schema = None if row is None else row.json_schema
+    supports_schema = None if row is None else row.json_schema
     parser: Runnable[Any, Any] = (
         _ClassParser(pydantic_object=of_class) if of_class else _JsonParser()
     )
     if method == "json_mode":
         bound.setdefault("response_format", {"type": "json_object"})
         note = None if strict is None else _NO_STRICT
-    elif method == "json_schema" and takes_schema is not False:
+    elif method == "json_schema" and supports_schema is not False:
         described = _function(schema, strict)
         described["schema"] = described.pop("parameters", {})
         bound.setdefault("response_format", {"type": "json_schema", "json_schema": described})
-        note = None if takes_schema else _PERHAPS_SCHEMA
+        note = None if supports_schema else _UNDOCUMENTED
     elif method in get_args(Method):
         function = _function(schema, strict)
         by_name = {"type": "function", "function": {"name": function["name"]}}
         bound = {"tool_choice": "required" if tools else by_name, "strict": strict, **bound}
         note = _NO_SCHEMA if method == "json_schema" else None
-        parser = _CallParser(key_name=function["name"], of_class=of_class, has_others=bool(tools))
+        parser = _CallParser(key_name=function["name"], of_class=of_class, has_tools=bool(tools))
         tools = [function, *tools]
     else:
-        msg = f"method takes 'function_calling', 'json_mode' or 'json_schema', not {method!r}"
+        msg = f"method must be 'function_calling', 'json_mode' or 'json_schema', not {method!r}"
         raise ValueError(msg)
     bound["structured_output_note"] = note
     llm: Runnable[LanguageModelInput, Any]
@@ -109,13 +109,13 @@ def _read(result: list[Any], *, partial: bool) -> tuple[AIMessage, bool]:
 
 class _JsonParser(JsonOutputParser):
     def parse_result(self, result: list[Any], *, partial: bool = False) -> Any:
-        message, is_whole = _read(result, partial=partial)
+        message, is_complete = _read(result, partial=partial)
         if message.tool_calls:
             return None
         if message.response_metadata.get("finish_reason") == "length":
             msg = "The JSON was cut off by the length limit: raise max_tokens, or ask for less"
             raise OutputParserException(msg)
-        return super().parse_result(result, partial=not is_whole)
+        return super().parse_result(result, partial=not is_complete)
 
 
 class _ClassParser(_JsonParser, PydanticOutputParser[TBaseModel]):
@@ -125,12 +125,12 @@ class _ClassParser(_JsonParser, PydanticOutputParser[TBaseModel]):
 class _CallParser(JsonOutputKeyToolsParser):
     first_tool_only: bool = True
     of_class: type | None
-    has_others: bool
+    has_tools: bool
 
     def parse_result(self, result: list[Any], *, partial: bool = False) -> Any:
-        message, is_whole = _read(result, partial=partial)
+        message, is_complete = _read(result, partial=partial)
         arguments = super().parse_result([ChatGeneration(message=message)])
-        if arguments is None and is_whole and not (self.has_others and message.tool_calls):
+        if arguments is None and is_complete and not (self.has_tools and message.tool_calls):
             why = _why_no_call(self.key_name, message)
             # LangChain middleware that passes a schema as a dict retries after None.
             if message.invalid_tool_calls and (self.of_class or partial):
@@ -138,7 +138,7 @@ class _CallParser(JsonOutputKeyToolsParser):
             warn(why)
         if arguments is None or self.of_class is None:
             return arguments
-        return self.of_class(**arguments) if is_whole else None
+        return self.of_class(**arguments) if is_complete else None
 
 
 def _why_no_call(name: str, message: AIMessage) -> str:

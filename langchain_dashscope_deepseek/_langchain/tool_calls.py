@@ -13,7 +13,7 @@ from typing import Any
 from langchain_core.messages import InvalidToolCall, ToolCall
 from langchain_core.messages.tool import invalid_tool_call, tool_call, tool_call_chunk
 
-from langchain_dashscope_deepseek._dashscope.protocol.packets import ToolCallDelta, without_halves
+from langchain_dashscope_deepseek._dashscope.protocol.packets import ToolCallDelta, fix_surrogates
 
 _FIRST_TOOL_INDEX = 1_000
 """The index of the first call. In v1 streams core merges all blocks with the same index and numbers
@@ -21,15 +21,15 @@ those of text and reasoning from 0, so the calls use a range of their own."""
 
 
 class Text:
-    """A text in pieces. Joins the halves of a surrogate pair that arrive in two pieces."""
+    """A text in pieces. Joins surrogate pairs that arrive in two pieces."""
 
     def __init__(self) -> None:
         self._encoded = bytearray()  # a list of pieces takes ten times as much
-        self._half = ""
-        self.is_damaged = False  # whether a half had no counterpart
+        self._half = ""  # of a surrogate pair, until the next piece arrives
+        self.is_damaged = False  # whether it had a lone surrogate
 
     def add(self, piece: str) -> str:
-        """Append a piece; return it without half of a pair at its end, which waits for the next."""
+        """Append a piece; return it without half of a surrogate pair at its end."""
         if self._half or not piece.isascii():
             piece = self._join(piece)
         self._encoded += piece.encode()
@@ -39,7 +39,7 @@ class Text:
         text = self._half + piece
         self._half = text[-1:] if "\ud800" <= text[-1:] <= "\udbff" else ""
         text = text.removesuffix(self._half)
-        joined = without_halves(text)
+        joined = fix_surrogates(text)
         self.is_damaged |= joined.count("\ufffd") > text.count("\ufffd")
         return joined
 
@@ -59,12 +59,12 @@ class ToolCallAccumulator:
         self.chunk_index = chunk_index  # in the message's content
         self.index = index  # on the wire, where it may be missing or differ from piece to piece
         self.wire_id = wire_id
-        self.id = self._unshown_id = given_id  # unique in the answer
+        self.id = self._unsent_id = given_id  # unique in the answer
         self.name: str | None = None
         self.arguments = Text()
         self._held_back = ""
 
-    def takes(self, delta: ToolCallDelta) -> bool:
+    def accepts(self, delta: ToolCallDelta) -> bool:
         """Tell by its name whether a piece may belong to this call."""
         if delta.name is None or self.name is None:
             return True
@@ -77,7 +77,7 @@ class ToolCallAccumulator:
 
     def grow(self, delta: ToolCallDelta) -> dict[str, Any]:
         """Append a piece; return its additions. A name may arrive in pieces, or repeatedly."""
-        new_id, self._unshown_id = self._unshown_id, None
+        new_id, self._unsent_id = self._unsent_id, None
         new_name = delta.name if delta.name and delta.name != self.name else None
         if new_name:
             self.name = (self.name or "") + new_name
@@ -87,8 +87,8 @@ class ToolCallAccumulator:
         self._held_back, arguments = (arguments, "") if is_null else ("", arguments)
         return {"id": new_id, "name": new_name, "args": self.arguments.add(arguments)}
 
-    def is_whole(self, *, may_be_empty: bool) -> bool:
-        """Tell whether an agent may run the call: with a name, and an object as its arguments."""
+    def is_valid(self, *, may_be_empty: bool) -> bool:
+        """Tell whether an agent may run the call: it has a name, and a JSON object as arguments."""
         if not self.name or self.arguments.is_damaged:
             return False
         raw = str(self.arguments)
@@ -146,7 +146,7 @@ class ToolCalls(list[ToolCallAccumulator]):
             new_id = None if call.id else f"call_{request_id or 'unknown'}_{number}"
             call.id = call.id or new_id
             may_be_empty = not has_stray_arguments and not (is_cut and call is self[-1])
-            suffix = "" if call.is_whole(may_be_empty=may_be_empty) else call.invalidate()
+            suffix = "" if call.is_valid(may_be_empty=may_be_empty) else call.invalidate()
             if suffix or new_id:
                 endings.append(tool_call_chunk(id=new_id, args=suffix, index=call.chunk_index))
         return endings
@@ -167,7 +167,7 @@ class ToolCalls(list[ToolCallAccumulator]):
             call = None if is_another else at_index
         elif self and call_id is None and (delta.name is None or index is None):
             call = self[-1]
-        if call is None or not call.takes(delta):
+        if call is None or not call.accepts(delta):
             if not (call_id or delta.name or delta.arguments):
                 return None
             # Of two calls with one id, the second gets another.
@@ -204,11 +204,11 @@ def unmatched_closing(text: str) -> str:
 
 
 def _json_object(text: str) -> dict[str, Any] | None:
-    """Parse strictly: an object with finite numbers and without halves of surrogate pairs."""
+    """Parse strictly: an object with finite numbers and without lone surrogates."""
     try:
         # `strict=False` accepts raw line ends in strings, which are unambiguous.
         value = json.loads(text, parse_constant=_finite, parse_float=_finite, strict=False)
-        if "\\u" in text:  # only an escape can produce a half
+        if "\\u" in text:  # only an escape can produce a lone surrogate
             json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         return None

@@ -1,4 +1,4 @@
-"""The command: asks the rows of a table, asks failed ones again, and tells how far a folder is."""
+"""The command: asks the rows of a table, retries failed ones, and prints a folder's progress."""
 
 import argparse
 import json
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         counts = read_counts(options.out) if options.command == "status" else _ask(options)
     except KeyboardInterrupt:
-        print("Stopped. What had arrived is kept; the same command goes on from there.", flush=True)
+        print("Stopped. All answers so far are kept; run the same command to continue.", flush=True)
         return INTERRUPTED
     except ModuleNotFoundError as error:
         extra = "ray" if error.name == "ray" else "batch"
@@ -44,13 +44,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (StoppedError, DashScopeAuthenticationError, OSError, sqlite3.Error) as error:
         print(f"Stopped. {error}", file=sys.stderr)
         return 1
-    failed = "; those are in dead-letters, and asked again by retry-failed" if counts.failed else ""
+    failed = ": see dead-letters, and ask them again with retry-failed" if counts.failed else ""
     print(f"{counts.answered:,} of {counts.total:,} answered, {counts.failed:,} failed{failed}.")
     return 0
 
 
 def _ask(options: argparse.Namespace) -> Counts:
-    """Enter the whole input into the ledger, then ask what is open."""
+    """Enter the whole input into the ledger, then ask the open rows."""
     for name, is_needed in {"pyarrow": options.format == "parquet", "ray": options.ray}.items():
         if is_needed and find_spec(name) is None:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
@@ -63,7 +63,7 @@ def _ask(options: argparse.Namespace) -> Counts:
     asker = make_asker(TokenRateLimiter(requests_per_minute=limits[0], tokens_per_minute=limits[1]))
     asker.check_key()
     folder.mkdir(parents=True, exist_ok=True)
-    # The command holds this lock to its end; that of the ledger passes to an actor with --ray.
+    # The command holds this lock until it ends; with --ray an actor holds the lock of the ledger.
     with closing(lock(folder / "run.sqlite")):
         with closing(Ledger(folder, options.format, options.shard_rows, PATIENCE)) as ledger:
             print(f"Checking {options.input} before anything is asked.", flush=True)
@@ -110,10 +110,10 @@ def _parser() -> argparse.ArgumentParser:
         description="Ask DeepSeek each row of a table, and keep every answer.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    _add_options(commands.add_parser("run", help="ask what was not answered yet"))
-    retry_help = "ask what was not answered yet, and failed rows again"
+    _add_options(commands.add_parser("run", help="ask the rows that have no answer yet"))
+    retry_help = "ask the rows that have no answer yet, and failed rows again"
     _add_options(commands.add_parser("retry-failed", help=retry_help))
-    status = commands.add_parser("status", help="tell how far a folder is")
+    status = commands.add_parser("status", help="print the progress of a folder")
     status.add_argument("--out", type=Path, required=True)
     return parser
 
@@ -151,7 +151,7 @@ def _setting(text: str) -> tuple[str, Any]:
     if not equals:
         raise argparse.ArgumentTypeError("give NAME=VALUE, such as temperature=0")
     if name in {"model", "max_retries"} or re.search("api_key|api_base|base_url", name):
-        raise argparse.ArgumentTypeError(f"{name} is not set here: use an option or a variable")
+        raise argparse.ArgumentTypeError(f"{name} cannot be set here: use an option or a variable")
     try:
         return name, json.loads(value)
     except json.JSONDecodeError:
@@ -167,6 +167,6 @@ def _positive(text: str) -> int:
 
 if __name__ == "__main__":
     exit_code: int = main()
-    if exit_code == INTERRUPTED:  # all is kept; Python and Ray would take seconds to end
+    if exit_code == INTERRUPTED:  # nothing is lost; Python and Ray would need seconds to end
         os._exit(exit_code)
     sys.exit(exit_code)

@@ -49,7 +49,7 @@ MakeAsker = Callable[[Limits], "Asker"]
 
 
 class Outcome(NamedTuple):
-    """An answer, or why there is none."""
+    """An answer, or the error instead."""
 
     message: AIMessage | None
     parsed: BaseModel | None
@@ -61,7 +61,7 @@ class Outcome(NamedTuple):
 
 
 class Record(NamedTuple):
-    """An outcome as the ledger keeps it."""
+    """An outcome, as the ledger stores it."""
 
     id: str
     answered: bool
@@ -72,7 +72,7 @@ class Record(NamedTuple):
 
 
 class Asker:
-    """Asks one row after the other, and raises `StoppedError` where every row would fail."""
+    """Asks one row after the other; raises `StoppedError` if every row would fail."""
 
     def __init__(self, task: Task, attempts: int, expect_failures: bool, limits: Limits) -> None:
         # Retries are made here, so that the limits count each of them.
@@ -85,11 +85,11 @@ class Asker:
         if schema := task.load_schema():
             self._chain = self._model.with_structured_output(schema, include_raw=True)
         self._attempts, self._limits = attempts, limits
-        # Where failures are expected, they tell nothing about the rows that follow.
+        # If failures are expected, they do not mean that the next rows fail.
         self._failures, self._works = 0, expect_failures
 
     async def ask(self, row: Row) -> Record:
-        """Ask until there is an answer, or a failure that no retry mends."""
+        """Ask until there is an answer, or an error that a retry cannot help."""
         attempts = rate_limits = 0
         while True:
             attempts += 1
@@ -100,7 +100,7 @@ class Asker:
             except Exception as error:  # noqa: BLE001 - such as a message that cannot be converted
                 rate_limits += isinstance(error, DashScopeRateLimitError)
                 wait = self._seconds_to_retry(error, attempts, rate_limits)
-                self._limits.settle(0)  # after a pause, so that no waiting call goes out before it
+                self._limits.settle(0)  # after `pause`, so that no waiting call is sent before it
                 if wait is not None:
                     await asyncio.sleep(wait)
                     continue
@@ -111,7 +111,7 @@ class Asker:
             return _record(row, outcome, attempts, time.monotonic() - began)
 
     def check_key(self) -> None:
-        """Raise `DashScopeAuthenticationError` where there is no key."""
+        """Raise `DashScopeAuthenticationError` if there is no key."""
         authorization(self._model.api_key)
 
     async def aclose(self) -> None:
@@ -133,13 +133,13 @@ class Asker:
         return seconds * random.uniform(0.75, 1.25)  # noqa: S311 - not a secret
 
     def _count(self, failure: Exception | None) -> None:
-        """Stop where all rows fail: from the start, or since the service went away."""
+        """Stop if all rows fail, from the start or because the service stopped answering."""
         if failure is None:
             self._failures, self._works = 0, True
             return
         self._failures += 1
-        is_passing = isinstance(failure, DashScopeError) and failure.is_retryable
-        if self._failures >= MAX_FAILURES and (is_passing or not self._works):
+        is_temporary = isinstance(failure, DashScopeError) and failure.is_retryable
+        if self._failures >= MAX_FAILURES and (is_temporary or not self._works):
             # The texts of other errors may quote prompts and answers.
             name = type(failure).__name__
             text = f"{name}: {failure}" if isinstance(failure, DashScopeError) else name
@@ -147,7 +147,7 @@ class Asker:
 
 
 def _outcome(answer: Any) -> Outcome:
-    """Read what the chain gives: a message, or with a schema the object or why there is none."""
+    """Read the output of the chain: a message, or with a schema a dict, as of `include_raw`."""
     if isinstance(answer, AIMessage):
         return Outcome(answer, None, None)
     failure = answer["parsing_error"]
@@ -171,7 +171,7 @@ def _record(row: Row, outcome: Outcome, attempts: int, seconds: float) -> Record
     fields["request_id"] = metadata.get("request_id") or getattr(failure, "request_id", None)
     fields["finish_reason"] = metadata.get("finish_reason")
     fields |= {"usage": usage, "seconds": round(seconds, 3), "attempts": attempts}
-    # SQLite and UTF-8 refuse half of a surrogate pair, which a model may answer.
+    # SQLite and UTF-8 refuse lone surrogates, which an answer may hold.
     text = json.dumps(fields, ensure_ascii=False).encode(errors="replace").decode()
     tokens = (usage["input_tokens"], usage["output_tokens"]) if usage else (0, 0)
     return Record(row.id, failure is None, text, attempts, *tokens)

@@ -50,32 +50,32 @@ class LedgerActor:
 
     def __init__(self, options: Options) -> None:
         self._ledger = Ledger(options.folder, options.file_format, options.shard_rows, PATIENCE)
-        self._why: str | None = None
+        self._stop_reason: str | None = None
 
     def queued(self, first: int, size: int) -> list[Row]:
         """Return the queued rows that are open; none once the run is stopped."""
-        if self._why:
+        if self._stop_reason:
             return []
         return [row for row in self._ledger.queued(first, size) if self._ledger.is_open(row.id)]
 
     def add(self, records: list[Record]) -> bool:
-        """Enter outcomes, and tell whether the run goes on."""
+        """Enter outcomes, and tell whether the run continues."""
         try:
             self._ledger.add(records)
         except (OSError, sqlite3.Error) as error:
             self.stop(str(error))
-        return self._why is None
+        return self._stop_reason is None
 
-    def stop(self, why: str) -> None:
-        self._why = self._why or why
+    def stop(self, reason: str) -> None:
+        self._stop_reason = self._stop_reason or reason
 
     def counts(self) -> Counts:
         return self._ledger.counts
 
     def finish(self) -> tuple[str | None, Counts]:
-        """Write the files; return why the run was stopped, if it was, and how far it came."""
+        """Write the files; return the reason if the run was stopped, and the counts."""
         self._ledger.finish()
-        return self._why, self._ledger.counts
+        return self._stop_reason, self._ledger.counts
 
 
 class LimitsActor:
@@ -88,7 +88,7 @@ class LimitsActor:
         )
 
     async def acquire(self, most: int) -> int:
-        """Wait until one call may go out, and return how many may by then."""
+        """Wait until one call may be sent; return the number of calls that may be sent then."""
         await self._limiter.aacquire()
         granted = 1
         while granted < most and self._limiter.acquire(blocking=False):
@@ -104,7 +104,7 @@ class LimitsActor:
 
 
 class SharedLimits:
-    """The limits as a worker uses them: one message to the actor is for many calls."""
+    """The limits for a worker: one message to the actor is for many calls."""
 
     def __init__(self, actor: Any) -> None:
         self._actor, self._lock = actor, asyncio.Lock()
@@ -175,7 +175,7 @@ def run_on_ray(make_asker: MakeAsker, queued: int, options: Options, prices: Pri
     """Ask the queued rows.
 
     Raises:
-        KeyboardInterrupt: By Ctrl-C or SIGTERM, once all that had arrived is kept.
+        KeyboardInterrupt: By Ctrl-C or SIGTERM, after all answers so far are stored.
         StoppedError: Every row would fail.
     """
     ray = _start(options.workers)
@@ -192,10 +192,10 @@ def run_on_ray(make_asker: MakeAsker, queued: int, options: Options, prices: Pri
         ledger.stop.remote("The command was stopped.")
         raise
     finally:
-        why, counts = ray.get(ledger.finish.remote())
+        reason, counts = ray.get(ledger.finish.remote())
         ray.kill(ledger)  # so that the next run finds the folder free
-    if why:
-        raise StoppedError(why)
+    if reason:
+        raise StoppedError(reason)
     return Counts(*counts)
 
 

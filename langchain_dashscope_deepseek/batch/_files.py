@@ -50,7 +50,7 @@ def read_table(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def write_table(path: Path, records: Iterable[str]) -> None:
-    """Replace a file as a whole; without records there is no file.
+    """Replace a file; without records, remove it.
 
     Args:
         path: The file; its suffix is the format.
@@ -111,7 +111,7 @@ def read_json(text: str) -> Any:
 def _object(line: str) -> dict[str, Any]:
     values = read_json(line)
     if not isinstance(values, dict):
-        raise ValueError("is no JSON object")  # noqa: TRY004 - of the file, not of the program
+        raise ValueError("is not a JSON object")  # noqa: TRY004 - of the file, not of the program
     return values
 
 

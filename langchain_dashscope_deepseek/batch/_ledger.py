@@ -38,7 +38,7 @@ QUEUE = "CREATE TABLE queue (number INTEGER PRIMARY KEY, id TEXT, messages TEXT)
 
 
 class Counts(NamedTuple):
-    """How far a folder is. Requests and tokens are of all runs."""
+    """The progress of a folder. Requests and tokens are those of all runs."""
 
     total: int
     answered: int
@@ -177,7 +177,7 @@ class Ledger:
             return None, OPEN, None
         *known, last_run = found
         if last_run == run:
-            raise StoppedError(f"The id {row_id!r} stands in the input twice. Nothing was asked.")
+            raise StoppedError(f"The id {row_id!r} is in the input twice: make ids unique.")
         return tuple(known)
 
     def _remove(self, record: int | None) -> None:
@@ -227,9 +227,9 @@ class Ledger:
 
 
 def read_counts(folder: Path) -> Counts:
-    """Read how far a folder is; a run may be writing to it."""
+    """Read the progress of a folder; a run may be writing to it."""
     if not (folder / "ledger.sqlite").exists():
-        raise StoppedError(f"{folder} holds no ledger: give the folder that was --out of a run.")
+        raise StoppedError(f"{folder} holds no ledger: give the --out folder of a run.")
     with closing(_connect(folder / "ledger.sqlite")) as db:
         return _counts(db)
 
@@ -268,6 +268,6 @@ def _answered_for_another_prompt(ids: list[str]) -> StoppedError:
     more = f" and {len(ids) - MAX_NAMED} more" if len(ids) > MAX_NAMED else ""
     return StoppedError(
         f"Answered before for another prompt, or with other parameters: "
-        f"{', '.join(ids[:MAX_NAMED])}{more}. Nothing was asked. --changed ask asks them again, "
-        f"--changed keep keeps the old answers; or write into another folder."
+        f"{', '.join(ids[:MAX_NAMED])}{more}. Nothing was sent. Use --changed ask to ask them "
+        f"again, --changed keep to keep the old answers, or another folder."
     )

@@ -1,4 +1,4 @@
-"""The progress of a run: a line that is redrawn on a terminal, and one now and then in a log."""
+"""The progress of a run: a line that is redrawn on a terminal, or a line every 10 s in a log."""
 
 import sys
 import threading
@@ -24,7 +24,7 @@ class Prices(NamedTuple):
 
 @contextmanager
 def progress(read_counts: Callable[[], Counts], prices: Prices) -> Iterator[None]:
-    """Print how far the run is until the block ends, and once more at its end."""
+    """Print the progress of the run until the block ends, and once more at its end."""
     seen = deque([(time.monotonic(), read_counts())])
     has_ended, on_terminal = threading.Event(), sys.stdout.isatty()
 
@@ -55,7 +55,7 @@ def progress(read_counts: Callable[[], Counts], prices: Prices) -> Iterator[None
 
 
 def report_checked(rows: Iterable[T]) -> Iterator[T]:
-    """Pass rows on, and print their number now and then."""
+    """Yield the rows, and print their number every 10 seconds."""
     last = time.monotonic()
     for number, row in enumerate(rows, 1):
         if time.monotonic() - last > LOG_SECONDS:

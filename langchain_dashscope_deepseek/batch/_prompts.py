@@ -1,4 +1,4 @@
-"""What to ask: the rows of a table as messages, checked before anything is sent."""
+"""The prompts: the rows of a table as messages, checked before anything is sent."""
 
 import csv
 import importlib
@@ -17,12 +17,12 @@ from pydantic import BaseModel
 
 from langchain_dashscope_deepseek.batch._files import read_json, read_table
 
-# A change of these settings leaves an answer as it is.
-WITHOUT_INFLUENCE = {"timeout", "max_seconds", "proxy", "verify", "streaming", "tags", "metadata"}
+# Settings that answers do not depend on.
+IRRELEVANT = {"timeout", "max_seconds", "proxy", "verify", "streaming", "tags", "metadata"}
 
 
 class StoppedError(Exception):
-    """Why the run cannot go on, and what to do."""
+    """The run cannot continue; the text says why, and what to do."""
 
 
 class Row(NamedTuple):
@@ -35,7 +35,7 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Task:
-    """What to ask of each row."""
+    """The settings of a run that its answers depend on."""
 
     model: str
     settings: dict[str, Any]
@@ -45,14 +45,14 @@ class Task:
     id_column: str
 
     def row(self, values: dict[str, Any]) -> Row:
-        """Build the messages of a row; raises `ValueError` where the row does not allow it."""
+        """Build the messages of a row; raises `ValueError` if the row is invalid."""
         messages = self._messages(values)
         text = json.dumps(messages, ensure_ascii=False, sort_keys=True)
         digest = blake2b(f"{self._parameters}\n{text}".encode(), digest_size=16).digest()
         row_id = _value(values, self.id_column)
         if not isinstance(row_id, str | int) or isinstance(row_id, bool) or row_id == "":
-            raise ValueError(f"the column {self.id_column!r} holds no text and no whole number")
-        str(row_id).encode()  # raises where it holds half of a surrogate pair
+            raise ValueError(f"the column {self.id_column!r} must hold a text or a whole number")
+        str(row_id).encode()  # raises if it holds a lone surrogate
         return Row(str(row_id), text, digest)
 
     def load_schema(self) -> type[BaseModel] | None:
@@ -75,7 +75,7 @@ class Task:
         """Everything that an answer depends on, except the messages."""
         schema = self.load_schema()
         fields = schema.model_json_schema() if schema else None
-        settings = {k: v for k, v in self.settings.items() if k not in WITHOUT_INFLUENCE}
+        settings = {k: v for k, v in self.settings.items() if k not in IRRELEVANT}
         return json.dumps([self.model, settings, fields], sort_keys=True)
 
     @cached_property
@@ -107,7 +107,7 @@ class Task:
         except Exception:  # noqa: BLE001 - LangChain raises many kinds, whose texts quote the row
             is_valid = False
         if not is_valid:
-            raise ValueError(f"the column {self.messages_column!r} holds no list of messages")
+            raise ValueError(f"the column {self.messages_column!r} must hold a list of messages")
         return list(messages)
 
 
@@ -127,7 +127,7 @@ def read_rows(path: Path, task: Task) -> Iterator[Row]:
 def _text(values: dict[str, Any], column: str) -> str:
     value = _value(values, column)
     if isinstance(value, dict | list | bytes):
-        raise ValueError(f"the column {column!r} holds no text")  # noqa: TRY004 - of the file
+        raise ValueError(f"the column {column!r} must hold a text")  # noqa: TRY004 - of the file
     return str(value)
 
 

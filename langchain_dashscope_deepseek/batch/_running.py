@@ -1,4 +1,4 @@
-"""The loop: a fixed number of requests at a time, and a place is free once its answer is kept."""
+"""The loop: a fixed number of rows at a time; the next is asked when an answer is stored."""
 
 import asyncio
 import signal
@@ -25,14 +25,14 @@ class Committer:
         async with self._lock:
             if self._pending:
                 group, self._pending = self._pending, []
-                # Shielded: a caller that is cancelled does not take back the records of others.
+                # Shielded: a cancelled caller does not cancel the records of others.
                 await asyncio.shield(self._add(group))
 
 
 async def ask_all(
     rows: AsyncIterator[Row], ask: Callable[[Row], Awaitable[None]], concurrency: int
 ) -> None:
-    """Ask all rows, so many at a time; the first error cancels the others."""
+    """Ask all rows, `concurrency` at a time; the first error cancels the others."""
     turn = asyncio.Lock()
 
     async def ask_in_turn() -> None:
@@ -56,7 +56,7 @@ def run_here(ledger: Ledger, asker: Asker, queued: int, concurrency: int) -> Non
     """Ask the queued rows in this process.
 
     Raises:
-        KeyboardInterrupt: By Ctrl-C or SIGTERM, once all that had arrived is kept.
+        KeyboardInterrupt: By Ctrl-C or SIGTERM, after all answers so far are stored.
         StoppedError: Every row would fail.
     """
     try:

@@ -80,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 options.json.write_text(_report(findings, doctor.region), encoding="utf-8")
     differing = sum(finding.differs for finding in findings)
     print(f"\n{doctor.requests:,} requests, {doctor.tokens:,} tokens. Differing: {differing}.")
-    return int(any(finding.hurts for finding in findings))
+    return int(any(finding.is_failure for finding in findings))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -47,7 +47,7 @@ class Finding:
         return not is_open and self.service != self.table
 
     @property
-    def hurts(self) -> bool:
+    def is_failure(self) -> bool:
         """Whether the check failed, or does not work although the table says that it does."""
         return self.service == "failed" or (self.service == "no" and self.table == "yes")
 
@@ -85,8 +85,8 @@ class Doctor:
     ) -> Iterator[Finding]:
         """Check each model, and yield the lines of the report.
 
-        `must_answer` says that the account has to have each of the models. A refused key and a
-        failed connection are raised, other errors are findings.
+        `must_answer` says that the account has to have each of the models. Errors of the key
+        and of the connection are raised; other errors are findings.
         """
         is_accepted = False
         for model, row in rows.items():

@@ -155,7 +155,7 @@ _NAMED = {"type": "function", "function": {"name": "get_time"}}
 _SCHEMA = {"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"]}
 _JSON = {"type": "json_object"}
 _JSON_SCHEMA = {"type": "json_schema", "json_schema": {"name": "answer", "schema": _SCHEMA}}
-_PNG = (  # 16 by 16: the service takes sides over 10 pixels
+_PNG = (  # 16 by 16: the service requires sides over 10 pixels
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAABAAAAAQAQAAAAA3iMLMAAAADklEQVR42mP4/5+BFAQA"
     "/U4f4d7IdZcAAAAASUVORK5CYII="
 )
@@ -199,8 +199,8 @@ def checks_of(row: ModelCapabilities, region: str | None) -> Iterator[Check]:
     if row.thinking != "never" and row.tools in ("always", "unknown"):
         replays = thinking and row.reasoning_replay == "with_tool_calls"
         tools = {**thoughtful, "tools": [_TOOL]}
-        whole, bare = _after_a_call(reasoning_content="I call get_time."), _after_a_call()
-        yield Check("reasoning sent back", tools, replays, messages=whole)
+        full, bare = _after_a_call(reasoning_content="I call get_time."), _after_a_call()
+        yield Check("reasoning sent back", tools, replays, messages=full)
         yield Check("reasoning left out", tools, thinking and not replays, messages=bare)
 
     listed = None if row.settable is None else True

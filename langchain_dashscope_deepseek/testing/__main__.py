@@ -16,7 +16,7 @@ def main() -> int:
         prog="python -m langchain_dashscope_deepseek.testing",
         description="Emulate DashScope's service for DeepSeek models.",
     )
-    parser.add_argument("--port", type=int, default=0, help="the port; 0 takes a free one")
+    parser.add_argument("--port", type=int, default=0, help="the port; 0 selects a free one")
     arguments = parser.parse_args()
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

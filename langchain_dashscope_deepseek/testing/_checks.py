@@ -33,7 +33,7 @@ _FEATURES = frozenset({
     "result_format", "incremental_output", "enable_thinking", "tools", "tool_choice",
     "parallel_tool_calls", "response_format", "enable_search", "search_options",
 })  # fmt: skip
-# Accepted and ignored: the official SDKs send these, and no page documents them for DeepSeek.
+# Accepted and ignored: the official SDKs send these; they are not documented for DeepSeek.
 _IGNORED = frozenset({
     "top_k", "n", "logprobs", "top_logprobs", "frequency_penalty", "logit_bias",
     "preserve_thinking",
@@ -205,11 +205,11 @@ def _check_effort(effort: object, row: ModelCapabilities) -> None:
 
 
 def _check_limit(parameters: Json, name: str, limit: int | None) -> None:
-    if name in parameters and not _is_whole(parameters[name], 1, limit):
+    if name in parameters and not _is_integer(parameters[name], 1, limit):
         refuse(f"Range of {name} should be [1, {limit or _LARGEST_SEED}]")
 
 
-def _is_whole(value: object, least: int, most: int | None = None) -> bool:
+def _is_integer(value: object, least: int, most: int | None = None) -> bool:
     if isinstance(value, bool) or not isinstance(value, int):
         return False
     return value >= least and (most is None or value <= most)
@@ -232,7 +232,7 @@ def _is_stop(value: object) -> bool:
 
 
 def _is_tokens(value: object) -> bool:
-    return isinstance(value, list) and all(_is_whole(item, 0) for item in value)
+    return isinstance(value, list) and all(_is_integer(item, 0) for item in value)
 
 
 _RANGES: Mapping[str, tuple[Callable[[object], bool], str]] = {
@@ -253,7 +253,7 @@ _RANGES: Mapping[str, tuple[Callable[[object], bool], str]] = {
         "Presence_penalty should be in [-2.0, 2.0]",
     ),
     "seed": (
-        lambda value: _is_whole(value, 0, _LARGEST_SEED),
+        lambda value: _is_integer(value, 0, _LARGEST_SEED),
         f"Range of seed should be [0, {_LARGEST_SEED}]",
     ),
     "stop": (_is_stop, "stop must be of type str, list[str], list[int], or list[list[int]]."),
@@ -274,7 +274,7 @@ def _check_thinking(
         refuse('The incremental_output parameter must be "true" when enable_thinking is true')
     limit = row.max_reasoning_tokens or row.max_output_tokens
     budget = parameters.get("thinking_budget")
-    if "thinking_budget" in parameters and not _is_whole(budget, 1, limit):
+    if "thinking_budget" in parameters and not _is_integer(budget, 1, limit):
         refuse(f"The thinking_budget parameter must be a positive integer and not greater than "
                f"{limit or _LARGEST_SEED}")  # fmt: skip
 
@@ -283,7 +283,7 @@ def _check_tools(parameters: Json, row: ModelCapabilities, *, thinking: bool) ->
     tools, choice = parameters.get("tools"), parameters.get("tool_choice", "auto")
     names = []
     if tools is not None:
-        # If no page says whether the model supports tools, they are accepted.
+        # If the model's support of tools is not documented, they are accepted.
         if row.tools != "unknown" and not calls_tools(row, thinking=thinking):
             refuse("The tool call is not supported.")
         if not isinstance(tools, list) or not tools:

@@ -21,7 +21,7 @@ def thinks(row: ModelCapabilities, switch: object) -> bool:
 
 
 def calls_tools(row: ModelCapabilities, *, thinking: bool) -> bool:
-    """Tell whether the model takes `tools` in this mode."""
+    """Tell whether the model supports `tools` in this mode."""
     modes = {"always": (True, False), "when_not_thinking": (False,)}
     return thinking in modes.get(row.tools, ())
 

@@ -52,7 +52,7 @@ class Exchange:
 
 
 def record(method: str, path: str, headers: Mapping[str, str], raw: bytes) -> RecordedRequest:
-    """Parse the body of a request; `None` if it is not JSON."""
+    """Record a request; its body is `None` if it is not JSON."""
     body: Any = None
     with suppress(ValueError):  # refused later, but recorded as well
         body = json.loads(raw)
@@ -101,8 +101,8 @@ def respond_cut(
         response = _stream(_first_packets(count, exchange, text, reasoning))
     else:
         answer = Answer(text=text or "This answer was cut.", reasoning=reasoning)
-        whole = render_body(answer, _rendering(exchange))
-        response = _body(whole[: len(whole) // 2])
+        body = render_body(answer, _rendering(exchange))
+        response = _body(body[: len(body) // 2])
     return replace(response, drop=drop)
 
 

@@ -36,7 +36,7 @@ def check_bindings(bindings: Bindings) -> None:
     for model, route in bindings.items():
         if route is not None and route not in get_args(Route):
             known = ", ".join(map(repr, get_args(Route)))
-            message = f"routes binds {model!r} to {route!r}: take one of {known}, or None."
+            message = f"routes binds {model!r} to {route!r}: use one of {known}, or None."
             raise ValueError(message)
 
 

@@ -22,7 +22,7 @@ _QUOTED = re.compile(
     r"|‘([^’\n]+)’"  # noqa: RUF001
     r"|「([^」\n]+)」"
 )
-_PROPER = re.compile(r"[A-Z][\w'’-]*(?: [A-Z][\w'’-]*)*(?:, [A-Z]{2}\b)?")  # noqa: RUF001
+_PROPER_NAME = re.compile(r"[A-Z][\w'’-]*(?: [A-Z][\w'’-]*)*(?:, [A-Z]{2}\b)?")  # noqa: RUF001
 _POSSESSIVE = re.compile(r"['’]s$")  # noqa: RUF001
 _SENTENCE_START = re.compile(r"(?:^|[.?!:\n]\s*)$")
 _CHINESE_PAIR = re.compile(
@@ -31,7 +31,7 @@ _CHINESE_PAIR = re.compile(
 )
 _CHINESE_VERBS = re.compile(r"^(?:请问|请|查询|查|对比|比较|看看|帮我|告诉我)+")
 _CHINESE_THING = re.compile(r"([\u4e00-\u9fff]{2,4}?)(?=现在|今天|明天|目前|的|天气|怎|如何)")
-_WHOLE_QUESTION = frozenset({"query", "question", "text", "input", "prompt", "expression", "topic"})
+_QUESTION_KEYS = frozenset({"query", "question", "text", "input", "prompt", "expression", "topic"})
 _FORMATS = {
     "date": "2026-01-01", "date-time": "2026-01-01T00:00:00Z", "time": "00:00:00Z",
     "email": "emulator@example.com", "uri": "https://example.com/", "ipv4": "127.0.0.1",
@@ -68,8 +68,8 @@ class Filler:
         makers: dict[str, Callable[[], Any]] = {
             "object": lambda: self._object(schema, depth),
             "array": lambda: self._array(schema, name, depth),
-            "integer": lambda: self._number(schema, whole=True),
-            "number": lambda: self._number(schema, whole=False),
+            "integer": lambda: self._number(schema, is_integer=True),
+            "number": lambda: self._number(schema, is_integer=False),
             "boolean": lambda: True,
             "null": lambda: None,
         }
@@ -123,8 +123,8 @@ class Filler:
         length = min(length, schema.get("maxItems", length))
         return [self._value(items, name, depth + 1) for _ in range(length)]
 
-    def _number(self, schema: Schema, *, whole: bool) -> float:
-        step = schema.get("multipleOf", 1 if whole else 0)
+    def _number(self, schema: Schema, *, is_integer: bool) -> float:
+        step = schema.get("multipleOf", 1 if is_integer else 0)
         low = schema.get("minimum", schema.get("exclusiveMinimum"))
         high = schema.get("maximum", schema.get("exclusiveMaximum"))
         margin = step or 1e-3
@@ -146,14 +146,14 @@ class Filler:
         value = next(filter(fits, candidates), 1.0)
         if value in self._numbers:
             self._numbers.remove(value)
-        return int(value) if whole or float(value).is_integer() else value
+        return int(value) if is_integer or float(value).is_integer() else value
 
     def _string(self, schema: Schema, name: str) -> str:
         if schema.get("format") in _FORMATS:
             return _FORMATS[schema["format"]]
         if self._strings:
             value = self._strings.pop(0)
-        elif name.lower() in _WHOLE_QUESTION and self._text:
+        elif name.lower() in _QUESTION_KEYS and self._text:
             value = self._text[:_LONGEST_STRING]
         else:
             value = f"emulated {name.replace('_', ' ')}"
@@ -175,7 +175,7 @@ def find_things(text: str) -> list[str]:
     if thing := _CHINESE_THING.search(_CHINESE_VERBS.sub("", text)):
         return [thing[1]]
     unquoted = _QUOTED.sub(lambda match: " " * len(match[0]), text)
-    names = [match for match in _PROPER.finditer(unquoted) if match[0] not in ("I", "JSON")]
+    names = [match for match in _PROPER_NAME.finditer(unquoted) if match[0] not in ("I", "JSON")]
     inside = [m[0] for m in names if not _SENTENCE_START.search(unquoted[: m.start()])]
     return [_POSSESSIVE.sub("", name) for name in inside]
 

@@ -207,9 +207,9 @@ class _Handler(BaseHTTPRequestHandler):
         while (left := end - time.monotonic()) > 0:
             if self.server.stopping.wait(min(left, _POLL_SECONDS)):
                 raise _StoppingError
-            self._insist_on_client()
+            self._check_client()
 
-    def _insist_on_client(self) -> None:
+    def _check_client(self) -> None:
         self.connection.setblocking(False)
         try:
             gone = not self.connection.recv(1, socket.MSG_PEEK)

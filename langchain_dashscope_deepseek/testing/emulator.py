@@ -45,7 +45,7 @@ logger: logging.Logger = logging.getLogger(__name__)
 class DashScopeEmulator:
     """An emulator of DashScope's service for DeepSeek models, on this machine.
 
-    It validates requests as the service does, generates answers or takes scripted ones, and records
+    It validates requests as the service does, generates answers or sends scripted ones, and records
     the requests. It listens on 127.0.0.1 only, and downloads no images.
 
     Like the service it has two routes, `text-generation` and `multimodal-generation`, and each
@@ -82,11 +82,11 @@ class DashScopeEmulator:
                 requests with reasoning to models that must not receive it.
             routes: The route of a model, by its exact name, such as
                 `{"deepseek-v4.1-flash": "text-generation"}`; `None` means neither. Other models
-                have the first of their row's `routes`. The wrong route answers `url error`, and
-                takes no scripted answer.
+                have the first of their row's `routes`. A request on the wrong route gets
+                `url error`, and no scripted answer is used up.
             accepts: Requests to accept that are refused by default, since sources disagree whether
                 the service refuses them. `"required_with_several_tools"`: several tools with
-                `tool_choice="required"` (refusing it takes no scripted answer).
+                `tool_choice="required"` (a refusal uses up no scripted answer).
                 `"forced_choice_while_thinking"`: `"required"` or a named function while the model
                 thinks.
             keep_requests: How many of the last requests to keep in `requests`; `None` for all.
@@ -95,7 +95,7 @@ class DashScopeEmulator:
             ValueError: `routes` contains an unknown route, or `accepts` an unknown value.
         """
         if unknown := set(accepts) - set(get_args(Accepted)):
-            message = f"accepts takes {', '.join(get_args(Accepted))}, not {sorted(unknown)}."
+            message = f"accepts may contain {', '.join(get_args(Accepted))}, not {sorted(unknown)}."
             raise ValueError(message)
         self._routes = dict(routes or {})
         check_bindings(self._routes)
@@ -186,7 +186,7 @@ class DashScopeEmulator:
     ) -> None:
         """Queue an answer; it is streamed if the request asks for a stream.
 
-        The request is validated. A refused request takes the answer from the queue as well, unless
+        The request is validated. A refused request also removes the answer from the queue, unless
         the key or the route is wrong, or `"required"` comes with several tools.
 
         Args:

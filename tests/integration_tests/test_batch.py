@@ -177,7 +177,7 @@ def test_a_signal_ends_a_run_within_two_seconds_and_loses_no_answer(
     out, err = process.communicate(timeout=20)
     assert time.monotonic() - began < 2
     assert (process.returncode, err) == (130, "")
-    assert "the same command goes on" in out
+    assert "run the same command to continue" in out
     assert [answer["text"] for answer in batch.answers()] == ["Quick."] * 20
     batch.run(table)
     assert ids(batch.answers()) == names(60)
@@ -209,7 +209,7 @@ def test_a_changed_prompt_under_an_old_id_is_noticed(
     rows = [{"id": f"r{n}", "prompt": f"Shout {n}." if n == 4 else f"Say {n}."} for n in range(9)]
     table = batch.write(rows)
     said = batch.run(table, *options, code=1)
-    assert "'r4'. Nothing was asked. --changed ask" in said
+    assert "'r4'. Nothing was sent. Use --changed ask" in said
     assert len(batch.emulator.requests) == 8
     batch.run(table, *options, "--changed", choice)
     assert ids(batch.answers()) == names(9)
@@ -227,18 +227,21 @@ def test_another_parameter_is_a_change_too(batch: Batch) -> None:
 @pytest.mark.parametrize(
     ("rows", "says"),
     [
-        ([{"id": 1, "prompt": "a"}, {"id": "1", "prompt": "b"}], "'1' stands in the input twice"),
+        ([{"id": 1, "prompt": "a"}, {"id": "1", "prompt": "b"}], "'1' is in the input twice"),
         (
             [{"id": 1, "prompt": "a"}, {"id": 2}],
             "row 2: no value in the column 'prompt'; the columns are 'id'",
         ),
         ([{"id": 1, "prompt": None}], "row 1: no value in the column 'prompt'; the columns"),
-        ([{"id": 1.5, "prompt": "a"}], "row 1: the column 'id' holds no text and no whole number"),
+        ([{"id": 1.5, "prompt": "a"}], "row 1: the column 'id' must hold a text or a whole number"),
         ([{"prompt": "a"}], "row 1: no value in the column 'id'; the columns are 'prompt'"),
-        ([{"id": 1, "prompt": "a"}, "b"], "row 2: is no JSON object"),
-        ([{"id": True, "prompt": "a"}], "row 1: the column 'id' holds no text and no whole number"),
+        ([{"id": 1, "prompt": "a"}, "b"], "row 2: is not a JSON object"),
+        (
+            [{"id": True, "prompt": "a"}],
+            "row 1: the column 'id' must hold a text or a whole number",
+        ),
         ([{"id": 1, "prompt": " "}], "row 1: the prompt is empty"),
-        ([{"id": 1, "prompt": {"a": 1}}], "row 1: the column 'prompt' holds no text"),
+        ([{"id": 1, "prompt": {"a": 1}}], "row 1: the column 'prompt' must hold a text"),
     ],
 )
 def test_a_wrong_row_is_reported_before_anything_is_asked(
@@ -276,7 +279,7 @@ def test_a_wrong_file_is_reported_before_anything_is_asked(
 def test_wrong_messages_are_reported_before_anything_is_asked(batch: Batch, said: Any) -> None:
     table = batch.write([{"id": 1, "chat": said}])
     out = batch.run(table, "--messages-column", "chat", code=1)
-    assert "row 1: the column 'chat' holds no list of messages" in out
+    assert "row 1: the column 'chat' must hold a list of messages" in out
 
 
 @pytest.mark.parametrize(
@@ -310,7 +313,7 @@ def test_wrong_options_are_reported_before_anything_is_asked(
     [
         (["--requests-per-minute", "0"], "give a number above 0"),
         (["--set", "temperature"], "give NAME=VALUE"),
-        (["--set", "dashscope_api_key=x"], "dashscope_api_key is not set here"),
+        (["--set", "dashscope_api_key=x"], "dashscope_api_key cannot be set here"),
     ],
 )
 def test_a_wrong_value_of_an_option_is_refused(

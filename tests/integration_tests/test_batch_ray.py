@@ -143,7 +143,7 @@ def test_a_run_goes_on_after_its_command_was_killed_with_ray_or_without(batch: B
     out, err = driver.communicate(timeout=START_SECONDS)
     took = time.monotonic() - began
     assert driver.returncode == 130, out + err
-    assert "the same command goes on" in out
+    assert "run the same command to continue" in out
     assert took < 2
 
     arrived = len(batch.answers())

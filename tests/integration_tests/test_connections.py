@@ -65,7 +65,7 @@ async def model(dashscope_emulator: DashScopeEmulator) -> AsyncIterator[ChatDash
 @pytest.fixture(autouse=True)
 def _pools_of_its_own(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What other tests left idle is not counted, nor closed by this one's calls."""
-    monkeypatch.setattr(pool, "_OF_PROCESSES", {})
+    monkeypatch.setattr(pool, "_PROCESS_POOLS", {})
     yield
     pool.process_pool().close()
 

@@ -229,7 +229,7 @@ def test_a_retired_row_names_a_current_model_to_use_instead() -> None:
 
 @pytest.mark.parametrize("routes", [(), ("odd",), "text-generation"])
 def test_routes_that_do_not_exist_are_refused(routes: Any) -> None:
-    with pytest.raises(ValueError, match="routes takes a tuple of one or both of 'text-gen"):
+    with pytest.raises(ValueError, match="routes must be a tuple of one or both of 'text-gen"):
         ModelCapabilities(routes=routes)
 
 

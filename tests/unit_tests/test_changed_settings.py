@@ -311,7 +311,7 @@ def test_a_subclass_may_validate_what_is_assigned(service: Scripted) -> None:
     assert Own(model="m").metadata is not None
     model.region = "us-east-1"
     assert model.base_url == "https://dashscope-us.aliyuncs.com/api/v1"
-    with pytest.raises(ValidationError, match="temperature takes"):
+    with pytest.raises(ValidationError, match="temperature must be"):
         model.temperature = 9
 
 
@@ -376,7 +376,7 @@ def test_a_copy_knows_no_other_settings(service: Scripted) -> None:
 
 def test_what_is_refused_changes_nothing(service: Scripted) -> None:
     model = service.model(temperature=0.5)
-    with pytest.raises(ValidationError, match="temperature takes a number from 0 to below 2"):
+    with pytest.raises(ValidationError, match="temperature must be a number from 0 to below 2"):
         model.temperature = 9
     assert model.temperature == 0.5
 
@@ -577,13 +577,13 @@ def test_what_langsmith_is_sent_holds_no_key(service: Scripted) -> None:
     [
         ("proxy", "me:secret0@proxy.test:8080", "proxy is not a proxy URL"),
         ("proxy", b"me:secret0@proxy.test:8080", "proxy is not a proxy URL"),
-        ("default_headers", {"A": 5}, "default_headers takes a dict of strings"),
-        ("default_headers", {5: "secret0"}, "default_headers takes a dict of strings"),
+        ("default_headers", {"A": 5}, "default_headers must be a dict of strings"),
+        ("default_headers", {5: "secret0"}, "default_headers must be a dict of strings"),
         ("capabilities", "secret0", "capabilities"),
         ("region", "secret0", "region must be one of cn-beijing"),
         ("workspace_id", "secret0 x", "workspace_id is not a workspace id"),
         ("base_url", "https://gateway.test/api/v1?token=secret0", "base_url holds a query"),
-        ("model_kwargs", {"api_key": "secret0"}, "model_kwargs holds api_key"),
+        ("model_kwargs", {"api_key": "secret0"}, "model_kwargs must not hold api_key"),
     ],
 )
 def test_what_construction_refuses_is_refused_whatever_way_it_is_set(
@@ -886,14 +886,14 @@ async def test_a_secret_is_no_header_of_one_call(name: str, ask: Ask, service: S
     with pytest.raises(DashScopeInputError, match="tracers record") as caught:
         await ask(service.model(), "hi", extra_headers={name: KEY})
     assert "secret0" not in str(caught.value)
-    with pytest.raises(DashScopeInputError, match="extra_headers takes a dict of strings"):
+    with pytest.raises(DashScopeInputError, match="extra_headers must be a dict of strings"):
         await ask(service.model(), "hi", extra_headers={"a": 1})
     assert service.requests == []
 
 
 @pytest.mark.parametrize("name", ["api_key", "dashscope_api_key", "http_client"])
 async def test_a_key_is_nothing_for_one_call(name: str, ask: Ask, service: Scripted) -> None:
-    with pytest.raises(DashScopeInputError, match=f"{name}: set for the model"):
+    with pytest.raises(DashScopeInputError, match=f"{name} cannot be set for one call"):
         await ask(service.model(), "hi", **{name: KEY})
 
 

@@ -118,7 +118,7 @@ async def test_one_that_asks_for_something_is_refused(
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("extra_body", "write parameters by their names"),
+        ("extra_body", "write fields by their names"),
         ("stream_options", "every stream ends with its usage"),
         ("thinking", "write enable_thinking"),
         ("max_output_tokens", "write max_tokens"),

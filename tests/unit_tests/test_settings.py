@@ -127,7 +127,7 @@ def test_a_boolean_is_no_number_however_it_is_set(
     way: str, name: str, value: Any, service: Scripted
 ) -> None:
     service.answer(answer_of())
-    with pytest.raises(ValueError, match=f"{name} takes"):
+    with pytest.raises(ValueError, match=f"{name} must be"):
         WAYS[way](service, name, value)
     assert not service.requests
 
@@ -439,9 +439,9 @@ TIMEOUTS: list[Any] = [
 async def test_a_timeout_that_cannot_be_is_refused(
     timeout: Any, ask: Ask, service: Scripted
 ) -> None:
-    with pytest.raises(ValidationError, match="timeout takes seconds above 0"):
+    with pytest.raises(ValidationError, match="timeout must be seconds above 0"):
         chat(timeout=timeout)
-    with pytest.raises(DashScopeInputError, match="timeout takes seconds above 0"):
+    with pytest.raises(DashScopeInputError, match="timeout must be seconds above 0"):
         await ask(service.model(), "hi", timeout=timeout)
 
 

@@ -131,9 +131,9 @@ async def test_another_name_in_model_kwargs_is_no_second_value(ask: Ask, service
     service.answer(answer_of())
     await ask(service.model(model_kwargs={"stop_sequences": ["x"]}), "hi")
     assert json.loads(service.requests[-1].content)["parameters"]["stop"] == ["x"]
-    with pytest.raises(ValidationError, match="stop: given by name and in model_kwargs"):
+    with pytest.raises(ValidationError, match="stop is also in model_kwargs"):
         service.model(stop="y", model_kwargs={"stop_sequences": ["x"]})
-    with pytest.raises(ValidationError, match="stop: given by name and in model_kwargs"):
+    with pytest.raises(ValidationError, match="stop is also in model_kwargs"):
         service.model(model_kwargs={"stop": "y", "stop_sequences": ["x"]})
 
 
@@ -245,8 +245,8 @@ async def test_an_answer_that_is_all_reasoning_is_said(ask: Ask, service: Script
         message = await ask(service.model(max_tokens=2), "hi")
     assert message.response_metadata["only_reasoning"] is True
     (text,) = [str(warning.message) for warning in caught]
-    assert "after 2 output tokens" in text
-    assert "Raise max_tokens (max_tokens=2)" in text
+    assert "after 2 output tokens (max_tokens=2), and" in text
+    assert "Raise max_tokens, shorten" in text
     assert "enable_thinking=False" in text
 
 

@@ -104,4 +104,4 @@ def _advice_on(name: str, known: Collection[str]) -> str:
     near = get_close_matches(name.lower(), known, n=1, cutoff=0.75)
     if near:
         return f": did you mean {near[0]}?"
-    return ". Parameters of the service without a name here go into model_kwargs"
+    return ". To send a parameter that is not a field of the model, use model_kwargs"

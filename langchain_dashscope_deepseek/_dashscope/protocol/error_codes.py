@@ -27,28 +27,35 @@ from langchain_dashscope_deepseek.errors import (
 
 
 class CodeRule(NamedTuple):
-    """What a code of the service means."""
+    """The meaning of an error code of the service."""
 
     error: type[DashScopeError]
     per_minute: bool = False  # the limit refills each minute, so a retry waits longer
     advice: str = ""  # replaces the hint of the error class
 
 
-_BAD, _QUOTA = DashScopeInvalidRequestError, DashScopeQuotaExceededError
-_DENIED = DashScopePermissionDeniedError
-_LIMIT, _SERVER, _MISSING = DashScopeRateLimitError, DashScopeServerError, DashScopeNotFoundError
+class MessageRule(NamedTuple):
+    """A message that is more exact than its code."""
 
-_STREAM = "Ask again, and stream: a stream sends bytes while the model thinks."
+    text: str  # part of the message
+    replaces: tuple[type[DashScopeError], ...]  # the errors of the codes that it may come with
+    error: type[DashScopeError]
+
+
+_INVALID, _NOT_FOUND = DashScopeInvalidRequestError, DashScopeNotFoundError
+_DENIED, _QUOTA = DashScopePermissionDeniedError, DashScopeQuotaExceededError
+_RATE_LIMIT, _SERVER = DashScopeRateLimitError, DashScopeServerError
+_VAGUE = (_INVALID, _SERVER)  # the meaning of codes whose message says more
+
+_STREAM = "Try again with a stream, which sends data while the model thinks."
 
 CODES: Mapping[str, CodeRule] = {
-    "InvalidParameter": CodeRule(_BAD),
-    "invalid_parameter_error": CodeRule(_BAD),
-    "InternalError.Algo.InvalidParameter": CodeRule(_BAD),
-    "BadRequest": CodeRule(_BAD),
-    "InvalidURL": CodeRule(
-        _BAD, advice="Send a URL that the service can reach, or the image itself, as base64."
-    ),
-    "UnsupportedOperation": CodeRule(_BAD),
+    "InvalidParameter": CodeRule(_INVALID),
+    "invalid_parameter_error": CodeRule(_INVALID),
+    "InternalError.Algo.InvalidParameter": CodeRule(_INVALID),
+    "BadRequest": CodeRule(_INVALID),
+    "InvalidURL": CodeRule(_INVALID, advice="Send a public URL, or the image as base64."),
+    "UnsupportedOperation": CodeRule(_INVALID),
     "DataInspectionFailed": CodeRule(DataInspectionFailed),
     "data_inspection_failed": CodeRule(DataInspectionFailed),
     "InternalError.Algo.DataInspectionFailed": CodeRule(DataInspectionFailed),
@@ -68,9 +75,7 @@ CODES: Mapping[str, CodeRule] = {
     "access_denied": CodeRule(_DENIED),
     "Model.AccessDenied": CodeRule(_DENIED),
     "Workspace.AccessDenied": CodeRule(_DENIED),
-    "Arrearage": CodeRule(
-        _QUOTA, advice="Settle the bill in the console; calls work again after some minutes."
-    ),
+    "Arrearage": CodeRule(_QUOTA, advice="Settle the bill in the console, and wait some minutes."),
     "AllocationQuota.FreeTierOnly": CodeRule(
         _QUOTA,
         advice="Allow paid use beyond the free quota in the console; verify a new account first.",
@@ -79,18 +84,18 @@ CODES: Mapping[str, CodeRule] = {
     "PrepaidBillOverdue": CodeRule(_QUOTA, advice="Settle the bill in the console."),
     "PostpaidBillOverdue": CodeRule(_QUOTA, advice="Settle the bill in the console."),
     "BudgetLimitExceeded": CodeRule(_QUOTA, advice="Raise the budget in the console."),
-    "ModelNotFound": CodeRule(_MISSING),
-    "model_not_found": CodeRule(_MISSING),
-    "Model.NotExist": CodeRule(_MISSING),
-    "model_not_supported": CodeRule(_MISSING),
-    "WorkSpaceNotFound": CodeRule(_MISSING, advice="Check workspace_id."),
-    "Throttling": CodeRule(_LIMIT),
-    "Throttling.AllocationQuota": CodeRule(_LIMIT, per_minute=True),
-    "insufficient_quota": CodeRule(_LIMIT, per_minute=True),
-    "LimitRequests": CodeRule(_LIMIT),
-    "limit_requests": CodeRule(_LIMIT),
-    "limit_burst_rate": CodeRule(_LIMIT),
-    "rate_limit_exceeded": CodeRule(_LIMIT),
+    "ModelNotFound": CodeRule(_NOT_FOUND),
+    "model_not_found": CodeRule(_NOT_FOUND),
+    "Model.NotExist": CodeRule(_NOT_FOUND),
+    "model_not_supported": CodeRule(_NOT_FOUND),
+    "WorkSpaceNotFound": CodeRule(_NOT_FOUND, advice="Check workspace_id."),
+    "Throttling": CodeRule(_RATE_LIMIT),
+    "Throttling.AllocationQuota": CodeRule(_RATE_LIMIT, per_minute=True),
+    "insufficient_quota": CodeRule(_RATE_LIMIT, per_minute=True),
+    "LimitRequests": CodeRule(_RATE_LIMIT),
+    "limit_requests": CodeRule(_RATE_LIMIT),
+    "limit_burst_rate": CodeRule(_RATE_LIMIT),
+    "rate_limit_exceeded": CodeRule(_RATE_LIMIT),
     "InternalError": CodeRule(_SERVER),
     "internal_error": CodeRule(_SERVER),
     "SystemError": CodeRule(_SERVER),
@@ -108,19 +113,18 @@ CODES: Mapping[str, CodeRule] = {
 Source: the error page of the documentation, the official client, and recorded traffic.
 """
 
-MESSAGES: tuple[tuple[str, tuple[type[DashScopeError], ...], type[DashScopeError]], ...] = (
-    ("Range of input length should be", (_BAD, _SERVER), DashScopeContextOverflowError),
-    ("maximum context length", (_BAD, _SERVER), DashScopeContextOverflowError),
-    ("inappropriate content", (_BAD, _SERVER), DataInspectionFailed),
-    ("InternalError.Algo.DataInspectionFailed", (_BAD, _SERVER), DataInspectionFailed),
-    ("Model not exist", (_BAD,), _MISSING),
-    ("url error, please check url", (_BAD,), DashScopeRouteError),
-    ("Free allocated quota exceeded", (_LIMIT, _DENIED), _QUOTA),
-    ("<429> InternalError", (_SERVER, _BAD), _LIMIT),
-    ("<400> InternalError.Algo.InvalidParameter", (_SERVER,), _BAD),
+MESSAGES = (
+    MessageRule("Range of input length should be", _VAGUE, DashScopeContextOverflowError),
+    MessageRule("maximum context length", _VAGUE, DashScopeContextOverflowError),
+    MessageRule("inappropriate content", _VAGUE, DataInspectionFailed),
+    MessageRule("InternalError.Algo.DataInspectionFailed", _VAGUE, DataInspectionFailed),
+    MessageRule("Model not exist", (_INVALID,), _NOT_FOUND),
+    MessageRule("url error, please check url", (_INVALID,), DashScopeRouteError),
+    MessageRule("Free allocated quota exceeded", (_RATE_LIMIT, _DENIED), _QUOTA),
+    MessageRule("<429> InternalError", _VAGUE, _RATE_LIMIT),
+    MessageRule("<400> InternalError.Algo.InvalidParameter", (_SERVER,), _INVALID),
 )
-"""Messages that are more exact than their code: part of the message, the errors that the code may
-mean, and the error that the message means."""
+"""The rules for messages, which also apply if the code is unknown; the first match counts."""
 
 ADVICE: Mapping[str, str] = {
     "Failed to download multimodal content": (
@@ -129,14 +133,14 @@ ADVICE: Mapping[str, str] = {
     ),
     "response_format type is unavailable now": (
         'The model has no json_schema on DashScope: use {"type": "json_object"}, or '
-        "with_structured_output, which goes out as function calling."
+        "with_structured_output, which uses function calling."
     ),
     "Please set one tool in required mode": (
         "Name the tool that must be called, by tool_choice, or leave tool_choice out."
     ),
     "does not support enable_thinking": "Leave enable_thinking out for this model.",
 }
-"""What to do next, by a part of the message, where the message does not tell.
+"""Advice by a part of the message, for messages that give none.
 
 Source: the error page of the documentation, and measurements of clients in September 2026.
 """
@@ -144,13 +148,13 @@ Source: the error page of the documentation, and measurements of clients in Sept
 STATUSES: Mapping[int, type[DashScopeError]] = {
     401: DashScopeAuthenticationError,
     403: _DENIED,
-    404: _MISSING,
+    404: _NOT_FOUND,
     408: DashScopeTimeoutError,
     409: _SERVER,
-    429: _LIMIT,
+    429: _RATE_LIMIT,
     504: DashScopeTimeoutError,
 }
-"""The error of a status, where neither the code nor the message is known. Any other 4xx is an
+"""The error of a status, if neither the code nor the message is known. Any other 4xx is an
 invalid request; any other status is an error of the server."""
 
 _FINAL = (DashScopeQuotaExceededError, DashScopeInvalidRequestError)
@@ -175,7 +179,7 @@ def error_from_service(
     text = redact(message)[:LONGEST_MESSAGE]
     code, request_id = (name and printable(redact(name[:longest])) for name in (code, request_id))
     error = cls(
-        f"DashScope: {text}" if text else "DashScope gave no message",
+        f"DashScope: {text}" if text else "DashScope sent no error message",
         code=code,
         status_code=status_code,
         request_id=request_id,
@@ -203,7 +207,7 @@ def find_rule(code: str | None) -> CodeRule | None:
 
 def _classify(rule: CodeRule | None, message: str, status_code: int | None) -> type[DashScopeError]:
     by_code = rule.error if rule else STATUSES.get(status_code or 0)
-    for text, broad, narrow in MESSAGES:
-        if text in message and (by_code is None or by_code in broad):
-            return narrow
-    return by_code or (_BAD if status_code in range(400, 500) else _SERVER)
+    for text, replaces, error in MESSAGES:
+        if text in message and (by_code is None or by_code in replaces):
+            return error
+    return by_code or (_INVALID if status_code in range(400, 500) else _SERVER)

@@ -29,8 +29,8 @@ _OPTION_KEYS = ("min_pixels", "max_pixels", "cache_control")
 _URL = re.compile(r"(?:https?|oss)://\S+", re.IGNORECASE)
 _DATA_URI = re.compile(r"data:([^;,]*)(?:;[^,]*)?;base64,", re.IGNORECASE)
 _BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}")
-_SHOWN_NAME = re.compile(r"[\w .,+/()-]{1,100}")
-_SHOWN_TYPE = re.compile(r"[\w.+/-]{1,40}", re.ASCII)
+_SAFE_NAME = re.compile(r"[\w .,+/()-]{1,100}")
+_SAFE_TYPE = re.compile(r"[\w.+/-]{1,40}", re.ASCII)
 
 
 def is_image(block: Block, *, typed_only: bool = False) -> bool:
@@ -70,7 +70,7 @@ def name_of(block: Block) -> str:
     last = data[1] if data else url.partition("?")[0].rpartition("/")[2]
     file = _first(found, "filename", "file_name", "name", "title")
     names = (file, _first(found, *_MIME_TYPE_KEYS), last)
-    return next((f" ({n})" for n in names if isinstance(n, str) and _SHOWN_NAME.fullmatch(n)), "")
+    return next((f" ({n})" for n in names if isinstance(n, str) and _SAFE_NAME.fullmatch(n)), "")
 
 
 def _flatten(block: Block) -> dict[str, Any]:
@@ -87,7 +87,7 @@ def _first(found: Block, *keys: str) -> Any:
 def _url_of(found: Block, index: int) -> str:
     detail = found.get("detail")
     if detail not in (None, "auto"):
-        warn(f"detail={detail!r} of an image was left out: DashScope takes max_pixels instead.")
+        warn(f"detail={detail!r} of an image was left out: set max_pixels instead.")
     data, url = _first(found, *_DATA_KEYS), _first(found, *_URL_KEYS)
     text = url if data is None else data
     if isinstance(text, str) and _URL.fullmatch(text):
@@ -112,9 +112,9 @@ def _data_uri(mime_type: str, data: Any, index: int) -> str:
     kind = mime_type.lower().removeprefix("image/")
     kind = "jpeg" if kind == "jpg" else kind
     if kind not in _KINDS:
-        given = repr(mime_type) if _SHOWN_TYPE.fullmatch(mime_type) else "missing or malformed"
+        given = repr(mime_type) if _SAFE_TYPE.fullmatch(mime_type) else "missing or malformed"
         known = ", ".join(f"image/{name}" for name in _KINDS)
-        msg = f"Message {index} holds an image whose mime type is {given}. Known ones: {known}"
+        msg = f"Message {index} holds an image whose mime type is {given}. Use one of {known}"
         raise DashScopeInputError(msg)
     if isinstance(data, (bytes, bytearray)):
         data = b64encode(data).decode()

@@ -17,8 +17,8 @@ from langchain_dashscope_deepseek._dashscope.protocol.redaction import printable
 WireMessage = dict[str, Any]
 """A message as DashScope expects it: a role, the content, and further keys of the role."""
 
-HALF_OF_A_PAIR = (
-    "holds half of a surrogate pair, which UTF-8 cannot carry. Repair it: "
+LONE_SURROGATE = (
+    "holds a lone surrogate, which UTF-8 cannot encode. Repair it: "
     "text.encode('utf-16', 'surrogatepass').decode('utf-16', 'replace')"
 )
 """The end of the error text for a string that cannot be sent."""
@@ -34,7 +34,7 @@ class ToolCallDelta(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """A packet of a stream, or a whole answer; a text may end in half a surrogate pair."""
+    """A packet of a stream, or a single document; a text may end within a surrogate pair."""
 
     text: str = ""
     reasoning: str = ""
@@ -67,8 +67,8 @@ class UnreadableError(Exception):
 def load_json(data: bytes | bytearray) -> Any:
     """Parse JSON; return `None` if it is invalid.
 
-    Python's parser is the fallback: it also accepts halves of surrogate pairs, a byte order mark,
-    and bytes that are not UTF-8 (as U+FFFD).
+    Python's parser is the fallback: it also accepts lone surrogates, a byte order mark, and bytes
+    that are not UTF-8 (as U+FFFD).
     """
     try:
         return from_json(data, cache_strings="keys")  # half the time of json.loads
@@ -80,8 +80,8 @@ def load_json(data: bytes | bytearray) -> Any:
         return None
 
 
-def without_halves(text: str) -> str:
-    """Join halves of surrogate pairs, and replace single ones by U+FFFD."""
+def fix_surrogates(text: str) -> str:
+    """Join surrogate pairs, and replace lone surrogates by U+FFFD."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -103,8 +103,8 @@ def read_packet(document: Mapping[str, Any]) -> Reply | None:
     request_id = printable(request_id) or None if type(request_id) is str else None
     found = _search_results(output) if choice is None or "search_info" in output else ()
     if choice is None:
-        silent = Reply(usage=usage, request_id=request_id, search_results=found)
-        return silent if usage is not None or found else None
+        reply = Reply(usage=usage, request_id=request_id, search_results=found)
+        return reply if usage is not None or found else None
     message = choice.get("message") or {}
     if type(message) is not dict:
         raise _unreadable("message", message)
@@ -180,7 +180,7 @@ def _text(parts: list[Any]) -> str:
 
 def text_of(value: Any) -> str:
     """Return a field that holds a string; `""` for any other type."""
-    return without_halves(value) if isinstance(value, str) else ""
+    return fix_surrogates(value) if isinstance(value, str) else ""
 
 
 # --- Usage ---

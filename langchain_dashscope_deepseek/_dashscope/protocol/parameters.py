@@ -23,7 +23,7 @@ from langchain_dashscope_deepseek.errors import DashScopeInputError
 class Rule(NamedTuple):
     """The values that are valid for a setting on any model."""
 
-    expects: str  # completes "NAME takes ..." in an error
+    expects: str  # completes "NAME must be ..." in an error
     fits: Callable[[Any], bool]
     droppable: bool = False  # with a warning, for models without it: the answer is still right
 
@@ -59,7 +59,7 @@ def _are_ids(tokens: Collection[object]) -> bool:
     return all(type(token) is int for token in tokens)
 
 
-def _is(kind: type[Any]) -> Callable[[Any], bool]:
+def _instance_of(kind: type[Any]) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, kind)
 
 
@@ -67,7 +67,7 @@ _INFINITY = float("inf")
 _TOKENS = "a whole number of tokens, at least 1"
 
 PARAMETERS: Mapping[str, Rule] = {
-    "enable_thinking": Rule("True or False", _is(bool)),
+    "enable_thinking": Rule("True or False", _instance_of(bool)),
     "thinking_budget": Rule(_TOKENS, _integer(1), droppable=True),
     "reasoning_effort": Rule(
         'a string such as "high", or a whole number from 1 to 100', _is_effort
@@ -82,18 +82,18 @@ PARAMETERS: Mapping[str, Rule] = {
         "a number above 0", _number(0, _INFINITY, excluded=[0, _INFINITY]), droppable=True
     ),
     "presence_penalty": Rule("a number from -2 to 2", _number(-2, 2), droppable=True),
-    "response_format": Rule('a dict such as {"type": "json_object"}', _is(Mapping)),
-    "enable_search": Rule("True or False", _is(bool)),
-    "search_options": Rule("a dict", _is(Mapping)),
+    "response_format": Rule('a dict such as {"type": "json_object"}', _instance_of(Mapping)),
+    "enable_search": Rule("True or False", _instance_of(bool)),
+    "search_options": Rule("a dict", _instance_of(Mapping)),
     "tools": Rule(
         "a list of tools",
-        lambda value: isinstance(value, (list, tuple)) and all(map(_is(Mapping), value)),
+        lambda value: isinstance(value, (list, tuple)) and all(map(_instance_of(Mapping), value)),
     ),
     "tool_choice": Rule(
         '"auto", "none", "required" or {"type": "function", "function": {"name": ...}}',
         lambda value: value in ("auto", "none", "required") or isinstance(value, Mapping),
     ),
-    "parallel_tool_calls": Rule("True or False", _is(bool)),
+    "parallel_tool_calls": Rule("True or False", _instance_of(bool)),
 }
 """The parameters of the request that are fields of the model. Source: the reference of the
 text-generation API."""
@@ -111,10 +111,10 @@ def _is_timeout(value: Any) -> bool:
 _RULES: Mapping[str, Rule] = {
     **PARAMETERS,
     "model": Rule("a name that is not empty", lambda value: isinstance(value, str) and value != ""),
-    "model_kwargs": Rule("a dict", _is(Mapping)),
-    "capabilities": Rule("a ModelCapabilities", _is(ModelCapabilities)),
+    "model_kwargs": Rule("a dict", _instance_of(Mapping)),
+    "capabilities": Rule("a ModelCapabilities", _instance_of(ModelCapabilities)),
     "timeout": Rule(
-        f"seconds above 0, up to {_LONGEST_TIMEOUT:,}, or an httpx.Timeout of such", _is_timeout
+        f"seconds above 0, up to {_LONGEST_TIMEOUT:,}, or an httpx.Timeout of those", _is_timeout
     ),
     "max_retries": Rule("a whole number, at least 0", _integer(0)),
     "max_seconds": Rule("seconds above 0", _number(0, _INFINITY, excluded=[0])),
@@ -139,7 +139,7 @@ def check_values(settings: Mapping[str, Any]) -> None:
         if value is not None and name in _RULES and not _RULES[name].fits(value):
             # Only numbers are quoted: a string may be a prompt passed as the wrong argument.
             shown = repr(value) if isinstance(value, (int, float)) else type(value).__name__
-            raise DashScopeInputError(f"{name} takes {_RULES[name].expects}, not {shown}")
+            raise DashScopeInputError(f"{name} must be {_RULES[name].expects}, not {shown}")
 
 
 # --- The settings of one call ---
@@ -154,9 +154,9 @@ def read_overrides(overrides: Mapping[str, Any]) -> dict[str, Any]:
 def check_overrides(overrides: Mapping[str, Any], fields: Collection[str]) -> None:
     """Refuse settings that a call cannot override, and secrets, which tracers would record."""
     unknown = overrides.keys() - OVERRIDABLE
-    of_the_model = ", ".join(sorted(unknown.intersection(fields)))
-    if of_the_model:
-        msg = f"{of_the_model}: set for the model, not for one call. Make another model object"
+    fixed = ", ".join(sorted(unknown.intersection(fields)))
+    if fixed:
+        msg = f"{fixed} cannot be set for one call: set it on the model, or use model_copy"
         raise DashScopeInputError(msg)
     if unknown:
         raise DashScopeInputError(unknown_names(unknown, {*fields, *ALIASES, "extra_headers"}))
@@ -167,8 +167,7 @@ def check_overrides(overrides: Mapping[str, Any], fields: Collection[str]) -> No
         if secret is not None:
             raise DashScopeInputError(
                 f"extra_headers must not hold {secret}: LangChain's tracers record the arguments "
-                "of a call. Set it for the model, by api_key or default_headers; "
-                "model.for_tenant(...) gives a model for another key"
+                "of a call. Set api_key or default_headers on the model, or call for_tenant"
             )
     lift_from_model_kwargs(overrides)
 
@@ -187,7 +186,7 @@ def override(settings: Mapping[str, Any], overrides: Mapping[str, Any]) -> Mappi
     return values
 
 
-_NO_PARAMETERS = frozenset(
+_NOT_IN_MODEL_KWARGS = frozenset(
     {
         *("api_key", "apikey", "api-key", "dashscope_api_key", "openai_api_key", "authorization"),
         *("headers", "default_headers", "extra_headers", "proxy", "http_client"),
@@ -202,11 +201,11 @@ def lift_from_model_kwargs(settings: Mapping[str, Any]) -> Mapping[str, Any]:
     extra = settings.get("model_kwargs")
     if not extra or not isinstance(extra, Mapping):
         return settings
-    secret = next((name for name in extra if str(name).lower() in _NO_PARAMETERS), None)
+    secret = next((name for name in extra if str(name).lower() in _NOT_IN_MODEL_KWARGS), None)
     if secret is not None:
         raise DashScopeInputError(
-            f"model_kwargs holds {secret}, which is no parameter: it would be sent in the body and "
-            "recorded by tracers. Write api_key or default_headers"
+            f"model_kwargs must not hold {secret}: it would be sent in the body, and recorded by "
+            "tracers. Set api_key, default_headers, proxy or http_client instead"
         )
     if wrong := misplaced(extra):
         raise DashScopeInputError(f"model_kwargs: {unknown_names(wrong, ())}")
@@ -217,7 +216,7 @@ def lift_from_model_kwargs(settings: Mapping[str, Any]) -> Mapping[str, Any]:
         if name not in PARAMETERS:
             others[given] = value
         elif name in lifted or settings.get(name) is not None:
-            raise DashScopeInputError(f"{name}: given by name and in model_kwargs. Pass it by name")
+            raise DashScopeInputError(f"{name} is also in model_kwargs: pass it by name only")
         else:
             lifted[name] = value
     return {**settings, **lifted, "model_kwargs": others}
@@ -239,12 +238,12 @@ def check_headers(headers: Any, setting: str = "default_headers") -> None:
     if not isinstance(headers, Mapping) or not all(
         isinstance(text, str) for pair in headers.items() for text in pair
     ):
-        raise DashScopeInputError(f"{setting} takes a dict of strings")
+        raise DashScopeInputError(f"{setting} must be a dict of strings")
     for name, value in headers.items():
         if not _HEADER_NAME.fullmatch(name):
-            raise DashScopeInputError(f"{setting} holds a name with characters invalid in HTTP")
+            raise DashScopeInputError(f"{setting} holds a name that is invalid in HTTP: rename it")
         if not value.isascii() or not value.isprintable() or value != value.strip():
-            raise DashScopeInputError(f"{setting}: the value of {name!r} holds invalid characters")
+            raise DashScopeInputError(f"{setting}[{name!r}] must be trimmed, printable ASCII")
 
 
 def check_for_another_account(headers: Mapping[str, str]) -> None:

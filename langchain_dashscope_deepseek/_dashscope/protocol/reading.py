@@ -53,7 +53,7 @@ class AnswerReader:
     Attributes:
         header_id: The request's id in the headers.
         request_id: The request's id in the last packet, else the one in the headers.
-        is_whole: Whether a `finish_reason` has arrived.
+        is_complete: Whether a `finish_reason` has arrived.
         has_unread_tail: Whether data after the end of the answer was dropped.
     """
 
@@ -76,8 +76,8 @@ class AnswerReader:
         self._events = EventSplitter()
         self._size = 0  # bytes of the body so far
         self._has_packets = False
-        self._without_data = b""  # the last event without data, or a single document
-        self.is_whole = False
+        self._document = b""  # a single JSON document, or else an event without data
+        self.is_complete = False
         self.has_unread_tail = False
 
     def feed(self, piece: bytes) -> Iterable[Reply]:
@@ -101,13 +101,13 @@ class AnswerReader:
         yield from chain.from_iterable(map(self._read, self._events.end()))
         if not self._has_packets:
             kind = self._headers.get("content-type", "no content type").partition(";")[0].strip()
-            document = load_json(self._without_data)
+            document = load_json(self._document)
             if isinstance(document, dict):
-                yield self._read_whole(document)
+                yield self._read_document(document)
             elif kind.lower() != "text/event-stream" or self.status_code >= _FIRST_ERROR:
                 kind = printable(self._redact(kind))
                 self._refuse(f"a body that is no answer ({kind}, {self._size} bytes)")
-        if not self.is_whole:
+        if not self.is_complete:
             msg = "The answer ended without a finish_reason: it was cut off"
             raise DashScopeStreamCutError(msg, request_id=self.header_id)
 
@@ -120,16 +120,16 @@ class AnswerReader:
 
     def cut_error(self) -> DashScopeError:
         """Return the error for an HTTP error status whose body was cut off."""
-        return self._error("the server, or a proxy before it, sent an error whose text was cut off")
+        return self._error("the server or a proxy in between sent an error that was cut off")
 
     # --- Events ---
 
     def _read(self, event: bytes) -> Iterable[Reply]:
         data = data_of(event)
         if not data:
-            self._without_data = event.strip() or self._without_data
+            self._document = event.strip() or self._document
             return ()
-        if self.is_whole:
+        if self.is_complete:
             return self._read_tail(data)
         document = load_json(data)
         if type(document) is dict:
@@ -145,7 +145,7 @@ class AnswerReader:
                 if reply is not None:
                     yield reply
             elif _OTHER_EVENT.search(event):
-                logger.debug("Skipped an event of unknown kind")
+                logger.debug("Skipped an event of an unknown type")
             else:
                 msg = "The stream was cut off or garbled: an event is not a JSON object"
                 raise DashScopeStreamCutError(msg, request_id=self.header_id)
@@ -157,7 +157,7 @@ class AnswerReader:
             if is_error and first_choice(document.get("output")) is None:
                 self._raise_error(document, event)
         if self.status_code >= _FIRST_ERROR:
-            self._refuse("an error status without an error")
+            self._refuse("an error status, and no error in the body")
         try:
             reply = read_packet(document)
         except UnreadableError as error:
@@ -170,7 +170,7 @@ class AnswerReader:
         if self.request_id is not None and self.request_id == self._last_request_id:
             self._refuse("the answer to the request before this one (the same request_id)")
         if reply.finish_reason:
-            self.is_whole = True
+            self.is_complete = True
         return reply
 
     def _read_tail(self, data: bytes) -> Iterable[Reply]:
@@ -181,14 +181,14 @@ class AnswerReader:
         if isinstance(document, dict) and "code" not in document:
             with suppress(UnreadableError):
                 reply = read_packet(document) or Reply()
-                shows_nothing = not (reply.text or reply.reasoning or reply.tool_calls)
-                if shows_nothing and read_usage(reply.usage):
+                is_empty = not (reply.text or reply.reasoning or reply.tool_calls)
+                if is_empty and read_usage(reply.usage):
                     return (Reply(usage=reply.usage),)
         self.has_unread_tail = True
         logger.info("Dropped data after the end of an answer")
         return ()
 
-    def _read_whole(self, document: Mapping[str, Any]) -> Reply:
+    def _read_document(self, document: Mapping[str, Any]) -> Reply:
         if self.status_code >= _FIRST_ERROR:
             self._raise_error(document)
         reply = self._read_packet(document)
@@ -222,9 +222,9 @@ class AnswerReader:
 
     def _refuse(self, what: str) -> NoReturn:
         if self.status_code < _FIRST_ERROR:
-            msg = f"DashScope, or a proxy before it, sent {what}"
+            msg = f"DashScope or a proxy in between sent {what}"
             raise DashScopeServerError(msg, status_code=self.status_code, request_id=self.header_id)
-        raise self._error(f"the server, or a proxy before it, sent {what}")
+        raise self._error(f"the server or a proxy in between sent {what}")
 
     def _error(self, text: str, **facts: Any) -> DashScopeError:
         return error_from_service(

@@ -1,8 +1,7 @@
-"""Other forms of requests that the service refuses, and advice for all other errors.
+"""Changes requests that the service refused, and adds advice to all other errors.
 
-After a refusal in `REFUSALS` the request is sent again at once in another form, as long as no chunk
-was yielded. This does not count as a retry. The process remembers the form for each base URL and
-model. `advise` adds to the text of other errors.
+After a refusal in `REFUSALS` the changed request is sent at once, unless a chunk was yielded. This
+does not count as a retry. The process remembers the change for each base URL and model.
 """
 
 from __future__ import annotations
@@ -57,8 +56,8 @@ REFUSALS = (
     Refusal(
         "Please set one tool in required mode",
         _with_choice_auto,
-        "tool_choice 'required' was sent to {} as 'auto', because the service takes it with a "
-        "single tool only: the model may answer without calling a tool.",
+        "tool_choice 'required' was sent to {} as 'auto', because the service accepts it "
+        "with a single tool only: the model may answer without calling a tool.",
     ),
 )
 
@@ -76,7 +75,7 @@ class Negotiation:
         remembered = [refusal for refusal in REFUSALS if self._key(refusal) in _remembered]
         self._from_memory = {refusal for refusal in remembered if self._change(refusal)}
 
-    def settle(self, error: DashScopeError) -> bool:
+    def adapt(self, error: DashScopeError) -> bool:
         """Change the request if the error is in the table; tell whether to send it again."""
         refusal = next((r for r in REFUSALS if r.text in str(error)), None)
         if refusal is None:

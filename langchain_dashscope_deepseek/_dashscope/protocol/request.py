@@ -2,7 +2,7 @@
 
 Three rules decide on a parameter:
 
-- a value that no model takes is refused (`DashScopeInputError`);
+- a value that no model supports is refused (`DashScopeInputError`);
 - a feature that the model does not support is refused (`DashScopeUnsupportedError`): without it the
   answer would be wrong;
 - a parameter that may be dropped, and that the model does not support, is left out with a
@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from langchain_dashscope_deepseek._dashscope.protocol.packets import HALF_OF_A_PAIR, WireMessage
+from langchain_dashscope_deepseek._dashscope.protocol.packets import LONE_SURROGATE, WireMessage
 from langchain_dashscope_deepseek._dashscope.protocol.parameters import PARAMETERS
 from langchain_dashscope_deepseek._dashscope.protocol.tool_use import (
     check_tools,
@@ -54,8 +54,8 @@ class PreparedRequest:
     policy: RetryPolicy
     row: ModelCapabilities = UNKNOWN_MODEL
     routes: tuple[Route, ...] = TEXT_FIRST  # in the order in which to try them
-    # By parameter that was sent with another value: `{"asked": ..., "sent": ...}`; "messages" holds
-    # a list of sentences.
+    # The parameters that were sent with another value, as `{"asked": ..., "sent": ...}`, and under
+    # "messages" a list of sentences.
     changes: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -84,11 +84,11 @@ class PreparedRequest:
             text = json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
             return text.encode("utf-8")
         except UnicodeEncodeError:
-            msg = f"A message or parameter {HALF_OF_A_PAIR}"
+            msg = f"A message or parameter {LONE_SURROGATE}"
         except (TypeError, ValueError, RecursionError):
             msg = (
-                "A message or parameter holds a value that JSON cannot carry. Use strings, finite "
-                "numbers, booleans, None, lists and dicts"
+                "A message or parameter holds a value that JSON cannot represent. Use strings, "
+                "finite numbers, booleans, None, lists and dicts"
             )
         # Raised outside the handlers, whose exceptions hold the prompt.
         raise DashScopeInputError(msg)
@@ -204,7 +204,7 @@ def _check_prompt_says_json(sent: Mapping[str, Any], messages: Sequence[WireMess
     if not any("json" in text.lower() for text in chain(texts, parts)):
         raise DashScopeInputError(
             "response_format json_object needs the word 'json' in a message, or the service "
-            "refuses: say in the prompt that JSON is wanted"
+            "refuses the request: ask for JSON in the prompt"
         )
 
 
@@ -236,12 +236,12 @@ def _resolve_thinking(model: str, row: ModelCapabilities, sent: dict[str, Any]) 
     if forced:
         sent["tool_choice"] = "auto"
         warn(
-            f"tool_choice was sent to {model} as 'auto': by its error texts the service takes no "
-            "forced choice while the model thinks."
+            f"tool_choice was sent to {model} as 'auto': by its error texts the service does not "
+            "support a forced choice while the model thinks."
         )
     if json_mode and row.is_hybrid:
         raise DashScopeInputError(
-            "By its error texts the service takes no JSON mode while the model thinks: set "
+            "By its error texts the service does not support JSON mode while the model thinks: set "
             "enable_thinking=False for this call, or leave enable_thinking out"
         )
 

@@ -28,7 +28,7 @@ def check_tools(model: str, row: ModelCapabilities, sent: dict[str, Any]) -> Non
         choice = sent["tool_choice"] = name_only_tool(sent["tool_choice"], tools)
         if isinstance(choice, Mapping) and _name_of(choice) not in map(_name_of, tools):
             name = _name_of(choice)
-            raise DashScopeInputError(f"tool_choice names {name!r}, which is no tool of this call")
+            raise DashScopeInputError(f"tool_choice names {name!r}: add that tool, or name another")
     check_tool_use(model, row, thinking=row.thinks(sent.get("enable_thinking")))
 
 

@@ -48,11 +48,11 @@ class NetworkSettings(NamedTuple):
         return cls(*map(settings.__getitem__, cls._fields))
 
 
-class Tenant(NamedTuple):
+class ConnectionKey(NamedTuple):
     """What two requests must share to use the same connection."""
 
     base_url: str
-    secrets: bytes  # a digest of the key and the other headers
+    headers_digest: bytes  # of the API key and the other headers, which are secrets
     network: NetworkSettings
 
 
@@ -105,7 +105,7 @@ class UserConnection(
 class PooledConnection(Connection[AnyClient]):
     """A client over a single socket."""
 
-    tenant: Tenant
+    key: ConnectionKey
     pool: httpcore.ConnectionPool | httpcore.AsyncConnectionPool
     network: Network | AsyncNetwork
     owner: Callable[[], object] = lambda: None  # returns the model that used it last, if any
@@ -130,7 +130,7 @@ class PooledConnection(Connection[AnyClient]):
             self.deadline.is_closed = True
             if self.pid == os.getpid():  # otherwise it belongs to a parent process
                 stream: Any = self.network.stream
-                stream.shut() if in_use else stream.close()
+                stream.shutdown() if in_use else stream.close()
 
     __del__ = close  # after an interrupt, or if the event loop was closed
 
@@ -149,27 +149,27 @@ class _AsyncTransport(httpx.AsyncHTTPTransport):
         self._pool = pool
 
 
-def connect(tenant: Tenant) -> PooledConnection[httpx.Client]:
+def connect(key: ConnectionKey) -> PooledConnection[httpx.Client]:
     """Make a connection, which opens its socket with the first request."""
     network = Network()
-    pool = httpcore.ConnectionPool(**_pool_settings(tenant), network_backend=network)
+    pool = httpcore.ConnectionPool(**_pool_settings(key), network_backend=network)
     private.remove_lock(pool)
     http = _Client(transport=_Transport(pool))
-    return PooledConnection(http, network.deadline, tenant=tenant, pool=pool, network=network)
+    return PooledConnection(http, network.deadline, key=key, pool=pool, network=network)
 
 
-def aconnect(tenant: Tenant) -> PooledConnection[httpx.AsyncClient]:
+def aconnect(key: ConnectionKey) -> PooledConnection[httpx.AsyncClient]:
     """Make a connection, which opens its socket with the first request."""
     network = AsyncNetwork()
-    pool = httpcore.AsyncConnectionPool(**_pool_settings(tenant), network_backend=network)
+    pool = httpcore.AsyncConnectionPool(**_pool_settings(key), network_backend=network)
     http = _AsyncClient(transport=_AsyncTransport(pool))
-    return PooledConnection(http, network.deadline, tenant=tenant, pool=pool, network=network)
+    return PooledConnection(http, network.deadline, key=key, pool=pool, network=network)
 
 
-def _pool_settings(tenant: Tenant) -> dict[str, Any]:
+def _pool_settings(key: ConnectionKey) -> dict[str, Any]:
     return {
-        "ssl_context": _tls_context(tenant.network.verify),
-        "proxy": proxy_of(tenant.base_url, tenant.network.proxy),
+        "ssl_context": _tls_context(key.network.verify),
+        "proxy": proxy_of(key.base_url, key.network.proxy),
         "max_connections": 1,
         "keepalive_expiry": KEEP_ALIVE,
     }
@@ -210,7 +210,7 @@ def _default_tls(verify: bool, *_environment: str | None) -> ssl.SSLContext:
     try:
         return httpx.create_ssl_context(verify=verify)
     except OSError as error:
-        msg = f"SSL_CERT_FILE or SSL_CERT_DIR holds no certificates that can be read ({error})"
+        msg = f"SSL_CERT_FILE or SSL_CERT_DIR cannot be read ({error}): correct or unset it"
         raise DashScopeInputError(msg) from None
 
 
@@ -244,11 +244,11 @@ def refuse_ignored_settings(settings: Mapping[str, Any]) -> None:
 
 def proxy_of(base_url: str, setting: SecretStr | None) -> httpcore.Proxy | None:
     """Return the proxy for a base URL: that of the setting, else that of the environment."""
-    proxy = _of_environment(httpx.URL(base_url)) if setting is None else check_proxy(setting)
+    proxy = _proxy_of_environment(httpx.URL(base_url)) if setting is None else check_proxy(setting)
     return None if proxy is None else httpcore.Proxy(str(proxy.url), auth=proxy.raw_auth)
 
 
-def _of_environment(url: httpx.URL) -> httpx.Proxy | None:
+def _proxy_of_environment(url: httpx.URL) -> httpx.Proxy | None:
     proxies = getproxies()
     found = next((scheme for scheme in (url.scheme, "all") if proxies.get(scheme)), None)
     if found is None or _is_bypassed(url, proxies):

@@ -20,7 +20,10 @@ import httpx
 from pydantic import SecretStr
 
 from langchain_dashscope_deepseek._dashscope.protocol.redaction import KeySource
-from langchain_dashscope_deepseek._dashscope.transport.connections import NetworkSettings, Tenant
+from langchain_dashscope_deepseek._dashscope.transport.connections import (
+    ConnectionKey,
+    NetworkSettings,
+)
 from langchain_dashscope_deepseek._dashscope.transport.retry import NO_DEADLINE, is_over
 from langchain_dashscope_deepseek._version import __version__
 from langchain_dashscope_deepseek.capabilities import Route
@@ -35,9 +38,9 @@ STREAM_TIMEOUT = httpx.Timeout(connect=10, read=300, write=60, pool=60)
 """Seconds, for streams. While a model thinks, events come every few seconds. The official client
 also reads for five minutes, which leaves room for a queue before the first byte."""
 
-WHOLE_TIMEOUT = httpx.Timeout(connect=10, read=1800, write=60, pool=60)
-"""Seconds, for answers in one piece, which send nothing until they are whole: the service holds
-such a connection open for at least 1,800 seconds (its `x-dashscope-timeout`)."""
+NON_STREAM_TIMEOUT = httpx.Timeout(connect=10, read=1800, write=60, pool=60)
+"""Seconds, for answers without a stream, which send nothing until they are complete: the service
+holds such a connection open for at least 1,800 seconds (its `x-dashscope-timeout`)."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ class Endpoint:
     headers: Mapping[str, str] = field(repr=False)  # of this package, with the key if that is fixed
     max_answer_size: int
     timeout: httpx.Timeout | float | None = None
-    own_headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # the user's
+    user_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     key_source: KeySource | None = field(default=None, repr=False)
     network: NetworkSettings = field(default_factory=NetworkSettings)
 
@@ -64,7 +67,7 @@ class Endpoint:
         if inspect.isawaitable(key):
             if inspect.iscoroutine(key):
                 key.close()  # otherwise Python warns that it was never awaited
-            msg = "api_key is an asynchronous function: call ainvoke or astream, or pass another"
+            msg = "api_key is an asynchronous function: call ainvoke or astream instead"
             raise DashScopeInputError(msg)
         return self._authorized(key)
 
@@ -86,20 +89,20 @@ class Endpoint:
         return _parse_url(f"{self.base_url.rstrip('/')}/services/aigc/{route}/generation")
 
     @property
-    def tenant(self) -> Tenant:
-        """The tenant whose connections the request may use."""
-        secrets = "\0".join((*self.headers.values(), *self.own_headers.values()))
-        return Tenant(self.base_url, blake2b(secrets.encode()).digest(), self.network)
+    def connection_key(self) -> ConnectionKey:
+        """The key of the connections that the request may use."""
+        raw = "\0".join((*self.headers.values(), *self.user_headers.values())).encode()
+        return ConnectionKey(self.base_url, blake2b(raw).digest(), self.network)
 
     @property
     def secrets(self) -> tuple[str, ...]:
         """The texts to redact: the key, the values of the user's headers, the proxy's password."""
-        found = (self.headers.get("Authorization", ""), *self.own_headers.values())
+        found = (self.headers.get("Authorization", ""), *self.user_headers.values())
         if self.network.proxy is None:
             return found
         url = httpx.URL(self.network.proxy.get_secret_value())
-        sent = b64encode(f"{url.username}:{url.password}".encode()).decode()
-        return (*found, url.password, sent)
+        credentials = b64encode(f"{url.username}:{url.password}".encode()).decode()
+        return (*found, url.password, credentials)
 
     def all_headers(self, of_request: Mapping[str, str]) -> httpx.Headers:
         """Return the headers of a request; the user's replace this package's."""
@@ -113,12 +116,12 @@ class Endpoint:
                 **self.headers,
             }
         )
-        headers.update(self.own_headers)
+        headers.update(self.user_headers)
         return headers
 
     def timeout_of(self, until: float, *, streamed: bool) -> httpx.Timeout:
         """Return the timeouts of a request, none of which ends later than `until`."""
-        default = STREAM_TIMEOUT if streamed else WHOLE_TIMEOUT
+        default = STREAM_TIMEOUT if streamed else NON_STREAM_TIMEOUT
         timeout = default if self.timeout is None else httpx.Timeout(self.timeout)
         if until == NO_DEADLINE:
             return timeout
@@ -138,13 +141,13 @@ def endpoint_of(
     headers = {} if callable(key) else {"Authorization": authorization(key)}
     if workspace_id:
         headers["X-DashScope-WorkSpace"] = workspace_id
-    own_headers = httpx.Headers(settings["default_headers"])
-    own_headers.update(extra_headers)
+    user_headers = httpx.Headers(settings["default_headers"])
+    user_headers.update(extra_headers)
     return Endpoint(
         base_url=settings["base_url"],
         headers=headers,
         key_source=key if callable(key) else None,
-        own_headers=own_headers,
+        user_headers=user_headers,
         network=NetworkSettings.of(settings),
         max_answer_size=settings["max_answer_size"],
         timeout=settings["timeout"],
@@ -185,4 +188,4 @@ def _call_in_thread(source: KeySource) -> Future[Any]:
 
 def _key_timeout(until: float) -> DashScopeTimeoutError:
     kind = DashScopeDeadlineError if is_over(until) else DashScopeTimeoutError
-    return kind("The function api_key returned no key in time")
+    return kind("The function passed as api_key returned no key in time")

@@ -66,7 +66,7 @@ class translating_errors(AbstractContextManager["translating_errors"]):  # noqa:
         names = [] if error is None else _names_of(error)
         if error is None or not (names or isinstance(error, DashScopeError)):
             return False
-        if self.answer is not None and self.answer.is_whole:
+        if self.answer is not None and self.answer.is_complete:
             logger.info("Ignored after the end of an answer: %s", type(error).__name__)
             return True
         if isinstance(error, DashScopeError):

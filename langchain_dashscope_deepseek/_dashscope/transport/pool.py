@@ -22,8 +22,8 @@ import httpx
 from langchain_dashscope_deepseek._dashscope.transport.connections import (
     AnyClient,
     Connection,
+    ConnectionKey,
     PooledConnection,
-    Tenant,
     aconnect,
     connect,
 )
@@ -47,7 +47,7 @@ class _Pool(Generic[AnyClient]):
     # Other threads, an interrupt and the garbage collector may run between any two statements here:
     # the pool is consistent after each of them, and one atomic operation takes a connection.
 
-    def __init__(self, connect: Callable[[Tenant], PooledConnection[AnyClient]]) -> None:
+    def __init__(self, connect: Callable[[ConnectionKey], PooledConnection[AnyClient]]) -> None:
         self._connect = connect
         self._idle: deque[PooledConnection[AnyClient]] = deque()
         self._in_use: set[PooledConnection[AnyClient]] = set()
@@ -55,21 +55,21 @@ class _Pool(Generic[AnyClient]):
         self.pid = os.getpid()
 
     @contextmanager
-    def _lease(self, tenant: Tenant, owner: object) -> Iterator[PooledConnection[AnyClient]]:
-        connection = self._take(tenant) or self._connect(tenant)
+    def _lease(self, key: ConnectionKey, owner: object) -> Iterator[PooledConnection[AnyClient]]:
+        connection = self._take(key) or self._connect(key)
         try:
             self._in_use.add(connection)
             connection.owner = weakref.ref(owner)
             yield connection
         finally:
             self._in_use.discard(connection)
-            self._give_back(connection)
+            self._release(connection)
             self._sweep()
 
-    def _take(self, tenant: Tenant) -> PooledConnection[AnyClient] | None:
+    def _take(self, key: ConnectionKey) -> PooledConnection[AnyClient] | None:
         """Take the connection that became idle last, so that unused ones expire."""
         for connection in reversed([*self._idle]):
-            if connection.tenant == tenant:
+            if connection.key == key:
                 with suppress(ValueError):  # another thread has taken it
                     self._idle.remove(connection)
                     if connection.is_reusable():
@@ -77,7 +77,7 @@ class _Pool(Generic[AnyClient]):
                     connection.close()
         return None
 
-    def _give_back(self, connection: PooledConnection[AnyClient]) -> None:
+    def _release(self, connection: PooledConnection[AnyClient]) -> None:
         if connection.is_clean and not self._is_closed and connection.is_reusable():
             connection.is_clean = False
             connection.idle_since = time.monotonic()
@@ -119,7 +119,7 @@ class ProcessPool(_Pool[httpx.Client]):
 
     @contextmanager
     def acquire(
-        self, seconds: float | None, tenant: Tenant, owner: object
+        self, seconds: float | None, key: ConnectionKey, owner: object
     ) -> Iterator[Connection[httpx.Client]]:
         """Acquire a connection for one request; wait up to `seconds` for a free slot."""
         try:
@@ -127,7 +127,7 @@ class ProcessPool(_Pool[httpx.Client]):
         except Empty:
             raise httpx.PoolTimeout(_NONE_FREE) from None
         try:
-            with self._lease(tenant, owner) as connection:
+            with self._lease(key, owner) as connection:
                 yield connection
         finally:
             self._slots.put(None)
@@ -161,7 +161,7 @@ class LoopPool(_Pool[httpx.AsyncClient]):
 
     @asynccontextmanager
     async def acquire(
-        self, seconds: float | None, tenant: Tenant, owner: object
+        self, seconds: float | None, key: ConnectionKey, owner: object
     ) -> AsyncIterator[Connection[httpx.AsyncClient]]:
         """Acquire a connection for one request; wait up to `seconds` for a free slot."""
         try:
@@ -170,29 +170,29 @@ class LoopPool(_Pool[httpx.AsyncClient]):
         except TimeoutError:
             raise httpx.PoolTimeout(_NONE_FREE) from None
         try:
-            with self._lease(tenant, owner) as connection:
+            with self._lease(key, owner) as connection:
                 yield connection
         finally:
             self._slots.release()
 
 
-_OF_PROCESSES: dict[int, ProcessPool] = {}
-_OF_LOOPS: MutableMapping[object, weakref.ref[LoopPool]] = weakref.WeakKeyDictionary()
+_PROCESS_POOLS: dict[int, ProcessPool] = {}
+_LOOP_POOLS: MutableMapping[object, weakref.ref[LoopPool]] = weakref.WeakKeyDictionary()
 
 
 def process_pool() -> ProcessPool:
     """Return the pool of this process; a forked process gets its own."""
     pid = os.getpid()
-    if pid not in _OF_PROCESSES:
-        _OF_PROCESSES.setdefault(pid, ProcessPool())  # another thread may have set it
-    return _OF_PROCESSES[pid]
+    if pid not in _PROCESS_POOLS:
+        _PROCESS_POOLS.setdefault(pid, ProcessPool())  # another thread may have set it
+    return _PROCESS_POOLS[pid]
 
 
 def loop_pool() -> LoopPool:
     """Return the pool of the running event loop; a forked process gets its own."""
     loop = asyncio.get_running_loop()
-    pool = _OF_LOOPS.get(loop, lambda: None)()
+    pool = _LOOP_POOLS.get(loop, lambda: None)()
     if pool is None or pool.pid != os.getpid():
         pool = LoopPool()
-        _OF_LOOPS[loop] = weakref.ref(pool)
+        _LOOP_POOLS[loop] = weakref.ref(pool)
     return pool

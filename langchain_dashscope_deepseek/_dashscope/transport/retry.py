@@ -15,8 +15,8 @@ from langchain_dashscope_deepseek.errors import DashScopeError
 
 logger = logging.getLogger(__name__)
 
-Settle = Callable[[DashScopeError], bool]
-"""Tells whether the cause of an error is removed, so that the request can be sent again."""
+AdaptRequest = Callable[[DashScopeError], bool]
+"""Changes the request after an error; tells whether to send it again at once."""
 
 NO_DEADLINE = float("inf")
 
@@ -43,23 +43,23 @@ class RetryPolicy:
 
     def delay(self, failures: int, error: DashScopeError, *, elapsed: float = 0.0) -> float | None:
         """Return the delay before the next attempt; `None` if there is none."""
-        asked = error.retry_after
-        is_too_long = asked is not None and asked > self.longest_retry_after
+        retry_after = error.retry_after
+        is_too_long = retry_after is not None and retry_after > self.longest_retry_after
         if failures > self.max_retries or not error.is_retryable or is_too_long:
             return None
-        chance = self.jitter * random.random()  # noqa: S311 - no secret
+        jitter = self.jitter * random.random()  # noqa: S311 - no secret
         rule = find_rule(error.code)
-        if asked is not None:
+        if retry_after is not None:
             # Jitter only lengthens it: the service asks all throttled clients for the same delay.
-            delay = asked * (1 + chance)
+            delay = retry_after * (1 + jitter)
         elif rule is not None and rule.per_minute:
-            delay = self.minute_delay * failures * (1 - chance)
+            delay = self.minute_delay * failures * (1 - jitter)
         else:
-            delay = min(self.first_delay * 2 ** (failures - 1), self.longest_delay) * (1 - chance)
+            delay = min(self.first_delay * 2 ** (failures - 1), self.longest_delay) * (1 - jitter)
         if self.max_seconds is None:
             return delay
         left = self.max_seconds - elapsed
-        return None if (delay if asked is None else asked) >= left else min(delay, left)
+        return None if (delay if retry_after is None else retry_after) >= left else min(delay, left)
 
 
 class Attempts(Iterator["Attempts"], AsyncIterator["Attempts"], AbstractContextManager["Attempts"]):
@@ -69,9 +69,9 @@ class Attempts(Iterator["Attempts"], AsyncIterator["Attempts"], AbstractContextM
     another attempt follows. The loop ends when the body returns or an error is raised.
     """
 
-    def __init__(self, policy: RetryPolicy, settle: Settle = lambda _: False) -> None:
+    def __init__(self, policy: RetryPolicy, adapt: AdaptRequest = lambda _: False) -> None:
         self._policy = policy
-        self._settle = settle
+        self._adapt = adapt
         self._began = time.monotonic()
         self.until = NO_DEADLINE if policy.max_seconds is None else self._began + policy.max_seconds
         self.failures = 0
@@ -92,7 +92,7 @@ class Attempts(Iterator["Attempts"], AsyncIterator["Attempts"], AbstractContextM
         self.delay = None
         if self.committed or not isinstance(error, DashScopeError):
             return False
-        if self._settle(error):  # does not count as a failure
+        if self._adapt(error):  # does not count as a failure
             self.delay = 0
             return True
         elapsed = time.monotonic() - self._began

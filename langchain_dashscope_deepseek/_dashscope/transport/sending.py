@@ -17,7 +17,7 @@ from langchain_dashscope_deepseek._dashscope.protocol.reading import AnswerReade
 from langchain_dashscope_deepseek._dashscope.protocol.redaction import LONGEST_MESSAGE, Redactor
 from langchain_dashscope_deepseek._dashscope.protocol.request import PreparedRequest
 from langchain_dashscope_deepseek._dashscope.reporting import log_request
-from langchain_dashscope_deepseek._dashscope.transport.connections import Connection, Tenant
+from langchain_dashscope_deepseek._dashscope.transport.connections import Connection, ConnectionKey
 from langchain_dashscope_deepseek._dashscope.transport.endpoint import Endpoint
 from langchain_dashscope_deepseek._dashscope.transport.http_errors import translating_errors
 from langchain_dashscope_deepseek._dashscope.transport.retry import Attempts
@@ -25,13 +25,13 @@ from langchain_dashscope_deepseek.errors import DashScopeInvalidRequestError
 
 logger = logging.getLogger(__name__)
 
-Acquire = Callable[[float | None, Tenant], AbstractContextManager[Connection[httpx.Client]]]
-"""Acquires a connection for a tenant; waits up to so many seconds."""
+Acquire = Callable[[float | None, ConnectionKey], AbstractContextManager[Connection[httpx.Client]]]
+"""Acquires a connection; waits for it up to so many seconds."""
 
 AsyncAcquire = Callable[
-    [float | None, Tenant], AbstractAsyncContextManager[Connection[httpx.AsyncClient]]
+    [float | None, ConnectionKey], AbstractAsyncContextManager[Connection[httpx.AsyncClient]]
 ]
-"""Acquires a connection for a tenant; waits up to so many seconds."""
+"""Acquires a connection; waits for it up to so many seconds."""
 
 _LONGEST_DRAIN = 1.0
 """Seconds to read on after the end of an answer: usage may follow, and a body that was read to its
@@ -45,7 +45,7 @@ def replies(acquire: Acquire, request: PreparedRequest, attempt: Attempts) -> Ge
     redact = Redactor(endpoint.secrets)
     with (
         translating_errors(request, redact, attempt.until) as errors,
-        acquire(timeout.pool, endpoint.tenant) as connection,
+        acquire(timeout.pool, endpoint.connection_key) as connection,
     ):
         log_request(request.route, request.body, streamed=request.streamed)
         connection.deadline.until = attempt.until
@@ -55,7 +55,7 @@ def replies(acquire: Acquire, request: PreparedRequest, attempt: Attempts) -> Ge
         for piece in _body(response):
             connection.deadline.check()
             yield from answer.feed(piece)
-            if answer.is_whole:
+            if answer.is_complete:
                 if answer.has_unread_tail:
                     break
                 connection.deadline.bound_reads(_LONGEST_DRAIN)
@@ -73,7 +73,7 @@ async def areplies(
     endpoint = await request.endpoint.awith_key(timeout.pool, attempt.until)
     redact = Redactor(endpoint.secrets)
     with translating_errors(request, redact, attempt.until) as errors:
-        async with acquire(timeout.pool, endpoint.tenant) as connection:
+        async with acquire(timeout.pool, endpoint.connection_key) as connection:
             log_request(request.route, request.body, streamed=request.streamed)
             connection.deadline.until = attempt.until
             built = _build(connection.http, request, endpoint, timeout)
@@ -83,7 +83,7 @@ async def areplies(
                 connection.deadline.check()
                 for reply in answer.feed(piece):
                     yield reply
-                if answer.is_whole:
+                if answer.is_complete:
                     if answer.has_unread_tail:
                         break
                     connection.deadline.bound_reads(_LONGEST_DRAIN)

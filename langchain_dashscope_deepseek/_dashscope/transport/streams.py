@@ -36,16 +36,16 @@ class Deadline:
         """End all reads within `seconds` from now."""
         self.until = min(self.until, time.monotonic() + seconds)
 
-    def to_read(self, seconds: Seconds) -> Seconds:
+    def read_timeout(self, seconds: Seconds) -> Seconds:
         """Return the timeout of the next read; all reads of a response's head share one timeout."""
-        return self.left(seconds, self.sent_at)
+        return self.rest_of(seconds, self.sent_at)
 
     def check(self) -> None:
         """Raise an error if no time is left."""
         if time.monotonic() >= self.until:
             raise httpcore.ReadTimeout
 
-    def left(self, seconds: Seconds, since: float | None = None) -> Seconds:
+    def rest_of(self, seconds: Seconds, since: float | None = None) -> Seconds:
         """Return the rest of a timeout that began now, or at `since` (by `time.monotonic`)."""
         if self.is_closed:
             raise httpcore.ReadError("The model was closed")
@@ -64,17 +64,17 @@ class Stream(httpcore.NetworkStream):
         self._deadline = deadline
 
     def read(self, max_bytes: int, timeout: Seconds = None) -> bytes:
-        return self._inner.read(max_bytes, self._deadline.to_read(timeout))
+        return self._inner.read(max_bytes, self._deadline.read_timeout(timeout))
 
     def write(self, buffer: bytes, timeout: Seconds = None) -> None:
         for start in range(0, len(buffer), _PIECE):
-            self._inner.write(buffer[start : start + _PIECE], self._deadline.left(timeout))
+            self._inner.write(buffer[start : start + _PIECE], self._deadline.rest_of(timeout))
         self._deadline.sent_at = time.monotonic()
 
     def start_tls(
         self, ssl_context: SSLContext, server_hostname: str | None = None, timeout: Seconds = None
     ) -> Stream:
-        seconds = self._deadline.left(timeout)
+        seconds = self._deadline.rest_of(timeout)
         self._inner = self._inner.start_tls(ssl_context, server_hostname, seconds)
         return self
 
@@ -84,8 +84,8 @@ class Stream(httpcore.NetworkStream):
     def close(self) -> None:
         self._inner.close()
 
-    def shut(self) -> None:
-        """End a read in another thread, which closes the socket itself."""
+    def shutdown(self) -> None:
+        """End the read of another thread, which then closes the socket."""
         # Not SSLSocket.shutdown, which also ends TLS while the other thread uses it.
         socket.socket.shutdown(self._inner.get_extra_info("socket"), socket.SHUT_RDWR)
 
@@ -98,17 +98,17 @@ class AsyncStream(httpcore.AsyncNetworkStream):
         self._deadline = deadline
 
     async def read(self, max_bytes: int, timeout: Seconds = None) -> bytes:
-        return await self._inner.read(max_bytes, self._deadline.to_read(timeout))
+        return await self._inner.read(max_bytes, self._deadline.read_timeout(timeout))
 
     async def write(self, buffer: bytes, timeout: Seconds = None) -> None:
         for start in range(0, len(buffer), _PIECE):
-            await self._inner.write(buffer[start : start + _PIECE], self._deadline.left(timeout))
+            await self._inner.write(buffer[start : start + _PIECE], self._deadline.rest_of(timeout))
         self._deadline.sent_at = time.monotonic()
 
     async def start_tls(
         self, ssl_context: SSLContext, server_hostname: str | None = None, timeout: Seconds = None
     ) -> AsyncStream:
-        seconds = self._deadline.left(timeout)
+        seconds = self._deadline.rest_of(timeout)
         self._inner = await self._inner.start_tls(ssl_context, server_hostname, seconds)
         return self
 
@@ -124,7 +124,7 @@ class AsyncStream(httpcore.AsyncNetworkStream):
         """Close the socket at once; a task that is cancelled cannot await `aclose`."""
         private.abort(self._inner)
 
-    shut = close
+    shutdown = close
 
 
 class Network(httpcore.SyncBackend):
@@ -138,7 +138,7 @@ class Network(httpcore.SyncBackend):
         self, host: str, port: int, timeout: Seconds = None, *args: Any, **kwargs: Any
     ) -> Stream:
         """Connect to the first address that answers; each gets an equal share of the time left."""
-        seconds = self.deadline.left(timeout)
+        seconds = self.deadline.rest_of(timeout)
         began = time.monotonic()
         try:
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -166,7 +166,7 @@ class AsyncNetwork(httpcore.AnyIOBackend):
     async def connect_tcp(
         self, host: str, port: int, timeout: Seconds = None, *args: Any, **kwargs: Any
     ) -> AsyncStream:
-        seconds = self.deadline.left(timeout)
+        seconds = self.deadline.rest_of(timeout)
         inner = await super().connect_tcp(host, port, seconds, *args, **kwargs)
         self.stream = AsyncStream(inner, self.deadline)
         return self.stream

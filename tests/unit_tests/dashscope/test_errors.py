@@ -450,7 +450,7 @@ def test_the_hundred_of_a_status_decides_where_nothing_else_does(
 ) -> None:
     said = error_from_service("", status_code=status)
     assert type(said) is error
-    assert str(said).startswith("DashScope gave no message.")
+    assert str(said).startswith("DashScope sent no error message.")
 
 
 @pytest.mark.parametrize(

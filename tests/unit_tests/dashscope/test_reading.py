@@ -107,7 +107,7 @@ def test_what_is_no_answer_is_named_with_all_that_is_known(
     error = refusal(read, reader(headers=headers))
     assert type(error) is DashScopeServerError
     assert str(error) == (
-        f"DashScope, or a proxy before it, sent {what}. [HTTP 200, request_id {ID}] "
+        f"DashScope or a proxy in between sent {what}. [HTTP 200, request_id {ID}] "
         f"{DashScopeServerError.hint}"
     )
     assert facts(error) == (None, 200, ID, None, True)
@@ -121,7 +121,7 @@ def test_what_is_no_answer_is_named_with_all_that_is_known(
     [
         ("a body that is no answer (text/html, 5 bytes)", body(b"hello")),
         (
-            "an error status without an error",
+            "an error status, and no error in the body",
             body(b"data:%b\n\n" % json.dumps(answer_of()).encode()),
         ),
     ],
@@ -132,7 +132,7 @@ def test_an_error_that_cannot_be_read_is_named_with_all_that_is_known(
     error = refusal(read, reader(status=status, headers=HEADERS))
     assert type(error) is kind
     assert str(error) == (
-        f"DashScope: the server, or a proxy before it, sent {what}. "
+        f"DashScope: the server or a proxy in between sent {what}. "
         f"[HTTP {status}, request_id {ID}] {kind.hint}"
     )
     assert facts(error) == (None, status, ID, 3, False)
@@ -142,7 +142,7 @@ def test_an_error_that_was_cut_is_named_with_all_that_is_known() -> None:
     error = reader(status=503).cut_error()
     assert type(error) is DashScopeServerError
     assert str(error) == (
-        "DashScope: the server, or a proxy before it, sent an error whose text was cut off. "
+        "DashScope: the server or a proxy in between sent an error that was cut off. "
         f"[HTTP 503, request_id {ID}] {DashScopeServerError.hint}"
     )
     assert facts(error) == (None, 503, ID, 3, False)
@@ -181,7 +181,7 @@ def test_an_event_of_another_name_may_hold_anything(
     caplog.set_level("DEBUG", "langchain_dashscope_deepseek")
     assert event("still here", name)(reader()) == []
     assert [r.text for r in event(json.dumps(answer_of()) + "\n[]", name)(reader())] == ["hi"]
-    assert set(caplog.messages) == {"Skipped an event of unknown kind"}
+    assert set(caplog.messages) == {"Skipped an event of an unknown type"}
 
 
 def test_a_body_that_is_too_large_says_so() -> None:
@@ -216,8 +216,8 @@ def test_an_event_may_be_as_large_as_allowed_and_no_larger() -> None:
         ({"code": "X", "message": "no", "request_id": "r"}, "X", "DashScope: no", "r"),
         ({"code": "X", "message": "no", "request_id": ""}, "X", "DashScope: no", ID),
         ({"code": 7, "message": "no"}, "7", "DashScope: no", ID),
-        ({"code": "X"}, "X", "DashScope gave no message", ID),
-        ({"code": "X", "message": ["no"]}, "X", "DashScope gave no message", ID),
+        ({"code": "X"}, "X", "DashScope sent no error message", ID),
+        ({"code": "X", "message": ["no"]}, "X", "DashScope sent no error message", ID),
         ({"error": "no"}, None, "DashScope: no", ID),
         ({"error": {"message": "no"}}, None, "DashScope: no", ID),
         ({"error": {"message": "no", "type": "t"}}, "t", "DashScope: no", ID),
@@ -387,11 +387,11 @@ def test_events_are_read_whatever_the_body_is_called() -> None:
     assert [reply.text for reply in body(raw)(reader(headers=HEADERS))] == ["hi"]
 
 
-def test_a_stream_is_whole_from_its_first_finish_reason_on() -> None:
+def test_a_stream_is_complete_from_its_first_finish_reason_on() -> None:
     whole = reader()
     event(answer_of())(whole)
     event({"output": {"choices": [{"message": {"content": "x"}}]}})(whole)
-    assert whole.is_whole
+    assert whole.is_complete
     assert whole.has_unread_tail
     assert end(whole) == []
 

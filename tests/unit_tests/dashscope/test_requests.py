@@ -99,7 +99,9 @@ async def test_an_unknown_parameter_is_refused(ask: Ask, service: Scripted) -> N
 async def test_a_setting_of_the_model_is_no_parameter_of_a_call(
     ask: Ask, service: Scripted
 ) -> None:
-    with pytest.raises(DashScopeInputError, match="base_url: set for the model, not for one call"):
+    with pytest.raises(
+        DashScopeInputError, match="base_url cannot be set for one call: set it on the model"
+    ):
         await ask(service.model(), "hi", base_url="https://else.test")
 
 
@@ -118,7 +120,7 @@ async def test_a_setting_of_the_model_is_no_parameter_of_a_call(
 async def test_a_wrong_setting_for_one_call_is_refused(
     name: str, value: Any, ask: Ask, service: Scripted
 ) -> None:
-    with pytest.raises(DashScopeInputError, match=f"{name} takes"):
+    with pytest.raises(DashScopeInputError, match=f"{name} must be"):
         await ask(service.model(), "hi", **{name: value})
     assert service.requests == []
 
@@ -151,7 +153,7 @@ async def test_a_parameter_in_model_kwargs_works_as_the_one_of_that_name(
     with pytest.warns(DashScopeWarning, match="enable_thinking was left out"):
         await ask(model, "hi")
     assert service.parameters == {}
-    with pytest.raises(DashScopeInputError, match="temperature takes a number"):
+    with pytest.raises(DashScopeInputError, match="temperature must be a number"):
         await ask(service.model(), "hi", model_kwargs={"temperature": 9})
 
 
@@ -159,9 +161,9 @@ async def test_a_parameter_by_name_and_in_model_kwargs_is_refused(
     ask: Ask, service: Scripted
 ) -> None:
     twice: dict[str, Any] = {"temperature": 0.1, "model_kwargs": {"temperature": 0.9}}
-    with pytest.raises(ValidationError, match="temperature: given by name and in model_kwargs"):
+    with pytest.raises(ValidationError, match="temperature is also in model_kwargs"):
         service.model(**twice)
-    with pytest.raises(DashScopeInputError, match="temperature: given by name and in model_kwargs"):
+    with pytest.raises(DashScopeInputError, match="temperature is also in model_kwargs"):
         await ask(service.model(), "hi", **twice)
 
 
@@ -184,7 +186,7 @@ def test_tools_are_bound_by_what_model_kwargs_say(service: Scripted) -> None:
         DashScopeUnsupportedError, match="while it thinks: set enable_thinking=False"
     ):
         thinking.bind_tools([TOOL])
-    with pytest.raises(DashScopeInputError, match="capabilities takes a ModelCapabilities"):
+    with pytest.raises(DashScopeInputError, match="capabilities must be a ModelCapabilities"):
         service.model().bind_tools([TOOL], capabilities={"tools": "always"})
 
 
@@ -539,8 +541,8 @@ def named(name: Any) -> dict[str, Any]:
 
 
 SAID: list[tuple[str, dict[str, Any], str]] = [
-    ("deepseek-v4-pro", {"seed": -1}, "seed takes a whole number, at least 0, not -1."),
-    ("deepseek-v4-pro", {"seed": "a secret"}, "seed takes a whole number, at least 0, not str."),
+    ("deepseek-v4-pro", {"seed": -1}, "seed must be a whole number, at least 0, not -1."),
+    ("deepseek-v4-pro", {"seed": "a secret"}, "seed must be a whole number, at least 0, not str."),
     (
         "deepseek-v4-pro",
         {"model_kwargs": {"result_format": "text"}},
@@ -551,7 +553,7 @@ SAID: list[tuple[str, dict[str, Any], str]] = [
             "deepseek-v4-pro",
             {"model_kwargs": {"x": value}},
             (
-                "A message or parameter holds a value that JSON cannot carry. Use strings, finite "
+                "A message or parameter holds a value that JSON cannot represent. Use strings, finite "
                 "numbers, booleans, None, lists and dicts."
             ),
         )
@@ -561,16 +563,16 @@ SAID: list[tuple[str, dict[str, Any], str]] = [
         "deepseek-v4-pro",
         {"model_kwargs": {"x": "\ud800"}},
         (
-            "A message or parameter holds half of a surrogate pair, which UTF-8 cannot carry. Repair "
-            "it: text.encode('utf-16', 'surrogatepass').decode('utf-16', 'replace')."
+            "A message or parameter holds a lone surrogate, which UTF-8 cannot encode. Repair it: "
+            "text.encode('utf-16', 'surrogatepass').decode('utf-16', 'replace')."
         ),
     ),
     (
         "deepseek-v4-pro",
         {"response_format": JSON_OBJECT},
         (
-            "response_format json_object needs the word 'json' in a message, or the service refuses: "
-            "say in the prompt that JSON is wanted."
+            "response_format json_object needs the word 'json' in a message, or the service refuses "
+            "the request: ask for JSON in the prompt."
         ),
     ),
     (
@@ -667,7 +669,7 @@ SAID: list[tuple[str, dict[str, Any], str]] = [
     (
         "deepseek-v4-pro",
         {"tools": [TOOL], "tool_choice": named("f")},
-        "tool_choice names 'f', which is no tool of this call.",
+        "tool_choice names 'f': add that tool, or name another.",
     ),
     *(
         (
@@ -695,7 +697,7 @@ def test_json_with_explicit_thinking_says_what_to_do(wanted: Any, service: Scrip
     with pytest.raises(DashScopeInputError) as caught:
         service.model().invoke("json", response_format=wanted, enable_thinking=True)
     assert str(caught.value) == (
-        "By its error texts the service takes no JSON mode while the model thinks: set "
+        "By its error texts the service does not support JSON mode while the model thinks: set "
         "enable_thinking=False for this call, or leave enable_thinking out."
     )
 
@@ -729,8 +731,8 @@ def test_a_choice_that_is_not_forced_is_warned_of_and_logged(
             "hi", tools=[TOOL], tool_choice="required"
         )
     assert str(warned[0].message) == (
-        "tool_choice was sent to deepseek-v4-pro as 'auto': by its error texts the service takes "
-        "no forced choice while the model thinks."
+        "tool_choice was sent to deepseek-v4-pro as 'auto': by its error texts the service does "
+        "not support a forced choice while the model thinks."
     )
     changed = {"tool_choice": {"asked": "required", "sent": "auto"}}
     assert message.response_metadata["request_changes"] == changed

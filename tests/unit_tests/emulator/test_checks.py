@@ -298,7 +298,7 @@ def test_what_sources_disagree_about_can_be_accepted(
 
 def test_a_request_to_accept_is_one_of_the_list() -> None:
     accepts: Any = ["anything"]
-    with pytest.raises(ValueError, match="accepts takes required_with_several_tools"):
+    with pytest.raises(ValueError, match="accepts may contain required_with_several_tools"):
         DashScopeEmulator(accepts=accepts)
 
 

@@ -230,11 +230,11 @@ BAD_BASE64 = "an image whose base64 cannot be read: encode the bytes"
         ({"image": "data:image/png;base64,"}, BAD_BASE64),
         (
             {"type": "image", "source": {"type": "base64", "data": DATA}},
-            "whose mime type is missing or malformed. Known ones",
+            "whose mime type is missing or malformed. Use one of",
         ),
         (
             {"type": "image", "base64": DATA, "mime_type": "image/svg+xml"},
-            "whose mime type is 'image/svg+xml'. Known ones: image/jpeg, image/png",
+            "whose mime type is 'image/svg+xml'. Use one of image/jpeg, image/png",
         ),
         (
             {"type": "image", "base64": DATA, "mime_type": "text/plain"},

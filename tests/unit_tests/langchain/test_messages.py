@@ -379,7 +379,7 @@ async def test_the_rules_of_tool_messages_hold_for_anthropics_results(
     ask: Ask, service: Scripted
 ) -> None:
     service.answer(answer_of())
-    with pytest.warns(DashScopeWarning, match="since its call is gone"):
+    with pytest.warns(DashScopeWarning, match="since its call is missing"):
         await ask(service.model(), [HumanMessage([result("sunny"), "hi"])])
     assert service.sent["input"]["messages"] == [USER]
     image = {"type": "image", "file_id": "file-1"}
@@ -518,7 +518,7 @@ NO_IMAGES = (
     f"{READERS}."
 )
 NO_JSON = (
-    "Message 1 calls the tool 'get_weather' (id 'call_1') with arguments that JSON cannot carry: "
+    "Message 1 calls the tool 'get_weather' (id 'call_1') with arguments that JSON cannot represent: "
     "use strings, finite numbers, booleans, None, lists and dicts."
 )
 NOTHING = (
@@ -549,7 +549,7 @@ ENDS = (
         (
             [HI, ChatMessage(content="hi", role="narrator")],
             (
-                "Message 1 has the role 'narrator'. Roles: system, developer, user, human, "
+                "Message 1 has the role 'narrator'. Use one of system, developer, user, human, "
                 "assistant, ai."
             ),
         ),

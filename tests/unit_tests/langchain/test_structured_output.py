@@ -408,7 +408,7 @@ async def test_json_schema_goes_out_as_asked_to_a_model_without_a_row(
 ) -> None:
     service.answer(answer_of('{"name": "Ann", "age": 30}'))
     runnable = service.model("mine").with_structured_output(Titled, method="json_schema")
-    with pytest.warns(DashScopeWarning, match="no page says whether"):
+    with pytest.warns(DashScopeWarning, match="it is not documented for the model"):
         assert dict(await get(runnable, "Ann is 30.")) == ANN.model_dump()
     assert service.parameters["response_format"]["json_schema"]["name"] == "answer"
 

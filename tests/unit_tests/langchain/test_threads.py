@@ -64,11 +64,11 @@ A_BOTH: Said = ("assistant", "calls look, hear")
 T: Said = ("tool", "a: secret-sight")
 NOT_A: Said = ("tool", f"a: {NO_RESULT}")
 NOT_B: Said = ("tool", f"b: {NO_RESULT}")
-GONE = "A tool message was left out of the request, since its call is gone or answered."
+GONE = "A tool message was left out of the request, since its call is missing or answered."
 
 
 LAST = "An AI message was the last one: a human message that asks to continue was added"
-LATE = "was answered by a tool message that came later"
+LATE = "was answered by a later tool message, which was moved right behind it"
 
 
 def mended(name: str, how: str = "has no recorded result and may have run") -> str:
@@ -343,8 +343,8 @@ async def test_half_of_a_character_in_a_tools_answer_does_not_kill_a_thread(
         message = await ask(service.model(enable_thinking=False), thread)
     assert service.sent["input"]["messages"][2]["content"] == "caf\ufffd.txt 😀"
     changes = message.response_metadata["request_changes"]["messages"]
-    assert changes == ["message 2: half of a character was left out"]
-    with pytest.raises(DashScopeInputError, match="half of a surrogate pair"):
+    assert changes == ["message 2: a lone surrogate was replaced by U+FFFD"]
+    with pytest.raises(DashScopeInputError, match="a lone surrogate"):
         await ask(service.model(), [HumanMessage("caf\udce9")])
 
 
