@@ -209,9 +209,9 @@ class DashScopeAnswerTooLargeError(DashScopeServerError, RuntimeError):
 
 
 class DashScopeTimeoutError(DashScopeError, ModelTimeoutError):
-    """Connecting, sending, or the next byte of the answer took longer than `timeout`."""
+    """Connecting, sending, or the next data of the answer took longer than `timeout`."""
 
-    hint = "Raise timeout, or stream: a stream sends bytes while the model thinks."
+    hint = "Raise timeout; without a stream, no data arrives while the model thinks."
 
 
 class DashScopeDeadlineError(DashScopeTimeoutError, RuntimeError):

@@ -31,6 +31,10 @@ _CHINESE_PAIR = re.compile(
 )
 _CHINESE_VERBS = re.compile(r"^(?:请问|请|查询|查|对比|比较|看看|帮我|告诉我)+")
 _CHINESE_THING = re.compile(r"([\u4e00-\u9fff]{2,4}?)(?=现在|今天|明天|目前|的|天气|怎|如何)")
+_CHINESE_OBJECT = re.compile(
+    r"(?:查询|查看|查|搜索|获取|看看|告诉我|从)(?:一下)?\s*([\u4e00-\u9fff]{2,4}?)"
+    r"(?=现在|今天|明天|目前|的|到|天气|怎|如何|[^\u4e00-\u9fff]|$)"
+)
 _QUESTION_KEYS = frozenset({"query", "question", "text", "input", "prompt", "expression", "topic"})
 _FORMATS = {
     "date": "2026-01-01", "date-time": "2026-01-01T00:00:00Z", "time": "00:00:00Z",
@@ -172,7 +176,7 @@ def find_things(text: str) -> list[str]:
     """Find the subjects of a question: proper names, or the nouns of a Chinese question."""
     if pair := _CHINESE_PAIR.search(text):
         return [_CHINESE_VERBS.sub("", pair[1]), pair[2]]
-    if thing := _CHINESE_THING.search(_CHINESE_VERBS.sub("", text)):
+    if thing := _CHINESE_OBJECT.search(text) or _CHINESE_THING.search(_CHINESE_VERBS.sub("", text)):
         return [thing[1]]
     unquoted = _QUOTED.sub(lambda match: " " * len(match[0]), text)
     names = [match for match in _PROPER_NAME.finditer(unquoted) if match[0] not in ("I", "JSON")]

@@ -17,6 +17,7 @@ from langchain_dashscope_deepseek._dashscope.reporting import warn
 from langchain_dashscope_deepseek.capabilities import UNKNOWN_MODEL, suggest_model
 from langchain_dashscope_deepseek.errors import (
     DashScopeAuthenticationError,
+    DashScopeConnectionError,
     DashScopeError,
     DashScopeInvalidRequestError,
     DashScopeNotFoundError,
@@ -116,6 +117,7 @@ _ABOUT_THE_ENDPOINT: _Kinds = (
     DashScopePermissionDeniedError,
     DashScopeNotFoundError,
     DashScopeQuotaExceededError,
+    DashScopeConnectionError,
 )
 
 

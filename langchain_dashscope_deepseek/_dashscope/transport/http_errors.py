@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 _LIBRARIES = ("httpx", "httpcore", "builtins")
 _TRANSLATED: Mapping[str, tuple[type[DashScopeError], str]] = {
     "ConnectTimeout": (DashScopeTimeoutError, "Connecting took too long"),
-    "ReadTimeout": (DashScopeTimeoutError, "No byte of the answer arrived in time"),
+    "ReadTimeout": (DashScopeTimeoutError, "No data arrived in time"),
     "WriteTimeout": (DashScopeTimeoutError, "Sending the request took too long"),
     "PoolTimeout": (DashScopeTimeoutError, "Waiting for a free connection took too long"),
     "InvalidURL": (DashScopeInputError, "base_url is not a valid URL"),
@@ -96,7 +96,9 @@ class translating_errors(AbstractContextManager["translating_errors"]):  # noqa:
             msg = f"The connection broke within the answer ({name})"
             return DashScopeStreamCutError(msg, request_id=request_id)
         detail = name if text else f"{name}: {self._redact(str(error))[:LONGEST_MESSAGE]}"
-        return DashScopeConnectionError(f"No connection to the service{text} ({detail})")
+        unreachable = DashScopeConnectionError(f"No connection to the service{text} ({detail})")
+        advise(unreachable, self._request)
+        return unreachable
 
 
 def _names_of(error: BaseException) -> Sequence[str]:

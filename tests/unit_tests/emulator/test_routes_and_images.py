@@ -687,7 +687,7 @@ def test_the_result_of_a_tool_is_answered_with_its_image(client: Client) -> None
     assert asked.calls == []
     assert asked.text == (
         "I am the emulator of deepseek-v4.1-flash. I was sent 1 image. "
-        "The tools returned: It is sunny.."
+        "The tools returned: It is sunny."
     )
 
 

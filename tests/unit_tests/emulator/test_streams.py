@@ -65,6 +65,15 @@ def test_calls_are_repeated_as_well(client: Client, emulator: DashScopeEmulator)
     ] * 2
 
 
+@pytest.mark.parametrize(
+    "question",
+    ["用 get_weather 查 杭州", "查一下杭州的天气", "请用get_weather查询杭州", "杭州天气如何"],
+)
+def test_arguments_hold_the_subject_of_a_chinese_question(client: Client, question: str) -> None:
+    asked = client.ask(question, stream=True, tools=[WEATHER])
+    assert asked.calls == [("get_weather", {"location": "杭州"})]
+
+
 def test_tool_calls_are_streamed_in_deltas(client: Client) -> None:
     question = "杭州和上海现在的天气如何"
     asked = client.ask(question, stream=True, tools=[WEATHER], parallel_tool_calls=True)
