@@ -1,7 +1,8 @@
 """Write the tables in the docs anew from the code: `make docs`.
 
-Each stands between `<!-- NAME: made by ... -->` and `<!-- end of NAME -->`. `--check` writes
-nothing and fails where a table is not what the code says; the tests run that.
+Each stands between `<!-- NAME: made by ... -->` and `<!-- end of NAME -->`. Pages of examples show
+a function each, between `<!-- code of FILE, FUNCTION: made by ... -->` and `<!-- end of code -->`.
+`--check` writes nothing and fails where a table is not what the code says; the tests run that.
 """
 
 from __future__ import annotations
@@ -415,6 +416,29 @@ TABLES: Mapping[str, Callable[[], str]] = {
 }
 
 
+_CODE = re.compile(
+    r"(<!-- code of (\w+\.py), (\w+): made by docs/make_tables.py -->\n).*?(<!-- end of code -->)",
+    re.DOTALL,
+)
+
+
+def code(path: Path, name: str) -> str:
+    """Copy a function of an example, in a block that the tests do not run by itself."""
+    source = path.read_text(encoding="utf-8")
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+    (found,) = (n for n in ast.parse(source).body if isinstance(n, functions) and n.name == name)
+    first = min(node.lineno for node in (found, *found.decorator_list))
+    lines = source.splitlines()[first - 1 : found.end_lineno]
+    return "\n".join(["```py", *lines, "```"])
+
+
+def with_code(page: str, folder: Path) -> str:
+    """Fill the code of a page of an example, from the files in its folder."""
+    return _CODE.sub(
+        lambda match: f"{match[1]}{code(folder / match[2], match[3])}\n{match[4]}", page
+    )
+
+
 def filled(page: str, translations: Mapping[str, str]) -> str:
     """Fill the tables of a page; cells without a translation stay as they are."""
     for name, render in TABLES.items():
@@ -459,13 +483,15 @@ def main() -> int:
     pages = [
         *sorted(DOCS.glob("*.md")),
         *sorted(DOCS.glob("reference/*.md")),
+        *sorted(DOCS.glob("examples/*/*.md")),
         *sorted(DOCS.parent.glob("*.md")),
     ]
     stale = []
     for page in pages:
         translations = CHINESE if page.name.endswith(".zh-CN.md") else {}
-        if write(page, filled(page.read_text(encoding="utf-8"), translations)):
-            stale.append(page.name)
+        text = with_code(page.read_text(encoding="utf-8"), page.parent)
+        if write(page, filled(text, translations)):
+            stale.append(str(page.relative_to(DOCS.parent)))
     settings = DOCS.parent / "mkdocs.yml"
     if write(settings, site(settings.read_text(encoding="utf-8"), repository())):
         stale.append(settings.name)

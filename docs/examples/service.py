@@ -1,6 +1,6 @@
-"""Where the examples ask: the service if DASHSCOPE_API_KEY is set, else the bundled emulator.
+"""The service if DASHSCOPE_API_KEY is set, else the bundled emulator, for the examples.
 
-`python -m docs.examples.service MODULE ...` runs a command of the package there.
+`python -m docs.examples.service MODULE ...` runs a command of the package with it.
 """
 
 import os
@@ -15,7 +15,7 @@ from langchain_dashscope_deepseek.testing import DashScopeEmulator
 
 
 class Settings(TypedDict, total=False):
-    """What the model must be told: nothing for the service, both for the emulator."""
+    """Settings of the model: none for the service, both for the emulator."""
 
     base_url: str
     api_key: str
@@ -23,16 +23,16 @@ class Settings(TypedDict, total=False):
 
 @contextmanager
 def service(script: Callable[[DashScopeEmulator], None] | None = None) -> Iterator[Settings]:
-    """Give the settings of the model, and keep the emulator running meanwhile if it is needed.
+    """Yield the settings of the model, and run the emulator if there is no key.
 
     Args:
-        script: Is handed the emulator before it is asked, to script its answers.
+        script: Scripts the answers of the emulator.
 
     Yields:
-        What to hand to the model.
+        The keyword arguments of the model.
 
     Raises:
-        SystemExit: With one line, where an error of the package was not handled inside.
+        SystemExit: With one line, if an error of the package was not handled inside.
     """
     try:
         if os.environ.get("DASHSCOPE_API_KEY"):

@@ -77,10 +77,11 @@ def test_the_agent_goes_on_where_it_was(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_example_is_short_and_uses_what_is_public(name: str) -> None:
-    source = (EXAMPLES / name / "__main__.py").read_text(encoding="utf-8")
-    assert len(source.splitlines()) < 150
+    sources = [path.read_text(encoding="utf-8") for path in (EXAMPLES / name).glob("*.py")]
+    assert all(len(source.splitlines()) < 160 for source in sources)
     imported = {
         f"{node.module}.{alias.name}"
+        for source in sources
         for node in ast.walk(ast.parse(source))
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
@@ -93,5 +94,14 @@ def test_an_example_is_short_and_uses_what_is_public(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_an_example_says_in_a_few_lines_how_to_run_it(name: str) -> None:
     text = (EXAMPLES / name / "README.md").read_text(encoding="utf-8")
-    assert len(text.splitlines()) <= 14
+    before_code = text.partition("<!-- code of ")[0].splitlines()
+    assert len(before_code) <= (32 if name == "web" else 16)
     assert f"make example NAME={name}" in text
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_page_of_an_example_shows_all_its_code(name: str) -> None:
+    text = (EXAMPLES / name / "README.md").read_text(encoding="utf-8")
+    shown = set(re.findall(rf'^--8<-- "docs/examples/{name}/(.+)"$', text, re.MULTILINE))
+    assert shown == {path.name for path in (EXAMPLES / name).glob("*.[ph]*") if path.is_file()}
+    assert "<!-- code of " in text

@@ -1,10 +1,11 @@
-"""The chat page of docs/examples/web in a real browser: what its reader sees, and what is let go.
+"""The page of docs/examples/web in a real browser: a chat, and an agent that asks for approval.
 
 The app is a process of its own and the browser is headless Chromium; the emulator is in here.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -96,13 +98,15 @@ class Tabs:
         self.complaints: list[str] = []
         self._address = address
 
-    def open(self, viewport: tuple[int, int] = (1100, 800), *, dark: bool = False) -> Page:
+    def open(
+        self, viewport: tuple[int, int] = (1100, 800), *, dark: bool = False, path: str = "/"
+    ) -> Page:
         page = self.context.new_page()
         page.set_viewport_size({"width": viewport[0], "height": viewport[1]})
         page.emulate_media(color_scheme="dark" if dark else "light")
         page.on("console", lambda said: self.complaints.append(f"{said.type}: {said.text}"))
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.goto(self._address)
+        page.goto(self._address + path)
         return page
 
 
@@ -131,6 +135,12 @@ def answer(turn: Locator) -> Locator:
 def assert_whole(turn: Locator) -> None:
     expect(answer(turn)).to_have_attribute("aria-busy", "false")
     expect(turn.locator(".facts")).to_contain_text("request")
+
+
+def axe_violations(page: Page) -> list[tuple[str, list[str]]]:
+    page.evaluate(AXE_SCRIPT)
+    found = page.evaluate("axe.run().then((found) => found.violations)")
+    return [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in found]
 
 
 def overflow(page: Page) -> int:
@@ -345,21 +355,250 @@ def test_what_failed_is_not_part_of_the_conversation(
     assert len(emulator.requests[-1].body["input"]["messages"]) == 1
 
 
-# --- What is no question of the page's own ---
+# --- The agent ---
+
+FIND = {"name": "find_order", "arguments": {"number": 7}}
+
+
+def refund(number: int = 7, reason: str = "It is broken.") -> dict[str, Any]:
+    arguments = {"number": number, "amount": 39, "reason": reason}
+    return {"name": "refund_order", "arguments": arguments}
+
+
+def script_refund(emulator: DashScopeEmulator) -> None:
+    emulator.reply(reasoning="Look first.", tool_calls=[FIND])
+    emulator.reply("It is due.", reasoning="Broken.", tool_calls=[refund()])
+
+
+def call(turn: Locator, name: str) -> Locator:
+    return turn.locator("details.call").filter(has=turn.page.locator("code", has_text=name))
+
+
+def sent(emulator: DashScopeEmulator, role: str) -> list[str]:
+    """The messages of a role in the last request."""
+    messages = emulator.requests[-1].body["input"]["messages"]
+    return [str(message["content"]) for message in messages if message["role"] == role]
+
+
+def test_a_call_waits_for_approval_and_then_runs(tabs: Tabs, emulator: DashScopeEmulator) -> None:
+    script_refund(emulator)
+    emulator.reply("It is **refunded**.", reasoning="Done.")
+    page = tabs.open(path="/agent")
+    turn = ask(page, "Refund order 7.")
+
+    expect(call(turn, "refund_order")).to_contain_text("needs your approval")
+    expect(page.get_by_role("status")).to_contain_text("Approve or reject")
+    assert call(turn, "refund_order").locator("dl > *").all_inner_texts() == [
+        *("number", "7"),
+        *("amount", "39"),
+        *("reason", "It is broken."),
+    ]
+    expect(call(turn, "find_order")).to_contain_text("done")
+    call(turn, "find_order").locator("summary").click()
+    expect(call(turn, "find_order").locator("p")).to_have_text(re.compile("Order 7: one kettle"))
+    assert len(emulator.requests) == 2
+
+    turn.get_by_role("button", name="Approve").click()
+    expect(call(turn, "refund_order")).to_contain_text("Refunded 39.00 EUR for order 7")
+    expect(turn.locator(".facts")).to_contain_text("request")
+    expect(answer(turn).last).to_have_text("It is refunded.")
+    assert answer(turn).all_inner_texts() == ["", "It is due.", "It is refunded."]
+    assert turn.locator(".thought").all_text_contents() == ["Look first.", "Broken.", "Done."]
+    expect(turn.get_by_role("button")).to_have_count(0)
+    assert "Refunded 39.00 EUR" in sent(emulator, "tool")[-1]
+
+
+def test_a_rejected_call_does_not_run(tabs: Tabs, emulator: DashScopeEmulator) -> None:
+    script_refund(emulator)
+    emulator.reply("It is not refunded.")
+    turn = ask(tabs.open(path="/agent"), "Refund order 7.")
+    turn.get_by_role("button", name="Reject").click()
+    expect(turn.locator(".facts")).to_contain_text("request")
+    expect(call(turn, "refund_order").locator("summary")).to_have_text("refund_order rejected")
+    expect(answer(turn).last).to_have_text("It is not refunded.")
+    assert "rejected" in sent(emulator, "tool")[-1]
+    assert "Refunded" not in turn.inner_text()
+
+
+def test_each_of_several_calls_is_decided(tabs: Tabs, emulator: DashScopeEmulator) -> None:
+    emulator.reply(tool_calls=[refund(7), FIND, refund(8)])
+    emulator.reply("Done.")
+    turn = ask(tabs.open(path="/agent"), "Refund orders 7 and 8.")
+    expect(call(turn, "refund_order")).to_have_count(2)
+    call(turn, "refund_order").last.get_by_role("button", name="Reject").click()
+    expect(turn.get_by_role("button")).to_have_count(2)
+    assert len(emulator.requests) == 1
+    turn.get_by_role("button", name="Approve").click()
+    expect(turn.locator(".facts")).to_contain_text("request")
+    expect(call(turn, "refund_order").first).to_contain_text("done")
+    expect(call(turn, "refund_order").first).to_contain_text("Refunded 39.00 EUR for order 7")
+    expect(call(turn, "refund_order").last).to_contain_text("rejected")
+    expect(call(turn, "find_order")).to_contain_text("done")
+    assert sum("Refunded" in text for text in sent(emulator, "tool")) == 1
+
+
+def test_no_question_is_sent_before_the_decision(tabs: Tabs, emulator: DashScopeEmulator) -> None:
+    script_refund(emulator)
+    page = tabs.open(path="/agent")
+    turn = ask(page, "Refund order 7.")
+    expect(turn.get_by_role("button", name="Approve")).to_be_visible()
+    expect(page.get_by_role("button", name="Send")).to_have_attribute("aria-disabled", "true")
+    assert ask(page, "And order 8?").locator("h2").inner_text() == "Refund order 7."
+    assert len(emulator.requests) == 2
+
+
+def test_a_page_has_a_thread_of_its_own(tabs: Tabs, emulator: DashScopeEmulator) -> None:
+    emulator.reply("First answer.")
+    page = tabs.open(path="/agent")
+    assert_whole(ask(page, "First"))
+    assert_whole(ask(page, "Second"))
+    assert sent(emulator, "user") == ["[{'text': 'First'}]", "[{'text': 'Second'}]"]
+    assert "First answer." in sent(emulator, "assistant")[0]
+    assert_whole(ask(tabs.open(path="/agent"), "Third"))
+    assert sent(emulator, "user") == ["[{'text': 'Third'}]"]
+
+
+def test_a_call_is_approved_with_the_keyboard(tabs: Tabs, emulator: DashScopeEmulator) -> None:
+    script_refund(emulator)
+    page = tabs.open(path="/agent")
+    turn = ask(page, "Refund order 7.")
+    expect(turn.get_by_role("group", name="Decide on refund_order")).to_be_visible()
+    expect(page.get_by_label("Your question")).to_be_focused()
+    page.keyboard.press("Shift+Tab")
+    expect(turn.get_by_role("button", name="Reject")).to_be_focused()
+    page.keyboard.press("Shift+Tab")
+    expect(turn.get_by_role("button", name="Approve")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(call(turn, "refund_order").locator("summary")).to_be_focused()
+    expect(call(turn, "refund_order")).to_contain_text("Refunded 39.00 EUR")
+    expect(turn.locator(".facts")).to_contain_text("request")
+
+
+@pytest.mark.parametrize("silent", [False, True], ids=["streaming", "silent"])
+def test_stop_ends_the_agents_request_to_the_service(
+    silent: bool, tabs: Tabs, emulator: DashScopeEmulator
+) -> None:
+    before = emulator.disconnects
+    emulator.reply(reasoning="Look first.", tool_calls=[FIND])
+    if silent:
+        emulator.stall(3, 2 * PATIENCE_SECONDS)
+    else:
+        emulator.reply(pieces=LONG, piece_delay=0.05)
+    page = tabs.open(path="/agent")
+    turn = ask(page, "Is order 7 due?")
+    expect(answer(turn).last).to_contain_text("piece" if silent else "word3")
+    page.get_by_role("button", name="Stop").click()
+    expect(turn).to_contain_text("Stopped.")
+    assert eventually(lambda: emulator.disconnects == before + 1)
+
+    emulator.reply("Yes.")
+    turn.get_by_role("button", name="Try again").click()
+    expect(turn.locator(".facts")).to_contain_text("request")
+    assert answer(turn).all_inner_texts() == ["", "Yes."]
+    expect(call(turn, "find_order")).to_have_count(1)
+    assert sent(emulator, "user") == ["[{'text': 'Is order 7 due?'}]"]
+
+
+def test_stop_ends_the_request_that_follows_an_approval(
+    tabs: Tabs, emulator: DashScopeEmulator
+) -> None:
+    before = emulator.disconnects
+    script_refund(emulator)
+    emulator.stall(3, 2 * PATIENCE_SECONDS)
+    page = tabs.open(path="/agent")
+    turn = ask(page, "Refund order 7.")
+    turn.get_by_role("button", name="Approve").click()
+    expect(answer(turn).last).to_contain_text("piece")
+    page.keyboard.press("Escape")
+    expect(turn).to_contain_text("Stopped.")
+    assert eventually(lambda: emulator.disconnects == before + 1)
+
+
+def test_an_error_after_a_refund_is_shown_and_trying_again_does_not_repeat_it(
+    tabs: Tabs, emulator: DashScopeEmulator
+) -> None:
+    script_refund(emulator)
+    emulator.fail("InvalidParameter", "No.")
+    emulator.reply("It is refunded.")
+    turn = ask(tabs.open(path="/agent"), "Refund order 7.")
+    turn.get_by_role("button", name="Approve").click()
+    assert_shown(turn, "InvalidParameter", "HTTP 400", "No.")
+    turn.get_by_role("button", name="Try again").click()
+    expect(turn.locator(".facts")).to_contain_text("request")
+    expect(turn.get_by_role("alert")).to_have_count(0)
+    expect(answer(turn).last).to_have_text("It is refunded.")
+    expect(call(turn, "refund_order")).to_have_count(1)
+    assert sum("Refunded" in text for text in sent(emulator, "tool")) == 1
+
+
+def test_markup_in_a_call_is_text(tabs: Tabs, emulator: DashScopeEmulator) -> None:
+    evil = "<img src=x onerror=alert(1)><script>alert(1)</script>"
+    emulator.reply(tool_calls=[refund(reason=evil)])
+    page = tabs.open(path="/agent")
+    page.on("dialog", lambda dialog: pytest.fail(f"{dialog.message!r} ran"))
+    turn = ask(page, "Refund order 7.")
+    expect(turn.locator("dd").last).to_have_text(evil)
+    turn.get_by_role("button", name="Approve").click()
+    expect(call(turn, "refund_order").locator("p")).to_contain_text(evil)
+    assert turn.locator("img, script").count() == 0
+
+
+def events_of(response: httpx.Response) -> list[tuple[str, Any]]:
+    assert response.status_code == 200
+    pairs = re.findall(r"event: (.*)\ndata: (.*)\n\n", response.text)
+    return [(name, json.loads(data)) for name, data in pairs]
+
+
+def test_an_approval_is_applied_once(address: str, emulator: DashScopeEmulator) -> None:
+    script_refund(emulator)
+    thread = {"thread_id": str(uuid4())}
+    question = {**thread, "id": str(uuid4()), "text": "Refund order 7."}
+    *_, (name, request) = events_of(httpx.post(f"{address}/agent", json=question))
+    assert name == "approval"
+    approval = {**thread, "request_id": request["id"], "decisions": ["approve"]}
+    refused = [
+        {**approval, "decisions": ["approve", "approve"]},
+        {**approval, "request_id": "another"},
+        {**approval, "thread_id": str(uuid4())},
+    ]
+    for body in refused:
+        (error,) = events_of(httpx.post(f"{address}/agent/decisions", json=body))
+        assert error[1]["code"] == "NotPending"
+    first, second = (
+        events_of(httpx.post(f"{address}/agent/decisions", json=approval)) for _ in range(2)
+    )
+    assert [data["text"] for name, data in first if name == "result"] == [
+        "Refunded 39.00 EUR for order 7: It is broken."
+    ]
+    assert [data["code"] for _, data in second] == ["NotPending"]
+    emulator.clear()
+
+
+@pytest.mark.parametrize("thread_id", ["1", "", None, 7])
+def test_a_thread_id_that_can_be_guessed_is_refused(
+    thread_id: object, address: str, emulator: DashScopeEmulator
+) -> None:
+    question = {"thread_id": thread_id, "id": str(uuid4()), "text": "Hello"}
+    assert httpx.post(f"{address}/agent", json=question).status_code == 422
+    assert emulator.requests == []
+
+
+# --- Requests that do not come from the page ---
 
 BODY = b'{"messages": [{"role": "user", "content": "Hello"}]}'
 JSON = {"content-type": "application/json"}
 
 
+@pytest.mark.parametrize("path", ["/chat", "/agent", "/agent/decisions"])
 @pytest.mark.parametrize("content_type", ["application/json", "text/plain", None])
 @pytest.mark.parametrize(
     "origin", ["https://evil.test", "http://127.0.0.1:1", "null", "http://127.0.0.1.evil.test"]
 )
 def test_a_question_of_another_origin_is_refused(
-    origin: str, content_type: str | None, address: str, emulator: DashScopeEmulator
+    origin: str, content_type: str | None, path: str, address: str, emulator: DashScopeEmulator
 ) -> None:
     headers = {"origin": origin, **({"content-type": content_type} if content_type else {})}
-    assert httpx.post(f"{address}/chat", content=BODY, headers=headers).status_code == 403
+    assert httpx.post(address + path, content=BODY, headers=headers).status_code == 403
     assert emulator.requests == []
 
 
@@ -373,6 +612,7 @@ def test_a_question_of_the_pages_origin_or_of_no_page_is_answered(
     emulator.clear()
 
 
+@pytest.mark.parametrize("path", ["/chat", "/agent", "/agent/decisions"])
 @pytest.mark.parametrize(
     ("content", "headers"),
     [
@@ -382,9 +622,9 @@ def test_a_question_of_the_pages_origin_or_of_no_page_is_answered(
     ],
 )
 def test_a_question_is_refused_that_is_too_long_or_does_not_say_how_long(
-    content: Any, headers: dict[str, str], address: str, emulator: DashScopeEmulator
+    content: Any, headers: dict[str, str], path: str, address: str, emulator: DashScopeEmulator
 ) -> None:
-    refused = httpx.post(f"{address}/chat", content=content, headers={**JSON, **headers})
+    refused = httpx.post(address + path, content=content, headers={**JSON, **headers})
     assert refused.status_code == 413
     assert emulator.requests == []
 
@@ -393,6 +633,22 @@ def test_a_question_may_be_as_long_as_the_limit(address: str, emulator: DashScop
     allowed = httpx.post(f"{address}/chat", content=BODY.ljust(2**20), headers=JSON)
     assert allowed.status_code == 200
     emulator.clear()
+
+
+@pytest.mark.parametrize("path", ["/chat", "/agent", "/agent/decisions"])
+def test_a_request_for_another_host_is_refused(
+    path: str, address: str, emulator: DashScopeEmulator
+) -> None:
+    headers = {**JSON, "host": "evil.test"}
+    assert httpx.post(address + path, content=BODY, headers=headers).status_code == 400
+    assert emulator.requests == []
+
+
+@pytest.mark.parametrize("path", ["/", "/agent"])
+def test_the_page_runs_no_other_script_and_is_in_no_frame(path: str, address: str) -> None:
+    policy = httpx.get(address + path).headers["content-security-policy"]
+    assert "default-src 'none'; script-src 'sha256-" in policy
+    assert "frame-ancestors 'none'" in policy
 
 
 # --- Everybody can use it ---
@@ -418,9 +674,24 @@ def test_axe_finds_nothing_and_nothing_sticks_out(
     assert_shown(ask(page, "Cut?"), "No whole answer")
 
     assert overflow(page) == 0
-    page.evaluate(AXE_SCRIPT)
-    found = page.evaluate("axe.run().then((found) => found.violations)")
-    assert [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in found] == []
+    assert axe_violations(page) == []
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("viewport", [(1100, 800), (390, 844)], ids=["desktop", "phone"])
+def test_axe_finds_nothing_in_an_agents_turn_and_nothing_sticks_out(
+    viewport: tuple[int, int], dark: bool, tabs: Tabs, emulator: DashScopeEmulator
+) -> None:
+    script_refund(emulator)
+    emulator.reply("Done.", tool_calls=[refund(8, reason="wide" * 50)])
+    page = tabs.open(viewport, dark=dark, path="/agent")
+    assert axe_violations(page) == []
+    turn = ask(page, "Refund order 7.")
+    turn.get_by_role("button", name="Approve").click()
+    expect(call(turn, "refund_order").last).to_contain_text("needs your approval")
+    turn.locator("details").evaluate_all("all => all.forEach((fold) => { fold.open = true; })")
+    assert overflow(page) == 0
+    assert axe_violations(page) == []
 
 
 def test_everything_can_be_done_with_the_keyboard(tabs: Tabs, emulator: DashScopeEmulator) -> None:
@@ -451,6 +722,23 @@ def test_without_a_key_the_emulator_gives_a_slow_answer(browser: Browser, tmp_pa
         turn = ask(tabs.open(), "Why is the sky blue?")
         assert_whole(turn)
         expect(answer(turn).locator("li")).to_have_count(3)
-        expect(answer(turn)).to_contain_text("The emulator says this")
+        expect(answer(turn)).to_contain_text("The emulator gives this answer")
+        tabs.context.close()
+        assert tabs.complaints == []
+
+
+def test_without_a_key_the_emulator_takes_the_agents_steps_each_time(
+    browser: Browser, tmp_path: Path
+) -> None:
+    with serving(tmp_path / "log", {}) as address:
+        tabs = Tabs(browser, address)
+        page = tabs.open(path="/agent")
+        for decision, state in (("Approve", "done"), ("Reject", "rejected")):
+            turn = ask(page, "Refund order 7.")
+            turn.get_by_role("button", name=decision).click()
+            expect(turn.locator(".facts")).to_contain_text("request")
+            expect(call(turn, "find_order")).to_contain_text("done")
+            expect(call(turn, "refund_order").locator("summary")).to_contain_text(state)
+            expect(answer(turn).last).to_contain_text("Order 7 is settled")
         tabs.context.close()
         assert tabs.complaints == []

@@ -20,6 +20,14 @@ def test_every_page_is_in_the_navigation() -> None:
     assert pages - {"integration.md"} == named
 
 
+def test_an_example_has_the_same_title_in_the_navigation() -> None:
+    settings = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    named = re.findall(r"^ +- ([^:\n]+): (examples/\S+\.md)$", settings, re.MULTILINE)
+    for title, path in named:
+        assert (DOCS / path).read_text(encoding="utf-8").startswith(f"# {title}\n")
+    assert len(named) == len([*DOCS.glob("examples/*/README.md")])
+
+
 def test_no_page_is_empty() -> None:
     assert not [path for path in DOCS.glob("**/*.md") if not path.read_text("utf-8").strip()]
 

@@ -1,6 +1,6 @@
-"""An agent with two tools that streams what it does, and remembers its threads in SQLite.
+"""An agent with two tools that streams its steps, and stores its threads in SQLite.
 
-Run it twice with the same --thread: the second run goes on with the conversation.
+Run it twice with the same --thread: the second run continues the conversation.
 """
 
 import argparse
@@ -36,10 +36,10 @@ def find_trains(origin: str, destination: str) -> str:
 
 
 def show(steps: Iterator[tuple[str, Any]]) -> None:
-    """Print the tokens as they come, and calls and results when they are whole."""
+    """Print tokens while they stream, and calls and results when they are complete."""
     speaker = ""
     for mode, step in steps:
-        if mode == "messages":  # (a chunk of a message, where it comes from)
+        if mode == "messages":  # (a chunk of a message, its metadata)
             chunk = step[0]
             if not isinstance(chunk, AIMessageChunk):
                 continue
@@ -49,7 +49,7 @@ def show(steps: Iterator[tuple[str, Any]]) -> None:
                 speaker = now
                 print(f"\n[{speaker}] ", end="")
             print(reasoning or chunk.text, end="", flush=True)
-        else:  # {node: what it changed in the state}
+        else:  # {node: its update of the state}
             for change in step.values():
                 for message in (change or {}).get("messages", []):
                     speaker = show_step(message) or speaker
@@ -57,7 +57,7 @@ def show(steps: Iterator[tuple[str, Any]]) -> None:
 
 
 def show_step(message: object) -> str:
-    """Print the calls of a message, or the result that it is; return who spoke."""
+    """Print the calls or the result in a message, and return their label."""
     if isinstance(message, AIMessage) and message.tool_calls:
         for call in message.tool_calls:
             print(f"\n[Calls] {call['name']}({call['args']})", end="")
@@ -69,7 +69,7 @@ def show_step(message: object) -> str:
 
 
 def main() -> None:
-    """Ask the agent, on a thread that may have begun in an earlier run."""
+    """Ask the agent, on a new thread or on one of an earlier run."""
     parser = argparse.ArgumentParser(prog="agent", description=__doc__)
     parser.add_argument("question", nargs="?")
     parser.add_argument("--thread", default="trip")
@@ -104,7 +104,7 @@ def main() -> None:
 
 
 def script(emulator: DashScopeEmulator, *, goes_on: bool) -> None:
-    """Play the agent: two calls and an answer first, then an answer from what is known."""
+    """Script two calls and an answer, or on a known thread an answer alone."""
     if goes_on:
         emulator.reply("G7349, at 14:05.", reasoning="I found it earlier in this thread.")
         return

@@ -1,7 +1,7 @@
-"""Chat in the terminal: the thinking dimmed, the answer as it comes, tokens and cost of each turn.
+"""Chat in the terminal: dimmed reasoning, streamed answers, and the tokens and cost of each turn.
 
-Ctrl-C ends an answer, and at the prompt the program. Questions may also be arguments, or lines of
-the standard input.
+Ctrl-C stops an answer; at the prompt, it ends the program. Questions may also be arguments, or
+lines of the standard input.
 """
 
 import argparse
@@ -19,15 +19,14 @@ from langchain_dashscope_deepseek.testing import DashScopeEmulator
 
 
 class Price(NamedTuple):
-    """What a million tokens cost."""
+    """The price of a million tokens."""
 
     input: float
     cached: float  # input that the service found in its cache
     output: float  # reasoning is output
 
 
-# Look up the prices of your region in Model Studio's console and set them here. They change, so
-# none are given: with 0 no cost is shown.
+# Set the prices of your region here; Model Studio's console shows them. With 0, no cost is shown.
 CURRENCY = "CNY"
 PRICES = {
     "deepseek-v4.1-flash": Price(input=0, cached=0, output=0),
@@ -38,7 +37,7 @@ console = Console(highlight=False)
 
 
 def questions(given: list[str]) -> Iterator[str]:
-    """Give the arguments, else the lines of the standard input, else what is typed."""
+    """Yield the arguments, the lines of the standard input, or the questions typed at a prompt."""
     if given or not sys.stdin.isatty():
         for line in given or sys.stdin:
             if question := line.strip():
@@ -56,7 +55,7 @@ def questions(given: list[str]) -> Iterator[str]:
 
 
 def show(stream: Iterator[AIMessageChunk]) -> AIMessageChunk:
-    """Print an answer as it comes, and return it whole."""
+    """Print an answer while it streams, and return the whole message."""
     whole: AIMessageChunk | None = None
     is_thinking = False
     for chunk in stream:
@@ -73,7 +72,7 @@ def show(stream: Iterator[AIMessageChunk]) -> AIMessageChunk:
 
 
 def bill(model: str, usage: UsageMetadata) -> str:
-    """Say what a turn took: its tokens, and its cost where the prices are set."""
+    """Describe the tokens of a turn, and its cost if the prices are set."""
     cached = usage.get("input_token_details", {}).get("cache_read", 0)
     tokens = f"{usage['input_tokens']} tokens in, {cached} of them cached"
     tokens += f", {usage['output_tokens']} out"
@@ -89,15 +88,15 @@ def bill(model: str, usage: UsageMetadata) -> str:
 
 
 def chat(model: ChatDashScopeDeepSeek, asked: Iterator[str]) -> int:
-    """Answer one question after the other, and return how many failed."""
+    """Answer the questions in order, and return how many failed."""
     history: list[BaseMessage] = []
     failures = 0
     for question in asked:
         turn = [*history, HumanMessage(question)]
         try:
             answer = show(model.stream(turn))
-        except KeyboardInterrupt:  # the connection is closed, and the service stops
-            console.print("\nStopped. This turn is forgotten; what came of it is billed.\n")
+        except KeyboardInterrupt:  # closes the connection to the service
+            console.print("\nStopped. This turn is not part of the history.\n")
         except DashScopeError as error:
             failures += 1
             console.print(f"\n{type(error).__name__}: {error}\n", style="red", markup=False)
@@ -124,7 +123,7 @@ def main() -> int:
 
 
 def script(emulator: DashScopeEmulator) -> None:
-    """Answer the first question slowly, so that there is something to watch, and to stop."""
+    """Answer the first question slowly, so that there is time to stop it."""
     emulator.reply(
         "This is the emulator. With a key, DeepSeek answers here, as slowly as it speaks.",
         reasoning="The thinking is dimmed. It comes first, and is billed as output.",

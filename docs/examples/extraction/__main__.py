@@ -1,4 +1,4 @@
-"""Read orders out of texts, several at a time, and ask again where an answer does not fit."""
+"""Extract orders from texts in a batch, and ask again if an answer does not fit."""
 
 import argparse
 from typing import Any, Literal
@@ -21,28 +21,28 @@ TEXTS = [
 class Order(BaseModel):
     """An order for one product."""
 
-    customer: str = Field(description="Who orders")
-    product: str = Field(description="What is ordered, as the text names it")
+    customer: str = Field(description="The name of the customer")
+    product: str = Field(description="The product, as the text names it")
     quantity: int = Field(ge=1)
     delivery: Literal["normal", "express"]
 
 
 def complaint_of(error: BaseException | None) -> str:
-    """Say what was wrong, in words that a model can act on."""
+    """Describe an error to the model."""
     if isinstance(error, ValidationError):
         return "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
     return str(error or "it called no function")
 
 
 def extract(extractor: Runnable[Any, Any], texts: list[str]) -> list[Order | None]:
-    """Extract the orders of all texts; those that did not fit are asked for once more.
+    """Extract an order from each text; if an answer does not fit, ask once more.
 
     Args:
-        extractor: Gives `raw`, `parsed` and `parsing_error` of each answer.
-        texts: What to read.
+        extractor: Returns `raw`, `parsed` and `parsing_error` of each answer.
+        texts: The texts with an order each.
 
     Returns:
-        An order for each text, or `None` where no answer did fit.
+        An order for each text, or `None` if neither answer fits.
     """
     config = RunnableConfig(max_concurrency=AT_ONCE)
     results = extractor.batch(texts, config)
@@ -71,14 +71,14 @@ def main() -> None:
         service(script) as settings,
         ChatDashScopeDeepSeek(model=arguments.model, **settings) as model,
     ):
-        # With include_raw an answer that does not fit raises nothing: the rest of a batch is kept.
+        # With include_raw, an answer that does not fit does not raise, so the batch continues.
         extractor = model.with_structured_output(Order, include_raw=True)
         for text, order in zip(arguments.text, extract(extractor, arguments.text), strict=True):
             print(f"\n{text}\n  {order!r}")
 
 
 def script(emulator: DashScopeEmulator) -> None:
-    """Let one answer not fit; the others, and the second to that text, are the emulator's own."""
+    """Script one answer that does not fit; the emulator generates the others."""
     arguments = {"customer": "?", "product": "?", "quantity": "a few", "delivery": "express"}
     emulator.reply(tool_calls=[{"name": "Order", "arguments": arguments}])
 

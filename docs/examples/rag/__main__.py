@@ -1,4 +1,4 @@
-"""Answer from a few documents, with numbered sources, and without a vector store."""
+"""Answer from a few documents with numbered sources, without a vector store."""
 
 import argparse
 import math
@@ -35,7 +35,7 @@ def words_of(text: str) -> list[str]:
 
 
 class WordRetriever(BaseRetriever):
-    """Finds documents by BM25: common words count less, and so do words of long documents."""
+    """Finds documents by BM25, which weighs common words and long documents less."""
 
     documents: list[Document]
     k: int = 3
@@ -43,7 +43,7 @@ class WordRetriever(BaseRetriever):
     def _get_relevant_documents(
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun
     ) -> list[Document]:
-        """Return the best documents for a query; none that shares no word with it."""
+        """Return the best documents that share a word with the query."""
         del run_manager
         counts = [Counter(words_of(document.page_content)) for document in self.documents]
         mean = sum(count.total() for count in counts) / len(counts)
@@ -59,7 +59,7 @@ class WordRetriever(BaseRetriever):
 
 
 def answer(model: ChatDashScopeDeepSeek, question: str, found: list[Document]) -> None:
-    """Print the answer as it comes, then the sources, those that it names marked."""
+    """Print the answer while it streams, then the sources, and mark the ones that it names."""
     sources = "\n".join(f"[{n}] {source.page_content}" for n, source in enumerate(found, 1))
     prompt = [
         SystemMessage(INSTRUCTIONS),
@@ -74,7 +74,7 @@ def answer(model: ChatDashScopeDeepSeek, question: str, found: list[Document]) -
     for number, source in enumerate(found, 1):
         print(f"{'*' if number in named else ' '} [{number}] {source.metadata['title']}")
     if unknown := named - set(range(1, len(found) + 1)):
-        print(f"The answer names sources that there are not: {sorted(unknown)}")
+        print(f"The answer names unknown sources: {sorted(unknown)}")
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""One model for many tenants: each request has its tenant's key, and goes to its tenant's place."""
+"""One model for many tenants: each request uses its tenant's key, region and workspace."""
 
 import argparse
 import os
@@ -14,42 +14,42 @@ from langchain_dashscope_deepseek import ChatDashScopeDeepSeek
 from langchain_dashscope_deepseek.testing import DashScopeEmulator
 
 NAMES = ("acme", "globex", "initech")
-KEPT = 100  # how many tenants' models are kept, each with its connections
+KEPT = 100  # models in the cache, each with its connections
 
 
 @dataclass(frozen=True)
 class Account:
-    """Where a tenant is billed."""
+    """The account of a tenant."""
 
     key: SecretStr
-    region: str | None = None  # None: where the model goes that all share
+    region: str | None = None  # None: the region of the shared model
     workspace_id: str | None = None
 
 
 class Accounts:
-    """Your secret store, in place of which there is a dict here."""
+    """A dict, in place of your secret store."""
 
     def __init__(self, accounts: dict[str, Account]) -> None:
-        """Begin with these."""
+        """Store the accounts."""
         self.of = accounts
 
     def key_of(self, tenant: str) -> Callable[[], SecretStr]:
-        """Give a function that reads a key where it is kept, each time that it is needed."""
+        """Return a function that reads the current key for each request."""
         return lambda: self.of[tenant].key
 
 
 def find_models(
     model: ChatDashScopeDeepSeek, accounts: Accounts, base_url: str | None
 ) -> Callable[[str], ChatDashScopeDeepSeek]:
-    """Give a function that finds a tenant's model, and makes it where it is not kept.
+    """Return a function that finds a tenant's model, or makes it.
 
-    It is kept for its connections, which are open at the tenant's next call. One that falls out of
-    the cache closes them when its last call has ended.
+    The cache keeps the connections of a tenant open until its next call. A model that leaves the
+    cache closes them after its last call.
 
     Args:
         model: The settings that all tenants share.
-        accounts: Where the keys and the places are.
-        base_url: The emulator's, or `None`: that of the environment, or the host of the region.
+        accounts: The accounts of the tenants.
+        base_url: The emulator's, or `None` for the environment's or the region's.
     """
 
     @lru_cache(maxsize=KEPT)
@@ -66,7 +66,7 @@ def find_models(
 
 
 def main() -> None:
-    """Ask for three tenants at once, change a key, and ask for that tenant again."""
+    """Ask for three tenants concurrently, change a key, and ask for that tenant again."""
     parser = argparse.ArgumentParser(prog="tenants", description=__doc__)
     parser.add_argument("--model", default="deepseek-v4.1-flash")
     arguments = parser.parse_args()
@@ -89,7 +89,7 @@ def main() -> None:
         before = model_of("acme")
         if emulators:  # a key of the service is changed in its console
             accounts.of["acme"] = Account(SecretStr("sk-acme-new"), workspace_id="ws-acme")
-        print(f"\nacme, with the key that is in the store now: {ask('acme')}")
+        print(f"\nacme, with its current key: {ask('acme')}")
         print(f"The same model as before: {model_of('acme') is before}")
 
         for emulator in emulators:
@@ -112,13 +112,13 @@ def accounts_of_environment() -> dict[str, Account]:
 
 
 def made_up_accounts() -> dict[str, Account]:
-    """Make up an account for each tenant; the emulator takes any key that looks like one."""
+    """Make up an account for each tenant; the emulator accepts any key that begins with sk-."""
     return {name: Account(SecretStr(f"sk-{name}"), workspace_id=f"ws-{name}") for name in NAMES}
 
 
 def show_requests(emulator: DashScopeEmulator) -> None:
-    """Print whose key and place each request had, by what the emulator was sent."""
-    print("\nWhat the emulator was sent:")
+    """Print the key and the workspace of each request that the emulator received."""
+    print("\nRequests that the emulator received:")
     for request in emulator.requests:
         text = str(request.body["input"]["messages"])
         tenant = next(name for name in NAMES if f"Greet {name}" in text)

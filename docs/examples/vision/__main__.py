@@ -1,4 +1,4 @@
-"""Show images to a model: one from disk, then one that a tool of an agent returns."""
+"""Send images to a model: one from disk, then one that an agent's tool returns."""
 
 import argparse
 import base64
@@ -21,7 +21,7 @@ RED, BLUE, WHITE = b"\xd0\x20\x20", b"\x20\x40\xd0", b"\xff\xff\xff"
 
 
 def image_block(content: bytes, mime_type: str) -> dict[str, str]:
-    """Make the content block of an image, LangChain's form for all providers."""
+    """Make an image block in LangChain's format for all providers."""
     return {
         "type": "image",
         "base64": base64.b64encode(content).decode(),
@@ -30,7 +30,7 @@ def image_block(content: bytes, mime_type: str) -> dict[str, str]:
 
 
 def describe(model: ChatDashScopeDeepSeek, path: Path) -> None:
-    """Ask what is in a file."""
+    """Ask for a description of an image file."""
     mime_type = mimetypes.guess_type(path)[0] or "image/png"
     question = {"type": "text", "text": "What is in this picture? Answer in one sentence."}
     image = image_block(path.read_bytes(), mime_type)
@@ -49,10 +49,10 @@ def take_photo(camera: str) -> list[dict[str, str]]:
 
 
 def watch(model: ChatDashScopeDeepSeek) -> None:
-    """Let an agent take a photo and say what it sees.
+    """Let an agent take a photo and describe it.
 
-    The service takes images in user messages only: the package sends those of a tool in one right
-    behind the result. The thread stays as it is.
+    The service accepts images in user messages only, so the package sends the images of a tool in a
+    user message after the result. The thread itself does not change.
     """
     agent = create_agent(model, tools=[take_photo])
     question = HumanMessage("Use take_photo with the camera 'door', and describe what you see.")
@@ -62,7 +62,7 @@ def watch(model: ChatDashScopeDeepSeek) -> None:
 
 
 def main() -> None:
-    """Describe the image of the command line, or one that is made here; then run the agent."""
+    """Describe the image of the command line, or a drawn one, then run the agent."""
     parser = argparse.ArgumentParser(prog="vision", description=__doc__)
     parser.add_argument("image", nargs="?", type=Path, help="PNG, JPEG, GIF or WebP, up to 10 MB")
     parser.add_argument("--model", default="deepseek-v4.1-flash")
@@ -107,7 +107,7 @@ def draw_png(colour: bytes) -> bytes:
 
 
 def script(emulator: DashScopeEmulator) -> None:
-    """Say what is in the pictures: the emulator sees that there are some, and no more."""
+    """Script the descriptions, since the emulator does not read images."""
     emulator.reply("A red disc on a white ground.", reasoning="Round, and all of one colour.")
     call = {"name": "take_photo", "arguments": {"camera": "door"}}
     emulator.reply(reasoning="I have to look.", tool_calls=[call])

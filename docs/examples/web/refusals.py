@@ -1,6 +1,4 @@
-"""Questions that the chat page does not answer: those of other sites, and those too long."""
-
-from __future__ import annotations
+"""Middleware that refuses POST requests of other sites, and bodies that are too large."""
 
 from urllib.parse import urlsplit
 
@@ -8,30 +6,30 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-LARGEST_QUESTION = 2**20
-"""Bytes of a question with all that was said before it."""
+MAX_BYTES = 2**20
+"""The largest body: a question with the conversation before it."""
 
 
 def find_refusal(headers: Headers) -> Response | None:
-    """Refuse a question of another site's page, which would ask at your cost, and one too long.
+    """Refuse a request of another site's page, which would ask at your expense, or a large one.
 
-    Browsers send some requests to any site for any page, and say in `Origin` whose page it is.
+    Browsers let any page send some requests to any site, and name the page's site in `Origin`.
     """
     origin = headers.get("origin")
     if origin is not None and urlsplit(origin).netloc != headers.get("host"):
-        return PlainTextResponse("Only questions of this page are answered.", status_code=403)
+        return PlainTextResponse("Requests of other sites are refused.", status_code=403)
     length = headers.get("content-length", "")
-    if "transfer-encoding" in headers or not length.isdecimal() or int(length) > LARGEST_QUESTION:
-        limit = f"A conversation has at most {LARGEST_QUESTION:,} bytes, and says how many."
+    if "transfer-encoding" in headers or not length.isdecimal() or int(length) > MAX_BYTES:
+        limit = f"A body needs a content-length of at most {MAX_BYTES:,} bytes."
         return PlainTextResponse(limit, status_code=413)
     return None
 
 
 class Refusals:
-    """Middleware that refuses a question before any of it is read."""
+    """Middleware that refuses a request before its body is read."""
 
     def __init__(self, app: ASGIApp) -> None:
-        """Stand before an app."""
+        """Wrap an app."""
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
