@@ -160,9 +160,9 @@ def authorization(key: Any) -> str:
     text = text.strip() if isinstance(text, str) else text
     if not text:
         raise DashScopeAuthenticationError(
-            "There is no API key, so nothing was sent. Set the variable DASHSCOPE_API_KEY or pass "
-            "api_key. To try without one, use the emulator in "
-            "langchain_dashscope_deepseek.testing"
+            "There is no API key, so nothing was sent",
+            hint="Set the variable DASHSCOPE_API_KEY or pass api_key. To try without one, use the "
+            "emulator in langchain_dashscope_deepseek.testing.",
         )
     if not isinstance(text, str) or not text.isascii() or not text.isprintable() or " " in text:
         msg = "The API key is not a string or holds invalid characters, so nothing was sent"
