@@ -173,7 +173,7 @@ def test_bind_tools_loses_the_configuration_of_a_run() -> None:
 
 
 def test_an_agent_takes_no_model_with_retry() -> None:
-    """As docs/errors.md says."""
+    """As docs/retries.md says."""
     model: Any = ChatDashScopeDeepSeek(model="deepseek-v4.1-flash").with_retry()
     agent: Any = create_agent(model, [len])
     with pytest.raises(AttributeError, match="bind_tools"):
