@@ -118,8 +118,8 @@ async def test_one_that_asks_for_something_is_refused(
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("extra_body", "write fields by their names"),
-        ("stream_options", "every stream ends with its usage"),
+        ("extra_body", "write its entries as settings"),
+        ("stream_options", "every stream ends with its token counts"),
         ("thinking", "write enable_thinking"),
         ("max_output_tokens", "write max_tokens"),
         ("functions", r"write model\.bind_tools"),

@@ -546,7 +546,7 @@ SAID: list[tuple[str, dict[str, Any], str]] = [
     (
         "deepseek-v4-pro",
         {"model_kwargs": {"result_format": "text"}},
-        "model_kwargs: Unknown setting result_format: leave it out: this package sets it, to read the answer.",
+        "model_kwargs: Unknown setting result_format: leave it out: this package sets it.",
     ),
     *(
         (
@@ -656,9 +656,8 @@ SAID: list[tuple[str, dict[str, Any], str]] = [
         "deepseek-v4.1-flash",
         {"reasoning": {"effort": "high"}},
         (
-            'Unknown setting reasoning: reasoning={"effort": ...} is written '
-            'reasoning_effort="high" here, and '
-            "enable_thinking=False switches thinking off."
+            'Unknown setting reasoning: write reasoning_effort="high" in place of '
+            'reasoning={"effort": "high"}; enable_thinking=False disables thinking.'
         ),
     ),
     (
