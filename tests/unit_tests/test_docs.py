@@ -48,6 +48,15 @@ def blocks_of(page: Path) -> list[CodeExample]:
     return [example for example in find_examples(page) if example.prefix.startswith("python")]
 
 
+def run_the_command_of(page: str) -> None:
+    """Write the prompts of docs/batch.md, and send them as it says: its code reads the answers."""
+    (prompts,) = re.findall(r'^```json\n((?:{"id".*}\n)+)```', page, re.MULTILINE)
+    Path("prompts.jsonl").write_text(prompts, encoding="utf-8")
+    (command,) = re.findall(r"^python (.* run (?:.*\\\n)*.*)$", page, re.MULTILINE)
+    words = [sys.executable, *command.replace("\\", "").split()]
+    subprocess.run(words, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True)
+
+
 @pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")  # loads
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_the_code_of_a_page_runs_and_prints_what_the_page_shows(
@@ -57,7 +66,10 @@ def test_the_code_of_a_page_runs_and_prints_what_the_page_shows(
     names: dict[str, Any] = {}
     made: list[Any] = []
     wrong: list[str] = []
-    under = shown.shown_under(page.read_text(encoding="utf-8"))
+    text = page.read_text(encoding="utf-8")
+    under = shown.shown_under(text)
+    if page.name == "batch.md":
+        run_the_command_of(text)
     with shown.listening() as said:
         for block, output in zip(blocks_of(page), under, strict=True):
             if not block.source.startswith(GOES_ON):
