@@ -194,6 +194,18 @@ def test_an_agent_takes_no_model_with_retry() -> None:
         agent.invoke({"messages": ["Hello"]})
 
 
+def test_an_agent_ends_after_a_call_with_malformed_arguments() -> None:
+    """As docs/tools-and-agents.md says."""
+    with DashScopeEmulator() as emulator:
+        emulator.reply(tool_calls=[{"name": "len", "arguments": '{"city": '}])
+        model = ChatDashScopeDeepSeek(model="deepseek-v4.1-flash", base_url=emulator.base_url)
+        agent: Any = create_agent(model, [len])
+        last = agent.invoke({"messages": ["Hello"]})["messages"][-1]
+        model.close()
+    assert (last.text, last.tool_calls) == ("", [])
+    assert [call["name"] for call in last.invalid_tool_calls] == ["len"]
+
+
 async def test_the_counts_of_an_interrupted_call_are_in_its_error_or_in_the_log(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
