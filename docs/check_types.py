@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,8 @@ from tempfile import TemporaryDirectory
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+SERVER = ROOT / "docs" / "examples" / "serving.py"
+"""The code of docs/serving.md, which the test below it imports."""
 GOES_ON = ("# Continues the block above.", "# 接上一段代码。")
 _BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
@@ -49,6 +52,7 @@ def main() -> int:
     paths = {"PYTHONPATH": str(ROOT), "PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}"}
     with TemporaryDirectory() as folder:
         names = write_files(Path(folder), PAGES)
+        shutil.copy(SERVER, folder)
         commands = (
             [sys.executable, "-m", "mypy", "--strict", "--config-file=", *names],
             [sys.executable, "-m", "pyright"],

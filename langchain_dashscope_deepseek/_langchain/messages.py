@@ -162,7 +162,8 @@ def convert(message: BaseMessage, context: Context) -> Converted | None:
     if role is None:
         raise DashScopeInputError(
             f"Message {context.position} is a {type(message).__name__}, which the service has no "
-            "role for: use system, human, AI, tool or chat messages"
+            "role for: use system, human, AI and tool messages. Convert a FunctionMessage to an "
+            "AIMessage with tool_calls and a ToolMessage"
         )
     content = _content(message.content, context._replace(role=role))
     calls = _calls(message) if isinstance(message, AIMessage) else []

@@ -44,8 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (StoppedError, DashScopeAuthenticationError, OSError, sqlite3.Error) as error:
         print(f"Stopped. {error}", file=sys.stderr)
         return 1
-    failed = ": see dead-letters, and ask them again with retry-failed" if counts.failed else ""
-    print(f"{counts.answered:,} of {counts.total:,} answered, {counts.failed:,} failed{failed}.")
+    hint = ": a run lists them in dead-letters when it ends, and retry-failed sends them again"
+    failed = f"{counts.failed:,} failed{hint if counts.failed else ''}"
+    print(f"{counts.answered:,} of {counts.total:,} answered, {failed}.")
     return 0
 
 
@@ -58,6 +59,7 @@ def _ask(options: argparse.Namespace) -> Counts:
     changed: Changed | None = options.changed or ("keep" if retry_failed else None)
     prices = Prices(options.price_input, options.price_output)
     task, folder = _task(options), options.out
+    files = (options.format, options.shard_rows)
     limits = (options.requests_per_minute, options.tokens_per_minute)
     make_asker = partial(Asker, task, options.attempts, retry_failed)
     asker = make_asker(TokenRateLimiter(requests_per_minute=limits[0], tokens_per_minute=limits[1]))
@@ -65,7 +67,7 @@ def _ask(options: argparse.Namespace) -> Counts:
     folder.mkdir(parents=True, exist_ok=True)
     # The command holds this lock until it ends; with --ray an actor holds the lock of the ledger.
     with closing(lock(folder / "run.sqlite")):
-        with closing(Ledger(folder, options.format, options.shard_rows, PATIENCE)) as ledger:
+        with closing(Ledger(folder, *files, PATIENCE)) as ledger:
             print(f"Checking {options.input} before anything is asked.", flush=True)
             rows = report_checked(read_rows(options.input, task))
             queued = ledger.plan(rows, changed, retry_failed)
@@ -76,14 +78,7 @@ def _ask(options: argparse.Namespace) -> Counts:
                 finally:
                     ledger.finish()
                 return ledger.counts
-        cluster = Options(
-            folder,
-            options.format,
-            options.shard_rows,
-            options.workers,
-            options.concurrency,
-            *limits,
-        )
+        cluster = Options(folder, *files, options.workers, options.concurrency, *limits)
         return run_on_ray(make_asker, queued, cluster, prices)
 
 

@@ -186,11 +186,16 @@ def test_a_signal_ends_a_run_within_two_seconds_and_loses_no_answer(
 
 def test_during_a_run_status_works_and_another_run_is_refused(batch: Batch) -> None:
     table = batch.rows(6)
-    batch.emulator.reply("Fine.", times=3)
+    batch.emulator.reply("Fine.", times=2)
+    batch.emulator.fail("DataInspectionFailed", "Input data may contain ...")
     batch.emulator.reply("Slow.", delay=60, times=3)
     batch.start(table, "--concurrency", "3")
     eventually(lambda: len(batch.emulator.requests) == 6)
-    assert "3 of 6 answered" in batch.call("status", "--out", str(batch.out))
+    assert batch.call("status", "--out", str(batch.out)) == (
+        "2 of 6 answered, 1 failed: a run lists them in dead-letters when it ends, and "
+        "retry-failed sends them again.\n"
+    )
+    assert not batch.dead()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(command, "PATIENCE", 0.1)
         assert "Another run writes" in batch.run(table, code=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import os
 import re
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 from langchain.agents import create_agent
 from langchain.chat_models import init_chat_model
+from langchain_core.callbacks import UsageMetadataCallbackHandler
 from langchain_core.language_models import FakeListChatModel
 from langchain_core.language_models.chat_model_stream import AsyncChatModelStream, ChatModelStream
 from langchain_core.runnables import ConfigurableField
@@ -25,7 +27,7 @@ from pytest_examples import CodeExample, EvalExample, find_examples
 from docs.check_types import GOES_ON, chains
 from docs.links import site, standalone, urls
 from docs.make_tables import CHINESE
-from langchain_dashscope_deepseek import ChatDashScopeDeepSeek
+from langchain_dashscope_deepseek import ChatDashScopeDeepSeek, DashScopeStreamCutError
 from langchain_dashscope_deepseek._dashscope.protocol.error_codes import CODES
 from langchain_dashscope_deepseek.testing import DashScopeEmulator
 from tests import shown
@@ -48,6 +50,15 @@ def blocks_of(page: Path) -> list[CodeExample]:
     return [example for example in find_examples(page) if example.prefix.startswith("python")]
 
 
+def run_the_command_of(page: str) -> None:
+    """Write the prompts of docs/batch.md, and send them as it says: its code reads the answers."""
+    (prompts,) = re.findall(r'^```json\n((?:{"id".*}\n)+)```', page, re.MULTILINE)
+    Path("prompts.jsonl").write_text(prompts, encoding="utf-8")
+    (command,) = re.findall(r"^python (.* run (?:.*\\\n)*.*)$", page, re.MULTILINE)
+    words = [sys.executable, *command.replace("\\", "").split()]
+    subprocess.run(words, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True)
+
+
 @pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")  # loads
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_the_code_of_a_page_runs_and_prints_what_the_page_shows(
@@ -57,7 +68,10 @@ def test_the_code_of_a_page_runs_and_prints_what_the_page_shows(
     names: dict[str, Any] = {}
     made: list[Any] = []
     wrong: list[str] = []
-    under = shown.shown_under(page.read_text(encoding="utf-8"))
+    text = page.read_text(encoding="utf-8")
+    under = shown.shown_under(text)
+    if page.name == "batch.md":
+        run_the_command_of(text)
     with shown.listening() as said:
         for block, output in zip(blocks_of(page), under, strict=True):
             if not block.source.startswith(GOES_ON):
@@ -180,6 +194,42 @@ def test_an_agent_takes_no_model_with_retry() -> None:
         agent.invoke({"messages": ["Hello"]})
 
 
+def test_an_agent_ends_after_a_call_with_malformed_arguments() -> None:
+    """As docs/tools-and-agents.md says."""
+    with DashScopeEmulator() as emulator:
+        emulator.reply(tool_calls=[{"name": "len", "arguments": '{"city": '}])
+        model = ChatDashScopeDeepSeek(model="deepseek-v4.1-flash", base_url=emulator.base_url)
+        agent: Any = create_agent(model, [len])
+        last = agent.invoke({"messages": ["Hello"]})["messages"][-1]
+        model.close()
+    assert (last.text, last.tool_calls) == ("", [])
+    assert [call["name"] for call in last.invalid_tool_calls] == ["len"]
+
+
+async def test_the_counts_of_an_interrupted_call_are_in_its_error_or_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """As docs/costs.md says; should a callback count them one day, the page need not warn."""
+    caplog.set_level("INFO", "langchain_dashscope_deepseek")
+    counter = UsageMetadataCallbackHandler()
+    with DashScopeEmulator() as emulator:
+        model = ChatDashScopeDeepSeek(model="deepseek-v4.1-flash", base_url=emulator.base_url)
+        emulator.cut(3)
+        with pytest.raises(DashScopeStreamCutError) as caught:
+            async for _ in model.astream("Hello", {"callbacks": [counter]}):
+                pass
+        part = caught.value.partial_message
+        assert part is not None
+        assert part.usage_metadata is not None
+        assert part.usage_metadata["output_tokens"] > 0
+        emulator.stall(3, 60)
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(model.ainvoke("Hello", {"callbacks": [counter]}), 0.5)
+        await model.aclose()
+    assert re.search(r"CancelledError.* tokens \d+ in [1-9]\d* out", caplog.messages[-1])
+    assert counter.usage_metadata == {}
+
+
 def test_a_synchronous_stream_of_events_cannot_be_closed() -> None:
     """As docs/streaming.md says."""
     assert hasattr(AsyncChatModelStream, "aclose")
@@ -296,8 +346,6 @@ def test_the_examples_of_the_class_docstring_run() -> None:
     body = "\n".join(blocks)
     names: dict[str, object] = {}
     exec(f"async def main():\n{body}\n    await model.aclose()\n", names)
-    import asyncio  # noqa: PLC0415
-
     asyncio.run(names["main"]())  # type: ignore[operator]
 
 

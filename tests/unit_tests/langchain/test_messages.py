@@ -557,7 +557,8 @@ ENDS = (
             [HI, FunctionMessage(content="hi", name="f")],
             (
                 "Message 1 is a FunctionMessage, which the service has no role for: use system, "
-                "human, AI, tool or chat messages."
+                "human, AI and tool messages. Convert a FunctionMessage to an AIMessage with "
+                "tool_calls and a ToolMessage."
             ),
         ),
         ([RESULT, HI], ORPHAN.format(0)),
