@@ -251,6 +251,6 @@ def check_for_another_account(headers: Mapping[str, str]) -> None:
     for name in headers:
         if _SECRET.search(name) or name.lower() == "x-dashscope-workspace":
             raise DashScopeInputError(
-                f"default_headers holds {name}, which belongs to this account and not to the "
-                "tenant: pass the tenant's default_headers as well ({} for none)"
+                f"default_headers holds {name}, which may identify an account, and another api_key "
+                "is given: pass the default_headers of that key's account as well ({} for none)"
             )

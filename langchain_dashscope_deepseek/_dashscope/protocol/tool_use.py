@@ -64,8 +64,8 @@ def check_tool_use(model: str, row: ModelCapabilities, *, thinking: bool) -> Non
     if row.tools == "unknown":
         near = nearest_model(model)
         raise DashScopeUnsupportedError(
-            f"Whether {model!r} calls tools is not known, and models without tools answer wrongly. "
-            f"Use {near!r}, or declare what this model supports: "
+            f"Whether {model!r} calls tools is not known, and a model that does not would "
+            f"ignore them without an error. Use {near!r}, or declare what this model supports: "
             f"capabilities=find_capabilities({near!r}) for the same, or "
             'capabilities=ModelCapabilities(thinking="off", tools="always"), both imported from '
             "langchain_dashscope_deepseek"

@@ -88,8 +88,8 @@ class UserConnection(
             raise DashScopeInputError("The HTTP client of the model is closed: set an open one")
         if _USED_IN.setdefault(http, os.getpid()) != os.getpid():
             raise DashScopeInputError(
-                "The HTTP client of the model was used before this process was forked, and both "
-                "could read each other's answers: make the model again, with a new client"
+                "The HTTP client of the model was used before this process was forked, so parent "
+                "and child could read each other's answers: construct the model with a new client"
             )
 
     def __exit__(self, *error: object) -> None:

@@ -43,7 +43,7 @@ _TRANSLATED: Mapping[str, tuple[type[DashScopeError], str]] = {
     "UnicodeError": (DashScopeInputError, "base_url or a header holds characters invalid in HTTP"),
     "LocalProtocolError": (DashScopeInputError, "A header holds characters invalid in HTTP"),
     "DecodingError": (DashScopeServerError, "An event hook failed to decompress a body"),
-    "ProtocolError": (DashScopeConnectionError, ": it, or a proxy, does not speak HTTP"),
+    "ProtocolError": (DashScopeConnectionError, ": it or a proxy sent no answer, or invalid HTTP"),
     "HTTPError": (DashScopeConnectionError, ""),
 }
 """The error and its text for the name of a class of httpx, httpcore or Python; the first match in
