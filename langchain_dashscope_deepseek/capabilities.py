@@ -457,8 +457,8 @@ def find_capabilities(model: str) -> ModelCapabilities | None:
     return row
 
 
-def models_that(can: Callable[[ModelCapabilities], bool]) -> str:
-    """Name the current models that satisfy `can`; those of partners only if no other does."""
+def model_names(can: Callable[[ModelCapabilities], bool]) -> str:
+    """List the current models that satisfy `can`; those of partners only if no other does."""
     names = [name for name, row in MODELS.items() if row.status == "current" and can(row)]
     return ", ".join([name for name in names if "/" not in name] or names)
 

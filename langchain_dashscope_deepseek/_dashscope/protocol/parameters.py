@@ -246,8 +246,8 @@ def check_headers(headers: Any, setting: str = "default_headers") -> None:
             raise DashScopeInputError(f"{setting}[{name!r}] must be trimmed, printable ASCII")
 
 
-def check_for_another_account(headers: Mapping[str, str]) -> None:
-    """Refuse headers that identify this account, for a model with the key of another account."""
+def refuse_account_headers(headers: Mapping[str, str]) -> None:
+    """Refuse headers that may identify an account, if a model gets the key of another account."""
     for name in headers:
         if _SECRET.search(name) or name.lower() == "x-dashscope-workspace":
             raise DashScopeInputError(

@@ -119,7 +119,7 @@ class PooledConnection(Connection[AnyClient]):
     def is_reusable(self) -> bool:
         """Tell whether the connection is open, with no data after the last response."""
         return not (
-            self.deadline.is_closed
+            self.deadline.connection_is_closed
             or any(connection.has_expired() for connection in self.pool.connections)
             or private.has_trailing_data(self.pool)
         )
@@ -127,7 +127,7 @@ class PooledConnection(Connection[AnyClient]):
     def close(self, *, in_use: bool = False) -> None:
         """Close the socket, or only shut it down if a thread uses it, which then closes it."""
         with suppress(OSError, AttributeError, RuntimeError):  # the event loop may be closed
-            self.deadline.is_closed = True
+            self.deadline.connection_is_closed = True
             if self.pid == os.getpid():  # otherwise it belongs to a parent process
                 stream: Any = self.network.stream
                 stream.shutdown() if in_use else stream.close()

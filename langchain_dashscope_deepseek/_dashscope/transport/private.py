@@ -30,7 +30,7 @@ def has_trailing_data(pool: Any) -> bool:
     return bool(data or has_ended)
 
 
-def has_buffered(stream: Any) -> bool:
+def has_unread_bytes(stream: Any) -> bool:
     """Tell whether asyncio or TLS holds bytes that were not read; `True` if that is unknown."""
     try:
         *layers, sock = _layers(stream)

@@ -20,13 +20,13 @@ AdaptRequest = Callable[[DashScopeError], bool]
 
 NO_DEADLINE = float("inf")
 
-_CLOCK = 0.01
+_TIMER_TOLERANCE = 0.01
 """Seconds by which a timer of the event loop or of the system may fire early."""
 
 
 def is_over(until: float) -> bool:
-    """Tell whether a time by `time.monotonic` has come."""
-    return time.monotonic() >= until - _CLOCK
+    """Tell whether a deadline (by `time.monotonic`) has passed."""
+    return time.monotonic() >= until - _TIMER_TOLERANCE
 
 
 @dataclass(frozen=True)
