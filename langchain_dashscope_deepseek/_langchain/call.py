@@ -119,7 +119,7 @@ def ask(acquire: Acquire, request: PreparedRequest, emitter_of: EmitterOf[T]) ->
                             yield part
                 ending = list(emitter.end())
                 break
-    yield from ending  # outside the attempt: a caller may stop here
+    yield from ending  # outside the `with` blocks: a caller that stops here did not drop the call
 
 
 async def aask(

@@ -169,7 +169,7 @@ def check_overrides(overrides: Mapping[str, Any], fields: Collection[str]) -> No
                 f"extra_headers must not hold {secret}: LangChain's tracers record the arguments "
                 "of a call. Set api_key or default_headers on the model, or call for_tenant"
             )
-    lift_from_model_kwargs(overrides)
+    lift_from_model_kwargs(overrides)  # for its errors
 
 
 def override(settings: Mapping[str, Any], overrides: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -197,7 +197,7 @@ body and recorded by tracers."""
 
 
 def lift_from_model_kwargs(settings: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Move parameters from `model_kwargs` to the field of the same name, if there is one."""
+    """Move parameters from `model_kwargs` to their fields; refuse secrets and misplaced names."""
     extra = settings.get("model_kwargs")
     if not extra or not isinstance(extra, Mapping):
         return settings

@@ -1,7 +1,6 @@
 """Reads one HTTP response: splits its bytes into events, and returns replies or raises an error.
 
-Pure: no I/O, no LangChain. A stream of events and a single JSON document are fed in the same way;
-`packets` reads the JSON.
+No I/O. A stream of events and a JSON document are fed in the same way; `packets` reads the JSON.
 """
 
 from __future__ import annotations

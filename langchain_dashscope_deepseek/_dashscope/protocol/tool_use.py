@@ -60,7 +60,7 @@ def _name_of(tool: Mapping[str, Any]) -> Any:
 
 
 def check_tool_use(model: str, row: ModelCapabilities, *, thinking: bool) -> None:
-    """Refuse tools if the model does not call them, with thinking on or off."""
+    """Refuse tools if the model does not call them in this mode."""
     if row.tools == "unknown":
         near = nearest_model(model)
         raise DashScopeUnsupportedError(

@@ -58,12 +58,12 @@ class ConnectionKey(NamedTuple):
 
 @dataclass(eq=False)
 class Connection(Generic[AnyClient]):
-    """An HTTP client, for one request."""
+    """An httpx client for one request at a time, with the deadline and response of that request."""
 
     http: AnyClient
     deadline: Deadline
     response: httpx.Response | None = None
-    is_clean: bool = False
+    is_clean: bool = False  # the response was read to its end
     last_request_id: str | None = None
 
     def keep(self, request_id: str | None) -> None:

@@ -1,6 +1,6 @@
 """Translates errors of httpx and httpcore by one table.
 
-Such an error may hold the key and the prompt in its request or its text, which are removed.
+Such an error's `request` and text may hold the key or the prompt, so both are replaced.
 """
 
 from __future__ import annotations

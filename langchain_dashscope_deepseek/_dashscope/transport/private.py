@@ -12,7 +12,7 @@ from typing import Any
 
 
 def remove_lock(pool: Any) -> None:
-    """Replace the lock of a pool, which a single request uses at a time."""
+    """Replace a pool's lock by one that does nothing: only one request at a time uses the pool."""
     # An interrupt in its __enter__ leaves it held, and then closing the pool blocks forever.
     pool._optional_thread_lock = nullcontext()  # noqa: SLF001
 

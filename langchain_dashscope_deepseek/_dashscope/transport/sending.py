@@ -1,4 +1,4 @@
-"""Sends a prepared request, and yields the replies of its answer.
+"""Sends a prepared request, and yields a `Reply` for each event of the response.
 
 `replies` and `areplies` differ only in the awaiting.
 """
@@ -26,12 +26,12 @@ from langchain_dashscope_deepseek.errors import DashScopeInvalidRequestError
 logger = logging.getLogger(__name__)
 
 Acquire = Callable[[float | None, ConnectionKey], AbstractContextManager[Connection[httpx.Client]]]
-"""Acquires a connection; waits for it up to so many seconds."""
+"""Acquires a connection; the first argument is the longest wait in seconds, `None` for no limit."""
 
 AsyncAcquire = Callable[
     [float | None, ConnectionKey], AbstractAsyncContextManager[Connection[httpx.AsyncClient]]
 ]
-"""Acquires a connection; waits for it up to so many seconds."""
+"""Acquires a connection; the first argument is the longest wait in seconds, `None` for no limit."""
 
 _LONGEST_DRAIN = 1.0
 """Seconds to read on after the end of an answer: usage may follow, and a body that was read to its

@@ -25,7 +25,7 @@ Seconds = float | None
 
 
 class Deadline:
-    """The time by which the reads and writes of a connection must end."""
+    """The time limit of a connection's reads and writes, and whether the connection was closed."""
 
     def __init__(self) -> None:
         self.until = NO_DEADLINE  # of the request, by time.monotonic
