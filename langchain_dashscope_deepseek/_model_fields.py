@@ -211,12 +211,12 @@ class ModelFields(_Base):
     `False` to disable verification. Default: `True`, with the certificates of `certifi`."""
 
     http_client: httpx.Client | None = Field(default=None, exclude=True, repr=False)
-    """Your own client for synchronous calls. It needs no settings, and this package does not close
-    it. Default: clients of this package."""
+    """Your own client for synchronous calls. `httpx.Client()` is enough: this package sets
+    the URL, headers and timeouts of each request. You close it. Default: this package's clients."""
 
     http_async_client: httpx.AsyncClient | None = Field(default=None, exclude=True, repr=False)
-    """Your own client for asynchronous calls. It needs no settings, and this package does not close
-    it. Default: clients of this package."""
+    """Your own client for asynchronous calls. `httpx.AsyncClient()` is enough: this package sets
+    the URL, headers and timeouts of each request. You close it. Default: this package's clients."""
 
     capabilities: ModelCapabilities | None = None
     """The capabilities of `model`, if its row in the capability table is missing or wrong. Default:

@@ -25,13 +25,13 @@ from typing_extensions import Self
 
 from langchain_dashscope_deepseek._dashscope.protocol.aliases import is_no_op
 from langchain_dashscope_deepseek._dashscope.protocol.parameters import (
-    check_for_another_account,
     check_headers,
     check_values,
     lift_from_model_kwargs,
+    refuse_account_headers,
 )
 from langchain_dashscope_deepseek._dashscope.protocol.redaction import (
-    SECRETS,
+    SECRET_SETTINGS,
     KeySource,
     SecretHeaders,
 )
@@ -91,9 +91,9 @@ class ModelSettings(ModelFields):
             return values
         fields = fields_by_name(cls)
         read = {k: _read(fields[k], v) if k in fields else v for k, v in values.items()}
-        headers = read.get("default_headers")
-        if isinstance(headers, SecretHeaders) and headers.key not in (None, read.get("api_key")):
-            check_for_another_account(headers)  # LangChain copies a model for a configured key
+        headers, key = read.get("default_headers"), read.get("api_key")
+        if isinstance(headers, SecretHeaders) and headers.model_api_key not in (None, key):
+            refuse_account_headers(headers)  # configurable fields copy a model with another key
         forbids = cls.model_config.get("extra") == "forbid"
         return {
             name: value
@@ -115,7 +115,7 @@ class ModelSettings(ModelFields):
             )
         if self.default_headers is not None:
             headers = vars(self)["default_headers"] = SecretHeaders(self.default_headers)
-            headers.key = self.api_key
+            headers.model_api_key = self.api_key
         self._add_version("langchain-dashscope-deepseek", __version__)
         return self
 
@@ -177,7 +177,7 @@ class ModelSettings(ModelFields):
         accounts = {"api_key": api_key, "default_headers": default_headers, "base_url": base_url}
         update: dict[str, Any] = {k: value for k, value in accounts.items() if value is not None}
         if api_key is not None and default_headers is None:
-            check_for_another_account(self.default_headers or {})
+            refuse_account_headers(self.default_headers or {})
         if region is not None:
             update = {"base_url": None, **update, "region": region}
         if not (api_key is None and region is None and workspace_id is None):
@@ -251,7 +251,7 @@ class ModelSettings(ModelFields):
             )
             raise TypeError(msg)
         settings = {**self._settings(), "environment": self._used_environment}
-        for name in SECRETS:
+        for name in SECRET_SETTINGS:
             if settings.pop(name, None) and name != "api_key":
                 warn(
                     f"{name} was not pickled, since it may hold a secret: set it again on the "
@@ -319,7 +319,7 @@ def _read(name: str, value: Any) -> Any:
         check_headers(value)
     if name == "proxy":
         check_proxy(value)
-    return SecretStr(value) if name in SECRETS and isinstance(value, str) else value
+    return SecretStr(value) if name in SECRET_SETTINGS and isinstance(value, str) else value
 
 
 def _copied(value: Any) -> Any:

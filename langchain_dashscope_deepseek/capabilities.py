@@ -1,7 +1,7 @@
 """The capability table: one frozen row per model, and the lookup by name.
 
-It has all facts about single models. Each row names its source and the date of that. Where sources
-disagree, the row follows the one by which fewer requests are refused here: the service decides.
+All facts about individual models are here. Each row names its source and the source's date. Where
+sources disagree, the row takes the more permissive one, and the service decides.
 
 This module imports nothing else of the package.
 """
@@ -249,7 +249,7 @@ _V4_FLASH = replace(
     status="retired",
     retired_on=date(2026, 10, 10),
     replacement="deepseek-v4-flash-0731",
-    source=f"{_REFERENCE}; switched off: a router's table of August 2026",
+    source=f"{_REFERENCE}; switched off: a router's table of August 2026, on no official page",
 )
 # Multimodal first, with and without images: models that read images are on that route, and dify and
 # the official command line try it first for this model. No recorded answer confirms it.
@@ -457,8 +457,8 @@ def find_capabilities(model: str) -> ModelCapabilities | None:
     return row
 
 
-def models_that(can: Callable[[ModelCapabilities], bool]) -> str:
-    """Name the current models that satisfy `can`; those of partners only if no other does."""
+def model_names(can: Callable[[ModelCapabilities], bool]) -> str:
+    """List the current models that satisfy `can`; those of partners only if no other does."""
     names = [name for name, row in MODELS.items() if row.status == "current" and can(row)]
     return ", ".join([name for name in names if "/" not in name] or names)
 

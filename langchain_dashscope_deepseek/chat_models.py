@@ -443,7 +443,7 @@ class ChatDashScopeDeepSeek(ModelSettings):
     # --- Connections ---
 
     def close(self) -> None:
-        """Close the connections for synchronous calls that this object used last.
+        """Close the connections for synchronous calls whose last user was this object.
 
         Its calls that are still reading raise an error; later calls open new connections. The
         connections of other objects, such as copies of this one, stay open. Without `close`, an
@@ -468,7 +468,7 @@ class ChatDashScopeDeepSeek(ModelSettings):
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the connections of `close`, and those used last in the running event loop."""
+        """Do the same as `close`, also for the connections of the running event loop."""
         self.close()
         loop_pool().close(self)
         await asyncio.sleep(0)  # lets the loop close the sockets

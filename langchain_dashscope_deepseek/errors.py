@@ -11,7 +11,7 @@ DashScopeError
 │   ├── DashScopeRouteError             the model is on neither of the service's two routes
 │   ├── DataInspectionFailed            content inspection refused the input or the output
 │   └── DashScopeInputError             refused by this package before any request
-│       └── DashScopeUnsupportedError   the model does not support it
+│       └── DashScopeUnsupportedError   the model lacks a feature of the request
 ├── DashScopeRateLimitError             too many requests: retried
 ├── DashScopeServerError                the service failed: retried
 │   └── DashScopeAnswerTooLargeError    more than max_answer_size (RuntimeError)
@@ -186,7 +186,7 @@ class DashScopeInputError(DashScopeInvalidRequestError):
 
 
 class DashScopeUnsupportedError(DashScopeInputError):
-    """The capability table says that the model does not support it; nothing was sent."""
+    """By the capability table, the model lacks a feature of the request; nothing was sent."""
 
 
 class DashScopeRateLimitError(DashScopeError, ModelRateLimitError):

@@ -21,7 +21,7 @@ from langchain_core.rate_limiters import BaseRateLimiter
 
 _logger = logging.getLogger(__name__)
 
-_SAVED_SECONDS = 1.0  # unused capacity that is kept: a minute admits at most that of 61 seconds
+_SAVED_SECONDS = 1.0  # of unused capacity may build up: a minute admits at most 61 seconds' worth
 _LONGEST_SLEEP = 1.0  # a waiting call checks again after this or, if longer, a tenth of its wait
 _LONGEST_PAUSE = 60.0
 _FIRST_ESTIMATE = 1_000.0  # tokens of a call, until a call has reported its usage
@@ -164,7 +164,7 @@ class TokenRateLimiter(BaseRateLimiter, BaseCallbackHandler):
                 _, wake = self._waiting.popitem(last=False)
                 wake()
                 self._reserved.append(self._average)
-                since = max(now - _SAVED_SECONDS, self._paused_until)  # none in a pause
+                since = max(now - _SAVED_SECONDS, self._paused_until)  # none builds up in a pause
                 self._requests.add(1, since)
                 self._tokens.add(self._average, since)
             if ticket not in self._waiting:

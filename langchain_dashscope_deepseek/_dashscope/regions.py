@@ -89,8 +89,8 @@ def refuse_workspace_host(base_url: str | None) -> None:
     """Refuse a base URL whose host names a workspace, for a model of another account."""
     if host_of(base_url or "").lower().endswith(_WORKSPACE_HOSTS):
         raise ValueError(
-            "base_url names a workspace of this account: pass the tenant's base_url, or make "
-            "the model with region and workspace_id instead"
+            "The base_url of the original model names its account's workspace: pass base_url to "
+            "for_tenant, or construct the original with region and workspace_id instead"
         )
 
 

@@ -99,7 +99,7 @@ class CallLog(AbstractContextManager["CallLog"]):
         counts = usage or {}
         logger.log(
             level,
-            "%s on %s: %s, request_id %s, first packet %s s, all %.2f s, tokens %s in %s out, "
+            "%s on %s: %s, request_id %s, first packet %s s, total %.2f s, tokens %s in %s out, "
             "retries %d",
             self._model if self._model.isprintable() else repr(self._model),  # one line
             self._route,

@@ -35,7 +35,7 @@ from langchain_dashscope_deepseek._langchain.emitters import Emitter
 from langchain_dashscope_deepseek._langchain.history import to_wire
 from langchain_dashscope_deepseek._langchain.stream import AnswerAccumulator
 from langchain_dashscope_deepseek._langchain.tools import wire_tool_choice, wire_tools
-from langchain_dashscope_deepseek.capabilities import UNKNOWN_MODEL, ModelCapabilities, models_that
+from langchain_dashscope_deepseek.capabilities import UNKNOWN_MODEL, ModelCapabilities, model_names
 
 
 def prepare_call(
@@ -47,7 +47,7 @@ def prepare_call(
     chunks: bool,
 ) -> PreparedRequest:
     """Prepare the request of a call; `chunks`: the caller receives chunks."""
-    given = _as_on_the_wire(overrides)
+    given = _in_wire_format(overrides)
     check_overrides(given, settings)
     values = override(settings, given)
     if values.get("structured_output_note"):
@@ -78,8 +78,8 @@ def prepare_call(
     )
 
 
-def _as_on_the_wire(overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """Convert the tools and the tool choice of a call to the form of the wire."""
+def _in_wire_format(overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Convert the tools and the tool choice of a call to DashScope's wire format."""
     given = read_overrides(overrides)
     if isinstance(given.get("tools"), (list, tuple)):
         given["tools"] = wire_tools(given["tools"])
@@ -92,7 +92,7 @@ def _why_no_images(model: str, row: ModelCapabilities) -> str:
     """Say why the model cannot read images; `""` if it reads them or may do so."""
     if row.images is not False and "multimodal-generation" in row.routes:
         return ""
-    readers = models_that(lambda other: other.images is True)
+    readers = model_names(lambda other: other.images is True)
     return f"{model} reads text only. Models that read images: {readers}"
 
 
@@ -119,7 +119,7 @@ def ask(acquire: Acquire, request: PreparedRequest, emitter_of: EmitterOf[T]) ->
                             yield part
                 ending = list(emitter.end())
                 break
-    yield from ending  # outside the attempt: a caller may stop here
+    yield from ending  # outside the `with` blocks: a caller that stops here did not drop the call
 
 
 async def aask(

@@ -1,4 +1,4 @@
-"""Converts a conversation to the wire's messages; `messages` converts a single one.
+"""Converts a conversation to DashScope's wire format; `messages` converts a single message.
 
 No I/O but warnings and log lines. The service refuses a conversation in which a tool call has no
 tool message right behind it, a tool message has no call, or the last message is neither a user's
@@ -105,7 +105,7 @@ def countable(messages: Sequence[BaseMessage]) -> Iterator[tuple[str, int]]:
 
 
 def _match_answers(conversation: Iterable[Converted], changes: list[Change]) -> list[Converted]:
-    """Move each tool message to the `answers` of the last AI message before it with its call."""
+    """Move each tool message to the `answers` of the nearest earlier AI message with its call."""
     kept: list[Converted] = []
     latest: dict[str, Call] = {}
     callers: dict[str, Converted] = {}
@@ -156,7 +156,7 @@ def _dropped(message: Converted, call: Call | None) -> Change:
 
 
 def _finish_calls(message: Converted, changes: list[Change]) -> None:
-    """Convert the calls of a message to the wire's form, and add the answers that are missing."""
+    """Convert the calls of a message to the wire format, and add the answers that are missing."""
     # Invalid calls without an answer are dropped: agents do not run them.
     message.calls = [c for c in message.calls if c.answer or isinstance(c.args, dict)]
     calls: dict[str, WireMessage] = {}
@@ -209,7 +209,7 @@ def _replay_reasoning(conversation: Sequence[Converted]) -> None:
     """Add the reasoning to the AI messages of turns in which tools were called."""
     # A turn is the messages between two human messages. DeepSeek requires the reasoning of all AI
     # messages of such a turn in later requests, the final answer included. A human message right
-    # behind a tool message ends no turn: the service may read it as the images of the tool.
+    # behind a tool message ends no turn: the images of a tool are sent in such a message, too.
     turns: list[list[Converted]] = [[]]
     for message in conversation:
         if message.wire["role"] == "user" and not (turns[-1] and turns[-1][-1].answers):

@@ -115,7 +115,7 @@ class Call:
 
 @dataclass
 class Converted:
-    """A message in the wire's form; `history` adds the answers to its calls."""
+    """A message in wire format; `history` adds the answers to its calls."""
 
     position: int
     message: BaseMessage

@@ -46,7 +46,7 @@ _LIMITS = ("max_tokens", "max_completion_tokens", "thinking_budget")
 
 
 class AnswerAccumulator:
-    """One answer, of which more may arrive."""
+    """Accumulates the replies of one answer into the parts of its message."""
 
     def __init__(self, request: PreparedRequest) -> None:
         self.model = request.model

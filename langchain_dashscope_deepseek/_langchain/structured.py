@@ -48,10 +48,10 @@ def structured_output(
     """Bind the schema to the model, and append a parser: see `with_structured_output`."""
     about = {"kwargs": {"method": method, "strict": strict}, "schema": schema}
     bound: dict[str, Any] = {"ls_structured_output_format": about, **kwargs}
-    of_class = schema if isinstance(schema, type) and is_basemodel_subclass(schema) else None
+    pydantic_class = schema if isinstance(schema, type) and is_basemodel_subclass(schema) else None
     supports_schema = None if row is None else row.json_schema
     parser: Runnable[Any, Any] = (
-        _ClassParser(pydantic_object=of_class) if of_class else _JsonParser()
+        _ClassParser(pydantic_object=pydantic_class) if pydantic_class else _JsonParser()
     )
     if method == "json_mode":
         bound.setdefault("response_format", {"type": "json_object"})
@@ -63,10 +63,11 @@ def structured_output(
         note = None if supports_schema else _UNDOCUMENTED
     elif method in get_args(Method):
         function = _function(schema, strict)
-        by_name = {"type": "function", "function": {"name": function["name"]}}
+        name = function["name"]
+        by_name = {"type": "function", "function": {"name": name}}
         bound = {"tool_choice": "required" if tools else by_name, "strict": strict, **bound}
         note = _NO_SCHEMA if method == "json_schema" else None
-        parser = _CallParser(key_name=function["name"], of_class=of_class, has_tools=bool(tools))
+        parser = _CallParser(key_name=name, pydantic_class=pydantic_class, has_tools=bool(tools))
         tools = [function, *tools]
     else:
         msg = f"method must be 'function_calling', 'json_mode' or 'json_schema', not {method!r}"
@@ -89,8 +90,7 @@ def _with_parsed(parser: Runnable[Any, Any], answer: dict[str, Any]) -> dict[str
 
 def _function(schema: dict[str, Any] | type, strict: bool | None) -> dict[str, Any]:
     """Make a function of a schema, with a name that the service accepts."""
-    (tool,) = wire_tools([schema], strict=strict)
-    function: dict[str, Any] = tool["function"]
+    function: dict[str, Any] = wire_tools([schema], strict=strict)[0]["function"]
     if not is_tool_name(function["name"]):
         function["name"] = "answer"
     return function
@@ -124,7 +124,7 @@ class _ClassParser(_JsonParser, PydanticOutputParser[TBaseModel]):
 
 class _CallParser(JsonOutputKeyToolsParser):
     first_tool_only: bool = True
-    of_class: type | None
+    pydantic_class: type | None
     has_tools: bool
 
     def parse_result(self, result: list[Any], *, partial: bool = False) -> Any:
@@ -133,12 +133,12 @@ class _CallParser(JsonOutputKeyToolsParser):
         if arguments is None and is_complete and not (self.has_tools and message.tool_calls):
             why = _why_no_call(self.key_name, message)
             # LangChain middleware that passes a schema as a dict retries after None.
-            if message.invalid_tool_calls and (self.of_class or partial):
+            if message.invalid_tool_calls and (self.pydantic_class or partial):
                 raise OutputParserException(why)
             warn(why)
-        if arguments is None or self.of_class is None:
+        if arguments is None or self.pydantic_class is None:
             return arguments
-        return self.of_class(**arguments) if is_complete else None
+        return self.pydantic_class(**arguments) if is_complete else None
 
 
 def _why_no_call(name: str, message: AIMessage) -> str:

@@ -140,7 +140,7 @@ class ToolCalls(list[ToolCallAccumulator]):
         A call without an id gets one, and a call that may not run becomes invalid JSON.
         """
         endings = []
-        # Arguments without a name may belong to a call that has none.
+        # Arguments of a call without a name may be those of a call whose own arguments are empty.
         has_stray_arguments = any(call.arguments and not call.name for call in self)
         for number, call in enumerate(self):
             new_id = None if call.id else f"call_{request_id or 'unknown'}_{number}"
@@ -183,7 +183,7 @@ class ToolCalls(list[ToolCallAccumulator]):
 
 
 def unmatched_closing(text: str) -> str:
-    """Return the shortest suffix that makes a text invalid JSON for parsers that complete it too.
+    """Return the shortest suffix that makes a text invalid JSON, even for parsers that repair it.
 
     It closes the open string, if there is one, and adds an unmatched bracket.
     """

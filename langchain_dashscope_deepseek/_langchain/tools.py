@@ -1,4 +1,4 @@
-"""Converts tools and tool choices to the form of the wire."""
+"""Converts tools and tool choices to DashScope's wire format."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ def profile_of(row: ModelCapabilities, *, enable_thinking: bool | None = None) -
     """Derive the profile of a row; calling and forcing tools depends on `enable_thinking`."""
     thinking = row.thinks(enable_thinking)
     tools = row.calls_tools(thinking=thinking)
-    by_default_only = row.is_hybrid and enable_thinking is None
+    can_switch_off = row.is_hybrid and enable_thinking is None  # as a forced choice then does
     profile = ModelProfile(
         status="active" if row.status == "current" else "deprecated",
         text_inputs=True,
@@ -32,7 +32,7 @@ def profile_of(row: ModelCapabilities, *, enable_thinking: bool | None = None) -
         video_outputs=False,
         reasoning_output=row.thinking != "never",
         tool_calling=tools,
-        tool_choice=tools and (not thinking or by_default_only),
+        tool_choice=tools and (not thinking or can_switch_off),
         tool_call_streaming=tools,
         mid_conversation_system_messages=True,
         mid_conversation_tools=False,

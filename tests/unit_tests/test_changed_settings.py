@@ -1017,7 +1017,7 @@ def test_no_workspace_in_a_host_goes_along_to_a_tenant(
         monkeypatch.setenv("DASHSCOPE_HTTP_BASE_URL", here)
     model = ChatDashScopeDeepSeek(model="m", base_url=None if of_the_environment else here)
     assert model.base_url == here
-    with pytest.raises(ValueError, match="base_url names a workspace of this account"):
+    with pytest.raises(ValueError, match="names its account's workspace: pass base_url to"):
         model.for_tenant(**given)
     there = "https://ws-b.cn-beijing.maas.aliyuncs.com/api/v1"
     assert model.for_tenant(**given, base_url=there).base_url == there

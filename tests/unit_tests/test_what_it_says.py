@@ -287,7 +287,7 @@ async def test_a_call_is_one_line_at_info(
     (line,) = [record.getMessage() for record in caplog.records]
     assert re.fullmatch(
         r"deepseek-v4-pro on text-generation: finish_reason stop, request_id request-1, first "
-        r"packet \d\.\d\d s, all \d\.\d\d s, tokens 5 in 2 out, retries 0",
+        r"packet \d\.\d\d s, total \d\.\d\d s, tokens 5 in 2 out, retries 0",
         line,
     )
 

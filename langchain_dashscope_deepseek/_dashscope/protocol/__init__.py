@@ -1,1 +1,1 @@
-"""DashScope's protocol: requests, and the reading of answers. Pure: no I/O, no LangChain."""
+"""DashScope's protocol: prepares requests, reads answers. No I/O; LangChain only by `errors`."""

@@ -81,9 +81,9 @@ FOR_ONE_CALL: Mapping[str, str] = {
 
 
 def is_no_op(name: str, value: Any) -> bool:
-    """Tell whether a setting of an unknown name can be left out without a change."""
-    idle = _NO_OPS.get(name)
-    is_equal = isinstance(value, bool) is isinstance(idle, bool) and bool(value == idle)
+    """Tell whether an unknown setting has a value that changes nothing."""
+    default = _NO_OPS.get(name)
+    is_equal = isinstance(value, bool) is isinstance(default, bool) and bool(value == default)
     return value is None or is_equal
 
 

@@ -1,7 +1,7 @@
 """Reads one JSON packet of an answer as a `Reply`, and its usage as a `Usage`.
 
-Pure: no I/O, no LangChain. Unknown keys, missing keys and wrong types in optional fields are
-ignored; a wrong type that would lose a part of the answer raises `UnreadableError`.
+No I/O. Unknown keys, missing keys and wrong types in optional fields are ignored; a wrong
+type that would lose a part of the answer raises `UnreadableError`.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ class ToolCallDelta(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """A packet of a stream, or a single document; a text may end within a surrogate pair."""
+    """The parts of an answer that one event of a stream, or a whole JSON body, adds to it."""
 
-    text: str = ""
+    text: str = ""  # may end within a surrogate pair, as the reasoning may
     reasoning: str = ""
     tool_calls: tuple[ToolCallDelta, ...] = ()
     finish_reason: str | None = None
@@ -207,7 +207,7 @@ partner models and of gateways that use OpenAI's names."""
 
 
 def read_usage(usage: Mapping[str, Any] | None) -> Usage | None:
-    """Read token counts; return `None` without both input and output, which costs need."""
+    """Read token counts; return `None` unless input and output are both there: costs need both."""
     sent, received, total, *details = (_find_count(usage or {}, name) for name in _COUNTS)
     if sent is None or received is None:
         return None

@@ -169,7 +169,7 @@ def check_overrides(overrides: Mapping[str, Any], fields: Collection[str]) -> No
                 f"extra_headers must not hold {secret}: LangChain's tracers record the arguments "
                 "of a call. Set api_key or default_headers on the model, or call for_tenant"
             )
-    lift_from_model_kwargs(overrides)
+    lift_from_model_kwargs(overrides)  # for its errors
 
 
 def override(settings: Mapping[str, Any], overrides: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -197,7 +197,7 @@ body and recorded by tracers."""
 
 
 def lift_from_model_kwargs(settings: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Move parameters from `model_kwargs` to the field of the same name, if there is one."""
+    """Move parameters from `model_kwargs` to their fields; refuse secrets and misplaced names."""
     extra = settings.get("model_kwargs")
     if not extra or not isinstance(extra, Mapping):
         return settings
@@ -246,11 +246,11 @@ def check_headers(headers: Any, setting: str = "default_headers") -> None:
             raise DashScopeInputError(f"{setting}[{name!r}] must be trimmed, printable ASCII")
 
 
-def check_for_another_account(headers: Mapping[str, str]) -> None:
-    """Refuse headers that identify this account, for a model with the key of another account."""
+def refuse_account_headers(headers: Mapping[str, str]) -> None:
+    """Refuse headers that may identify an account, if a model gets the key of another account."""
     for name in headers:
         if _SECRET.search(name) or name.lower() == "x-dashscope-workspace":
             raise DashScopeInputError(
-                f"default_headers holds {name}, which belongs to this account and not to the "
-                "tenant: pass the tenant's default_headers as well ({} for none)"
+                f"default_headers holds {name}, which may identify an account, and another api_key "
+                "is given: pass the default_headers of that key's account as well ({} for none)"
             )

@@ -1,7 +1,6 @@
 """Reads one HTTP response: splits its bytes into events, and returns replies or raises an error.
 
-Pure: no I/O, no LangChain. A stream of events and a single JSON document are fed in the same way;
-`packets` reads the JSON.
+No I/O. A stream of events and a JSON document are fed in the same way; `packets` reads the JSON.
 """
 
 from __future__ import annotations
@@ -54,7 +53,7 @@ class AnswerReader:
         header_id: The request's id in the headers.
         request_id: The request's id in the last packet, else the one in the headers.
         is_complete: Whether a `finish_reason` has arrived.
-        has_unread_tail: Whether data after the end of the answer was dropped.
+        has_dropped_data: Whether data other than token counts followed the answer, and was dropped.
     """
 
     def __init__(
@@ -78,7 +77,7 @@ class AnswerReader:
         self._has_packets = False
         self._document = b""  # a single JSON document, or else an event without data
         self.is_complete = False
-        self.has_unread_tail = False
+        self.has_dropped_data = False
 
     def feed(self, piece: bytes) -> Iterable[Reply]:
         """Read a piece of the body, and return its replies.
@@ -175,7 +174,7 @@ class AnswerReader:
 
     def _read_tail(self, data: bytes) -> Iterable[Reply]:
         """Read the usage from a packet after the end of the answer; drop all other data."""
-        if self.has_unread_tail:
+        if self.has_dropped_data:
             return ()
         document = load_json(data)
         if isinstance(document, dict) and "code" not in document:
@@ -184,7 +183,7 @@ class AnswerReader:
                 is_empty = not (reply.text or reply.reasoning or reply.tool_calls)
                 if is_empty and read_usage(reply.usage):
                     return (Reply(usage=reply.usage),)
-        self.has_unread_tail = True
+        self.has_dropped_data = True
         logger.info("Dropped data after the end of an answer")
         return ()
 

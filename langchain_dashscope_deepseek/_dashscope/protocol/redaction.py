@@ -13,7 +13,7 @@ from pydantic import SecretStr
 KeySource = Callable[[], str | SecretStr | Awaitable[str | SecretStr]]
 """Returns the current API key; it is called before each attempt."""
 
-SECRETS = ("api_key", "default_headers", "proxy")
+SECRET_SETTINGS = ("api_key", "default_headers", "proxy")
 """The settings that may hold a secret; dumps leave them out."""
 
 
@@ -23,7 +23,7 @@ class SecretHeaders(UserDict[str, str]):
     This is not a `dict`, which pydantic would write into the JSON schema of a configurable setting.
     """
 
-    key: Any = None  # the API key of that model
+    model_api_key: Any = None  # the API key with which these headers were given
 
     def __repr__(self) -> str:
         """Show no value."""

@@ -24,7 +24,7 @@ from langchain_dashscope_deepseek._dashscope.protocol.packets import LONE_SURROG
 from langchain_dashscope_deepseek._dashscope.protocol.parameters import PARAMETERS
 from langchain_dashscope_deepseek._dashscope.protocol.tool_use import (
     check_tools,
-    name_only_tool,
+    required_as_name,
     unsupported,
 )
 from langchain_dashscope_deepseek._dashscope.reporting import warn
@@ -251,7 +251,7 @@ def _changes(model: str, asked: Mapping[str, Any], sent: Mapping[str, Any]) -> d
     changes = {
         name: {"asked": asked.get(name), "sent": sent.get(name)}
         for name in ("enable_thinking", "tool_choice")
-        if name_only_tool(asked.get(name), sent.get("tools", ())) != sent.get(name)
+        if required_as_name(asked.get(name), sent.get("tools", ())) != sent.get(name)
     }
     for name, change in changes.items():
         text = "%s was asked for as %r and sent to %s as %r"

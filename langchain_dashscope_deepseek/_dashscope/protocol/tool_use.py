@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from langchain_dashscope_deepseek.capabilities import ModelCapabilities, models_that, nearest_model
+from langchain_dashscope_deepseek.capabilities import ModelCapabilities, model_names, nearest_model
 from langchain_dashscope_deepseek.errors import DashScopeInputError, DashScopeUnsupportedError
 
 _NAME = re.compile(r"(?!search$)[A-Za-z0-9_-]{1,64}")
@@ -25,15 +25,15 @@ def check_tools(model: str, row: ModelCapabilities, sent: dict[str, Any]) -> Non
         return
     tools = sent["tools"] = _distinct_tools(sent["tools"])
     if "tool_choice" in sent:
-        choice = sent["tool_choice"] = name_only_tool(sent["tool_choice"], tools)
+        choice = sent["tool_choice"] = required_as_name(sent["tool_choice"], tools)
         if isinstance(choice, Mapping) and _name_of(choice) not in map(_name_of, tools):
             name = _name_of(choice)
             raise DashScopeInputError(f"tool_choice names {name!r}: add that tool, or name another")
     check_tool_use(model, row, thinking=row.thinks(sent.get("enable_thinking")))
 
 
-def name_only_tool(choice: Any, tools: Sequence[Mapping[str, Any]]) -> Any:
-    """Replace `required` by the name of the only tool, as every page documents it."""
+def required_as_name(choice: Any, tools: Sequence[Mapping[str, Any]]) -> Any:
+    """Replace "required" by the name of a single tool, the form that every page documents."""
     if choice == "required" and len(tools) == 1:
         return {"type": "function", "function": {"name": _name_of(tools[0])}}
     return choice
@@ -60,12 +60,12 @@ def _name_of(tool: Mapping[str, Any]) -> Any:
 
 
 def check_tool_use(model: str, row: ModelCapabilities, *, thinking: bool) -> None:
-    """Refuse tools if the model does not call them, with thinking on or off."""
+    """Refuse tools if the model does not call them in this mode."""
     if row.tools == "unknown":
         near = nearest_model(model)
         raise DashScopeUnsupportedError(
-            f"Whether {model!r} calls tools is not known, and models without tools answer wrongly. "
-            f"Use {near!r}, or declare what this model supports: "
+            f"Whether {model!r} calls tools is not known, and a model that does not would "
+            f"ignore them without an error. Use {near!r}, or declare what this model supports: "
             f"capabilities=find_capabilities({near!r}) for the same, or "
             'capabilities=ModelCapabilities(thinking="off", tools="always"), both imported from '
             "langchain_dashscope_deepseek"
@@ -86,7 +86,7 @@ def unsupported(
 ) -> DashScopeUnsupportedError:
     """Return the error for a feature that a model lacks; it names the models that have it."""
     switch = " while it thinks: set enable_thinking=False" if without_thinking else ""
-    names = models_that(can)
+    names = model_names(can)
     others = (
         f"Models that do: {names}" if names else "No DeepSeek model on DashScope is documented to"
     )

@@ -58,12 +58,12 @@ class ConnectionKey(NamedTuple):
 
 @dataclass(eq=False)
 class Connection(Generic[AnyClient]):
-    """An HTTP client, for one request."""
+    """An httpx client for one request at a time, with the deadline and response of that request."""
 
     http: AnyClient
     deadline: Deadline
     response: httpx.Response | None = None
-    is_clean: bool = False
+    is_clean: bool = False  # the response was read to its end
     last_request_id: str | None = None
 
     def keep(self, request_id: str | None) -> None:
@@ -88,8 +88,8 @@ class UserConnection(
             raise DashScopeInputError("The HTTP client of the model is closed: set an open one")
         if _USED_IN.setdefault(http, os.getpid()) != os.getpid():
             raise DashScopeInputError(
-                "The HTTP client of the model was used before this process was forked, and both "
-                "could read each other's answers: make the model again, with a new client"
+                "The HTTP client of the model was used before this process was forked, so parent "
+                "and child could read each other's answers: construct the model with a new client"
             )
 
     def __exit__(self, *error: object) -> None:
@@ -119,7 +119,7 @@ class PooledConnection(Connection[AnyClient]):
     def is_reusable(self) -> bool:
         """Tell whether the connection is open, with no data after the last response."""
         return not (
-            self.deadline.is_closed
+            self.deadline.connection_is_closed
             or any(connection.has_expired() for connection in self.pool.connections)
             or private.has_trailing_data(self.pool)
         )
@@ -127,7 +127,7 @@ class PooledConnection(Connection[AnyClient]):
     def close(self, *, in_use: bool = False) -> None:
         """Close the socket, or only shut it down if a thread uses it, which then closes it."""
         with suppress(OSError, AttributeError, RuntimeError):  # the event loop may be closed
-            self.deadline.is_closed = True
+            self.deadline.connection_is_closed = True
             if self.pid == os.getpid():  # otherwise it belongs to a parent process
                 stream: Any = self.network.stream
                 stream.shutdown() if in_use else stream.close()

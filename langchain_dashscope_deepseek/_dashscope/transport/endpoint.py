@@ -56,7 +56,7 @@ class Endpoint:
     network: NetworkSettings = field(default_factory=NetworkSettings)
 
     def with_key(self, seconds: float | None, until: float) -> Endpoint:
-        """Return the endpoint with the key for an attempt; wait so many seconds for the key."""
+        """Return the endpoint with the key for an attempt; wait at most `seconds` for the key."""
         if self.key_source is None:
             return self
         calling = _call_in_thread(self.key_source)

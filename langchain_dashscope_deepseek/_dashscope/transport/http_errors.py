@@ -1,6 +1,6 @@
 """Translates errors of httpx and httpcore by one table.
 
-Such an error may hold the key and the prompt in its request or its text, which are removed.
+Such an error's `request` and text may hold the key or the prompt, so both are replaced.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _TRANSLATED: Mapping[str, tuple[type[DashScopeError], str]] = {
     "UnicodeError": (DashScopeInputError, "base_url or a header holds characters invalid in HTTP"),
     "LocalProtocolError": (DashScopeInputError, "A header holds characters invalid in HTTP"),
     "DecodingError": (DashScopeServerError, "An event hook failed to decompress a body"),
-    "ProtocolError": (DashScopeConnectionError, ": it, or a proxy, does not speak HTTP"),
+    "ProtocolError": (DashScopeConnectionError, ": it or a proxy sent no answer, or invalid HTTP"),
     "HTTPError": (DashScopeConnectionError, ""),
 }
 """The error and its text for the name of a class of httpx, httpcore or Python; the first match in
@@ -60,13 +60,13 @@ class translating_errors(AbstractContextManager["translating_errors"]):  # noqa:
         self._request = request
         self._redact = redact
         self._until = until
-        self.answer: AnswerReader | None = None  # set when the head of the response has arrived
+        self.reader: AnswerReader | None = None  # set when the head of the response has arrived
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
         names = [] if error is None else _names_of(error)
         if error is None or not (names or isinstance(error, DashScopeError)):
             return False
-        if self.answer is not None and self.answer.is_complete:
+        if self.reader is not None and self.reader.is_complete:
             logger.info("Ignored after the end of an answer: %s", type(error).__name__)
             return True
         if isinstance(error, DashScopeError):
@@ -81,10 +81,10 @@ class translating_errors(AbstractContextManager["translating_errors"]):  # noqa:
         raise self._translated(error, names) from error
 
     def _translated(self, error: BaseException, names: Sequence[str]) -> DashScopeError:
-        answer = self.answer
-        if answer is not None and answer.status_code >= 400:  # noqa: PLR2004
-            return answer.cut_error()
-        request_id = None if answer is None else answer.header_id
+        reader = self.reader
+        if reader is not None and reader.status_code >= 400:  # noqa: PLR2004
+            return reader.cut_error()
+        request_id = None if reader is None else reader.header_id
         if "TimeoutException" in names and is_over(self._until):
             text = "The call took longer than max_seconds allows"
             return DashScopeDeadlineError(text, request_id=request_id)
@@ -92,7 +92,7 @@ class translating_errors(AbstractContextManager["translating_errors"]):  # noqa:
         if kind is not DashScopeConnectionError:
             return kind(text, request_id=request_id)
         name = type(error).__name__
-        if answer is not None:
+        if reader is not None:
             msg = f"The connection broke within the answer ({name})"
             return DashScopeStreamCutError(msg, request_id=request_id)
         detail = name if text else f"{name}: {self._redact(str(error))[:LONGEST_MESSAGE]}"

@@ -12,7 +12,7 @@ from typing import Any
 
 
 def remove_lock(pool: Any) -> None:
-    """Replace the lock of a pool, which a single request uses at a time."""
+    """Replace a pool's lock by one that does nothing: only one request at a time uses the pool."""
     # An interrupt in its __enter__ leaves it held, and then closing the pool blocks forever.
     pool._optional_thread_lock = nullcontext()  # noqa: SLF001
 
@@ -30,7 +30,7 @@ def has_trailing_data(pool: Any) -> bool:
     return bool(data or has_ended)
 
 
-def has_buffered(stream: Any) -> bool:
+def has_unread_bytes(stream: Any) -> bool:
     """Tell whether asyncio or TLS holds bytes that were not read; `True` if that is unknown."""
     try:
         *layers, sock = _layers(stream)

@@ -20,13 +20,13 @@ AdaptRequest = Callable[[DashScopeError], bool]
 
 NO_DEADLINE = float("inf")
 
-_CLOCK = 0.01
+_TIMER_TOLERANCE = 0.01
 """Seconds by which a timer of the event loop or of the system may fire early."""
 
 
 def is_over(until: float) -> bool:
-    """Tell whether a time by `time.monotonic` has come."""
-    return time.monotonic() >= until - _CLOCK
+    """Tell whether a deadline (by `time.monotonic`) has passed."""
+    return time.monotonic() >= until - _TIMER_TOLERANCE
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class RetryPolicy:
     max_retries: int = 2
     first_delay: float = 0.5  # doubled for each further retry
     longest_delay: float = 8.0  # the limit of the doubling
-    minute_delay: float = 20.0  # before the first retry, if the limit is one per minute
+    minute_delay: float = 20.0  # before retry n: n times this, if the limit refills each minute
     jitter: float = 0.25  # the random part of a delay, so that clients do not retry together
     longest_retry_after: float = 60.0  # above it, the call fails at once
     max_seconds: float | None = None  # of the whole call, with all its attempts and delays

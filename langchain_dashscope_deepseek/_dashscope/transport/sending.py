@@ -1,4 +1,4 @@
-"""Sends a prepared request, and yields the replies of its answer.
+"""Sends a prepared request, and yields a `Reply` for each event of the response.
 
 `replies` and `areplies` differ only in the awaiting.
 """
@@ -26,12 +26,12 @@ from langchain_dashscope_deepseek.errors import DashScopeInvalidRequestError
 logger = logging.getLogger(__name__)
 
 Acquire = Callable[[float | None, ConnectionKey], AbstractContextManager[Connection[httpx.Client]]]
-"""Acquires a connection; waits for it up to so many seconds."""
+"""Acquires a connection; the first argument is the longest wait in seconds, `None` for no limit."""
 
 AsyncAcquire = Callable[
     [float | None, ConnectionKey], AbstractAsyncContextManager[Connection[httpx.AsyncClient]]
 ]
-"""Acquires a connection; waits for it up to so many seconds."""
+"""Acquires a connection; the first argument is the longest wait in seconds, `None` for no limit."""
 
 _LONGEST_DRAIN = 1.0
 """Seconds to read on after the end of an answer: usage may follow, and a body that was read to its
@@ -51,18 +51,18 @@ def replies(acquire: Acquire, request: PreparedRequest, attempt: Attempts) -> Ge
         connection.deadline.until = attempt.until
         built = _build(connection.http, request, endpoint, timeout)
         response = connection.http.send(built, stream=True, follow_redirects=False)
-        answer = errors.answer = _begin(response, connection, endpoint, redact)
+        reader = errors.reader = _begin(response, connection, endpoint, redact)
         for piece in _body(response):
             connection.deadline.check()
-            yield from answer.feed(piece)
-            if answer.is_complete:
-                if answer.has_unread_tail:
+            yield from reader.feed(piece)
+            if reader.is_complete:
+                if reader.has_dropped_data:
                     break
                 connection.deadline.bound_reads(_LONGEST_DRAIN)
         else:
             response.close()
-            connection.keep(answer.request_id)
-        yield from answer.end()
+            connection.keep(reader.request_id)
+        yield from reader.end()
 
 
 async def areplies(
@@ -78,19 +78,19 @@ async def areplies(
             connection.deadline.until = attempt.until
             built = _build(connection.http, request, endpoint, timeout)
             response = await connection.http.send(built, stream=True, follow_redirects=False)
-            answer = errors.answer = _begin(response, connection, endpoint, redact)
+            reader = errors.reader = _begin(response, connection, endpoint, redact)
             async for piece in _body(response):
                 connection.deadline.check()
-                for reply in answer.feed(piece):
+                for reply in reader.feed(piece):
                     yield reply
-                if answer.is_complete:
-                    if answer.has_unread_tail:
+                if reader.is_complete:
+                    if reader.has_dropped_data:
                         break
                     connection.deadline.bound_reads(_LONGEST_DRAIN)
             else:
                 await response.aclose()
-                connection.keep(answer.request_id)
-            for reply in answer.end():
+                connection.keep(reader.request_id)
+            for reply in reader.end():
                 yield reply
 
 
@@ -117,26 +117,26 @@ def _begin(
     connection.deadline.sent_at = None
     # A library such as vcrpy may replay a response, without a connection.
     is_replayed = "network_stream" not in response.extensions
-    answer = AnswerReader(
+    reader = AnswerReader(
         response.status_code,
         response.headers,
         endpoint.max_answer_size,
         redact,
         None if is_replayed else connection.last_request_id,
     )
-    logger.debug("Response: HTTP %d, request_id %s", response.status_code, answer.header_id)
+    logger.debug("Response: HTTP %d, request_id %s", response.status_code, reader.header_id)
     if response.is_redirect:
         location = redact(response.headers.get("location", ""))[:LONGEST_MESSAGE]
         where = f"to {location!r}" if location else "without a location"
         raise DashScopeInvalidRequestError(
             f"The server redirects {where}: set base_url",
             status_code=response.status_code,
-            request_id=answer.header_id,
+            request_id=reader.header_id,
         )
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in ("", "identity") and not response.is_stream_consumed:
-        answer.refuse_encoding(encoding)
-    return answer
+        reader.refuse_encoding(encoding)
+    return reader
 
 
 def _body(response: httpx.Response) -> Any:  # an iterator or an asynchronous iterator

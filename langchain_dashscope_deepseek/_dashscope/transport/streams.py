@@ -25,12 +25,12 @@ Seconds = float | None
 
 
 class Deadline:
-    """The time by which the reads and writes of a connection must end."""
+    """The time limit of a connection's reads and writes, and whether the connection was closed."""
 
     def __init__(self) -> None:
         self.until = NO_DEADLINE  # of the request, by time.monotonic
         self.sent_at: float | None = None  # while the head of the response is awaited
-        self.is_closed = False
+        self.connection_is_closed = False
 
     def bound_reads(self, seconds: float) -> None:
         """End all reads within `seconds` from now."""
@@ -38,16 +38,16 @@ class Deadline:
 
     def read_timeout(self, seconds: Seconds) -> Seconds:
         """Return the timeout of the next read; all reads of a response's head share one timeout."""
-        return self.rest_of(seconds, self.sent_at)
+        return self.remaining(seconds, self.sent_at)
 
     def check(self) -> None:
         """Raise an error if no time is left."""
         if time.monotonic() >= self.until:
             raise httpcore.ReadTimeout
 
-    def rest_of(self, seconds: Seconds, since: float | None = None) -> Seconds:
-        """Return the rest of a timeout that began now, or at `since` (by `time.monotonic`)."""
-        if self.is_closed:
+    def remaining(self, seconds: Seconds, since: float | None = None) -> Seconds:
+        """Return the seconds until the deadline or a timeout from `since` (or now), or raise."""
+        if self.connection_is_closed:
             raise httpcore.ReadError("The model was closed")
         now = time.monotonic()
         until = self.until if seconds is None else min(self.until, (since or now) + seconds)
@@ -67,14 +67,14 @@ class Stream(httpcore.NetworkStream):
         return self._inner.read(max_bytes, self._deadline.read_timeout(timeout))
 
     def write(self, buffer: bytes, timeout: Seconds = None) -> None:
-        for start in range(0, len(buffer), _PIECE):
-            self._inner.write(buffer[start : start + _PIECE], self._deadline.rest_of(timeout))
+        for at in range(0, len(buffer), _PIECE):
+            self._inner.write(buffer[at : at + _PIECE], self._deadline.remaining(timeout))
         self._deadline.sent_at = time.monotonic()
 
     def start_tls(
         self, ssl_context: SSLContext, server_hostname: str | None = None, timeout: Seconds = None
     ) -> Stream:
-        seconds = self._deadline.rest_of(timeout)
+        seconds = self._deadline.remaining(timeout)
         self._inner = self._inner.start_tls(ssl_context, server_hostname, seconds)
         return self
 
@@ -101,19 +101,19 @@ class AsyncStream(httpcore.AsyncNetworkStream):
         return await self._inner.read(max_bytes, self._deadline.read_timeout(timeout))
 
     async def write(self, buffer: bytes, timeout: Seconds = None) -> None:
-        for start in range(0, len(buffer), _PIECE):
-            await self._inner.write(buffer[start : start + _PIECE], self._deadline.rest_of(timeout))
+        for at in range(0, len(buffer), _PIECE):
+            await self._inner.write(buffer[at : at + _PIECE], self._deadline.remaining(timeout))
         self._deadline.sent_at = time.monotonic()
 
     async def start_tls(
         self, ssl_context: SSLContext, server_hostname: str | None = None, timeout: Seconds = None
     ) -> AsyncStream:
-        seconds = self._deadline.rest_of(timeout)
+        seconds = self._deadline.remaining(timeout)
         self._inner = await self._inner.start_tls(ssl_context, server_hostname, seconds)
         return self
 
     def get_extra_info(self, info: str) -> Any:
-        if info == "is_readable" and private.has_buffered(self._inner):
+        if info == "is_readable" and private.has_unread_bytes(self._inner):
             return True  # httpcore looks at the socket, from which asyncio has read already
         return self._inner.get_extra_info(info)
 
@@ -138,7 +138,7 @@ class Network(httpcore.SyncBackend):
         self, host: str, port: int, timeout: Seconds = None, *args: Any, **kwargs: Any
     ) -> Stream:
         """Connect to the first address that answers; each gets an equal share of the time left."""
-        seconds = self.deadline.rest_of(timeout)
+        seconds = self.deadline.remaining(timeout)
         began = time.monotonic()
         try:
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -166,7 +166,7 @@ class AsyncNetwork(httpcore.AnyIOBackend):
     async def connect_tcp(
         self, host: str, port: int, timeout: Seconds = None, *args: Any, **kwargs: Any
     ) -> AsyncStream:
-        seconds = self.deadline.rest_of(timeout)
+        seconds = self.deadline.remaining(timeout)
         inner = await super().connect_tcp(host, port, seconds, *args, **kwargs)
         self.stream = AsyncStream(inner, self.deadline)
         return self.stream

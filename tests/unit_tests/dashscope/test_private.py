@@ -50,7 +50,7 @@ def test_what_h11_holds_behind_an_answer_is_seen(
 
 def test_a_connection_of_another_build_counts_as_one_that_holds_something() -> None:
     assert private.has_trailing_data(object())
-    assert private.has_buffered(object())
+    assert private.has_unread_bytes(object())
 
 
 async def connected() -> Any:
@@ -72,9 +72,9 @@ async def stream() -> AsyncIterator[Any]:
 
 async def test_what_asyncio_has_received_is_seen(stream: Any) -> None:
     assert await stream.read(1) == b"h"
-    assert private.has_buffered(stream)
+    assert private.has_unread_bytes(stream)
     assert await stream.read(100) == b"ello"
-    assert not private.has_buffered(stream)
+    assert not private.has_unread_bytes(stream)
 
 
 async def test_a_socket_is_closed_without_awaiting_anything(stream: Any) -> None:

@@ -392,7 +392,7 @@ def test_a_stream_is_complete_from_its_first_finish_reason_on() -> None:
     event(answer_of())(whole)
     event({"output": {"choices": [{"message": {"content": "x"}}]}})(whole)
     assert whole.is_complete
-    assert whole.has_unread_tail
+    assert whole.has_dropped_data
     assert end(whole) == []
 
 

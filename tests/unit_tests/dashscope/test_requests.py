@@ -622,8 +622,9 @@ SAID: list[tuple[str, dict[str, Any], str]] = [
             model,
             {"tools": [TOOL]},
             (
-                f"Whether {model!r} calls tools is not known, and models without tools answer "
-                "wrongly. Use 'deepseek-v4.1-flash', or declare what this model supports: "
+                f"Whether {model!r} calls tools is not known, and a model that does not would "
+                "ignore them without an error. Use 'deepseek-v4.1-flash', or declare what this "
+                "model supports: "
                 "capabilities=find_capabilities('deepseek-v4.1-flash') for the same, or "
                 'capabilities=ModelCapabilities(thinking="off", tools="always"), both imported '
                 "from langchain_dashscope_deepseek."
