@@ -71,16 +71,9 @@ if TYPE_CHECKING:
         def __init__(self, **settings: Any) -> None:
             """DeepSeek on Alibaba Cloud Model Studio (DashScope), over its native protocol.
 
-            Key init args:
-                model: The model's name, such as `"deepseek-v4.1-flash"`.
-                enable_thinking: Switch thinking on or off, on models where it can be switched.
-                temperature, top_p, max_tokens, stop, seed: As everywhere in LangChain.
-                api_key, base_url, region, workspace_id: Which account, and where.
-                timeout, max_retries: How long to wait, and how often to retry.
-
-                Parameters that are left out are not sent, so the service's defaults apply. Each can
-                also be given for one call, `model.invoke(..., temperature=0)`, or bound,
-                `model.bind(temperature=0)`.
+            Parameters that are left out are not sent, so the service's defaults apply. Each can
+            also be given for one call, `model.invoke(..., temperature=0)`, or bound,
+            `model.bind(temperature=0)`.
             """
 
 else:

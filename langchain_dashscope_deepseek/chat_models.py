@@ -31,27 +31,13 @@ from langchain_dashscope_deepseek._dashscope.protocol.parameters import (
 )
 from langchain_dashscope_deepseek._dashscope.protocol.request import PreparedRequest
 from langchain_dashscope_deepseek._dashscope.protocol.tool_use import check_tool_use
-from langchain_dashscope_deepseek._dashscope.transport.connections import (
-    Connection,
-    ConnectionKey,
-    UserConnection,
-)
+from langchain_dashscope_deepseek._dashscope.transport import connections
 from langchain_dashscope_deepseek._dashscope.transport.pool import loop_pool, process_pool
+from langchain_dashscope_deepseek._langchain import emitters, tokens
 from langchain_dashscope_deepseek._langchain.call import aask, ask, prepare_call
-from langchain_dashscope_deepseek._langchain.emitters import (
-    ChunkEmitter,
-    EventEmitter,
-    MessageEmitter,
-)
 from langchain_dashscope_deepseek._langchain.history import countable
 from langchain_dashscope_deepseek._langchain.messages import PROVIDER
 from langchain_dashscope_deepseek._langchain.metadata import chat_result, combined, content_blocks
-from langchain_dashscope_deepseek._langchain.tokens import (
-    TOKENS_PER_IMAGE,
-    TOKENS_PER_MESSAGE,
-    count_tokens,
-    token_ids,
-)
 from langchain_dashscope_deepseek._langchain.tools import AnyTool, wire_tool_choice, wire_tools
 from langchain_dashscope_deepseek._model_fields import fields_by_name
 from langchain_dashscope_deepseek._model_settings import ModelSettings
@@ -106,9 +92,6 @@ class ChatDashScopeDeepSeek(ModelSettings):
     Async:
         ```python
         message = await model.ainvoke("Why is the sky blue?")
-
-        async for chunk in model.astream("Why is the sky blue?"):
-            print(chunk.text, end="")
         ```
 
     Tool calling:
@@ -229,7 +212,7 @@ class ChatDashScopeDeepSeek(ModelSettings):
         **kwargs: Any,
     ) -> ChatResult:
         request = self._prepared(messages, stop, kwargs, chunks=False)
-        (message,) = ask(self._acquire, request, MessageEmitter)
+        (message,) = ask(self._acquire, request, emitters.MessageEmitter)
         return chat_result(message)
 
     async def _agenerate(
@@ -240,7 +223,7 @@ class ChatDashScopeDeepSeek(ModelSettings):
         **kwargs: Any,
     ) -> ChatResult:
         request = self._prepared(messages, stop, kwargs, chunks=False)
-        (message,) = [m async for m in aask(self._aacquire, request, MessageEmitter)]
+        (message,) = [m async for m in aask(self._aacquire, request, emitters.MessageEmitter)]
         return chat_result(message)
 
     def _combine_llm_outputs(
@@ -256,7 +239,7 @@ class ChatDashScopeDeepSeek(ModelSettings):
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         request = self._prepared(messages, stop, kwargs, chunks=True)
-        return ask(self._acquire, request, ChunkEmitter)
+        return ask(self._acquire, request, emitters.ChunkEmitter)
 
     def _astream(
         self,
@@ -266,7 +249,7 @@ class ChatDashScopeDeepSeek(ModelSettings):
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
         request = self._prepared(messages, stop, kwargs, chunks=True)
-        return aask(self._aacquire, request, ChunkEmitter)
+        return aask(self._aacquire, request, emitters.ChunkEmitter)
 
     def _stream_chat_model_events(
         self,
@@ -277,7 +260,7 @@ class ChatDashScopeDeepSeek(ModelSettings):
     ) -> Iterator[MessagesData]:
         """Stream core's v3 events; core looks for a method of this name."""
         request = self._prepared(messages, stop, kwargs, chunks=True)
-        return ask(self._acquire, request, partial(EventEmitter, run_manager=run_manager))
+        return ask(self._acquire, request, partial(emitters.EventEmitter, run_manager=run_manager))
 
     def _astream_chat_model_events(
         self,
@@ -288,7 +271,9 @@ class ChatDashScopeDeepSeek(ModelSettings):
     ) -> AsyncIterator[MessagesData]:
         """Stream core's v3 events; core looks for a method of this name."""
         request = self._prepared(messages, stop, kwargs, chunks=True)
-        return aask(self._aacquire, request, partial(EventEmitter, run_manager=run_manager))
+        return aask(
+            self._aacquire, request, partial(emitters.EventEmitter, run_manager=run_manager)
+        )
 
     def _prepared(
         self,
@@ -415,7 +400,7 @@ class ChatDashScopeDeepSeek(ModelSettings):
         Raises:
             ImportError: The extra `langchain-dashscope-deepseek[tokenizer]` is not installed.
         """
-        return (self.custom_get_token_ids or token_ids)(text)
+        return (self.custom_get_token_ids or tokens.token_ids)(text)
 
     def get_num_tokens(self, text: str) -> int:
         """Count the tokens of a text, offline.
@@ -423,7 +408,7 @@ class ChatDashScopeDeepSeek(ModelSettings):
         The count is exact with the extra `langchain-dashscope-deepseek[tokenizer]`. Without it, it
         is an estimate, mostly within 15 % of that.
         """
-        return count_tokens(text)
+        return tokens.count_tokens(text)
 
     def get_num_tokens_from_messages(
         self, messages: list[BaseMessage], tools: Sequence[AnyTool] | None = None
@@ -435,10 +420,7 @@ class ChatDashScopeDeepSeek(ModelSettings):
         """
         schemas = [json.dumps(tool, ensure_ascii=False) for tool in wire_tools(tools or ())]
         pieces = [*countable(messages), *((schema, 0) for schema in schemas)]
-        return sum(
-            count_tokens(text) + TOKENS_PER_IMAGE * images + TOKENS_PER_MESSAGE
-            for text, images in pieces
-        )
+        return sum(tokens.count_message(text, images) for text, images in pieces)
 
     # --- Connections ---
 
@@ -474,17 +456,17 @@ class ChatDashScopeDeepSeek(ModelSettings):
         await asyncio.sleep(0)  # lets the loop close the sockets
 
     def _acquire(
-        self, seconds: float | None, key: ConnectionKey
-    ) -> AbstractContextManager[Connection[httpx.Client]]:
+        self, seconds: float | None, key: connections.ConnectionKey
+    ) -> AbstractContextManager[connections.Connection[httpx.Client]]:
         if self.http_client is not None:
-            return UserConnection(self.http_client)
+            return connections.UserConnection(self.http_client)
         return process_pool().acquire(seconds, key, self)
 
     def _aacquire(
-        self, seconds: float | None, key: ConnectionKey
-    ) -> AbstractAsyncContextManager[Connection[httpx.AsyncClient]]:
+        self, seconds: float | None, key: connections.ConnectionKey
+    ) -> AbstractAsyncContextManager[connections.Connection[httpx.AsyncClient]]:
         if self.http_async_client is not None:
-            return UserConnection(self.http_async_client)
+            return connections.UserConnection(self.http_async_client)
         return loop_pool().acquire(seconds, key, self)
 
 

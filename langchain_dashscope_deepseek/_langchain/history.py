@@ -50,8 +50,8 @@ def to_wire(
 
     System messages at the beginning are joined, since the service documents a single one. AI
     messages without text and calls are left out, and so is each message's `name`, which the wire
-    does not have. `why_no_images`: see `Context`.
-    `must_call`: a tool call is required, but no `tool_choice` that forces one is sent.
+    does not have. `why_no_images`: see `Context`. `must_call`: a tool call is required, but no
+    `tool_choice` that forces one is sent.
     """
     blocks = (block for message in messages for block in blocks_of(message))
     if any("cache_control" in block and "type" in block for block in blocks):

@@ -20,8 +20,8 @@ _DATA = resources.files("langchain_dashscope_deepseek.data")
 _CHINESE_WORDS = frozenset(_DATA.joinpath("chinese_words.txt").read_text(encoding="utf-8").split())
 _LONGEST_CHINESE_WORD = 4
 
-TOKENS_PER_MESSAGE = 3  # for the role and the delimiters of a message, or for those of a tool
-TOKENS_PER_IMAGE = 384  # the maximum that DeepSeek's own API documents
+_PER_MESSAGE = 3  # for the role and the delimiters of a message, or for those of a tool
+_PER_IMAGE = 384  # the maximum that DeepSeek's own API documents
 
 # For each kind of piece: its pattern, its tokens, and further tokens for each character.
 _PIECES = {
@@ -45,6 +45,10 @@ _LONG_WORD, _PER_LETTER = 6, 0.18
 
 def count_tokens(text: str) -> int:
     return estimate_tokens(text) if ds_token is None else len(ds_token.encode(text))
+
+
+def count_message(text: str, images: int) -> int:
+    return count_tokens(text) + _PER_IMAGE * images + _PER_MESSAGE
 
 
 def token_ids(text: str) -> list[int]:

@@ -188,7 +188,7 @@ def test_over_the_class_an_editor_shows_its_documentation(editor: LanguageServer
     shown = words(editor.hover("good.py", GOOD, 'ChatDashScopeDeepSeek(model="deepseek'))
     first = words((inspect.getdoc(ChatDashScopeDeepSeek) or "").split("Setup:")[0])
     assert first in shown
-    assert "Which account, and where." in shown
+    assert "Parameters that are left out are not sent" in shown
     assert "parsing and validating input data" not in shown
 
 

@@ -63,7 +63,6 @@ REFUSALS = (
 )
 
 _Key = tuple[str, str, Refusal]
-_MOST_REMEMBERED = 1_000
 _remembered: set[_Key] = set()
 
 
@@ -91,8 +90,6 @@ class Negotiation:
         if refusal in self._from_memory:
             _remembered.discard(key)
         else:
-            if len(_remembered) >= _MOST_REMEMBERED:
-                _remembered.clear()
             _remembered.add(key)
         logger.info("Asking %s in another form after %r", self.request.model, refusal.text)
         return True

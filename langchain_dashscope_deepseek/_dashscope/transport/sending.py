@@ -31,7 +31,6 @@ Acquire = Callable[[float | None, ConnectionKey], AbstractContextManager[Connect
 AsyncAcquire = Callable[
     [float | None, ConnectionKey], AbstractAsyncContextManager[Connection[httpx.AsyncClient]]
 ]
-"""Acquires a connection; the first argument is the longest wait in seconds, `None` for no limit."""
 
 _LONGEST_DRAIN = 1.0
 """Seconds to read on after the end of an answer: usage may follow, and a body that was read to its
