@@ -110,7 +110,7 @@ audit: $(VENV)/.dev .venv-audit/.pip-audit ## Look for known vulnerabilities in 
 	  | .venv-audit/bin/pip-audit --strict --no-deps --disable-pip -r /dev/stdin
 
 # The peers have an environment of their own, so that they never touch the one of the tests.
-bench: ## Measure ours, the peers and the floors: make bench BENCH="--quick --only stream"
+bench: ## Measure this package, its peers and the baselines: make bench BENCH="--quick --only stream"
 	@$(MAKE) --no-print-directory VENV=.venv-bench .venv-bench/.bench
 	@.venv-bench/bin/python -m benchmarks.run $(BENCH)
 	@.venv-bench/bin/python -m benchmarks.rows

@@ -1,4 +1,4 @@
-"""Measures what the package costs, beside its peers and two floors: `make bench`.
+"""Measures what the package costs, beside its peers and two baselines: `make bench`.
 
 `answers` says what is answered, `server` sends it, `contenders` are asked, `scenarios` say how and
 what is measured, `measure` does so in one fresh process, `run` lets the contenders take turns,

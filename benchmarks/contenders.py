@@ -1,4 +1,4 @@
-"""Who is measured: ours, the peers, and the floors below which nobody can get.
+"""The clients that are measured: this package, similar ones, and two baselines.
 
 A contender is asked in one of its ways and gives what it gives, chunk by chunk; `read` turns that
 into what was said, after the clock was stopped. A process imports its own contender only.
@@ -88,7 +88,7 @@ class LangChain(Contender):
         return self.model._stream(self._converted(messages))
 
     def generate_directly(self, messages: Messages) -> Any:
-        """Ask for the whole message without the base class; ours streams underneath."""
+        """Ask for the whole message without the base class; this package streams internally."""
         (generation,) = self.model._generate(self._converted(messages)).generations
         return generation.message
 
@@ -283,7 +283,7 @@ class Sdk2(Contender):
 
 
 class Wire(Contender):
-    """The floor of reading and parsing: httpx, httpx-sse and JSON alone."""
+    """The baseline of reading and parsing: only httpx, httpx-sse and JSON."""
 
     imports = "import httpx, httpx_sse, json"
     distribution = "httpx"
@@ -292,7 +292,7 @@ class Wire(Contender):
         """Ask over DashScope's native protocol."""
         import httpx
 
-        # As many connections as there are streams, like ours: httpx opens 100 by default.
+        # As many connections as there are streams, as this package has: httpx opens 100 by default.
         limits = httpx.Limits(max_connections=1000, max_keepalive_connections=100)
         self._client = httpx.Client(limits=limits)
         self._aclient = httpx.AsyncClient(limits=limits)
@@ -352,9 +352,9 @@ class Wire(Contender):
 
 
 class Core(LangChain):
-    """The floor of LangChain: its base class, fed with chunks and results that are ready."""
+    """The LangChain baseline: its base class with prepared chunks and results."""
 
-    # What the floor of imports is: the base class and httpx.
+    # The baseline of imports: the base class and httpx.
     imports = "import httpx; from langchain_core.language_models import BaseChatModel"
     distribution = "langchain-core"
     chunk_per_event = True
@@ -463,14 +463,14 @@ def _read_wire_message(message: Mapping[str, Any]) -> Said:
 
 
 CONTENDERS: dict[str, type[Contender]] = {
-    "ours": Ours,
-    "ours by default": OursByDefault,
+    "this package": Ours,
+    "this package by default": OursByDefault,
     "langchain-deepseek": DeepSeek,
     "langchain-qwq": Qwen,
     "ChatTongyi": Tongyi,
     "langchain-openai": OpenAI,
     "dashscope 1.x": Sdk1,
     "dashscope 2.x": Sdk2,
-    "LangChain floor": Core,
-    "wire floor": Wire,
+    "LangChain baseline": Core,
+    "httpx baseline": Wire,
 }

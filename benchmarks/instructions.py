@@ -2,7 +2,7 @@
 
 Valgrind counts what a stream from a transport in memory executes. Streams of two lengths are
 counted, so that their difference is what an event costs, without imports and set-up. Kept, in
-`instructions.json`, is the ratio to LangChain's floor, counted in the same run: it survives
+`instructions.json`, is the ratio to the LangChain baseline, counted in the same run: it survives
 another build of Python better than the count itself.
 """
 
@@ -60,11 +60,11 @@ def stream_ready(events: int) -> int:
     """
     from benchmarks.contenders import QUESTION, Core
 
-    floor = Core("", "")
-    floor.prepare(answer("text", LONG), 1)
-    (chunks,) = floor.streams
+    baseline = Core("", "")
+    baseline.prepare(answer("text", LONG), 1)
+    (chunks,) = baseline.streams
     chunks[:] = _middle(chunks, events)
-    return sum(1 for _ in floor.stream(QUESTION))
+    return sum(1 for _ in baseline.stream(QUESTION))
 
 
 def _middle(parts: list[T], events: int) -> list[T]:

@@ -32,9 +32,9 @@ VERSIONS = (
 
 PAGE = """# Benchmarks
 
-CPU time, memory and start-up time of this package (*ours*), of similar packages, and of two
-baselines (*floors*) that do only part of the work. `make bench` runs the benchmarks. Compare the
-ratios; absolute figures depend on the machine.
+CPU time, memory and start-up time of this package, of similar packages, and of two baselines that
+do only part of the work. `make bench` runs the benchmarks. Compare the ratios; absolute figures
+depend on the machine.
 
 {about}
 
@@ -45,10 +45,9 @@ is served over DashScope's and OpenAI's protocol. Each client's result is compar
 
 | term | meaning |
 | --- | --- |
-| ours | this package |
-| LangChain floor | LangChain's base class with prepared chunks; for imports, also httpx |
-| wire floor | only httpx, httpx-sse and `json` |
-| both floors | the sum of the two |
+| LangChain baseline | LangChain's base class with prepared chunks; for imports, also httpx |
+| httpx baseline | only httpx, httpx-sse and `json` |
+| sum of baselines | the sum of these two |
 | 50 or 500 at once | streams that start together, on open connections, after `gc.collect()` |
 | several streams each | 50 or 500 concurrent tasks; the first stream of each is not counted |
 | CPU | CPU time of the whole process, including its threads |
@@ -62,15 +61,17 @@ best sample of its process. The tables show the minimum and the median of the ro
 ## Limits
 
 Each ratio is computed for each round, and the median must meet the limit. The speed of the machine
-varies by half within minutes, so single rounds differ widely.
+varies by half within minutes, so single rounds differ widely. A ratio to the baselines can be below
+1: the httpx baseline sends all requests through one client, whose connection pool does more work
+for each of them than that of this package, and each figure is measured in a process of its own.
 
 {bars}
 
 ## Figures
 
 Minimum / median of the rounds, or one figure if there was one round. A dash means not supported or
-not measured. `invoke` requests the answer as one JSON body, except in "ours by default", which
-[streams internally](thinking.md#why-invoke-streams) while the model thinks.
+not measured. `invoke` requests the answer as one JSON body, except in "this package by default",
+which [streams internally](thinking.md#why-invoke-streams) while the model thinks.
 
 {figures}
 
@@ -164,11 +165,11 @@ def _processor() -> str:
 
 def split(results: Results) -> str:
     """Split the CPU of an event of a long answer between langchain-core, httpx and this package."""
-    whole = results.middle("long_stream", "ours")
-    direct = results.middle("long_direct_100000", "ours")
-    reading = results.middle("long_stream", "wire floor")
+    whole = results.middle("long_stream", "this package")
+    direct = results.middle("long_direct_100000", "this package")
+    reading = results.middle("long_stream", "httpx baseline")
     parts = {
-        "reading and parsing: httpx, httpx-sse, json (the wire floor)": reading,
+        "reading and parsing: httpx, httpx-sse, json (the httpx baseline)": reading,
         "this package: `_stream`, called directly, minus the above": direct - reading,
         "langchain-core: `stream()` minus `_stream`": whole - direct,
     }
@@ -180,11 +181,11 @@ def instructions() -> str:
     """Render the result of `make bench_instructions`."""
     kept = json.loads(KEPT.read_text(encoding="utf-8"))
     lines = [[f"{kept['ours']:,}", f"{kept['floor']:,}", f"{kept['ratio']}", kept["python"]]]
-    return rows([["ours", "LangChain floor", "ratio", "Python"], *lines])
+    return rows([["this package", "LangChain baseline", "ratio", "Python"], *lines])
 
 
 def plot(results: Results, path: Path) -> None:
-    """Plot the CPU of each contender, as a multiple of ours."""
+    """Plot the CPU of each contender, as a multiple of this package."""
     import matplotlib as mpl
 
     mpl.use("svg")
@@ -192,11 +193,11 @@ def plot(results: Results, path: Path) -> None:
     from matplotlib import pyplot as plt
 
     figure, axes = plt.subplots(1, len(PLOTTED), figsize=(13, 3.6), sharey=True)
-    names = [name for name in CONTENDERS if name != "ours by default"][::-1]
+    names = [name for name in CONTENDERS if name != "this package by default"][::-1]
     for axis, scenario in zip(axes, PLOTTED, strict=True):
-        ours = results.middle(scenario, "ours")
+        own = results.middle(scenario, "this package")
         shown = [name for name in names if results.has(scenario, name)]
-        ratios = [results.middle(scenario, name) / ours for name in shown]
+        ratios = [results.middle(scenario, name) / own for name in shown]
         colours = [_colour(name) for name in shown]
         drawn = axis.barh(names, [0] * len(names))
         drawn = axis.barh(shown, ratios, color=colours)
@@ -205,13 +206,15 @@ def plot(results: Results, path: Path) -> None:
         axis.axvline(1, color="black", linewidth=0.8)
         axis.margins(x=0.2)
         axis.spines[["top", "right"]].set_visible(False)
-    figure.supxlabel("multiple of ours; less is better", fontsize=9)
+    figure.supxlabel("multiple of this package; less is better", fontsize=9)
     figure.tight_layout()
     figure.savefig(path, metadata={"Date": None})
 
 
 def _colour(name: str) -> str:
-    return "tab:blue" if name == "ours" else "silver" if name.endswith("floor") else "tab:orange"
+    if name == "this package":
+        return "tab:blue"
+    return "silver" if name.endswith("baseline") else "tab:orange"
 
 
 def write_docs(results: Results) -> None:

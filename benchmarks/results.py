@@ -73,7 +73,7 @@ class Results:
         return max(len(rounds) for names in self.figures.values() for rounds in names.values())
 
     def _of(self, number: int) -> Figure:
-        def figure(scenario: str, contender: str = "ours") -> float:
+        def figure(scenario: str, contender: str = "this package") -> float:
             if not self.has(scenario, contender):
                 raise KeyError(scenario)
             return self.figures[scenario][contender][number]

@@ -149,7 +149,7 @@ ROWS: dict[str, Callable[[Asked], None]] = {
     "bare httpx": bare,
     "batch, one process": command_line(),
     "batch, Ray, 2 workers": command_line("--ray", "--workers", "2"),
-    "abatch": batched("ours"),
+    "abatch": batched("this package"),
     "langchain-deepseek's abatch": batched("langchain-deepseek"),
     "Ray Data LLM's HTTP processor": ray_data_llm,
 }

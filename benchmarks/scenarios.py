@@ -26,7 +26,7 @@ from benchmarks.installed import brought_along, size_of
 
 Samples = list[float]
 Result = TypeVar("Result")
-OURS = frozenset({"ours", "LangChain floor", "wire floor"})
+OURS = frozenset({"this package", "LangChain baseline", "httpx baseline"})
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Scenario:
     measure: Callable[[Bench], Samples]
     way: str = "construct"
     only: frozenset[str] = frozenset(CONTENDERS)
-    without: frozenset[str] = frozenset({"ours by default"})
+    without: frozenset[str] = frozenset({"this package by default"})
     rounds: int = 1_000
     peer_rounds: int = 1_000
 
@@ -453,7 +453,7 @@ def size_on_disk(bench: Bench) -> Samples:
 
 
 DEFAULTS = frozenset[str]()
-"""Takes nobody out: `invoke` of ours is measured as it is by default, too."""
+"""Excludes no client: `invoke` of this package is also measured with its defaults."""
 
 SCENARIOS: dict[str, Scenario] = {
     "stream": Scenario(
@@ -494,7 +494,7 @@ SCENARIOS: dict[str, Scenario] = {
             unit="µs",
             way="astream",
             measure=partial(streamed_in_turn, streams=streams, in_a_row=in_a_row),
-            only=frozenset({"ours"}),
+            only=frozenset({"this package"}),
         )
         for streams, in_a_row in ((50, 6), (500, 2))
     },
@@ -556,7 +556,7 @@ SCENARIOS: dict[str, Scenario] = {
             way="invoke",
             measure=partial(with_blocks, blocks=blocks),
             rounds=5,
-            only=frozenset({"ours"}),
+            only=frozenset({"this package"}),
         )
         for blocks in (1_000, 4_000)
     },
@@ -575,7 +575,7 @@ SCENARIOS: dict[str, Scenario] = {
             way="stream_directly",
             measure=partial(discarded, events=events),
             rounds=5,
-            only=frozenset({"ours"}),
+            only=frozenset({"this package"}),
         )
         for events in (10_000, 100_000)
     },
@@ -585,7 +585,7 @@ SCENARIOS: dict[str, Scenario] = {
             unit="kB",
             way=f"{way}_directly",
             measure=partial(peak_of, way=f"{way}_directly", events=events),
-            only=frozenset({"ours"}),
+            only=frozenset({"this package"}),
             rounds=5,
         )
         for way in ("stream", "generate")
@@ -597,7 +597,7 @@ SCENARIOS: dict[str, Scenario] = {
         way="astream",
         measure=open_streams,
         # They open 100 connections at most, and would wait for ever.
-        without=frozenset({"ours by default", "dashscope 1.x", "dashscope 2.x"}),
+        without=frozenset({"this package by default", "dashscope 1.x", "dashscope 2.x"}),
         rounds=1,
     ),
     "distributions": Scenario(

@@ -159,7 +159,7 @@ def sources() -> str:
             str(can.checked_on),
         ]
 
-    return _grouped(["first route", "not documented", "source", "read on"], cells)
+    return _grouped(["first route", "not documented", "source", "checked on"], cells)
 
 
 def parameters() -> str:

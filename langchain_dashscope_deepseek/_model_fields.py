@@ -129,8 +129,8 @@ class ModelFields(_Base):
     """Nucleus sampling mass, above 0 up to 1. Default: the service's."""
 
     max_tokens: int | None = None
-    """Longest answer, in tokens. It includes the reasoning on models whose row in the capability
-    table has no limit for reasoning alone. Default: the service's."""
+    """Longest answer, in tokens. It includes the reasoning on models whose reasoning is part of the
+    output (see Models, Limits). Default: the service's."""
 
     max_completion_tokens: int | None = None
     """Longest answer and reasoning together, in tokens. Default: the service's."""
@@ -216,8 +216,8 @@ class ModelFields(_Base):
     that row."""
 
     environment: Location = Field(default_factory=_location_from_env, exclude=True, repr=False)
-    """The base URL, region and workspace that the environment sets; copies keep it. Default: read
-    when the model is constructed."""
+    """Internal, do not set it: the base URL, region and workspace of the environment, so that
+    copies use the same ones. Default: read from the environment when the model is created."""
 
     _is_made: bool = PrivateAttr(default=False)
 

@@ -227,7 +227,7 @@ def _tools_and_json(
             Check("named tool", {**two, **named}, forces, _is_made_to_call, _CALL_IT),
             Check("required", {**one, **required}, forces, _is_made_to_call, _CALL_IT),
             # Refused for one client, on the OpenAI-compatible route.
-            Check("required of two", {**two, **required}, None, _is_made_to_call, _CALL_IT),
+            Check("required, 2 tools", {**two, **required}, None, _is_made_to_call, _CALL_IT),
         ]
     checks.append(Check("json_object", {"response_format": _JSON}, writes, _is_json, _SAY_JSON))
     for check in checks:

@@ -232,7 +232,7 @@ class DashScopeEmulator:
         delay: float = 0.0,
         times: int = 1,
     ) -> None:
-        """Queue an error; only the key and the route of the request are validated.
+        """Queue an error; of the request, only the key, the route and `required` are validated.
 
         Args:
             code: DashScope's error code, such as `"Throttling.RateQuota"`.

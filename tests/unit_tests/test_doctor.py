@@ -166,9 +166,9 @@ def test_every_point_of_which_the_table_says_something_was_told_otherwise() -> N
 def test_required_with_two_tools_is_found_out_where_the_table_does_not_know(
     run: Run, emulator: DashScopeEmulator
 ) -> None:
-    refused = run(emulator)["required of two"]
+    refused = run(emulator)["required, 2 tools"]
     with DashScopeEmulator(accepts=["required_with_several_tools"]) as other:
-        accepted = run(other)["required of two"]
+        accepted = run(other)["required, 2 tools"]
 
     assert refused[:2] == ["no", "not known"]
     assert refused[2].startswith("Please set one tool in required mode")

@@ -14,7 +14,7 @@ from langchain_dashscope_deepseek import ChatDashScopeDeepSeek
 from langchain_dashscope_deepseek.testing import DashScopeEmulator
 
 NAMES = ("acme", "globex", "initech")
-KEPT = 100  # models in the cache, each with its connections
+KEPT = 100  # models in the cache
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,8 @@ def find_models(
 ) -> Callable[[str], ChatDashScopeDeepSeek]:
     """Return a function that finds a tenant's model, or makes it.
 
-    The cache keeps the connections of a tenant open until its next call. A model that leaves the
-    cache closes them after its last call.
+    The cache keeps the models of recent tenants, so they are not created for each call. Connections
+    belong to the process's pool.
 
     Args:
         model: The settings that all tenants share.
