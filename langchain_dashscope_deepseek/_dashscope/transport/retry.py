@@ -15,8 +15,7 @@ from langchain_dashscope_deepseek.errors import DashScopeError
 
 logger = logging.getLogger(__name__)
 
-AdaptRequest = Callable[[DashScopeError], bool]
-"""Changes the request after an error; tells whether to send it again at once."""
+AdaptRequest = Callable[[DashScopeError], bool]  # tells whether to send it again at once
 
 NO_DEADLINE = float("inf")
 
