@@ -23,7 +23,6 @@ from langchain_dashscope_deepseek import (
     DashScopeWarning,
     ModelCapabilities,
 )
-from langchain_dashscope_deepseek._dashscope.protocol import refusals
 from tests.unit_tests.conftest import STYLES, Ask, Scripted, answer_of, transcript
 
 NEW, PRO = "deepseek-v4.1-flash", "deepseek-v4-pro"
@@ -286,11 +285,3 @@ async def test_a_wrong_route_and_a_refused_required_are_both_settled(
         await ask(service.model(NEW, max_retries=0), "hi", **SEVERAL)
     assert asked(service) == ["multimodal", "text", "text"]
     assert choices(service) == ["required", "required", "auto"]
-
-
-def test_the_memory_is_bounded(service: Scripted) -> None:
-    for n in range(1_100):
-        refuse(service, "body")
-        service.answer(answer_of())
-        service.model(f"model-{n}").invoke("hi")
-    assert len(refusals._remembered) == 100
