@@ -152,5 +152,5 @@ def _why_no_call(name: str, message: AIMessage) -> str:
     elif message.additional_kwargs.get("reasoning_content"):
         why = "a call cannot be forced while the model thinks. Disable thinking, or ask again"
     else:
-        why = "it answered in text. Ask again, or say in the prompt that it must call"
+        why = "it answered in text. Ask again, or tell it to call in the prompt"
     return f"The model did not call {name!r} as required: {why}"
