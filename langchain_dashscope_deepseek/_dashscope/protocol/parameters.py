@@ -156,7 +156,7 @@ def check_overrides(overrides: Mapping[str, Any], fields: Collection[str]) -> No
     unknown = overrides.keys() - OVERRIDABLE
     fixed = ", ".join(sorted(unknown.intersection(fields)))
     if fixed:
-        msg = f"{fixed} cannot be set for one call: set it on the model, or use model_copy"
+        msg = f"{fixed} cannot be set for one call: set it on the model, or on a copy of it"
         raise DashScopeInputError(msg)
     if unknown:
         raise DashScopeInputError(unknown_names(unknown, {*fields, *ALIASES, "extra_headers"}))
