@@ -7,6 +7,7 @@ import base64
 import copy
 import json
 import pickle
+import re
 import ssl
 import time
 import warnings
@@ -43,6 +44,7 @@ from langchain_dashscope_deepseek import (
     ModelCapabilities,
     TokenRateLimiter,
 )
+from langchain_dashscope_deepseek._dashscope.protocol import parameters
 from langchain_dashscope_deepseek._dashscope.protocol.aliases import ADVICE_BY_NAME
 from langchain_dashscope_deepseek._dashscope.protocol.parameters import PARAMETERS
 from langchain_dashscope_deepseek._dashscope.regions import Location
@@ -172,6 +174,13 @@ def test_no_parameter_is_explained_as_unsupported() -> None:
 def test_every_parameter_is_a_setting_of_the_model() -> None:
     of_one_call = {"tools", "tool_choice"}
     assert PARAMETERS.keys() - of_one_call == PARAMETERS.keys() & ModelFields.model_fields.keys()
+
+
+def test_every_number_has_a_rule() -> None:
+    own = ModelFields.__annotations__.items()
+    numbers = {name for name, kind in own if re.search(r"\b(int|float)\b", str(kind))}
+    assert len(numbers) > 8
+    assert numbers <= parameters._RULES.keys()
 
 
 AS_TEXT: dict[str, Any] = {

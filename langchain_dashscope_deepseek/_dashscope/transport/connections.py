@@ -235,7 +235,7 @@ def refuse_ignored_settings(settings: Mapping[str, Any]) -> None:
     """Refuse network settings beside the user's own clients, which would ignore them."""
     for name in ("http_client", "http_async_client"):
         for setting, default in NetworkSettings()._asdict().items():
-            if settings.get(name) is not None and settings.get(setting, default) is not default:
+            if settings.get(name) is not None and settings.get(setting, default) != default:
                 raise DashScopeInputError(
                     f"{name} has its own network settings, so its calls would ignore {setting}: "
                     f"make that client with {setting}=, or leave one of the two out"

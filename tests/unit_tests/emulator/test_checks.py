@@ -329,6 +329,12 @@ def test_the_emulator_ignores_no_parameter_of_the_model() -> None:
     assert _checks._IGNORED.isdisjoint(PARAMETERS)
 
 
+def test_the_emulator_checks_the_range_of_each_number() -> None:
+    numbers = {n for n, rule in PARAMETERS.items() if rule.fits(1) and not rule.fits("1")}
+    limits = {"max_tokens", "max_completion_tokens", "thinking_budget"}  # depend on the model
+    assert numbers - limits <= _checks._RANGES.keys()
+
+
 def test_what_the_official_packages_send_besides_is_ignored(client: Client) -> None:
     assert client.ask(result_format="message", top_k=5, n=1, logprobs=False).status == 200
 
