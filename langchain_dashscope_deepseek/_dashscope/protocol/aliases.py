@@ -49,7 +49,7 @@ _NAMES_BY_ADVICE: Mapping[str, str] = {
     "leave it out: it belongs to OpenAI's API": (
         "use_responses_api store service_tier include include_response_headers disabled_params"
     ),
-    "leave it out: get_num_tokens needs no model's name": "tiktoken_model_name",
+    "leave it out: get_num_tokens does not use tiktoken": "tiktoken_model_name",
     "write enable_search=True, and search_options": "web_search",
 }
 
