@@ -67,7 +67,7 @@ def look(page: Page, address: str, shot: Path | None) -> Iterator[str]:
     wide, seen = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
     if wide > seen:
         yield f"scrolls sideways: {wide} px in {seen}"
-    results = Axe().run(page, options={"runOnly": list(RULES)})
+    results = Axe().run(page, options={"runOnly": list(RULES), "resultTypes": ["violations"]})
     for violation in results.response["violations"]:
         for node in violation["nodes"]:
             yield f"{violation['id']}: {' '.join(node['html'].split())[:120]}"
