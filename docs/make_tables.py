@@ -38,13 +38,13 @@ from langchain_dashscope_deepseek._dashscope.regions import REGIONS
 from langchain_dashscope_deepseek.capabilities import COMMON_PARAMETERS, ModelCapabilities
 from tests.integration_tests.faults import FAULTS, FIELDS, VALUES, Answers, Fails, Field, Outcome
 
-DOCS = Path(__file__).parent
-PACKAGE = DOCS.parent / "langchain_dashscope_deepseek"
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
+DOCS = Path(__file__).parent
+PACKAGE = DOCS.parent / "langchain_dashscope_deepseek"
 CHINESE: Mapping[str, str] = tomllib.loads((DOCS / "tables.zh-CN.toml").read_text("utf-8"))
 """The cells of the tables in Chinese pages, by the English ones."""
 

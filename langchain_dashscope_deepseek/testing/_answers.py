@@ -77,11 +77,8 @@ def _report(call: Call, *, chinese: bool) -> str:
     """Quote the results of the tools that were called last."""
     results, seen = list(map(_quote, call.results)), _seen(call, chinese=chinese)
     if chinese:
-        return (
-            f"我是 {call.model} 的模拟器。{seen}工具的结果是："
-            + "；".join(results).rstrip("。")
-            + "。"
-        )
+        said = "；".join(results).rstrip("。")
+        return f"我是 {call.model} 的模拟器。{seen}工具的结果是：{said}。"
     said = "; ".join(results).rstrip(".")
     return f"I am the emulator of {call.model}. {seen}The tools returned: {said}."
 

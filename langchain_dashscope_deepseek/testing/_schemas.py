@@ -25,15 +25,16 @@ _QUOTED = re.compile(
 _PROPER_NAME = re.compile(r"[A-Z][\w'’-]*(?: [A-Z][\w'’-]*)*(?:, [A-Z]{2}\b)?")  # noqa: RUF001
 _POSSESSIVE = re.compile(r"['’]s$")  # noqa: RUF001
 _SENTENCE_START = re.compile(r"(?:^|[.?!:\n]\s*)$")
+_BEHIND = r"现在|今天|明天|目前|的|天气|怎|如何"  # what follows the subject of a Chinese question
 _CHINESE_PAIR = re.compile(
     r"([\u4e00-\u9fff]{2,4})(?:和|与|跟|、)([\u4e00-\u9fff]{2,4}?)"
-    r"(?=现在|今天|明天|目前|的|各|分别|天气|怎|如何|[^\u4e00-\u9fff]|$)"
+    rf"(?={_BEHIND}|各|分别|[^\u4e00-\u9fff]|$)"
 )
 _CHINESE_VERBS = re.compile(r"^(?:请问|请|查询|查|对比|比较|看看|帮我|告诉我)+")
-_CHINESE_THING = re.compile(r"([\u4e00-\u9fff]{2,4}?)(?=现在|今天|明天|目前|的|天气|怎|如何)")
+_CHINESE_THING = re.compile(rf"([\u4e00-\u9fff]{{2,4}}?)(?={_BEHIND})")
 _CHINESE_OBJECT = re.compile(
     r"(?:查询|查看|查|搜索|获取|看看|告诉我|从)(?:一下)?\s*([\u4e00-\u9fff]{2,4}?)"
-    r"(?=现在|今天|明天|目前|的|到|天气|怎|如何|[^\u4e00-\u9fff]|$)"
+    rf"(?={_BEHIND}|到|[^\u4e00-\u9fff]|$)"
 )
 _QUESTION_KEYS = frozenset({"query", "question", "text", "input", "prompt", "expression", "topic"})
 _FORMATS = {

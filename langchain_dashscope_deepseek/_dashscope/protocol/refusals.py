@@ -118,11 +118,12 @@ _ABOUT_THE_ENDPOINT: _Kinds = (
 )
 
 
-def advise(error: DashScopeError, request: PreparedRequest) -> None:
-    """Add advice to an error that the request may explain."""
+def advise(error: DashScopeError, request: PreparedRequest) -> DashScopeError:
+    """Add advice to an error that the request may explain, and return it."""
     for kinds, text in _advice(request):
         if type(error) in kinds:
             error.add_advice(text)
+    return error
 
 
 def _advice(request: PreparedRequest) -> Iterator[tuple[_Kinds, str]]:

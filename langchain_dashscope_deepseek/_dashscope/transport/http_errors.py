@@ -78,7 +78,7 @@ class translating_errors(AbstractContextManager["translating_errors"]):  # noqa:
             error.args = (REDACTED,)
             error.__cause__ = error.__context__ = None
         # No local variable: the traceback would keep it alive, and with it the caller's streams.
-        raise self._translated(error, names) from error
+        raise advise(self._translated(error, names), self._request) from error
 
     def _translated(self, error: BaseException, names: Sequence[str]) -> DashScopeError:
         reader = self.reader
@@ -96,9 +96,7 @@ class translating_errors(AbstractContextManager["translating_errors"]):  # noqa:
             msg = f"The connection broke within the answer ({name})"
             return DashScopeStreamCutError(msg, request_id=request_id)
         detail = name if text else f"{name}: {self._redact(str(error))[:LONGEST_MESSAGE]}"
-        unreachable = DashScopeConnectionError(f"No connection to the service{text} ({detail})")
-        advise(unreachable, self._request)
-        return unreachable
+        return DashScopeConnectionError(f"No connection to the service{text} ({detail})")
 
 
 def _names_of(error: BaseException) -> Sequence[str]:
