@@ -43,6 +43,15 @@ async def test_an_error_of_the_place_names_model_host_and_region(
     assert asked in str(caught.value)
 
 
+async def test_a_failed_connection_names_model_host_and_region(ask: Ask, service: Scripted) -> None:
+    """A workspace ID that is misspelt makes a host that does not exist."""
+    service.fail(httpx.ConnectError("Name or service not known"))
+    model = service.model("m", region="ap-southeast-1", workspace_id="llm-typo", max_retries=0)
+    asked = r"Requested: m at llm-typo\.ap-southeast-1\.maas\.aliyuncs\.com, in ap-southeast-1\."
+    with pytest.raises(DashScopeError, match=asked):
+        await ask(model, "hi")
+
+
 async def test_a_host_without_a_region_is_named_alone(ask: Ask, service: Scripted) -> None:
     service.answer({"code": "InvalidApiKey", "message": "No."}, status=401)
     with pytest.raises(DashScopeError, match=r"Requested: deepseek-v4-pro at gateway\.test:8443\."):
