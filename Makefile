@@ -87,7 +87,7 @@ docs: $(VENV)/.package .venv-docs/.zensical ## Write the tables in the docs anew
 	.venv-docs/bin/zensical build --clean --strict
 
 site: docs ## Look at the built site in a browser: every page, link and anchor
-	.venv-docs/bin/python docs/check_site.py
+	.venv-docs/bin/python -m docs.check_site
 
 docs-serve: .venv-docs/.zensical ## Show the site, and build it anew with each change
 	.venv-docs/bin/zensical serve

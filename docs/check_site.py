@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import re
-import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +24,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 
+from tests.running import find_browser
+
 SITE = Path(__file__).parents[1] / "build" / "site"
 LOOKS = (("desk", 1280, "light"), ("desk", 1280, "dark"), ("phone", 375, "light"))
 RULES = ("color-contrast", "image-alt", "link-name", "button-name", "html-has-lang", "label")
@@ -34,7 +35,6 @@ SEARCHES = {  # words, and what the address of a result has
     "限流": ".zh-CN/",
     "结构化输出": ".zh-CN/",
 }
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
 class _Quiet(SimpleHTTPRequestHandler):
@@ -145,7 +145,7 @@ def main() -> int:
     shots: Path | None = parser.parse_args().shots
     if shots is not None:
         shots.mkdir(parents=True, exist_ok=True)
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    found = find_browser()
     if found is None:
         print("There is no Chromium here: install it, by apt-get install chromium or the like")
         return 1

@@ -2,42 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import re
-import shutil
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from playwright.sync_api import Page, expect, sync_playwright
 
+from tests.running import find_browser, running
+
 DOCS = Path(__file__).parent
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 LONGEST_SECONDS = 60
-
-
-@contextmanager
-def serving() -> Iterator[str]:
-    """Run the example with the emulator; yields its address."""
-    bare = {name: value for name, value in os.environ.items() if "DASHSCOPE" not in name}
-    process = subprocess.Popen(
-        [sys.executable, "-u", "-m", "docs.examples.web", "--port", "0"],
-        cwd=DOCS.parent,
-        env=bare,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert process.stderr is not None  # noqa: S101 - it is a pipe
-        for line in process.stderr:
-            if found := re.search(r"running on (http://\S+)", line):
-                yield found[1]
-                break
-    finally:
-        process.terminate()
-        process.wait()
 
 
 def ask(page: Page, address: str, question: str) -> None:
@@ -49,10 +22,14 @@ def ask(page: Page, address: str, question: str) -> None:
 
 def main() -> None:
     """Take a picture of the chat, and one of the agent that asks for approval."""
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
     expect.set_options(timeout=LONGEST_SECONDS * 1000)
-    with serving() as address, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+    command = ["-m", "docs.examples.web", "--port", "0"]
+    with (
+        TemporaryDirectory() as folder,
+        running(command, Path(folder, "log"), {}) as address,
+        sync_playwright() as playwright,
+    ):
+        browser = playwright.chromium.launch(executable_path=find_browser(), args=["--no-sandbox"])
         size = {"width": 840, "height": 640}
         page = browser.new_page(viewport=size, device_scale_factor=1.5)  # type: ignore[arg-type]
 

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import re
-import subprocess
 import sys
 import threading
 import time
@@ -24,7 +21,8 @@ from langchain.agents import create_agent
 
 from langchain_dashscope_deepseek import ChatDashScopeDeepSeek
 from langchain_dashscope_deepseek.testing import DashScopeEmulator
-from tests.waiting import PATIENCE_SECONDS, eventually
+from tests.running import running
+from tests.waiting import eventually
 
 pytestmark = [
     pytest.mark.emulator_only,
@@ -55,24 +53,9 @@ def address(emulator: DashScopeEmulator, tmp_path_factory: pytest.TempPathFactor
         "DASHSCOPE_API_KEY": emulator.api_key,
         "DASHSCOPE_HTTP_BASE_URL": emulator.base_url,
     }
-    command = [sys.executable, "-u", "-m", "uvicorn", "docs.examples.serving:app", "--port", "0"]
-    with log.open("wb") as file:
-        process = subprocess.Popen(
-            command, cwd=ROOT, env={**os.environ, **settings}, stdout=file, stderr=file
-        )
-
-    def find_address() -> str:
-        found = re.search(r"running on (http://127\.0\.0\.1:\d+)", log.read_text(encoding="utf-8"))
-        return found[1] if found else ""
-
-    try:
-        assert eventually(lambda: bool(find_address() or process.poll() is not None))
-        assert find_address(), log.read_text(encoding="utf-8")
-        yield find_address()
-    finally:
-        process.terminate()
-        process.wait(PATIENCE_SECONDS)
-    assert "Traceback" not in log.read_text(encoding="utf-8")
+    command = ["-m", "uvicorn", "docs.examples.serving:app", "--port", "0"]
+    with running(command, log, settings) as address:
+        yield address
 
 
 @contextmanager

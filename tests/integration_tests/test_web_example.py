@@ -6,11 +6,7 @@ The app is a process of its own and the browser is headless Chromium; the emulat
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,42 +19,21 @@ from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from langchain_dashscope_deepseek.testing import DashScopeEmulator
+from tests.running import find_browser, running
 from tests.waiting import PATIENCE_SECONDS, eventually
 
 pytestmark = [pytest.mark.emulator_only, pytest.mark.slow]
 
 ROOT = Path(__file__).parents[2]
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 REQUEST_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 LONG = [f"word{n} " for n in range(2000)]
 
 
 @contextmanager
 def serving(log: Path, settings: dict[str, str]) -> Iterator[str]:
-    """Run the app on a free port, give its address, and end it as Ctrl-C does."""
-    ours = {k: v for k, v in os.environ.items() if not k.startswith("DASHSCOPE_")}
-    with log.open("wb") as file:
-        process = subprocess.Popen(
-            [sys.executable, "-W", "error", "-u", "-m", "docs.examples.web", "--port", "0"],
-            cwd=ROOT,
-            env={**ours, **settings, "PYTHONIOENCODING": "utf-8"},
-            stdout=file,
-            stderr=subprocess.STDOUT,
-        )
-
-    def find_address() -> str | None:
-        found = re.search(r"running on (http://127\.0\.0\.1:\d+)", log.read_text(encoding="utf-8"))
-        return found and found[1]
-
-    try:
-        assert eventually(lambda: bool(find_address() or process.poll() is not None))
-        address = find_address()
-        assert address, log.read_text(encoding="utf-8")
+    command = ["-W", "error", "-m", "docs.examples.web", "--port", "0"]
+    with running(command, log, settings) as address:
         yield address
-    finally:
-        process.terminate()
-        process.wait(PATIENCE_SECONDS)
-    assert "Traceback" not in log.read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -79,9 +54,9 @@ def address(emulator: DashScopeEmulator, tmp_path_factory: pytest.TempPathFactor
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    path = find_browser()
     if path is None:
-        pytest.skip(f"no browser: none of {', '.join(BROWSERS)} is installed")
+        pytest.skip("no Chromium is installed")
     expect.set_options(timeout=PATIENCE_SECONDS * 1000)
     with sync_playwright() as playwright:
         # Chromium's sandbox needs rights that containers do not give.
