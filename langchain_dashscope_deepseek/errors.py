@@ -196,7 +196,7 @@ class DashScopeRateLimitError(DashScopeError, ModelRateLimitError):
 
 
 class DashScopeServerError(DashScopeError, ModelAPIError):
-    """The service failed (HTTP 5xx), or sent a response that is not an answer."""
+    """The service failed (HTTP 5xx or 409), or sent a response that is not an answer."""
 
     hint = "Usually temporary: try again later. If it lasts, report it with the request_id."
 
@@ -209,7 +209,7 @@ class DashScopeAnswerTooLargeError(DashScopeServerError, RuntimeError):
 
 
 class DashScopeTimeoutError(DashScopeError, ModelTimeoutError):
-    """Connecting, sending, or the next data of the answer took longer than `timeout`."""
+    """Connecting, sending or reading exceeded `timeout`, or the service timed out (HTTP 408, 504)."""
 
     hint = "Raise timeout; without a stream, no data arrives while the model thinks."
 
