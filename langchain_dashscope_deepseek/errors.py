@@ -209,7 +209,7 @@ class DashScopeAnswerTooLargeError(DashScopeServerError, RuntimeError):
 
 
 class DashScopeTimeoutError(DashScopeError, ModelTimeoutError):
-    """Connecting, sending or reading exceeded `timeout`, or the service timed out (HTTP 408, 504)."""
+    """Connecting, sending or reading exceeded `timeout`, or the service timed out (408, 504)."""
 
     hint = "Raise timeout; without a stream, no data arrives while the model thinks."
 
