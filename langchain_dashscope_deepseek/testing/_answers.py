@@ -69,7 +69,7 @@ def _text(call: Call, question: str, *, chinese: bool) -> str:
         )
     return (
         f"I am the emulator of {call.model}, not the model itself. You said: “{_quote(question)}”. "
-        f"{_seen(call, chinese=False)}This text was made for tests and knows nothing."
+        f"{_seen(call, chinese=False)}This text was generated for tests."
     )
 
 

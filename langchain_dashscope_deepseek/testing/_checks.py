@@ -41,7 +41,7 @@ _IGNORED = frozenset({
 _SWITCHES = (
     "enable_thinking", "incremental_output", "parallel_tool_calls", "enable_search",
 )  # fmt: skip
-_LARGEST_SEED = 2**63 - 1
+_MAX_INT64 = 2**63 - 1
 _TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _TOKENS_PER_MESSAGE = 4
 
@@ -91,8 +91,8 @@ def check_key(headers: Mapping[str, str]) -> None:
         raise ServiceError("InvalidApiKey", "Invalid API-key provided.", 401)
 
 
-def check_required(body: Any, accepts: Collection[Accepted]) -> None:
-    """Refuse `required` with several tools, before a scripted answer is taken."""
+def refuse_required_with_several_tools(body: Any, accepts: Collection[Accepted]) -> None:
+    """Refuse a tool choice of `required` with several tools; scripted answers do it, too."""
     match body:
         case {"parameters": {"tool_choice": "required", "tools": [_, _, *_]}}:
             if "required_with_several_tools" not in accepts:
@@ -110,24 +110,24 @@ def check_body(
     accepts: Collection[Accepted],
 ) -> Call:
     """Validate a body."""
-    model, row, entered, parameters = _open(body, find_row)
+    model, row, request_input, parameters = _split_body(body, find_row)
     rules = ContentRules(
         multimodal=multimodal, images=row.images is not False, resolves_oss=resolves_oss
     )
     switch = parameters.get("enable_thinking")
     thinking = thinks(row, switch)
-    # If the default is undocumented, only an explicit `enable_thinking` makes checks fail.
-    must_think = thinking and (row.thinking != "unknown" or switch is True)
-    partial = takes_partial(row, thinking=must_think)
-    messages = check_messages(entered.get("messages"), rules, partial=partial)
+    # A model whose default is undocumented surely thinks only if `enable_thinking` is set.
+    surely_thinks = thinking and (row.thinking != "unknown" or switch is True)
+    partial = takes_partial(row, thinking=surely_thinks)
+    messages = check_messages(request_input.get("messages"), rules, partial=partial)
     _check_parameters(parameters, row)
-    _check_thinking(parameters, row, thinking=must_think, stream=stream)
-    _check_tools(parameters, row, thinking=must_think)
-    _check_choice(parameters, accepts, thinking=must_think)
-    _check_format(parameters, row, messages, thinking=must_think)
+    _check_thinking(parameters, row, thinking=surely_thinks, stream=stream)
+    _check_tools(parameters, row, thinking=surely_thinks)
+    _check_choice(parameters, accepts, thinking=surely_thinks)
+    _check_format(parameters, row, messages, thinking=surely_thinks)
     if strict_replay:
         replayed = row.reasoning_replay == "with_tool_calls"
-        check_replay(messages, replayed=replayed, thinking=must_think)
+        check_replay(messages, replayed=replayed, thinking=surely_thinks)
     tokens = estimate_input(messages, parameters)
     if row.max_input_tokens is not None and tokens > row.max_input_tokens:
         refuse(f"Range of input length should be [1, {row.max_input_tokens}]")
@@ -154,12 +154,12 @@ def _count_images(messages: list[Json]) -> int:
     return sum(len(message["images"]) for message in messages)
 
 
-def _open(
+def _split_body(
     body: Any, find_row: Callable[[str], ModelCapabilities | None]
 ) -> tuple[str, ModelCapabilities, Json, Json]:
     """Return the model, its row, the input and the parameters of a body."""
     match body:
-        case {"model": str(model), "input": dict(entered), **rest}:
+        case {"model": str(model), "input": dict(request_input), **rest}:
             parameters = rest.get("parameters", {})
         case _:
             refuse("Required body invalid, please check the request body format.")
@@ -168,7 +168,7 @@ def _open(
         raise ServiceError("ModelNotFound", "Model not exist.", 404)
     if not isinstance(parameters, dict):
         refuse("parameters must be an object.")
-    return model, row, entered, parameters
+    return model, row, request_input, parameters
 
 
 def _check_parameters(parameters: Json, row: ModelCapabilities) -> None:
@@ -206,7 +206,7 @@ def _check_effort(effort: object, row: ModelCapabilities) -> None:
 
 def _check_limit(parameters: Json, name: str, limit: int | None) -> None:
     if name in parameters and not _is_integer(parameters[name], 1, limit):
-        refuse(f"Range of {name} should be [1, {limit or _LARGEST_SEED}]")
+        refuse(f"Range of {name} should be [1, {limit or _MAX_INT64}]")
 
 
 def _is_integer(value: object, least: int, most: int | None = None) -> bool:
@@ -253,8 +253,8 @@ _RANGES: Mapping[str, tuple[Callable[[object], bool], str]] = {
         "Presence_penalty should be in [-2.0, 2.0]",
     ),
     "seed": (
-        lambda value: _is_integer(value, 0, _LARGEST_SEED),
-        f"Range of seed should be [0, {_LARGEST_SEED}]",
+        lambda value: _is_integer(value, 0, _MAX_INT64),
+        f"Range of seed should be [0, {_MAX_INT64}]",
     ),
     "stop": (_is_stop, "stop must be of type str, list[str], list[int], or list[list[int]]."),
 }
@@ -276,7 +276,7 @@ def _check_thinking(
     budget = parameters.get("thinking_budget")
     if "thinking_budget" in parameters and not _is_integer(budget, 1, limit):
         refuse(f"The thinking_budget parameter must be a positive integer and not greater than "
-               f"{limit or _LARGEST_SEED}")  # fmt: skip
+               f"{limit or _MAX_INT64}")  # fmt: skip
 
 
 def _check_tools(parameters: Json, row: ModelCapabilities, *, thinking: bool) -> None:

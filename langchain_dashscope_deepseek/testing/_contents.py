@@ -14,11 +14,11 @@ from typing import Any
 from langchain_dashscope_deepseek.testing._errors import refuse
 from langchain_dashscope_deepseek.testing._render import Json
 
-EMPTY_TEXT = "Role must be user or assistant and Content length must be greater than 0"
+EMPTY_CONTENT_ERROR = "Role must be user or assistant and Content length must be greater than 0"
 
-_TEXT_KEYS = frozenset({"cache_control"})
-_IMAGE_KEYS = frozenset({"min_pixels", "max_pixels", "cache_control"})
-_URL_TEXT = "The provided URL does not appear to be valid. Ensure it is correctly formatted."
+_TEXT_OPTIONS = frozenset({"cache_control"})
+_IMAGE_OPTIONS = frozenset({"min_pixels", "max_pixels", "cache_control"})
+_URL_ERROR = "The provided URL does not appear to be valid. Ensure it is correctly formatted."
 _URL = re.compile(r"https?://[^\s/]\S*", re.IGNORECASE)
 _OSS = re.compile(r"oss://[^\s/]\S*", re.IGNORECASE)
 _DATA_URIS = frozenset(
@@ -56,15 +56,15 @@ def read_message(message: Json, number: int, rules: ContentRules) -> Json:
     if images:
         _check_images(images, role, rules)
     elif not text and not may_be_empty:
-        refuse(EMPTY_TEXT)
+        refuse(EMPTY_CONTENT_ERROR)
     return {**message, "content": text, "images": images}
 
 
 def _part(part: Any, place: str) -> tuple[str, str]:
     match part:
-        case {"text": str(value), **options} if options.keys() <= _TEXT_KEYS:
+        case {"text": str(value), **options} if options.keys() <= _TEXT_OPTIONS:
             key = "text"
-        case {"image": str(value), **options} if options.keys() <= _IMAGE_KEYS:
+        case {"image": str(value), **options} if options.keys() <= _IMAGE_OPTIONS:
             key = "image"
         case _:
             refuse(f'Input should be {{"text": str}} or {{"image": str}}: {place}')
@@ -85,11 +85,11 @@ def _check_images(images: list[str], role: str, rules: ContentRules) -> None:
     for image in images:
         if _OSS.fullmatch(image):
             if not rules.resolves_oss:
-                refuse(f"{_URL_TEXT} oss:// needs X-DashScope-OssResourceResolve: enable.")
+                refuse(f"{_URL_ERROR} oss:// needs X-DashScope-OssResourceResolve: enable.")
         elif image.startswith("data:"):
             _check_data(image)
         elif not _URL.fullmatch(image):
-            refuse(_URL_TEXT)
+            refuse(_URL_ERROR)
 
 
 def _check_data(image: str) -> None:

@@ -5,21 +5,25 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from langchain_dashscope_deepseek.testing._contents import EMPTY_TEXT, ContentRules, read_message
+from langchain_dashscope_deepseek.testing._contents import (
+    EMPTY_CONTENT_ERROR,
+    ContentRules,
+    read_message,
+)
 from langchain_dashscope_deepseek.testing._errors import refuse
 from langchain_dashscope_deepseek.testing._render import Json
 from langchain_dashscope_deepseek.testing._turns import split_turns
 
 _ROLES = ("user", "assistant", "system", "function", "plugin", "tool")
 _LAST_ROLES = ("user", "function", "tool")
-_ROLE_TEXT = (
+_ROLE_ERROR = (
     'Role must be in ["user","assistant","system","function","plugin","tool"] and the role in last '
     'message must be in ["user","function","tool"]'
 )
-_ORPHAN_TEXT = (
+_ORPHAN_ERROR = (
     'messages with role "tool" must be a response to a preceeding message with "tool_calls"'
 )
-_REPLAY_TEXT = "The `reasoning_content` in the thinking mode must be passed back to the API."
+_REPLAY_ERROR = "The `reasoning_content` in the thinking mode must be passed back to the API."
 
 
 def check_messages(messages: Any, rules: ContentRules, *, partial: bool) -> list[Json]:
@@ -28,13 +32,13 @@ def check_messages(messages: Any, rules: ContentRules, *, partial: bool) -> list
     `partial` allows a last assistant message that is marked as partial, for the model to continue.
     """
     if not isinstance(messages, list) or not messages:
-        refuse(EMPTY_TEXT)
+        refuse(EMPTY_CONTENT_ERROR)
     if any(not isinstance(message, dict) for message in messages):
         refuse("messages must be a list of objects.")
     roles = [message.get("role") for message in messages]
     is_continued = partial and roles[-1] == "assistant" and messages[-1].get("partial") is True
     if any(role not in _ROLES for role in roles) or not (roles[-1] in _LAST_ROLES or is_continued):
-        refuse(_ROLE_TEXT)
+        refuse(_ROLE_ERROR)
     read = []
     for number, message in enumerate(messages):
         read.append(read_message(message, number, rules))
@@ -47,9 +51,9 @@ def check_messages(messages: Any, rules: ContentRules, *, partial: bool) -> list
 
 
 def check_replay(messages: list[Json], *, replayed: bool, thinking: bool) -> None:
-    """Check that earlier reasoning is absent, or present in turns with tool calls.
+    """Check that no message has reasoning or, if it is replayed, that turns with tool calls do.
 
-    In such a turn every assistant message needs it, the final one as well; in others it is ignored.
+    In such a turn every assistant message needs it, the final one too; in others it is ignored.
     """
     if not replayed:
         if any("reasoning_content" in message for message in messages):
@@ -61,7 +65,7 @@ def check_replay(messages: list[Json], *, replayed: bool, thinking: bool) -> Non
         answers = [message for message in turn if message["role"] == "assistant"]
         has_calls = any(message.get("tool_calls") for message in answers)
         if has_calls and not all("reasoning_content" in message for message in answers):
-            refuse(_REPLAY_TEXT)
+            refuse(_REPLAY_ERROR)
 
 
 def _check_calls(calls: Any) -> None:
@@ -97,7 +101,7 @@ def _check_pairs(messages: list[Json]) -> None:
         if message["role"] == "tool":
             answered = message.get("tool_call_id")
             if not isinstance(answered, str) or answered not in unanswered:
-                refuse(_ORPHAN_TEXT)
+                refuse(_ORPHAN_ERROR)
             unanswered.remove(answered)
             continue
         _refuse_unanswered(unanswered)

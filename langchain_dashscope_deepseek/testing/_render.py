@@ -165,7 +165,8 @@ def _deltas(answer: Answer) -> Iterator[Json]:
     for index, call in enumerate(answer.tool_calls):
         yield from _call_deltas(index, call)
     # Three endings were recorded: the finish reason comes with the last piece of the arguments,
-    # with an empty piece after it, or in a packet without one. The name's length selects one.
+    # in a packet with an empty piece, or in a packet without a tool call. The length of the
+    # tool's name selects the ending, so that tests meet all three.
     ending = len(answer.tool_calls[-1].name) % 3 if answer.tool_calls else 2
     if ending == 1:
         yield _call_delta(len(answer.tool_calls) - 1, {"arguments": ""})
@@ -234,11 +235,11 @@ class _Meter:
             return dict(self._answer.usage)
         reasoning = -(-self._reasoning // _UNITS_PER_TOKEN)
         output = reasoning - (-self._text // _UNITS_PER_TOKEN)
-        entered = self._rendering.input_tokens
+        input_tokens = self._rendering.input_tokens
         usage: Json = {
-            "total_tokens": entered + output,
+            "total_tokens": input_tokens + output,
             "output_tokens": output,
-            "input_tokens": entered,
+            "input_tokens": input_tokens,
         }
         usage |= self._image_usage()
         if not self._rendering.details:

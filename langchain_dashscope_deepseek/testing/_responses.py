@@ -115,12 +115,16 @@ def respond_raw(
     piece: int | None,
 ) -> Response:
     """Write bytes unchanged, in pieces or at once."""
+    in_pieces = piece is not None
     size = piece or len(content) or 1
     parts = tuple(content[at : at + size] for at in range(0, len(content), size))
     kind = _SSE_TYPE if exchange.stream else _JSON_TYPE
-    cut = piece is not None
     response = Response(
-        status=status, headers={"content-type": kind}, parts=parts, chunked=cut, flushed=cut
+        status=status,
+        headers={"content-type": kind},
+        parts=parts,
+        chunked=in_pieces,
+        flushed=in_pieces,
     )
     return with_headers(response, headers)
 

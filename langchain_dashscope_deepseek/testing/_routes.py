@@ -14,10 +14,10 @@ _SERVICES = "/api/v1/services/aigc/"
 _ROUTES: Mapping[str, Route] = {
     f"{_SERVICES}{route}/generation": route for route in get_args(Route)
 }
-_URL_TEXT = "url error, please check url！"
+_URL_ERROR = "url error, please check url！"
 # Recorded, with the exclamation mark in full width.
-_WRONG_ROUTE_TEXT = (
-    f"{_URL_TEXT} For details, see: https://help.aliyun.com/zh/model-studio/error-code#error-url"
+_WRONG_ROUTE_ERROR = (
+    f"{_URL_ERROR} For details, see: https://help.aliyun.com/zh/model-studio/error-code#error-url"
 )
 
 
@@ -27,7 +27,7 @@ def find_route(method: str, path: str) -> Route:
     if method == "POST" and path in _ROUTES:
         return _ROUTES[path]
     if method == "POST" and path.startswith(_SERVICES):
-        refuse(_URL_TEXT)
+        refuse(_URL_ERROR)
     raise ServiceError("NotFound", f"{method} {path} not found.", 404)
 
 
@@ -51,5 +51,5 @@ def check_binding(
     else:
         return
     if asked != bound:
-        # The official command line expects an event under status 200 on streams.
-        raise ServiceError("InvalidParameter", _WRONG_ROUTE_TEXT, in_stream=True)
+        # DashScope's command-line tool expects this error of a stream as an event under status 200.
+        raise ServiceError("InvalidParameter", _WRONG_ROUTE_ERROR, in_stream=True)

@@ -186,7 +186,7 @@ def find_things(text: str) -> list[str]:
 
 
 def find_schema(text: str) -> Schema | None:
-    """Find the last JSON schema of an object in a text; earlier ones are examples."""
+    """Find the last JSON schema in a text; LangChain's instructions begin with an example."""
     schemas = [schema for value, _, _ in _objects(text) for schema in _schemas(value)]
     return schemas[-1] if schemas else None
 

@@ -26,7 +26,7 @@ _NOISE_WORDS = (
 _NOISE = frozenset(_NOISE_WORDS.split())
 _CHINESE_NOISE = frozenset("的了是在我你请吗呢么个这那和与")
 _BY_NAME, _BY_WORD = 100, 10
-_ENOUGH = 2
+_THRESHOLD, _BY_CHINESE_PAIR = 2, 2  # one common pair of characters, or two Latin words
 
 
 def choose_calls(call: Call, question: str, system: str) -> tuple[ToolCall, ...]:
@@ -57,7 +57,7 @@ def choose_calls(call: Call, question: str, system: str) -> tuple[ToolCall, ...]
 
 
 def _called_since_the_question(call: Call) -> set[str]:
-    """Return the tools called in this turn: with a forced call on each step, others come next."""
+    """Return the tools called in this turn; a forced call on the next step prefers another."""
     return {
         made["function"]["name"]
         for message in call.turn
@@ -66,7 +66,7 @@ def _called_since_the_question(call: Call) -> set[str]:
 
 
 def _wants(scores: dict[str, int], question: str) -> bool:
-    return max(scores.values()) >= _ENOUGH or bool(_ASKED.search(question))
+    return max(scores.values()) >= _THRESHOLD or bool(_ASKED.search(question))
 
 
 def _score(tool: dict[str, Any], question: str, system: str) -> int:
@@ -77,8 +77,7 @@ def _score(tool: dict[str, Any], question: str, system: str) -> int:
     words = _words(question)
     named = len(_words(_CAMEL.sub(" ", name).replace("_", " ").replace("-", " ")) & words)
     described = _words(tool.get("description") or "") & words
-    # A pair of Chinese characters in common counts more than a Latin word.
-    return named * _BY_WORD + sum(1 if word.isascii() else _ENOUGH for word in described)
+    return named * _BY_WORD + sum(1 if word.isascii() else _BY_CHINESE_PAIR for word in described)
 
 
 def _words(text: str) -> set[str]:

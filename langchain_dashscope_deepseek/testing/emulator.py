@@ -21,7 +21,7 @@ from langchain_dashscope_deepseek.testing._checks import (
     Call,
     check_body,
     check_key,
-    check_required,
+    refuse_required_with_several_tools,
 )
 from langchain_dashscope_deepseek.testing._errors import ServiceError
 from langchain_dashscope_deepseek.testing._render import IMAGE_TOKENS, Answer, Rendering, ToolCall
@@ -232,7 +232,9 @@ class DashScopeEmulator:
         delay: float = 0.0,
         times: int = 1,
     ) -> None:
-        """Queue an error; of the request, only the key, the route and `required` are validated.
+        """Queue an error.
+
+        Of the request, only the key, the route, and a tool choice of `required` are validated.
 
         Args:
             code: DashScope's error code, such as `"Throttling.RateQuota"`.
@@ -340,7 +342,7 @@ class DashScopeEmulator:
             exchange = replace(exchange, route=find_route(method, path))
             check_key(headers)
             self._check_binding(exchange)
-            check_required(exchange.request.body, self._accepts)
+            refuse_required_with_several_tools(exchange.request.body, self._accepts)
             with self._lock:
                 script = self._scripts.popleft() if self._scripts else self._generate
             response = script(exchange)
