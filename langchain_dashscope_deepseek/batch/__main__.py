@@ -121,7 +121,7 @@ def _add_options(command: argparse.ArgumentParser) -> None:
     add("--shard-rows", type=_positive, default=5000, help="answers in a file")
     add("--id-column", default="id")
     prompt = command.add_mutually_exclusive_group()
-    help_template = "the prompt, with columns in braces and {{ for a brace; by default {prompt}"
+    help_template = "the prompt, with columns in braces, {{ for { and }} for }; by default {prompt}"
     prompt.add_argument("--template", default="{prompt}", help=help_template)
     prompt.add_argument("--template-file", type=Path)
     prompt.add_argument("--messages-column", help="a column of messages with role and content")
@@ -146,7 +146,9 @@ def _setting(text: str) -> tuple[str, Any]:
     if not equals:
         raise argparse.ArgumentTypeError("give NAME=VALUE, such as temperature=0")
     if name in {"model", "max_retries"} or re.search("api_key|api_base|base_url", name):
-        raise argparse.ArgumentTypeError(f"{name} cannot be set here: use an option or a variable")
+        raise argparse.ArgumentTypeError(
+            f"{name} is set by an option or an environment variable, not by --set: see --help"
+        )
     try:
         return name, json.loads(value)
     except json.JSONDecodeError:
@@ -154,10 +156,9 @@ def _setting(text: str) -> tuple[str, Any]:
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("give a number above 0")
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError("give a whole number above 0")
+    return int(text)
 
 
 if __name__ == "__main__":

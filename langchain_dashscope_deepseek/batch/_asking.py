@@ -72,7 +72,7 @@ class Record(NamedTuple):
 
 
 class Asker:
-    """Asks one row after the other; raises `StoppedError` if every row would fail."""
+    """Asks the model for rows, several at once; raises `StoppedError` if every row would fail."""
 
     def __init__(self, task: Task, attempts: int, expect_failures: bool, limits: Limits) -> None:
         # Retries are made here, so that the limits count each of them.
@@ -100,7 +100,8 @@ class Asker:
             except Exception as error:  # noqa: BLE001 - such as a message that cannot be converted
                 rate_limits += isinstance(error, DashScopeRateLimitError)
                 wait = self._seconds_to_retry(error, attempts, rate_limits)
-                self._limits.settle(0)  # after `pause`, so that no waiting call is sent before it
+                # After `_seconds_to_retry`, which pauses the limits before a waiting call is sent.
+                self._limits.settle(0)
                 if wait is not None:
                     await asyncio.sleep(wait)
                     continue

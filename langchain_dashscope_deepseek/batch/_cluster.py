@@ -1,7 +1,8 @@
 """A run on a Ray cluster: Ray Data hands out groups of queued rows, and two actors are shared.
 
 One actor owns the ledger, on the node of the command; the other keeps the limits of the account.
-Ray hands out a group again when its worker or node is lost; the ledger leaves out what it has.
+Ray hands out a group again when its worker or node is lost; the ledger then
+returns only the rows that have no outcome yet.
 """
 
 import asyncio
@@ -23,7 +24,7 @@ from langchain_dashscope_deepseek.rate_limiter import TokenRateLimiter
 
 GROUPS_OF_A_WORKER = 8  # at least, so that all workers have rows until the end
 PATIENCE = 30.0  # seconds until the lock of an actor that died is free
-SETTLE_SECONDS = 0.05  # for which the tokens of calls are collected
+SETTLE_INTERVAL = 0.05  # seconds; the token counts of so long go to the limits in one message
 RESTARTED = {"max_restarts": -1, "max_task_retries": -1, "num_cpus": 0}
 STORE_BYTES = 100 * 1024**2  # for Ray's objects; the rows are not among them
 
@@ -122,7 +123,7 @@ class SharedLimits:
 
     def settle(self, tokens: int | None) -> None:
         if not self._settled:
-            asyncio.get_running_loop().call_later(SETTLE_SECONDS, self._send_settled)
+            asyncio.get_running_loop().call_later(SETTLE_INTERVAL, self._send_settled)
         self._settled.append(tokens)
 
     def pause(self, seconds: float) -> None:
@@ -141,7 +142,7 @@ class Worker:
     ) -> None:
         self._asker, self._ledger = make_asker(SharedLimits(limits)), ledger
         self._share, self._size = share, size
-        self._committer, self._free = Committer(self._add), asyncio.Semaphore(share)
+        self._committer, self._slots = Committer(self._add), asyncio.Semaphore(share)
         self._is_stopped = False
 
     async def __call__(self, groups: dict[str, Any]) -> dict[str, Any]:
@@ -155,7 +156,7 @@ class Worker:
             yield row
 
     async def _ask(self, row: Row) -> None:
-        async with self._free:  # of two groups at a time
+        async with self._slots:  # shared by the two groups that run at a time
             if self._is_stopped:
                 return
             try:
@@ -213,7 +214,7 @@ def _ask_groups(
         fn_constructor_args=(make_asker, share, size, ledger, limits),
         compute=ray.data.ActorPoolStrategy(
             size=min(options.workers, groups),
-            max_concurrent_calls_per_actor=2,  # the next group begins before the last row of one
+            max_concurrent_calls_per_actor=2,  # a group starts before the previous one has ended
         ),
     )
     for _ in asked.iter_batches(batch_size=None):

@@ -1,7 +1,7 @@
-"""The ledger: an SQLite file that holds every row and every outcome. All other files follow it.
+"""The ledger: an SQLite file that holds every row and every outcome.
 
-An answer is in the ledger as soon as it has arrived. Files of answers (shards) are written from it:
-one that a crash prevented, or that is missing, is written by the next run.
+All other files are derived from it. An answer is in the ledger as soon as it has arrived. A file of
+answers (shard) that a crash prevented, or that is missing, is written by the next run.
 """
 
 import sqlite3

@@ -84,11 +84,12 @@ class Task:
         try:
             parts = list(Formatter().parse(self.template))
         except ValueError as error:
-            raise StoppedError(f"--template: {error}; write {{{{ for a brace.") from None
+            raise StoppedError(f"--template: {error}; write {{{{ for {{ and }}}} for }}.") from None
         has_column = any(column is not None for _, column, _, _ in parts)
         if not has_column or any(spec or conversion for _, _, spec, conversion in parts):
             raise StoppedError(
-                "--template: put only names of columns in braces, at least one; {{ is a brace."
+                "--template: put only names of columns in braces, at least one; "
+                "write {{ for { and }} for }."
             )
         return [(text, column) for text, column, _, _ in parts]
 
@@ -133,7 +134,7 @@ def _text(values: dict[str, Any], column: str) -> str:
 
 def _value(values: dict[str, Any], column: str) -> Any:
     if values.get(column) is None:
-        # Without a line of names in a CSV file, the first prompt is among the names.
+        # In a CSV file without a header, the first row is read as the names, and may hold a prompt.
         names = (repr(n) if re.fullmatch(r"[\w.-]{1,40}", n) else "(a text)" for n in values)
         raise ValueError(f"no value in the column {column!r}; the columns are {', '.join(names)}")
     return values[column]

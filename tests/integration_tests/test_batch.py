@@ -316,9 +316,9 @@ def test_wrong_options_are_reported_before_anything_is_asked(
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (["--requests-per-minute", "0"], "give a number above 0"),
+        (["--requests-per-minute", "0"], "give a whole number above 0"),
         (["--set", "temperature"], "give NAME=VALUE"),
-        (["--set", "dashscope_api_key=x"], "dashscope_api_key cannot be set here"),
+        (["--set", "dashscope_api_key=x"], "dashscope_api_key is set by an option"),
     ],
 )
 def test_a_wrong_value_of_an_option_is_refused(
