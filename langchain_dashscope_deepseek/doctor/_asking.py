@@ -85,8 +85,8 @@ class Doctor:
     ) -> Iterator[Finding]:
         """Check each model, and yield the lines of the report.
 
-        `must_answer` says that the account has to have each of the models. Errors of the key
-        and of the connection are raised; other errors are findings.
+        `must_answer` says that the account has to have each of the models. A refused key is
+        raised, and a connection error in the first check of a model; other errors are findings.
         """
         is_accepted = False
         for model, row in rows.items():

@@ -173,42 +173,44 @@ def checks_of(row: ModelCapabilities, region: str | None) -> Iterator[Check]:
     """Yield the checks of a model, except the one that finds its route."""
     thinking = None if row.thinking == "unknown" else row.thinking
     can_think = thinking and thinking != "never"
-    in_one_piece = can_think and not row.thinking_needs_stream
+    can_think_unstreamed = can_think and not row.thinking_needs_stream
     on, off = {"enable_thinking": True}, {"enable_thinking": False}
     yield Check("streamed", {}, True, _is_streamed, streamed=True)
-    yield Check("thinking on", on, in_one_piece, thinks)
+    yield Check("thinking on", on, can_think_unstreamed, thinks)
     yield Check("thinking on, streamed", on, can_think, thinks, streamed=True)
     yield Check("thinking off", off, thinking and thinking != "always", _does_not_think)
 
     # `enable_thinking` is sent only to models that have it: others may refuse the request for it.
-    plain, thoughtful = (off, on) if row.is_hybrid else ({}, {})
-    yield from _tools_and_json(row, region, plain, thinking=thinking == "always")
+    without_thinking, with_thinking = (off, on) if row.is_hybrid else ({}, {})
+    yield from _tools_and_json(row, region, without_thinking, thinking=thinking == "always")
     if row.is_hybrid:
         for check in _tools_and_json(row, region, on, thinking=True):
             yield replace(check, name=f"{check.name}, thinking")
-    schema = {**plain, "response_format": _JSON_SCHEMA}
+    schema = {**without_thinking, "response_format": _JSON_SCHEMA}
     yield Check("json_schema", schema, row.json_schema, _is_json, _SAY_JSON, LONG)
 
     if row.efforts or row.settable is None:
         for value in EFFORTS:
             says = row.knows_effort(value) if row.efforts else None
             yield Check(
-                f"reasoning_effort={value}", {**thoughtful, "reasoning_effort": value}, says
+                f"reasoning_effort={value}", {**with_thinking, "reasoning_effort": value}, says
             )
 
     if row.thinking != "never" and row.tools in ("always", "unknown"):
         replays = thinking and row.reasoning_replay == "with_tool_calls"
-        tools = {**thoughtful, "tools": [_TOOL]}
+        tools = {**with_thinking, "tools": [_TOOL]}
         full, bare = _after_a_call(reasoning_content="I call get_time."), _after_a_call()
         yield Check("reasoning sent back", tools, replays, messages=full)
         yield Check("reasoning left out", tools, thinking and not replays, messages=bare)
 
-    listed = None if row.settable is None else True
-    stop, can_stop = {**plain, "stop": ["three"]}, row.can_set("stop") and listed
-    yield Check("image", plain, row.images, messages=_LOOK, route="multimodal-generation")
+    if_documented = None if row.settable is None else True
+    stop, can_stop = {**without_thinking, "stop": ["three"]}, row.can_set("stop") and if_documented
+    yield Check(
+        "image", without_thinking, row.images, messages=_LOOK, route="multimodal-generation"
+    )
     yield Check("stop", stop, can_stop, _stops, _COUNT, LONG)
-    yield Check("seed", {**plain, "seed": 1}, row.can_set("seed") and listed)
-    yield Check("implicit cache", plain, row.cache, _is_cached, _LONG_PROMPT, times=2)
+    yield Check("seed", {**without_thinking, "seed": 1}, row.can_set("seed") and if_documented)
+    yield Check("implicit cache", without_thinking, row.cache, _is_cached, _LONG_PROMPT, times=2)
 
 
 def _tools_and_json(
@@ -216,9 +218,9 @@ def _tools_and_json(
 ) -> Iterator[Check]:
     """Yield the checks whose outcome depends on whether the model thinks."""
     calls = None if row.tools == "unknown" else row.calls_tools(thinking=thinking)
-    # "does not support being set to required or object in thinking mode"
+    # The error: "tool_choice does not support being set to required or object in thinking mode".
     forces = calls and not thinking
-    writes = row.json_object and region not in row.json_missing_in and not thinking
+    supports_json = row.json_object and region not in row.json_missing_in and not thinking
     one, two = {"tools": [_TOOL]}, {"tools": [_TOOL, _OTHER_TOOL]}
     named, required = {"tool_choice": _NAMED}, {"tool_choice": "required"}
     checks = [Check("tool", one, calls, _calls, _CALL_IT)]
@@ -226,10 +228,12 @@ def _tools_and_json(
         checks += [
             Check("named tool", {**two, **named}, forces, _is_made_to_call, _CALL_IT),
             Check("required", {**one, **required}, forces, _is_made_to_call, _CALL_IT),
-            # Refused for one client, on the OpenAI-compatible route.
+            # A recording shows a refusal by the OpenAI-compatible API; unknown for this one.
             Check("required, 2 tools", {**two, **required}, None, _is_made_to_call, _CALL_IT),
         ]
-    checks.append(Check("json_object", {"response_format": _JSON}, writes, _is_json, _SAY_JSON))
+    checks.append(
+        Check("json_object", {"response_format": _JSON}, supports_json, _is_json, _SAY_JSON)
+    )
     for check in checks:
         yield replace(
             check,
