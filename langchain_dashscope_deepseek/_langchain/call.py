@@ -35,7 +35,7 @@ from langchain_dashscope_deepseek._langchain.emitters import Emitter
 from langchain_dashscope_deepseek._langchain.history import to_wire
 from langchain_dashscope_deepseek._langchain.stream import AnswerAccumulator
 from langchain_dashscope_deepseek._langchain.tools import wire_tool_choice, wire_tools
-from langchain_dashscope_deepseek.capabilities import UNKNOWN_MODEL, ModelCapabilities, model_names
+from langchain_dashscope_deepseek.capabilities import UNKNOWN_MODEL, ModelCapabilities
 
 
 def prepare_call(
@@ -57,11 +57,12 @@ def prepare_call(
     replays = row.reasoning_replay == "with_tool_calls" and row.thinks(
         parameters.get("enable_thinking")
     )
+    reads_images = row.images is not False and "multimodal-generation" in row.routes
     asked, sent = values["tool_choice"], parameters.get("tool_choice")
     wire, changes = to_wire(
         messages,
         replay_reasoning=replays,
-        why_no_images=_why_no_images(values["model"], row),
+        text_only_model="" if reads_images else values["model"],
         must_call=asked != "auto" and sent == "auto",
     )
     off = values.get("stream") is False or values["streaming"] is False
@@ -86,14 +87,6 @@ def _in_wire_format(overrides: Mapping[str, Any]) -> dict[str, Any]:
     if "tool_choice" in given:
         given["tool_choice"] = wire_tool_choice(given["tool_choice"])
     return given
-
-
-def _why_no_images(model: str, row: ModelCapabilities) -> str:
-    """Say why the model cannot read images; `""` if it reads them or may do so."""
-    if row.images is not False and "multimodal-generation" in row.routes:
-        return ""
-    readers = model_names(lambda other: other.images is True)
-    return f"{model} reads text only. Models that read images: {readers}"
 
 
 # --- Sending: `aask` is `ask` with `async` and `await` ---

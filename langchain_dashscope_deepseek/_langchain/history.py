@@ -43,14 +43,14 @@ def to_wire(
     messages: Sequence[BaseMessage],
     *,
     replay_reasoning: bool,
-    why_no_images: str = "",
+    text_only_model: str = "",
     must_call: bool = False,
 ) -> tuple[list[WireMessage], list[str]]:
     """Return the wire's messages, and a description of each change that was made to them.
 
     System messages at the beginning are joined, since the service documents a single one. AI
     messages without text and calls are left out, and so is each message's `name`, which the wire
-    does not have. `why_no_images`: see `Context`. `must_call`: a tool call is required, but no
+    does not have. `text_only_model`: see `Context`. `must_call`: a tool call is required, but no
     `tool_choice` that forces one is sent.
     """
     blocks = (block for message in messages for block in blocks_of(message))
@@ -60,7 +60,7 @@ def to_wire(
     parts = [(n, part) for n, message in enumerate(messages) for part in normalise(message, n)]
     newest = next((part for _, part in reversed(parts) if isinstance(part, HumanMessage)), None)
     converted = [
-        convert(part, Context(position, why_no_images, None if part is newest else changes))
+        convert(part, Context(position, text_only_model, None if part is newest else changes))
         for position, part in parts
     ]
     conversation = _match_answers(filter(None, converted), changes)

@@ -28,6 +28,7 @@ from langchain_dashscope_deepseek._dashscope.protocol.packets import (
     WireMessage,
     fix_surrogates,
 )
+from langchain_dashscope_deepseek.capabilities import model_names
 from langchain_dashscope_deepseek.errors import (
     DashScopeError,
     DashScopeInputError,
@@ -82,8 +83,8 @@ class Context(NamedTuple):
     """The circumstances of a message's conversion."""
 
     position: int
-    why_no_images: str = ""
-    """Why the model cannot read images; empty if it reads them or may do so."""
+    text_only_model: str = ""
+    """The model, if it cannot read images; empty if it reads them or may do so."""
     changes: list[Change] | None = None
     """Receives the omissions. `None` for the newest human message, which has to be complete."""
     role: str = ""
@@ -275,15 +276,17 @@ def _pieces(content: Any, context: Context) -> Iterator[str | dict[str, Any]]:
 
 
 def _image(block: dict[str, Any], context: Context) -> dict[str, Any]:
-    reason = context.why_no_images
-    if not reason and context.role not in ("user", "tool"):
+    if context.text_only_model:
+        readers = model_names(lambda row: row.images is True)
+        reason = f"{context.text_only_model} reads text only. Models that read images: {readers}"
+    elif context.role not in ("user", "tool"):
         reason = (
             "the service reads images in human and tool messages only: move it to one of those, or "
             "leave it out"
         )
-    if reason:
-        raise DashScopeUnsupportedError(f"Message {context.position} holds an image, and {reason}")
-    return image_part(block, context.position)
+    else:
+        return image_part(block, context.position)
+    raise DashScopeUnsupportedError(f"Message {context.position} holds an image, and {reason}")
 
 
 def _texts(block: dict[str, Any], context: Context) -> Iterator[str | dict[str, Any]]:
