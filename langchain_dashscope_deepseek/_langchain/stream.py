@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from langchain_core.messages import AIMessage
@@ -130,7 +131,7 @@ class AnswerAccumulator:
         """Return the request's id, the finish_reason and the usage, for the log."""
         return self._request_id, self._finish_reason, self.usage_metadata
 
-    # --- The parts of the message ---
+    # --- The parts of the message. The cached ones are read only after the last reply ---
 
     @property
     def text(self) -> str:
@@ -146,7 +147,7 @@ class AnswerAccumulator:
         is_empty = not self._text and not self.calls
         return self._finish_reason == "length" and is_empty and bool(self._reasoning)
 
-    @property
+    @cached_property
     def markup(self) -> str:
         """The beginning of a tool call that was written into the text."""
         found = re.search(_MARKUP, self.text) if self._parameters.get("tools") else None
@@ -156,7 +157,7 @@ class AnswerAccumulator:
     def additional_kwargs(self) -> dict[str, Any]:
         return {"reasoning_content": self.reasoning} if self._reasoning else {}
 
-    @property
+    @cached_property
     def usage_metadata(self) -> UsageMetadata | None:
         usage = read_usage(self._usage)
         return None if usage is None else usage_metadata(usage)
