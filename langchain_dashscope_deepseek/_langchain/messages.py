@@ -20,6 +20,7 @@ from langchain_core.messages import (
     HumanMessage,
     SystemMessage,
     ToolMessage,
+    convert_to_messages,
 )
 
 from langchain_dashscope_deepseek._dashscope.protocol.images import image_part, is_image, name_of
@@ -42,14 +43,7 @@ _ROLES = {
     ToolMessage: "tool",
 }
 
-_CHAT_ROLES: dict[str, type[BaseMessage]] = {
-    "system": SystemMessage,
-    "developer": SystemMessage,
-    "user": HumanMessage,
-    "human": HumanMessage,
-    "assistant": AIMessage,
-    "ai": AIMessage,
-}
+_CHAT_ROLES = ("system", "developer", "user", "human", "assistant", "ai")
 
 _MEDIA = frozenset(
     {
@@ -136,11 +130,8 @@ def normalise(message: BaseMessage, position: int) -> list[BaseMessage]:
             raise DashScopeInputError(
                 f"Message {position} has the role {message.role!r}. Use one of {roles}"
             )
-        message = _CHAT_ROLES[message.role](
-            message.content,
-            additional_kwargs=message.additional_kwargs,
-            response_metadata=message.response_metadata,
-        )
+        kept = {"role", "content", "additional_kwargs", "response_metadata"}
+        (message,) = convert_to_messages([message.model_dump(include=kept)])
     results = [b for b in blocks_of(message) if b.get("type") == "tool_result"]
     results = [block for block in results if block.get("tool_use_id")]
     if not results or not isinstance(message, HumanMessage):
