@@ -179,12 +179,8 @@ def _quick_equals_plain() -> bool:
     arguments: Any = ("c", {"reasoning_content": "a"}, {"model_name": "b"}, {})
     quick: Any = quick_chunk(*arguments)
     plain: Any = plain_chunk(*arguments)
-    return all(
-        one == other
-        and one.__dict__.keys() == other.__dict__.keys()
-        and all(getattr(one, slot) == getattr(other, slot) for slot in _SLOTS[2:])
-        for one, other in ((quick, plain), (quick.message, plain.message))
-    )
+    pairs = ((quick, plain), (quick.message, plain.message))
+    return all(one == other and vars(one) == vars(other) for one, other in pairs)
 
 
 make_chunk = quick_chunk if _quick_equals_plain() else plain_chunk
