@@ -33,7 +33,6 @@ from langchain_dashscope_deepseek._dashscope.transport.sending import (
 )
 from langchain_dashscope_deepseek._langchain.emitters import Emitter
 from langchain_dashscope_deepseek._langchain.history import to_wire
-from langchain_dashscope_deepseek._langchain.stream import AnswerAccumulator
 from langchain_dashscope_deepseek._langchain.tools import wire_tool_choice, wire_tools
 from langchain_dashscope_deepseek.capabilities import UNKNOWN_MODEL, ModelCapabilities
 
@@ -92,7 +91,7 @@ def _in_wire_format(overrides: Mapping[str, Any]) -> dict[str, Any]:
 # --- Sending: `aask` is `ask` with `async` and `await` ---
 
 T = TypeVar("T")
-EmitterOf = Callable[[AnswerAccumulator], Emitter[T]]
+EmitterOf = Callable[[PreparedRequest], Emitter[T]]
 
 
 def ask(acquire: Acquire, request: PreparedRequest, emitter_of: EmitterOf[T]) -> Generator[T]:
@@ -101,9 +100,8 @@ def ask(acquire: Acquire, request: PreparedRequest, emitter_of: EmitterOf[T]) ->
     with CallLog(request.model, request.route) as log:
         for attempt in Attempts(request.policy, negotiation.adapt):
             request = negotiation.request
-            answer = AnswerAccumulator(request)
-            with attempt, emitter_of(answer) as emitter:
-                log.begin(attempt, request.route, answer.facts)
+            with attempt, emitter_of(request) as emitter:
+                log.begin(attempt, request.route, emitter.answer.facts)
                 with closing(replies(acquire, request, attempt)) as coming:
                     for reply in coming:
                         log.packet_arrived()
@@ -123,9 +121,8 @@ async def aask(
     with CallLog(request.model, request.route) as log:
         async for attempt in Attempts(request.policy, negotiation.adapt):
             request = negotiation.request
-            answer = AnswerAccumulator(request)
-            with attempt, emitter_of(answer) as emitter:
-                log.begin(attempt, request.route, answer.facts)
+            with attempt, emitter_of(request) as emitter:
+                log.begin(attempt, request.route, emitter.answer.facts)
                 async with aclosing(areplies(acquire, request, attempt)) as coming:
                     async for reply in coming:
                         log.packet_arrived()
