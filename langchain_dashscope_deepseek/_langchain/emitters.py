@@ -225,14 +225,13 @@ class EventEmitter(Emitter["MessagesData"]):
             finished["text"]["annotations"] = sources
         for key, index in self._indexes.items():
             yield _event("content-block-finish", index=index, content=finished[key])
-        usage = answer.usage_metadata
         finish = {
             **answer.finish,
-            **({"usage": usage} if usage else {}),
+            "usage": answer.usage_metadata,
             "metadata": {**answer.first_metadata, **answer.last_metadata},
-            **({"additional_kwargs": answer.additional_kwargs} if answer.reasoning else {}),
+            "additional_kwargs": answer.additional_kwargs,
         }
-        yield _event("message-finish", **finish)
+        yield _event("message-finish", **{name: value for name, value in finish.items() if value})
 
     def _grow_calls(self, calls: list[Any]) -> Iterator[MessagesData]:
         for call in calls:
