@@ -34,11 +34,11 @@ from langchain_dashscope_deepseek._dashscope.protocol.tool_use import check_tool
 from langchain_dashscope_deepseek._dashscope.transport import connections
 from langchain_dashscope_deepseek._dashscope.transport.pool import loop_pool, process_pool
 from langchain_dashscope_deepseek._langchain import emitters, tokens
-from langchain_dashscope_deepseek._langchain.call import aask, ask, prepare_call
+from langchain_dashscope_deepseek._langchain.call import aask, ask, in_wire_format, prepare_call
 from langchain_dashscope_deepseek._langchain.history import countable
 from langchain_dashscope_deepseek._langchain.messages import PROVIDER
 from langchain_dashscope_deepseek._langchain.metadata import chat_result, combined, content_blocks
-from langchain_dashscope_deepseek._langchain.tools import AnyTool, wire_tool_choice, wire_tools
+from langchain_dashscope_deepseek._langchain.tools import AnyTool, wire_tools
 from langchain_dashscope_deepseek._model_fields import fields_by_name
 from langchain_dashscope_deepseek._model_settings import ModelSettings
 
@@ -328,10 +328,8 @@ class ChatDashScopeDeepSeek(ModelSettings):
                 `enable_thinking` are overridden later, the call raises it instead.
         """
         options = {"tool_choice": tool_choice, "parallel_tool_calls": parallel_tool_calls, **kwargs}
-        given = {name: value for name, value in options.items() if value is not None}
-        if "tool_choice" in given:
-            given["tool_choice"] = wire_tool_choice(given["tool_choice"])
-        asked = override(self._settings_of_calls(), read_overrides(given))
+        given = in_wire_format({k: value for k, value in options.items() if value is not None})
+        asked = override(self._settings_of_calls(), given)
         row = asked.get("capabilities") or self._row_of(asked["model"])
         if tools and row is not None:
             check_tool_use(asked["model"], row, thinking=row.thinks(asked["enable_thinking"]))
