@@ -287,7 +287,7 @@ class ChatDashScopeDeepSeek(ModelSettings):
         return prepare_call(messages, self._settings_of_calls(), given, self._row_of, chunks=chunks)
 
     def _settings_of_calls(self) -> dict[str, Any]:
-        settings = {**_NOT_GIVEN, **vars(self), **self._location._asdict()}
+        settings = {"tools": None, "tool_choice": None, **vars(self), **self._location._asdict()}
         del settings["capabilities"]  # `_row_of` reads them, if the call is for the same model
         return settings
 
@@ -466,9 +466,6 @@ class ChatDashScopeDeepSeek(ModelSettings):
         if self.http_async_client is not None:
             return connections.UserConnection(self.http_async_client)
         return loop_pool().acquire(seconds, key, self)
-
-
-_NOT_GIVEN = dict.fromkeys(PARAMETERS)
 
 
 ChatDashScopeDeepSeek.__doc__ = f"{ChatDashScopeDeepSeek.__doc__}\n    Args:\n" + "".join(
