@@ -109,13 +109,10 @@ def _match_answers(conversation: Iterable[Converted], changes: list[Change]) -> 
     kept: list[Converted] = []
     latest: dict[str, Call] = {}
     callers: dict[str, Converted] = {}
-    ambiguous: set[str] = set()
     for message in conversation:
         if message.wire["role"] != "tool":
             kept.append(message)
             for call in reversed(message.calls):  # so that of two equal ids the first counts
-                if call.id in latest and latest[call.id].answer is None:
-                    ambiguous.add(call.id)
                 latest[call.id], callers[call.id] = call, message
             continue
         call_id = message.wire["tool_call_id"]
@@ -126,7 +123,7 @@ def _match_answers(conversation: Iterable[Converted], changes: list[Change]) -> 
         caller, called.answer = callers[call_id], message.wire
         caller.answers.append(message.wire)
         if caller is not kept[-1]:
-            if call_id in ambiguous:
+            if any(c.id == call_id and not c.answer for m in kept for c in m.calls):
                 raise DashScopeInputError(
                     f"Message {message.position} answers the call {call_id!r}, and two unanswered "
                     "calls have that id: move it right behind the AI message whose call it answers"
