@@ -217,8 +217,8 @@ class EventEmitter(Emitter["MessagesData"]):
         if sources:
             yield from self._grow("text", {"type": "text", "text": ""}, None)
         finished: dict[str | int, dict[str, Any]] = {
-            "reasoning": {"type": "reasoning", "reasoning": answer.reasoning},
-            "text": {"type": "text", "text": answer.text},
+            "reasoning": {"type": "reasoning", "reasoning": str(answer.reasoning)},
+            "text": {"type": "text", "text": str(answer.text)},
             **{call.chunk_index: _block(call) for call in answer.calls},
         }
         if sources:
