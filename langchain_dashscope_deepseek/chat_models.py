@@ -41,6 +41,7 @@ from langchain_dashscope_deepseek._langchain.metadata import chat_result, combin
 from langchain_dashscope_deepseek._langchain.tools import AnyTool, wire_tools
 from langchain_dashscope_deepseek._model_fields import fields_by_name
 from langchain_dashscope_deepseek._model_settings import ModelSettings
+from langchain_dashscope_deepseek.capabilities import UNKNOWN_MODEL
 
 if TYPE_CHECKING:
     from langchain_protocol.protocol import MessagesData
@@ -330,7 +331,7 @@ class ChatDashScopeDeepSeek(ModelSettings):
         options = {"tool_choice": tool_choice, "parallel_tool_calls": parallel_tool_calls, **kwargs}
         given = in_wire_format({k: value for k, value in options.items() if value is not None})
         asked = override(self._settings_of_calls(), given)
-        row = asked.get("capabilities") or self._row_of(asked["model"])
+        row = self._row_of(asked)
         if tools and row is not None:
             check_tool_use(asked["model"], row, thinking=row.thinks(asked["enable_thinking"]))
         return self.bind(tools=wire_tools(tools, strict=strict), **given)
@@ -377,8 +378,8 @@ class ChatDashScopeDeepSeek(ModelSettings):
         # Imported here, since its parsers would lengthen the import of this package by a tenth.
         from langchain_dashscope_deepseek._langchain.structured import structured_output  # noqa: PLC0415
 
-        row = kwargs.get("capabilities") or self._row_of(kwargs.get("model", self.model))
-        only_json = row is not None and row.tools == "never" and row.json_object
+        row = self._row_of({"model": self.model, **kwargs}) or UNKNOWN_MODEL
+        only_json = row.tools == "never" and row.json_object
         return structured_output(
             self,
             row,

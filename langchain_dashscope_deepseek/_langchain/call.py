@@ -41,7 +41,7 @@ def prepare_call(
     messages: Sequence[BaseMessage],
     settings: Mapping[str, Any],
     overrides: Mapping[str, Any],
-    row_of: Callable[[str], ModelCapabilities | None],
+    row_of: Callable[[Mapping[str, Any]], ModelCapabilities | None],
     *,
     chunks: bool,
 ) -> PreparedRequest:
@@ -51,7 +51,7 @@ def prepare_call(
     values = override(settings, given)
     if values.get("structured_output_note"):
         warn(values["structured_output_note"])
-    row = values.get("capabilities") or row_of(values["model"]) or UNKNOWN_MODEL
+    row = row_of(values) or UNKNOWN_MODEL
     parameters = choose_parameters(row, values)
     replays = row.reasoning_replay == "with_tool_calls" and row.thinks(
         parameters.get("enable_thinking")
