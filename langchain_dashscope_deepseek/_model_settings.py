@@ -136,13 +136,13 @@ class ModelSettings(ModelFields):
         """The location that calls use; raises a `ValueError` with advice if it is incomplete."""
         return resolve(self._given_location, self.environment)
 
-    def _row_of(self, model: str) -> ModelCapabilities | None:
-        if self.capabilities is not None and model == self.model:
-            return self.capabilities
-        return find_capabilities(model)
+    def _row_of(self, values: Mapping[str, Any]) -> ModelCapabilities | None:
+        """Return the row for the values of a call, which may hold a row of its own."""
+        own = self.capabilities if values["model"] == self.model else None
+        return values.get("capabilities") or own or find_capabilities(values["model"])
 
     def _resolve_model_profile(self) -> ModelProfile | None:
-        row = self._row_of(self.model)
+        row = self._row_of({"model": self.model})
         return None if row is None else profile_of(row, enable_thinking=self.enable_thinking)
 
     # --- Changing settings ---

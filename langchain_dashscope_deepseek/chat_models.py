@@ -34,13 +34,14 @@ from langchain_dashscope_deepseek._dashscope.protocol.tool_use import check_tool
 from langchain_dashscope_deepseek._dashscope.transport import connections
 from langchain_dashscope_deepseek._dashscope.transport.pool import loop_pool, process_pool
 from langchain_dashscope_deepseek._langchain import emitters, tokens
-from langchain_dashscope_deepseek._langchain.call import aask, ask, prepare_call
+from langchain_dashscope_deepseek._langchain.call import aask, ask, in_wire_format, prepare_call
 from langchain_dashscope_deepseek._langchain.history import countable
 from langchain_dashscope_deepseek._langchain.messages import PROVIDER
 from langchain_dashscope_deepseek._langchain.metadata import chat_result, combined, content_blocks
-from langchain_dashscope_deepseek._langchain.tools import AnyTool, wire_tool_choice, wire_tools
+from langchain_dashscope_deepseek._langchain.tools import AnyTool, wire_tools
 from langchain_dashscope_deepseek._model_fields import fields_by_name
 from langchain_dashscope_deepseek._model_settings import ModelSettings
+from langchain_dashscope_deepseek.capabilities import UNKNOWN_MODEL
 
 if TYPE_CHECKING:
     from langchain_protocol.protocol import MessagesData
@@ -287,7 +288,7 @@ class ChatDashScopeDeepSeek(ModelSettings):
         return prepare_call(messages, self._settings_of_calls(), given, self._row_of, chunks=chunks)
 
     def _settings_of_calls(self) -> dict[str, Any]:
-        settings = {**_NOT_GIVEN, **vars(self), **self._location._asdict()}
+        settings = {"tools": None, "tool_choice": None, **vars(self), **self._location._asdict()}
         del settings["capabilities"]  # `_row_of` reads them, if the call is for the same model
         return settings
 
@@ -328,11 +329,9 @@ class ChatDashScopeDeepSeek(ModelSettings):
                 `enable_thinking` are overridden later, the call raises it instead.
         """
         options = {"tool_choice": tool_choice, "parallel_tool_calls": parallel_tool_calls, **kwargs}
-        given = {name: value for name, value in options.items() if value is not None}
-        if "tool_choice" in given:
-            given["tool_choice"] = wire_tool_choice(given["tool_choice"])
-        asked = override(self._settings_of_calls(), read_overrides(given))
-        row = asked.get("capabilities") or self._row_of(asked["model"])
+        given = in_wire_format({k: value for k, value in options.items() if value is not None})
+        asked = override(self._settings_of_calls(), given)
+        row = self._row_of(asked)
         if tools and row is not None:
             check_tool_use(asked["model"], row, thinking=row.thinks(asked["enable_thinking"]))
         return self.bind(tools=wire_tools(tools, strict=strict), **given)
@@ -379,8 +378,8 @@ class ChatDashScopeDeepSeek(ModelSettings):
         # Imported here, since its parsers would lengthen the import of this package by a tenth.
         from langchain_dashscope_deepseek._langchain.structured import structured_output  # noqa: PLC0415
 
-        row = kwargs.get("capabilities") or self._row_of(kwargs.get("model", self.model))
-        only_json = row is not None and row.tools == "never" and row.json_object
+        row = self._row_of({"model": self.model, **kwargs}) or UNKNOWN_MODEL
+        only_json = row.tools == "never" and row.json_object
         return structured_output(
             self,
             row,
@@ -468,9 +467,6 @@ class ChatDashScopeDeepSeek(ModelSettings):
         if self.http_async_client is not None:
             return connections.UserConnection(self.http_async_client)
         return loop_pool().acquire(seconds, key, self)
-
-
-_NOT_GIVEN = dict.fromkeys(PARAMETERS)
 
 
 ChatDashScopeDeepSeek.__doc__ = f"{ChatDashScopeDeepSeek.__doc__}\n    Args:\n" + "".join(

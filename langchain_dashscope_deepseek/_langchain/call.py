@@ -33,35 +33,35 @@ from langchain_dashscope_deepseek._dashscope.transport.sending import (
 )
 from langchain_dashscope_deepseek._langchain.emitters import Emitter
 from langchain_dashscope_deepseek._langchain.history import to_wire
-from langchain_dashscope_deepseek._langchain.stream import AnswerAccumulator
 from langchain_dashscope_deepseek._langchain.tools import wire_tool_choice, wire_tools
-from langchain_dashscope_deepseek.capabilities import UNKNOWN_MODEL, ModelCapabilities, model_names
+from langchain_dashscope_deepseek.capabilities import UNKNOWN_MODEL, ModelCapabilities
 
 
 def prepare_call(
     messages: Sequence[BaseMessage],
     settings: Mapping[str, Any],
     overrides: Mapping[str, Any],
-    row_of: Callable[[str], ModelCapabilities | None],
+    row_of: Callable[[Mapping[str, Any]], ModelCapabilities | None],
     *,
     chunks: bool,
 ) -> PreparedRequest:
     """Prepare the request of a call; `chunks`: the caller receives chunks."""
-    given = _in_wire_format(overrides)
+    given = in_wire_format(overrides)
     check_overrides(given, settings)
     values = override(settings, given)
     if values.get("structured_output_note"):
         warn(values["structured_output_note"])
-    row = values.get("capabilities") or row_of(values["model"]) or UNKNOWN_MODEL
+    row = row_of(values) or UNKNOWN_MODEL
     parameters = choose_parameters(row, values)
     replays = row.reasoning_replay == "with_tool_calls" and row.thinks(
         parameters.get("enable_thinking")
     )
+    reads_images = row.images is not False and "multimodal-generation" in row.routes
     asked, sent = values["tool_choice"], parameters.get("tool_choice")
     wire, changes = to_wire(
         messages,
         replay_reasoning=replays,
-        why_no_images=_why_no_images(values["model"], row),
+        text_only_model="" if reads_images else values["model"],
         must_call=asked != "auto" and sent == "auto",
     )
     off = values.get("stream") is False or values["streaming"] is False
@@ -78,7 +78,7 @@ def prepare_call(
     )
 
 
-def _in_wire_format(overrides: Mapping[str, Any]) -> dict[str, Any]:
+def in_wire_format(overrides: Mapping[str, Any]) -> dict[str, Any]:
     """Convert the tools and the tool choice of a call to DashScope's wire format."""
     given = read_overrides(overrides)
     if isinstance(given.get("tools"), (list, tuple)):
@@ -88,18 +88,10 @@ def _in_wire_format(overrides: Mapping[str, Any]) -> dict[str, Any]:
     return given
 
 
-def _why_no_images(model: str, row: ModelCapabilities) -> str:
-    """Say why the model cannot read images; `""` if it reads them or may do so."""
-    if row.images is not False and "multimodal-generation" in row.routes:
-        return ""
-    readers = model_names(lambda other: other.images is True)
-    return f"{model} reads text only. Models that read images: {readers}"
-
-
 # --- Sending: `aask` is `ask` with `async` and `await` ---
 
 T = TypeVar("T")
-EmitterOf = Callable[[AnswerAccumulator], Emitter[T]]
+EmitterOf = Callable[[PreparedRequest], Emitter[T]]
 
 
 def ask(acquire: Acquire, request: PreparedRequest, emitter_of: EmitterOf[T]) -> Generator[T]:
@@ -108,9 +100,8 @@ def ask(acquire: Acquire, request: PreparedRequest, emitter_of: EmitterOf[T]) ->
     with CallLog(request.model, request.route) as log:
         for attempt in Attempts(request.policy, negotiation.adapt):
             request = negotiation.request
-            answer = AnswerAccumulator(request)
-            with attempt, emitter_of(answer) as emitter:
-                log.begin(attempt, request.route, answer.facts)
+            with attempt, emitter_of(request) as emitter:
+                log.begin(attempt, request.route, emitter.answer.facts)
                 with closing(replies(acquire, request, attempt)) as coming:
                     for reply in coming:
                         log.packet_arrived()
@@ -130,9 +121,8 @@ async def aask(
     with CallLog(request.model, request.route) as log:
         async for attempt in Attempts(request.policy, negotiation.adapt):
             request = negotiation.request
-            answer = AnswerAccumulator(request)
-            with attempt, emitter_of(answer) as emitter:
-                log.begin(attempt, request.route, answer.facts)
+            with attempt, emitter_of(request) as emitter:
+                log.begin(attempt, request.route, emitter.answer.facts)
                 async with aclosing(areplies(acquire, request, attempt)) as coming:
                     async for reply in coming:
                         log.packet_arrived()

@@ -15,6 +15,7 @@ from langchain_core.utils.utils import LC_ID_PREFIX
 from pydantic import BaseModel
 
 from langchain_dashscope_deepseek._dashscope.protocol.packets import Reply
+from langchain_dashscope_deepseek._dashscope.protocol.request import PreparedRequest
 from langchain_dashscope_deepseek._langchain.messages import PROVIDER
 from langchain_dashscope_deepseek._langchain.metadata import citations
 from langchain_dashscope_deepseek._langchain.stream import AnswerAccumulator
@@ -30,8 +31,8 @@ T_co = TypeVar("T_co", covariant=True)
 class Emitter(AbstractContextManager["Emitter[T_co]"], Generic[T_co]):
     """Converts an answer; a `DashScopeError` raised in its block gets the `partial_message`."""
 
-    def __init__(self, answer: AnswerAccumulator) -> None:
-        self._answer = answer
+    def __init__(self, request: PreparedRequest) -> None:
+        self.answer = AnswerAccumulator(request)
 
     @abstractmethod
     def add(self, reply: Reply) -> Iterable[T_co]:
@@ -43,19 +44,19 @@ class Emitter(AbstractContextManager["Emitter[T_co]"], Generic[T_co]):
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, DashScopeError):
-            self._answer.attach_to(error)
+            self.answer.attach_to(error)
 
 
 class MessageEmitter(Emitter[AIMessage]):
     """Yields the whole message at the end."""
 
     def add(self, reply: Reply) -> tuple[()]:
-        self._answer.add(reply)
+        self.answer.add(reply)
         return ()
 
     def end(self) -> Iterator[AIMessage]:
-        self._answer.warn()
-        yield self._answer.message()
+        self.answer.warn()
+        yield self.answer.message()
 
 
 # --- Chunks ---
@@ -64,14 +65,14 @@ class MessageEmitter(Emitter[AIMessage]):
 class ChunkEmitter(Emitter[ChatGenerationChunk]):
     """Yields chunks."""
 
-    def __init__(self, answer: AnswerAccumulator) -> None:
-        super().__init__(answer)
+    def __init__(self, request: PreparedRequest) -> None:
+        super().__init__(request)
         self._started = False
 
     def add(self, reply: Reply) -> list[ChatGenerationChunk]:
         # Reasoning, text and tool calls of one packet get a chunk each: core opens a second text
         # block where a chunk holds reasoning and text.
-        reasoning, text, calls = self._answer.add(reply)
+        reasoning, text, calls = self.answer.add(reply)
         chunks = []
         if reasoning:
             kwargs = {"reasoning_content": reasoning}
@@ -85,12 +86,12 @@ class ChunkEmitter(Emitter[ChatGenerationChunk]):
         return chunks
 
     def end(self) -> Iterator[ChatGenerationChunk]:
-        self._answer.warn()
-        endings = self._answer.end_calls()
+        self.answer.warn()
+        endings = self.answer.end_calls()
         if endings:
             yield plain_chunk("", {}, self._start(), {"tool_call_chunks": endings})
-        metadata = {**self._start(), **self._answer.last_metadata}
-        last = {"usage_metadata": self._answer.usage_metadata, "chunk_position": "last"}
+        metadata = {**self._start(), **self.answer.last_metadata}
+        last = {"usage_metadata": self.answer.usage_metadata, "chunk_position": "last"}
         yield plain_chunk("", {}, metadata, last)
 
     def _start(self) -> dict[str, Any]:
@@ -98,7 +99,7 @@ class ChunkEmitter(Emitter[ChatGenerationChunk]):
         if self._started:
             return {}
         self._started = True
-        return self._answer.first_metadata
+        return self.answer.first_metadata
 
 
 def _call_fields(calls: list[Any]) -> dict[str, list[Any]]:
@@ -179,12 +180,8 @@ def _quick_equals_plain() -> bool:
     arguments: Any = ("c", {"reasoning_content": "a"}, {"model_name": "b"}, {})
     quick: Any = quick_chunk(*arguments)
     plain: Any = plain_chunk(*arguments)
-    return all(
-        one == other
-        and one.__dict__.keys() == other.__dict__.keys()
-        and all(getattr(one, slot) == getattr(other, slot) for slot in _SLOTS[2:])
-        for one, other in ((quick, plain), (quick.message, plain.message))
-    )
+    pairs = ((quick, plain), (quick.message, plain.message))
+    return all(one == other and vars(one) == vars(other) for one, other in pairs)
 
 
 make_chunk = quick_chunk if _quick_equals_plain() else plain_chunk
@@ -196,14 +193,14 @@ make_chunk = quick_chunk if _quick_equals_plain() else plain_chunk
 class EventEmitter(Emitter["MessagesData"]):
     """Yields the events that core would make of the chunks, without making chunks."""
 
-    def __init__(self, answer: AnswerAccumulator, run_manager: BaseRunManager | None) -> None:
-        super().__init__(answer)
+    def __init__(self, request: PreparedRequest, run_manager: BaseRunManager | None) -> None:
+        super().__init__(request)
         self._message_id = "" if run_manager is None else f"{LC_ID_PREFIX}-{run_manager.run_id}"
         self._indexes: dict[str | int, int] = {}  # of the open blocks
         self._started = False
 
     def add(self, reply: Reply) -> list[MessagesData]:
-        reasoning, text, calls = self._answer.add(reply)
+        reasoning, text, calls = self.answer.add(reply)
         events: list[MessagesData] = []
         for kind, new in (("reasoning", reasoning), ("text", text)):
             if new:
@@ -212,7 +209,7 @@ class EventEmitter(Emitter["MessagesData"]):
         return [*events, *self._grow_calls(calls)]
 
     def end(self) -> Iterator[MessagesData]:
-        answer = self._answer
+        answer = self.answer
         answer.warn()
         yield from self._grow_calls(answer.end_calls())
         yield from self._start()
@@ -220,22 +217,21 @@ class EventEmitter(Emitter["MessagesData"]):
         if sources:
             yield from self._grow("text", {"type": "text", "text": ""}, None)
         finished: dict[str | int, dict[str, Any]] = {
-            "reasoning": {"type": "reasoning", "reasoning": answer.reasoning},
-            "text": {"type": "text", "text": answer.text},
+            "reasoning": {"type": "reasoning", "reasoning": str(answer.reasoning)},
+            "text": {"type": "text", "text": str(answer.text)},
             **{call.chunk_index: _block(call) for call in answer.calls},
         }
         if sources:
             finished["text"]["annotations"] = sources
         for key, index in self._indexes.items():
             yield _event("content-block-finish", index=index, content=finished[key])
-        usage = answer.usage_metadata
         finish = {
             **answer.finish,
-            **({"usage": usage} if usage else {}),
+            "usage": answer.usage_metadata,
             "metadata": {**answer.first_metadata, **answer.last_metadata},
-            **({"additional_kwargs": answer.additional_kwargs} if answer.reasoning else {}),
+            "additional_kwargs": answer.additional_kwargs,
         }
-        yield _event("message-finish", **finish)
+        yield _event("message-finish", **{name: value for name, value in finish.items() if value})
 
     def _grow_calls(self, calls: list[Any]) -> Iterator[MessagesData]:
         for call in calls:
@@ -257,7 +253,7 @@ class EventEmitter(Emitter["MessagesData"]):
         if self._started:
             return []
         self._started = True
-        metadata = {"provider": PROVIDER, "model": self._answer.model}
+        metadata = {"provider": PROVIDER, "model": self.answer.model}
         return [_event("message-start", role="ai", id=self._message_id, metadata=metadata)]
 
 

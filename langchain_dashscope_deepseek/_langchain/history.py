@@ -43,14 +43,14 @@ def to_wire(
     messages: Sequence[BaseMessage],
     *,
     replay_reasoning: bool,
-    why_no_images: str = "",
+    text_only_model: str = "",
     must_call: bool = False,
 ) -> tuple[list[WireMessage], list[str]]:
     """Return the wire's messages, and a description of each change that was made to them.
 
     System messages at the beginning are joined, since the service documents a single one. AI
     messages without text and calls are left out, and so is each message's `name`, which the wire
-    does not have. `why_no_images`: see `Context`. `must_call`: a tool call is required, but no
+    does not have. `text_only_model`: see `Context`. `must_call`: a tool call is required, but no
     `tool_choice` that forces one is sent.
     """
     blocks = (block for message in messages for block in blocks_of(message))
@@ -60,7 +60,7 @@ def to_wire(
     parts = [(n, part) for n, message in enumerate(messages) for part in normalise(message, n)]
     newest = next((part for _, part in reversed(parts) if isinstance(part, HumanMessage)), None)
     converted = [
-        convert(part, Context(position, why_no_images, None if part is newest else changes))
+        convert(part, Context(position, text_only_model, None if part is newest else changes))
         for position, part in parts
     ]
     conversation = _match_answers(filter(None, converted), changes)
@@ -109,13 +109,10 @@ def _match_answers(conversation: Iterable[Converted], changes: list[Change]) -> 
     kept: list[Converted] = []
     latest: dict[str, Call] = {}
     callers: dict[str, Converted] = {}
-    ambiguous: set[str] = set()
     for message in conversation:
         if message.wire["role"] != "tool":
             kept.append(message)
             for call in reversed(message.calls):  # so that of two equal ids the first counts
-                if call.id in latest and latest[call.id].answer is None:
-                    ambiguous.add(call.id)
                 latest[call.id], callers[call.id] = call, message
             continue
         call_id = message.wire["tool_call_id"]
@@ -126,7 +123,7 @@ def _match_answers(conversation: Iterable[Converted], changes: list[Change]) -> 
         caller, called.answer = callers[call_id], message.wire
         caller.answers.append(message.wire)
         if caller is not kept[-1]:
-            if call_id in ambiguous:
+            if any(c.id == call_id and not c.answer for m in kept for c in m.calls):
                 raise DashScopeInputError(
                     f"Message {message.position} answers the call {call_id!r}, and two unanswered "
                     "calls have that id: move it right behind the AI message whose call it answers"

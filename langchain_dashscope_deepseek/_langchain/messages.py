@@ -20,6 +20,7 @@ from langchain_core.messages import (
     HumanMessage,
     SystemMessage,
     ToolMessage,
+    convert_to_messages,
 )
 
 from langchain_dashscope_deepseek._dashscope.protocol.images import image_part, is_image, name_of
@@ -28,6 +29,7 @@ from langchain_dashscope_deepseek._dashscope.protocol.packets import (
     WireMessage,
     fix_surrogates,
 )
+from langchain_dashscope_deepseek.capabilities import model_names
 from langchain_dashscope_deepseek.errors import (
     DashScopeError,
     DashScopeInputError,
@@ -41,14 +43,7 @@ _ROLES = {
     ToolMessage: "tool",
 }
 
-_CHAT_ROLES: dict[str, type[BaseMessage]] = {
-    "system": SystemMessage,
-    "developer": SystemMessage,
-    "user": HumanMessage,
-    "human": HumanMessage,
-    "assistant": AIMessage,
-    "ai": AIMessage,
-}
+_CHAT_ROLES = ("system", "developer", "user", "human", "assistant", "ai")
 
 _MEDIA = frozenset(
     {
@@ -82,8 +77,8 @@ class Context(NamedTuple):
     """The circumstances of a message's conversion."""
 
     position: int
-    why_no_images: str = ""
-    """Why the model cannot read images; empty if it reads them or may do so."""
+    text_only_model: str = ""
+    """The model, if it cannot read images; empty if it reads them or may do so."""
     changes: list[Change] | None = None
     """Receives the omissions. `None` for the newest human message, which has to be complete."""
     role: str = ""
@@ -135,11 +130,8 @@ def normalise(message: BaseMessage, position: int) -> list[BaseMessage]:
             raise DashScopeInputError(
                 f"Message {position} has the role {message.role!r}. Use one of {roles}"
             )
-        message = _CHAT_ROLES[message.role](
-            message.content,
-            additional_kwargs=message.additional_kwargs,
-            response_metadata=message.response_metadata,
-        )
+        kept = {"role", "content", "additional_kwargs", "response_metadata"}
+        (message,) = convert_to_messages([message.model_dump(include=kept)])
     results = [b for b in blocks_of(message) if b.get("type") == "tool_result"]
     results = [block for block in results if block.get("tool_use_id")]
     if not results or not isinstance(message, HumanMessage):
@@ -275,15 +267,17 @@ def _pieces(content: Any, context: Context) -> Iterator[str | dict[str, Any]]:
 
 
 def _image(block: dict[str, Any], context: Context) -> dict[str, Any]:
-    reason = context.why_no_images
-    if not reason and context.role not in ("user", "tool"):
+    if context.text_only_model:
+        readers = model_names(lambda row: row.images is True)
+        reason = f"{context.text_only_model} reads text only. Models that read images: {readers}"
+    elif context.role not in ("user", "tool"):
         reason = (
             "the service reads images in human and tool messages only: move it to one of those, or "
             "leave it out"
         )
-    if reason:
-        raise DashScopeUnsupportedError(f"Message {context.position} holds an image, and {reason}")
-    return image_part(block, context.position)
+    else:
+        return image_part(block, context.position)
+    raise DashScopeUnsupportedError(f"Message {context.position} holds an image, and {reason}")
 
 
 def _texts(block: dict[str, Any], context: Context) -> Iterator[str | dict[str, Any]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from langchain_core.messages import AIMessage
@@ -50,13 +51,13 @@ class AnswerAccumulator:
 
     def __init__(self, request: PreparedRequest) -> None:
         self.model = request.model
+        self.text = Text()
+        self.reasoning = Text()
         self.calls = ToolCalls()
         self._max_size = request.endpoint.max_answer_size
         self._size = 0  # characters of text, reasoning and arguments
         self._changes = dict(request.changes)
         self._parameters = request.body["parameters"]
-        self._text = Text()
-        self._reasoning = Text()
         self._finish_reason: str | None = None
         self._usage: Mapping[str, Any] | None = None
         self._request_id: str | None = None
@@ -66,9 +67,9 @@ class AnswerAccumulator:
         """Add a reply; return its reasoning, its text, and its calls as core's `ToolCallChunk`s."""
         text, reasoning, deltas, finish_reason, usage, request_id, search_results = reply
         if text:
-            text = self._text.add(text)
+            text = self.text.add(text)
         if reasoning:
-            reasoning = self._reasoning.add(reasoning)
+            reasoning = self.reasoning.add(reasoning)
         self._size += len(text) + len(reasoning)
         new_calls = []
         if deltas:
@@ -113,7 +114,7 @@ class AnswerAccumulator:
         self.end_calls()
         calls = [call.parsed() for call in self.calls]
         return AIMessage(
-            content=self.text,
+            content=str(self.text),
             additional_kwargs=self.additional_kwargs,
             tool_calls=[call for call in calls if call["type"] == "tool_call"],
             invalid_tool_calls=[call for call in calls if call["type"] == "invalid_tool_call"],
@@ -130,33 +131,25 @@ class AnswerAccumulator:
         """Return the request's id, the finish_reason and the usage, for the log."""
         return self._request_id, self._finish_reason, self.usage_metadata
 
-    # --- The parts of the message ---
-
-    @property
-    def text(self) -> str:
-        return str(self._text)
-
-    @property
-    def reasoning(self) -> str:
-        return str(self._reasoning)
+    # --- The parts of the message. The cached ones are read only after the last reply ---
 
     @property
     def is_only_reasoning(self) -> bool:
         """Whether the length limit ended the answer before its text began."""
-        is_empty = not self._text and not self.calls
-        return self._finish_reason == "length" and is_empty and bool(self._reasoning)
+        is_empty = not self.text and not self.calls
+        return self._finish_reason == "length" and is_empty and bool(self.reasoning)
 
-    @property
+    @cached_property
     def markup(self) -> str:
         """The beginning of a tool call that was written into the text."""
-        found = re.search(_MARKUP, self.text) if self._parameters.get("tools") else None
+        found = re.search(_MARKUP, str(self.text)) if self._parameters.get("tools") else None
         return found[0] if found else ""
 
     @property
     def additional_kwargs(self) -> dict[str, Any]:
-        return {"reasoning_content": self.reasoning} if self._reasoning else {}
+        return {"reasoning_content": str(self.reasoning)} if self.reasoning else {}
 
-    @property
+    @cached_property
     def usage_metadata(self) -> UsageMetadata | None:
         usage = read_usage(self._usage)
         return None if usage is None else usage_metadata(usage)

@@ -36,7 +36,7 @@ Method = Literal["function_calling", "json_mode", "json_schema"]
 
 def structured_output(
     model: BaseChatModel,
-    row: ModelCapabilities | None,
+    row: ModelCapabilities,
     schema: dict[str, Any] | type,
     *,
     method: Method,
@@ -49,18 +49,17 @@ def structured_output(
     about = {"kwargs": {"method": method, "strict": strict}, "schema": schema}
     bound: dict[str, Any] = {"ls_structured_output_format": about, **kwargs}
     pydantic_class = schema if isinstance(schema, type) and is_basemodel_subclass(schema) else None
-    supports_schema = None if row is None else row.json_schema
     parser: Runnable[Any, Any] = (
         _ClassParser(pydantic_object=pydantic_class) if pydantic_class else _JsonParser()
     )
     if method == "json_mode":
         bound.setdefault("response_format", {"type": "json_object"})
         note = None if strict is None else _NO_STRICT
-    elif method == "json_schema" and supports_schema is not False:
+    elif method == "json_schema" and row.json_schema is not False:
         described = _function(schema, strict)
         described["schema"] = described.pop("parameters", {})
         bound.setdefault("response_format", {"type": "json_schema", "json_schema": described})
-        note = None if supports_schema else _UNDOCUMENTED
+        note = None if row.json_schema else _UNDOCUMENTED
     elif method in get_args(Method):
         function = _function(schema, strict)
         name = function["name"]

@@ -30,7 +30,6 @@ from langchain_dashscope_deepseek._langchain import emitters
 from langchain_dashscope_deepseek._langchain.emitters import ChunkEmitter
 from langchain_dashscope_deepseek._langchain.messages import reasoning_of
 from langchain_dashscope_deepseek._langchain.metadata import token_usage
-from langchain_dashscope_deepseek._langchain.stream import AnswerAccumulator
 from langchain_dashscope_deepseek._langchain.tool_calls import unmatched_closing
 from tests.unit_tests.conftest import EVENTS, JSON, Ask, Scripted, answer_of, merged, transcript
 
@@ -351,8 +350,7 @@ def test_pieces_of_calls_are_read_as_core_reads_them(pieces: list[str]) -> None:
     endpoint = Endpoint("https://a.test/api/v1", SecretHeaders(), max_answer_size=10_000)
     body: dict[str, Any] = {"parameters": {}}
     request = PreparedRequest("deepseek-v3", body, True, endpoint, RetryPolicy())
-    answer = AnswerAccumulator(request)
-    for chunk in ChunkEmitter(answer).add(Reply(tool_calls=deltas)):
+    for chunk in ChunkEmitter(request).add(Reply(tool_calls=deltas)):
         message = chunk.message
         assert isinstance(message, AIMessageChunk)
         read_by_core = AIMessageChunk(content="", tool_call_chunks=message.tool_call_chunks)
