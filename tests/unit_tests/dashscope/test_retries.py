@@ -172,11 +172,11 @@ def test_the_server_says_how_long() -> None:
 
 
 def test_no_retry_begins_after_the_time_that_a_user_allows() -> None:
-    policy = RetryPolicy(max_seconds=10, jitter=0)
-    assert policy.delay(1, rate_limit(), elapsed=9.4) == 0.5
-    assert policy.delay(1, rate_limit(), elapsed=9.5) is None
-    assert policy.delay(1, rate_limit(retry_after=9)) == 9
-    assert policy.delay(1, rate_limit(retry_after=10)) is None
+    policy = RetryPolicy(jitter=0)
+    assert policy.delay(1, rate_limit(), left=0.6) == 0.5
+    assert policy.delay(1, rate_limit(), left=0.5) is None
+    assert policy.delay(1, rate_limit(retry_after=9), left=10) == 9
+    assert policy.delay(1, rate_limit(retry_after=10), left=10) is None
 
 
 def test_who_was_told_the_same_does_not_come_back_at_the_same_moment() -> None:
@@ -184,7 +184,7 @@ def test_who_was_told_the_same_does_not_come_back_at_the_same_moment() -> None:
     delays = [RetryPolicy().delay(1, rate_limit(retry_after=4)) for _ in range(50)]
     assert len(set(delays)) > 1
     assert all(delay is not None and 4 <= delay <= 5 for delay in delays)
-    soon = [RetryPolicy(max_seconds=4.1).delay(1, rate_limit(retry_after=4)) for _ in range(50)]
+    soon = [RetryPolicy().delay(1, rate_limit(retry_after=4), left=4.1) for _ in range(50)]
     assert all(delay is not None and 4 <= delay <= 4.1 for delay in soon)
 
 
