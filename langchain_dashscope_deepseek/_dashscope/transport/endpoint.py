@@ -148,7 +148,7 @@ def endpoint_of(
         headers=headers,
         key_source=key if callable(key) else None,
         user_headers=user_headers,
-        network=NetworkSettings.of(settings),
+        network=NetworkSettings(settings["proxy"], settings["verify"]),
         max_answer_size=settings["max_answer_size"],
         timeout=settings["timeout"],
     )
