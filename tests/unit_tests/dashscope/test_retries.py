@@ -18,8 +18,10 @@ from langchain_dashscope_deepseek import (
     DashScopeRateLimitError,
     DashScopeStreamCutError,
 )
-from langchain_dashscope_deepseek._dashscope.protocol.error_codes import error_from_service
-from langchain_dashscope_deepseek._dashscope.protocol.reading import retry_after
+from langchain_dashscope_deepseek._dashscope.protocol.error_codes import (
+    error_from_service,
+    retry_after,
+)
 from langchain_dashscope_deepseek._dashscope.transport.retry import Attempts, RetryPolicy
 from tests.unit_tests.conftest import STYLES, Ask, Scripted, answer_of, transcript
 
@@ -139,8 +141,12 @@ async def test_the_bound_may_be_set_for_one_call(ask: Ask, service: Scripted) ->
 # --- The policy ---
 
 
-def rate_limit(code: str = "Throttling", **facts: Any) -> DashScopeError:
-    return error_from_service("x", code=code, status_code=429, **facts)
+def rate_limit(
+    code: str = "Throttling", retry_after: float | None = None, **facts: Any
+) -> DashScopeError:
+    error = error_from_service("x", code=code, status_code=429, **facts)
+    error.retry_after = retry_after
+    return error
 
 
 def test_delays_double_with_jitter_and_stay_bounded() -> None:
