@@ -8,16 +8,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 import httpx
 from pydantic import (
     AfterValidator,
+    ConfigDict,
     Field,
-    FiniteFloat,
     InstanceOf,
     NonNegativeInt,
+    PositiveFloat,
     PositiveInt,
     TypeAdapter,
 )
@@ -30,6 +31,8 @@ from langchain_dashscope_deepseek._dashscope.protocol.aliases import (
 from langchain_dashscope_deepseek.capabilities import ModelCapabilities
 from langchain_dashscope_deepseek.errors import DashScopeInputError
 
+_STRICT = ConfigDict(strict=True, allow_inf_nan=False)
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -41,13 +44,12 @@ class Rule:
 
     @cached_property
     def fits(self) -> Callable[[Any], bool]:
-        """Tell whether a value has the type; none is converted."""
-        return partial(TypeAdapter(self.type).validator.isinstance_python, strict=True)
+        """Tell whether a value has the type, without conversions, or is `None`."""
+        return TypeAdapter(self.type | None, config=_STRICT).validator.isinstance_python
 
 
 _TOKENS = "a whole number of tokens, at least 1"
-_Dict = InstanceOf[Mapping[str, Any]]
-_AboveZero = Annotated[FiniteFloat, Field(gt=0)]
+_Dict = InstanceOf[dict[str, Any]]
 
 PARAMETERS: Mapping[str, Rule] = {
     "enable_thinking": Rule("True or False", bool),
@@ -68,7 +70,7 @@ PARAMETERS: Mapping[str, Rule] = {
         str | Sequence[str] | Sequence[int] | Sequence[Sequence[int]],
         droppable=True,
     ),
-    "repetition_penalty": Rule("a number above 0", _AboveZero, droppable=True),
+    "repetition_penalty": Rule("a number above 0", PositiveFloat, droppable=True),
     "presence_penalty": Rule(
         "a number from -2 to 2", Annotated[float, Field(ge=-2, le=2)], droppable=True
     ),
@@ -104,7 +106,7 @@ _RULES: Mapping[str, Rule] = {
         | Annotated[InstanceOf[httpx.Timeout], AfterValidator(_check_phases)],
     ),
     "max_retries": Rule("a whole number, at least 0", NonNegativeInt),
-    "max_seconds": Rule("seconds above 0", _AboveZero),
+    "max_seconds": Rule("seconds above 0", PositiveFloat),
     "max_answer_size": Rule("a whole number, at least 1", PositiveInt),
 }
 
