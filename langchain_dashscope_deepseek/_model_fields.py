@@ -44,7 +44,7 @@ def _key_from_file() -> str | None:
     if path is None:
         return None
     try:
-        # A key that is no text is refused by the call, as any other malformed key.
+        # Bytes that are not UTF-8 become U+FFFD, so the call refuses the key as malformed.
         return Path(path).expanduser().read_text("utf-8-sig", errors="replace").strip()
     except OSError as error:
         reason = error.strerror
@@ -108,8 +108,8 @@ class ModelFields(_Base):
     `DASHSCOPE_API_REGION`, else `"cn-beijing"`."""
 
     workspace_id: str | None = None
-    """The workspace: sent as `X-DashScope-WorkSpace`, and with `region` part of the host. Default:
-    `DASHSCOPE_WORKSPACE_ID` or `DASHSCOPE_WORKSPACE`; `""` for none at all."""
+    """The workspace, sent as `X-DashScope-WorkSpace`; with a `region` it is also part of the host
+    name. Default:     `DASHSCOPE_WORKSPACE_ID` or `DASHSCOPE_WORKSPACE`; `""` for none at all."""
 
     enable_thinking: bool | None = None
     """Whether to think before answering. Default: the model's."""
@@ -130,7 +130,7 @@ class ModelFields(_Base):
 
     max_tokens: int | None = None
     """Longest answer, in tokens. It includes the reasoning on models whose reasoning is part of the
-    output (see Models, Limits). Default: the service's."""
+    output (see "Limits" in docs/models.md). Default: the service's."""
 
     max_completion_tokens: int | None = None
     """Longest answer and reasoning together, in tokens. Default: the service's."""
@@ -187,7 +187,8 @@ class ModelFields(_Base):
     answer of a model."""
 
     streaming: bool | None = None
-    """`True`: `invoke` also streams, to callbacks. `False`: only calls that have to stream do so.
+    """`True`: `invoke` also streams, to callbacks. `False`: `stream` yields a single
+    chunk, and only models that cannot think without a stream are requested to stream.
     Default: `stream` streams, and `invoke` requests a stream while the model thinks, because
     proxies close connections that are silent for minutes."""
 

@@ -93,7 +93,7 @@ class ModelSettings(ModelFields):
         read = {k: _read(fields[k], v) if k in fields else v for k, v in values.items()}
         headers, key = read.get("default_headers"), read.get("api_key")
         if isinstance(headers, SecretHeaders) and headers.model_api_key not in (None, key):
-            refuse_account_headers(headers)  # configurable fields copy a model with another key
+            refuse_account_headers(headers)  # with configurable fields, a copy has another key
         forbids = cls.model_config.get("extra") == "forbid"
         return {
             name: value
@@ -158,8 +158,8 @@ class ModelSettings(ModelFields):
     ) -> Self:
         """Make the same model for another account, within a millisecond.
 
-        Settings that are not given keep their values, with these exceptions: another key or region
-        removes the workspace, and another region the base URL. The cache, which does not
+        Settings that are not given keep their values, with these exceptions: `api_key` and `region`
+        remove the workspace, and `region` also removes the base URL. The cache, which does not
         distinguish accounts, and the rate limiter, which counts for one account, are removed: set
         `cache` and `rate_limiter` of the new model. Other callbacks, `proxy`, `http_client` and
         `http_async_client` are the same objects in both models.

@@ -26,7 +26,7 @@ Thinking = Literal["always", "on", "off", "never", "unknown"]
 - `"on"`: hybrid; the model thinks unless `enable_thinking=False` is sent.
 - `"off"`: hybrid; the model thinks only if `enable_thinking=True` is sent.
 - `"never"`: thinking cannot be switched on.
-- `"unknown"`: not documented; `enable_thinking` is sent as given, and the answer may think.
+- `"unknown"`: not documented; `enable_thinking` is sent as given, and the model may think.
 """
 
 ToolUse = Literal["always", "when_not_thinking", "never", "unknown"]
@@ -114,7 +114,7 @@ class ModelCapabilities:
         released: The date on which DeepSeek published the model.
         open_weights: The weights can be downloaded. `None`: not known.
         source: The source of the row's facts.
-        checked_on: The date of the copy of the source that was read.
+        checked_on: The date of the version of the source from which the facts were taken.
     """
 
     thinking: Thinking = "unknown"
@@ -209,7 +209,7 @@ UNKNOWN_MODEL = ModelCapabilities(
 _HELP = "https://www.alibabacloud.com/help/en/model-studio"
 _REFERENCE = f"{_HELP}/deepseek-api, and the API reference"
 _BILLING = "the billing page of August 2026"
-_AUGUST = date(2026, 8, 1)  # the copy is dated by month only
+_AUGUST = date(2026, 8, 1)  # the source gives only the month
 _SAMPLING = frozenset({"temperature", "top_p"})
 
 # Hosted by Alibaba. The release dates are from models.dev's files of DeepSeek's own models.
@@ -222,7 +222,7 @@ _V4_PRO = replace(
     context_tokens=1_000_000,
     max_input_tokens=1_000_000,
     max_output_tokens=393_216,
-    json_schema=None,  # undocumented, but three requests of 2026-09-30 were answered
+    json_schema=None,  # undocumented, but a client had three requests answered on 2026-09-30
     search_missing_in=frozenset({"eu-central-1", "us-east-1"}),
     json_missing_in=frozenset({"us-east-1"}),
     settable=COMMON_PARAMETERS | _SAMPLING | {"thinking_budget", "reasoning_effort"},
@@ -249,7 +249,7 @@ _V4_FLASH = replace(
     status="retired",
     retired_on=date(2026, 10, 10),
     replacement="deepseek-v4-flash-0731",
-    source=f"{_REFERENCE}; switched off: a router's table of August 2026, on no official page",
+    source=f"{_REFERENCE}; retired, by an LLM router's table of August 2026 only",
 )
 # Multimodal first, with and without images: models that read images are on that route, and dify and
 # the official command line try it first for this model. No recorded answer confirms it.

@@ -357,18 +357,19 @@ class ChatDashScopeDeepSeek(ModelSettings):
             include_raw: Return `{"raw": message, "parsed": ..., "parsing_error": ...}` and raise
                 no parsing error.
             strict: Sent with the schema, if given.
-            tools: Tools that the model may call instead; `raw` has those calls.
+            tools: Tools that the model may call instead of answering; with `include_raw=True` their
+                calls are in `raw`.
             kwargs: Further parameters to bind.
 
         Returns:
             A runnable that returns an instance of the pydantic class, or a dict.
 
-            If the model does not call the function of the schema, it returns `None`, with a
-            `DashScopeWarning`: no call can be forced while thinking is enabled explicitly or cannot
-            be disabled. If the call or the JSON is truncated, it raises `OutputParserException`,
-            except that `invoke` returns `None` for a truncated call if the schema is not a pydantic
-            class, because LangChain's middleware then retries. If the arguments do not fit the
-            pydantic class, it raises the error of that class.
+            The runnable returns `None`, with a `DashScopeWarning`, if the model did not call the
+            function of the schema. That can happen while the model thinks, because no call can be
+            forced then. The runnable raises `OutputParserException` if the call or the JSON is
+            truncated, and the error of the pydantic class if the arguments do not fit it. With a
+            schema that is not a pydantic class, `invoke` returns `None` for a truncated call, too,
+            because LangChain's middleware retries after `None`.
 
         Raises:
             DashScopeInputError: A tool is a built-in tool of another provider.
@@ -424,7 +425,7 @@ class ChatDashScopeDeepSeek(ModelSettings):
     # --- Connections ---
 
     def close(self) -> None:
-        """Close the connections for synchronous calls whose last user was this object.
+        """Close the connections for synchronous calls that this object was the last to use.
 
         Its calls that are still reading raise an error; later calls open new connections. The
         connections of other objects, such as copies of this one, stay open. Without `close`, an

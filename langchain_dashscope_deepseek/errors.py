@@ -65,8 +65,8 @@ class DashScopeError(ModelError):
     Attributes:
         code: The service's error code, such as `"Throttling.RateQuota"`; `None` if the service
             did not send the error.
-        status_code: The HTTP status, or for an error within a stream the one in the comment of that
-            event; `None` if there is neither.
+        status_code: The HTTP status; for an error within a stream, whose HTTP status is 200, the one in
+            the event. `None` if there is neither.
         request_id: The service's id of the request, for a support ticket.
         is_retryable: Whether the same request may succeed later, for LangChain's
             `ModelRetryMiddleware`.
@@ -158,8 +158,8 @@ class DashScopeRouteError(DashScopeInvalidRequestError):
     """The service offers the model on neither of its two routes."""
 
     hint = (
-        "Check the model's name, that the region of base_url offers it, and a route that is "
-        "pinned by ModelCapabilities(routes=...)."
+        "Check the model's name, and that the region of base_url offers it. If you passed "
+        "ModelCapabilities(routes=...), check those routes, too."
     )
 
 

@@ -1,7 +1,7 @@
 """A rate limiter for requests and tokens per minute, for the chat model of any provider.
 
-Waiting calls form a queue. Each caller that checks the time releases all calls that are due, so one
-that sleeps or was cancelled does not delay the others.
+Waiting calls form a queue. Each waiting caller that wakes up releases all calls that are due, so a
+caller that sleeps or was cancelled does not delay the others.
 """
 
 import asyncio
@@ -21,11 +21,11 @@ from langchain_core.rate_limiters import BaseRateLimiter
 
 _logger = logging.getLogger(__name__)
 
-_SAVED_SECONDS = 1.0  # of unused capacity may build up: a minute admits at most 61 seconds' worth
-_LONGEST_SLEEP = 1.0  # a waiting call checks again after this or, if longer, a tenth of its wait
+_BURST_SECONDS = 1.0  # unused capacity builds up for at most this time: 61 seconds' worth a minute
+_MIN_RECHECK = 1.0  # a waiting call checks again after this or, if longer, a tenth of its wait
 _LONGEST_PAUSE = 60.0
 _FIRST_ESTIMATE = 1_000.0  # tokens of a call, until a call has reported its usage
-_NEWEST_WEIGHT = 0.1  # of the last call, in the average usage of a call
+_NEWEST_WEIGHT = 0.1  # the weight of the newest call in the average usage of a call
 
 
 class TokenRateLimiter(BaseRateLimiter, BaseCallbackHandler):
@@ -164,13 +164,13 @@ class TokenRateLimiter(BaseRateLimiter, BaseCallbackHandler):
                 _, wake = self._waiting.popitem(last=False)
                 wake()
                 self._reserved.append(self._average)
-                since = max(now - _SAVED_SECONDS, self._paused_until)  # none builds up in a pause
+                since = max(now - _BURST_SECONDS, self._paused_until)  # none builds up in a pause
                 self._requests.add(1, since)
                 self._tokens.add(self._average, since)
             if ticket not in self._waiting:
                 return max(self._paused_until - now, 0.0)
             seconds = self._due(ticket - next(iter(self._waiting))) - now
-            return min(seconds, max(seconds / 10, _LONGEST_SLEEP), _LONGEST_PAUSE)
+            return min(seconds, max(seconds / 10, _MIN_RECHECK), _LONGEST_PAUSE)
 
     def _wake_first(self) -> None:
         """Wake the first call in the queue, which may now be due earlier."""
@@ -178,7 +178,7 @@ class TokenRateLimiter(BaseRateLimiter, BaseCallbackHandler):
             next(iter(self._waiting.values()))()
 
     def _due(self, ahead: int = 0) -> float:
-        """Return when the first call in the queue is due, or the one with some others ahead."""
+        """Return the time at which the call behind the first `ahead` ones in the queue is due."""
         of_requests = self._requests.due(ahead)
         return max(self._paused_until, of_requests, self._tokens.due(ahead * self._average))
 
@@ -191,7 +191,7 @@ class _Limit:
         self._free_at = -math.inf
 
     def due(self, amount: float) -> float:
-        """Return when capacity is free, after a further amount."""
+        """Return the time at which capacity is free after `amount` more has been counted."""
         return self._free_at + amount * self._seconds_each
 
     def add(self, amount: float, since: float) -> None:

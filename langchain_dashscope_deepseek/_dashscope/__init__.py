@@ -1,1 +1,1 @@
-"""The half that speaks DashScope, and knows nothing of LangChain."""
+"""The DashScope side: requests, answers and connections. Does not import LangChain."""

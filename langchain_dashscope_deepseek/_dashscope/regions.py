@@ -76,7 +76,7 @@ def _check_region(region: str, setting: str) -> None:
 
 
 def _base_url_of(region: str | None, workspace_id: str | None) -> str:
-    """Return the base URL of a workspace, or of a region if there is no workspace or no region."""
+    """Return the base URL of a workspace, if both are given, else of the region."""
     if region and workspace_id:
         return f"https://{workspace_id}.{region}{_WORKSPACE_HOSTS}{_API}"
     host = REGIONS[region or DEFAULT_REGION]
@@ -96,7 +96,7 @@ def refuse_workspace_host(base_url: str | None) -> None:
 
 _OTHER_SERVICES: Mapping[str, str] = {
     "/compatible-mode": (
-        "the OpenAI-compatible route, and this package speaks native /api/v1. Write "
+        "the OpenAI-compatible API, and this package speaks native /api/v1. Write "
         "{host}/api/v1, or use langchain-openai"
     ),
     "/anthropic": "Anthropic's protocol, and this package speaks DashScope's, at {host}/api/v1",
@@ -124,9 +124,7 @@ def normalise_base_url(base_url: str, setting: str = "base_url") -> str:
     url = base_url.strip().rstrip("/")
     if url.partition("/")[0].partition(":")[0].lower().endswith(".aliyuncs.com"):
         url = f"https://{url}"
-    fault = _fault_of(url)
-    if fault:
-        raise ValueError(f"{setting} {fault}")
+    _check_url(url, setting)
     for part, text in _OTHER_SERVICES.items():
         if part in url.lower():
             host = "/".join(url.split("/")[:3])  # the path may hold a key
@@ -144,26 +142,26 @@ def normalise_base_url(base_url: str, setting: str = "base_url") -> str:
     return url[: api.start()] + _API
 
 
-def _fault_of(url: str) -> str:
-    """Return the fault of a URL that holds a secret or has no valid host; `""` if it has none."""
+def _check_url(url: str, setting: str) -> None:
+    """Refuse a URL that holds a secret or has no valid host."""
     if "?" in url or "#" in url:
-        return (
-            "holds a query or a fragment, which would end up within the request's URL, and in "
-            "traces: use default_headers instead"
+        raise ValueError(
+            f"{setting} holds a query or a fragment, which would end up within the request's URL, "
+            "and in traces: use default_headers instead"
         )
     if "@" in url:
-        return (
-            "holds a user or a password, which logs would show and which would replace the API "
-            "key: pass them to your gateway by default_headers"
+        raise ValueError(
+            f"{setting} holds a user or a password, which logs would show and which would replace "
+            "the API key: pass them to your gateway by default_headers"
         )
     if url.partition("://")[0].lower() not in ("http", "https"):
-        return "has no scheme: it must begin with https:// or http://"
+        raise ValueError(f"{setting} has no scheme: it must begin with https:// or http://")
     with suppress(ValueError):
         parts = urlsplit(url)
         _ = parts.port  # raises an error if it is no port
         if parts.hostname and not _NOT_IN_A_HOST.search(url):
-            return ""
-    return "has no valid host: write https://host or https://host:port"
+            return
+    raise ValueError(f"{setting} has no valid host: write https://host or https://host:port")
 
 
 def host_of(base_url: str) -> str:

@@ -110,7 +110,7 @@ def ask(acquire: Acquire, request: PreparedRequest, emitter_of: EmitterOf[T]) ->
                             yield part
                 ending = list(emitter.end())
                 break
-    yield from ending  # outside the `with` blocks: a caller that stops here did not drop the call
+    yield from ending  # outside the `with` blocks, since a caller that stops here has the answer
 
 
 async def aask(

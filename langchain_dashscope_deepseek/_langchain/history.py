@@ -220,7 +220,7 @@ def _replay_reasoning(conversation: Sequence[Converted]) -> None:
 
 
 def _with_images_behind(answers: list[WireMessage]) -> list[WireMessage]:
-    """Move images, which tool messages do not document, into a user message behind them."""
+    """Move images of tool messages into a user message behind them, where they are documented."""
     images: list[dict[str, str]] = []
     for answer in answers:
         if isinstance(answer["content"], str):

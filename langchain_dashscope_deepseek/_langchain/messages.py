@@ -120,7 +120,7 @@ class Converted:
 
 
 def normalise(message: BaseMessage, position: int) -> list[BaseMessage]:
-    """Replace a chat message by one of its role, and Anthropic's `tool_result`s by tool messages.
+    """Convert a `ChatMessage` by its role, and Anthropic's `tool_result`s to tool messages.
 
     The other blocks of such a message follow as a human message.
     """
@@ -272,7 +272,7 @@ def _image(block: dict[str, Any], context: Context) -> dict[str, Any]:
         reason = f"{context.text_only_model} reads text only. Models that read images: {readers}"
     elif context.role not in ("user", "tool"):
         reason = (
-            "the service reads images in human and tool messages only: move it to one of those, or "
+            "images can be sent in human and tool messages only: move it to one of those, or "
             "leave it out"
         )
     else:

@@ -76,7 +76,7 @@ def structured_output(
     llm = model.bind_tools(tools, **bound) if tools else model.bind(**bound)
     if not include_raw:
         return llm | parser
-    # Core's `with_fallbacks` can neither return an error of a stream nor be pickled.
+    # Not core's `with_fallbacks`: it cannot be pickled, and streams without a parsing_error.
     return RunnableMap(raw=llm) | RunnableLambda(partial(_with_parsed, parser))
 
 
@@ -151,5 +151,5 @@ def _why_no_call(name: str, message: AIMessage) -> str:
     elif message.additional_kwargs.get("reasoning_content"):
         why = "a call cannot be forced while the model thinks. Disable thinking, or ask again"
     else:
-        why = "it answered in text. Ask again, or tell it to call in the prompt"
+        why = "it answered in text. Ask again, or say in the prompt that it must call the tool"
     return f"The model did not call {name!r} as required: {why}"

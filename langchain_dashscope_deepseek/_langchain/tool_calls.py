@@ -16,8 +16,8 @@ from langchain_core.messages.tool import invalid_tool_call, tool_call, tool_call
 from langchain_dashscope_deepseek._dashscope.protocol.packets import ToolCallDelta, fix_surrogates
 
 _FIRST_TOOL_INDEX = 1_000
-"""The index of the first call. In v1 streams core merges all blocks with the same index and numbers
-those of text and reasoning from 0, so the calls use a range of their own."""
+"""The index of the first call. With `output_version="v1"` core merges all blocks with the same
+index, and numbers those of text and reasoning from 0, so the calls use a range of their own."""
 
 
 class Text:

@@ -15,7 +15,8 @@ def profile_of(row: ModelCapabilities, *, enable_thinking: bool | None = None) -
     """Derive the profile of a row; calling and forcing tools depends on `enable_thinking`."""
     thinking = row.thinks(enable_thinking)
     tools = row.calls_tools(thinking=thinking)
-    can_switch_off = row.is_hybrid and enable_thinking is None  # as a forced choice then does
+    # A forced choice then switches thinking off.
+    can_switch_off = row.is_hybrid and enable_thinking is None
     profile = ModelProfile(
         status="active" if row.status == "current" else "deprecated",
         text_inputs=True,

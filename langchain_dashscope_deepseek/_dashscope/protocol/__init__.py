@@ -1,1 +1,1 @@
-"""DashScope's protocol: prepares requests, reads answers. No I/O; LangChain only by `errors`."""
+"""DashScope's protocol: prepares requests, reads answers. No I/O."""

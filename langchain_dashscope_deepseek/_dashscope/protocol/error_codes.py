@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
 from langchain_dashscope_deepseek._dashscope.protocol.redaction import (
@@ -143,7 +146,7 @@ ADVICE: Mapping[str, str] = {
 """Advice by a part of the message, for messages that give none.
 
 Sources: the error page of the documentation; for json_schema and required tools, tests of other
-clients on 23 and 29 September 2026, the latter on the OpenAI-compatible route.
+clients on 23 and 29 September 2026, the latter on the OpenAI-compatible API.
 """
 
 STATUSES: Mapping[int, type[DashScopeError]] = {
@@ -168,8 +171,7 @@ def error_from_service(
     code: str | None = None,
     status_code: int | None = None,
     request_id: str | None = None,
-    headers: Mapping[str, str] | None = None,
-    retry_after: float | None = None,
+    headers: Mapping[str, str] = {},
     redact: Callable[[str], str] = redact_keys,
 ) -> DashScopeError:
     """Return the error for a response, by its code, its message, or its status."""
@@ -184,17 +186,30 @@ def error_from_service(
         code=code,
         status_code=status_code,
         request_id=request_id,
-        retry_after=retry_after,
+        retry_after=retry_after(headers),
         hint=rule.advice if rule and rule.error is cls else "",
     )
     for part, advice in ADVICE.items():
         if part in message:
             error.add_advice(advice)
-    should_retry = (headers or {}).get("x-should-retry", "").strip().lower()
+    should_retry = headers.get("x-should-retry", "").strip().lower()
     # Gateways send "true" by status alone, and no retry helps an unpaid bill or a wrong request.
     if should_retry == "false" or (should_retry == "true" and not isinstance(error, _FINAL)):
         error.is_retryable = should_retry == "true"
     return error
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds to wait by the `retry-after-ms` or `retry-after` header."""
+    for name, per_second in (("retry-after-ms", 1000), ("retry-after", 1)):
+        with suppress(ValueError):
+            number = float(headers.get(name, ""))
+            if 0 <= number < float("inf"):
+                return number / per_second
+    with suppress(ValueError, OverflowError):
+        date = parsedate_to_datetime(headers.get("retry-after", ""))
+        return max(0.0, date.timestamp() - time.time())
+    return None
 
 
 def find_rule(code: str | None) -> CodeRule | None:

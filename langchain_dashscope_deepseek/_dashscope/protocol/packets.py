@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from pydantic_core import from_json
@@ -73,11 +74,9 @@ def load_json(data: bytes | bytearray) -> Any:
     try:
         return from_json(data, cache_strings="keys")  # half the time of json.loads
     except ValueError:
-        pass
-    try:
-        return json.loads(data.decode("utf-8-sig", "replace"))
-    except (ValueError, RecursionError):
-        return None
+        with suppress(ValueError, RecursionError):
+            return json.loads(data.decode("utf-8-sig", "replace"))
+    return None
 
 
 def fix_surrogates(text: str) -> str:

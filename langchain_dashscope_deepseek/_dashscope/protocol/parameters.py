@@ -6,10 +6,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import inf
+from typing import Annotated, Any, Literal
 
 import httpx
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    InstanceOf,
+    NonNegativeInt,
+    PositiveInt,
+    TypeAdapter,
+)
 
 from langchain_dashscope_deepseek._dashscope.protocol.aliases import (
     is_no_op,
@@ -19,106 +31,88 @@ from langchain_dashscope_deepseek._dashscope.protocol.aliases import (
 from langchain_dashscope_deepseek.capabilities import ModelCapabilities
 from langchain_dashscope_deepseek.errors import DashScopeInputError
 
+_STRICT = ConfigDict(strict=True)
 
-class Rule(NamedTuple):
+
+@dataclass(frozen=True)
+class Rule:
     """The values that are valid for a setting on any model."""
 
     expects: str  # completes "NAME must be ..." in an error
-    fits: Callable[[Any], bool]
-    droppable: bool = False  # with a warning, for models without it: the answer is still right
+    type: Any  # a type of pydantic
+    droppable: bool = False  # left out for models without it, with a warning
+
+    @cached_property
+    def fits(self) -> Callable[[Any], bool]:
+        """Tell whether a value has the type, without conversions, or is `None`."""
+        return TypeAdapter(self.type | None, config=_STRICT).validator.isinstance_python
 
 
-def _number(low: float, high: float, *, excluded: Collection[float] = ()) -> Callable[[Any], bool]:
-    def fits(value: Any) -> bool:
-        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        return is_number and low <= value <= high and value not in excluded
-
-    return fits
-
-
-def _integer(low: int) -> Callable[[Any], bool]:
-    return lambda value: type(value) is int and value >= low
-
-
-def _is_effort(value: Any) -> bool:
-    return isinstance(value, str) or (type(value) is int and 1 <= value <= 100)  # noqa: PLR2004 - the only range on any page
-
-
-def _is_stop(value: Any) -> bool:
-    """Tell whether it is a string, or a list of strings, of token ids, or of lists of token ids."""
-    if not isinstance(value, (list, tuple)):
-        return isinstance(value, str)
-    return (
-        all(isinstance(item, str) for item in value)
-        or _are_ids(value)
-        or all(isinstance(item, (list, tuple)) and _are_ids(item) for item in value)
-    )
-
-
-def _are_ids(tokens: Collection[object]) -> bool:
-    return all(type(token) is int for token in tokens)
-
-
-def _instance_of(kind: type[Any]) -> Callable[[Any], bool]:
-    return lambda value: isinstance(value, kind)
-
-
-_INFINITY = float("inf")
 _TOKENS = "a whole number of tokens, at least 1"
+_Dict = InstanceOf[dict[str, Any]]
+_Number = InstanceOf[float] | int  # not float, which pydantic also reads from a Decimal
 
 PARAMETERS: Mapping[str, Rule] = {
-    "enable_thinking": Rule("True or False", _instance_of(bool)),
-    "thinking_budget": Rule(_TOKENS, _integer(1), droppable=True),
+    "enable_thinking": Rule("True or False", bool),
+    "thinking_budget": Rule(_TOKENS, PositiveInt, droppable=True),
     "reasoning_effort": Rule(
-        'a string such as "high", or a whole number from 1 to 100', _is_effort
+        'a string such as "high", or a whole number from 1 to 100',
+        str | Annotated[int, Field(ge=1, le=100)],  # the only range on any page
     ),
-    "temperature": Rule("a number from 0 to below 2", _number(0, 2, excluded=[2]), droppable=True),
-    "top_p": Rule("a number above 0 up to 1", _number(0, 1, excluded=[0]), droppable=True),
-    "max_tokens": Rule(_TOKENS, _integer(1), droppable=True),
-    "max_completion_tokens": Rule(_TOKENS, _integer(1), droppable=True),
-    "seed": Rule("a whole number, at least 0", _integer(0), droppable=True),
-    "stop": Rule("a string or a list of strings (or of token ids)", _is_stop, droppable=True),
+    "temperature": Rule(
+        "a number from 0 to below 2", Annotated[_Number, Field(ge=0, lt=2)], droppable=True
+    ),
+    "top_p": Rule(
+        "a number above 0 up to 1", Annotated[_Number, Field(gt=0, le=1)], droppable=True
+    ),
+    "max_tokens": Rule(_TOKENS, PositiveInt, droppable=True),
+    "max_completion_tokens": Rule(_TOKENS, PositiveInt, droppable=True),
+    "seed": Rule("a whole number, at least 0", NonNegativeInt, droppable=True),
+    "stop": Rule(
+        "a string or a list of strings (or of token ids)",
+        str | Sequence[str] | Sequence[int] | Sequence[Sequence[int]],
+        droppable=True,
+    ),
     "repetition_penalty": Rule(
-        "a number above 0", _number(0, _INFINITY, excluded=[0, _INFINITY]), droppable=True
+        "a number above 0", Annotated[_Number, Field(gt=0, lt=inf)], droppable=True
     ),
-    "presence_penalty": Rule("a number from -2 to 2", _number(-2, 2), droppable=True),
-    "response_format": Rule('a dict such as {"type": "json_object"}', _instance_of(Mapping)),
-    "enable_search": Rule("True or False", _instance_of(bool)),
-    "search_options": Rule("a dict", _instance_of(Mapping)),
-    "tools": Rule(
-        "a list of tools",
-        lambda value: isinstance(value, (list, tuple)) and all(map(_instance_of(Mapping), value)),
+    "presence_penalty": Rule(
+        "a number from -2 to 2", Annotated[_Number, Field(ge=-2, le=2)], droppable=True
     ),
+    "response_format": Rule('a dict such as {"type": "json_object"}', _Dict),
+    "enable_search": Rule("True or False", bool),
+    "search_options": Rule("a dict", _Dict),
+    "tools": Rule("a list of tools", Sequence[_Dict]),
     "tool_choice": Rule(
         '"auto", "none", "required" or {"type": "function", "function": {"name": ...}}',
-        lambda value: value in ("auto", "none", "required") or isinstance(value, Mapping),
+        Literal["auto", "none", "required"] | _Dict,
     ),
-    "parallel_tool_calls": Rule("True or False", _instance_of(bool)),
+    "parallel_tool_calls": Rule("True or False", bool),
 }
 """The parameters of the request that are fields of the model. Source: the reference of the
 text-generation API."""
 
 _LONGEST_TIMEOUT = 1_000_000
+_PHASES = TypeAdapter(dict[str, Annotated[float, Field(ge=0, le=_LONGEST_TIMEOUT)] | None])
 
 
-def _is_timeout(value: Any) -> bool:
-    if not isinstance(value, httpx.Timeout):
-        return _number(0, _LONGEST_TIMEOUT, excluded=[0])(value)
-    phases = value.as_dict().values()
-    return all(seconds is None or _number(0, _LONGEST_TIMEOUT)(seconds) for seconds in phases)
+def _check_phases(timeout: httpx.Timeout) -> object:
+    return _PHASES.validate_python(timeout.as_dict(), strict=True)
 
 
 _RULES: Mapping[str, Rule] = {
     **PARAMETERS,
-    "model": Rule("a name that is not empty", lambda value: isinstance(value, str) and value != ""),
-    "model_kwargs": Rule("a dict", _instance_of(Mapping)),
-    "capabilities": Rule("a ModelCapabilities", _instance_of(ModelCapabilities)),
+    "model": Rule("a name that is not empty", Annotated[str, Field(min_length=1)]),
+    "model_kwargs": Rule("a dict", _Dict),
+    "capabilities": Rule("a ModelCapabilities", InstanceOf[ModelCapabilities]),
     "timeout": Rule(
-        f"seconds above 0, up to {_LONGEST_TIMEOUT:,}, or an httpx.Timeout of those", _is_timeout
+        f"seconds above 0, up to {_LONGEST_TIMEOUT:,}, or an httpx.Timeout of those",
+        Annotated[_Number, Field(gt=0, le=_LONGEST_TIMEOUT)]
+        | Annotated[InstanceOf[httpx.Timeout], AfterValidator(_check_phases)],
     ),
-    "max_retries": Rule("a whole number, at least 0", _integer(0)),
-    "max_seconds": Rule("seconds above 0", _number(0, _INFINITY, excluded=[0])),
-    "max_answer_size": Rule("a whole number, at least 1", _integer(1)),
+    "max_retries": Rule("a whole number, at least 0", NonNegativeInt),
+    "max_seconds": Rule("seconds above 0", Annotated[_Number, Field(gt=0)]),
+    "max_answer_size": Rule("a whole number, at least 1", PositiveInt),
 }
 
 OVERRIDABLE = frozenset({*_RULES, "extra_headers", "stream", "structured_output_note"})
@@ -136,7 +130,7 @@ ALIASES: Mapping[str, str] = {
 def check_values(settings: Mapping[str, Any]) -> None:
     """Raise an error for a value that is valid on no model; `None` stands for no value."""
     for name, value in settings.items():
-        if value is not None and name in _RULES and not _RULES[name].fits(value):
+        if name in _RULES and not _RULES[name].fits(value):
             # Only numbers are quoted: a string may be a prompt passed as the wrong argument.
             shown = repr(value) if isinstance(value, (int, float)) else type(value).__name__
             raise DashScopeInputError(f"{name} must be {_RULES[name].expects}, not {shown}")

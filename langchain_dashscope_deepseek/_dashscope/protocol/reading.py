@@ -8,10 +8,8 @@ from __future__ import annotations
 import codecs
 import logging
 import re
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from email.utils import parsedate_to_datetime
 from io import IncrementalNewlineDecoder
 from itertools import chain
 from typing import Any, NoReturn
@@ -75,7 +73,7 @@ class AnswerReader:
         self._events = EventSplitter()
         self._size = 0  # bytes of the body so far
         self._has_packets = False
-        self._document = b""  # a single JSON document, or else an event without data
+        self._document = b""  # an event without data, or a body of one document
         self.is_complete = False
         self.has_dropped_data = False
 
@@ -229,7 +227,6 @@ class AnswerReader:
         return error_from_service(
             text,
             headers=self._headers,
-            retry_after=retry_after(self._headers),
             redact=self._redact,
             **{"status_code": self.status_code, "request_id": self.header_id, **facts},
         )
@@ -241,19 +238,6 @@ def too_large(max_size: int, request_id: str | None) -> DashScopeError:
         f"The answer is larger than max_answer_size ({max_size:,}), and was not read to its end",
         request_id=request_id,
     )
-
-
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds to wait by the `retry-after-ms` or `retry-after` header."""
-    for name, per_second in (("retry-after-ms", 1000), ("retry-after", 1)):
-        with suppress(ValueError):
-            number = float(headers.get(name, ""))
-            if 0 <= number < float("inf"):
-                return number / per_second
-    with suppress(ValueError, OverflowError):
-        date = parsedate_to_datetime(headers.get("retry-after", ""))
-        return max(0.0, date.timestamp() - time.time())
-    return None
 
 
 class EventSplitter:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import UserDict
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from pydantic import SecretStr
@@ -39,20 +38,14 @@ _KEY = re.compile(r"(?<![A-Za-z0-9])sk-[\w*-]{4,}(?:\.[\w*-]+)*")
 _SHORTEST_SECRET = 8  # characters; shorter words occur in any text
 
 
-@dataclass(frozen=True)
-class Redactor:
-    """Redacts the secrets of one request, and everything that looks like an API key."""
-
-    secrets: Iterable[str]
-
-    def __call__(self, text: str) -> str:
-        """Return a text without secrets."""
-        words = [word for secret in self.secrets for word in secret.split()]
-        parts = (part for word in words for part in (word, *word.split(".")))  # keys contain dots
-        for part in sorted(parts, key=len, reverse=True):
-            if len(part) >= _SHORTEST_SECRET:
-                text = text.replace(part, REDACTED)
-        return redact_keys(text)
+def redact_secrets(text: str, secrets: Iterable[str]) -> str:
+    """Redact these secrets, and everything that looks like an API key."""
+    words = [word for secret in secrets for word in secret.split()]
+    parts = (part for word in words for part in (word, *word.split(".")))  # keys contain dots
+    for part in sorted(parts, key=len, reverse=True):
+        if len(part) >= _SHORTEST_SECRET:
+            text = text.replace(part, REDACTED)
+    return redact_keys(text)
 
 
 def redact_keys(text: str) -> str:

@@ -7,9 +7,8 @@ does not count as a retry. The process remembers the change for each base URL an
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import NamedTuple
 
 from langchain_dashscope_deepseek._dashscope.protocol.request import PreparedRequest
 from langchain_dashscope_deepseek._dashscope.regions import host_of, region_of
@@ -29,14 +28,6 @@ from langchain_dashscope_deepseek.errors import (
 logger = logging.getLogger(__name__)
 
 
-class Refusal(NamedTuple):
-    """A refusal, and the request to send after it."""
-
-    text: str  # part of the service's message
-    change: Callable[[PreparedRequest], PreparedRequest | None]  # `None`: there is no other form
-    warning: str = ""  # what the other form changes for the caller
-
-
 def _on_the_other_route(request: PreparedRequest) -> PreparedRequest | None:
     return replace(request, routes=request.routes[::-1]) if len(request.routes) > 1 else None
 
@@ -45,24 +36,25 @@ def _with_choice_auto(request: PreparedRequest) -> PreparedRequest | None:
     parameters = request.body["parameters"]
     if parameters.get("tool_choice") != "required":
         return None
+    warn(
+        f"tool_choice 'required' was sent to {request.model} as 'auto', because the service "
+        "accepts it with a single tool only: the model may answer without calling a tool."
+    )
     body = {**request.body, "parameters": {**parameters, "tool_choice": "auto"}}
     change = {"tool_choice": {"asked": "required", "sent": "auto"}}
     return replace(request, body=body, changes={**request.changes, **change})
 
 
-REFUSALS = (
+REFUSALS: Mapping[str, Callable[[PreparedRequest], PreparedRequest | None]] = {
     # The gateway binds each model to one of its two routes.
-    Refusal("url error, please check url", _on_the_other_route),
-    # Seen by one client on the OpenAI-compatible route, in September 2026.
-    Refusal(
-        "Please set one tool in required mode",
-        _with_choice_auto,
-        "tool_choice 'required' was sent to {} as 'auto', because the service accepts it "
-        "with a single tool only: the model may answer without calling a tool.",
-    ),
-)
+    "url error, please check url": _on_the_other_route,
+    # Seen by one client on the OpenAI-compatible API, in September 2026.
+    "Please set one tool in required mode": _with_choice_auto,
+}
+"""By a part of the service's message, returns the request to send after it; `None`: there is no
+other form."""
 
-_Key = tuple[str, str, Refusal]
+_Key = tuple[str, str, str]
 _remembered: set[_Key] = set()
 
 
@@ -71,13 +63,13 @@ class Negotiation:
 
     def __init__(self, request: PreparedRequest) -> None:
         self.request = request  # in the form to send next
-        self._refused: set[Refusal] = set()
+        self._refused: set[str] = set()
         remembered = [refusal for refusal in REFUSALS if self._key(refusal) in _remembered]
         self._from_memory = {refusal for refusal in remembered if self._change(refusal)}
 
     def adapt(self, error: DashScopeError) -> bool:
         """Change the request if the error is in the table; tell whether to send it again."""
-        refusal = next((r for r in REFUSALS if r.text in str(error)), None)
+        refusal = next((text for text in REFUSALS if text in str(error)), None)
         if refusal is None:
             return False
         key = self._key(refusal)
@@ -91,19 +83,15 @@ class Negotiation:
             _remembered.discard(key)
         else:
             _remembered.add(key)
-        logger.info("Asking %s in another form after %r", self.request.model, refusal.text)
+        logger.info("Asking %s in another form after %r", self.request.model, refusal)
         return True
 
-    def _change(self, refusal: Refusal) -> bool:
-        changed = refusal.change(self.request)
-        if changed is None:
-            return False
-        if refusal.warning:
-            warn(refusal.warning.format(changed.model))
-        self.request = changed
-        return True
+    def _change(self, refusal: str) -> bool:
+        changed = REFUSALS[refusal](self.request)
+        self.request = changed or self.request
+        return changed is not None
 
-    def _key(self, refusal: Refusal) -> _Key:
+    def _key(self, refusal: str) -> _Key:
         return self.request.endpoint.base_url, self.request.model, refusal
 
 
@@ -148,7 +136,7 @@ def _advice(request: PreparedRequest) -> Iterator[tuple[_Kinds, str]]:
         yield (DashScopeNotFoundError,), f"{model} is switched off{day}: use {instead}."
     if not row.documented_natively:
         text = (
-            f"{model} is documented for the OpenAI-compatible route only, which this package does "
+            f"{model} is documented for the OpenAI-compatible API only, which this package does "
             "not support: use langchain-openai for it, or a model that Alibaba hosts itself."
         )
         yield (DashScopeNotFoundError, DashScopeInvalidRequestError, DashScopeRouteError), text

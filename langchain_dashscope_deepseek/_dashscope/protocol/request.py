@@ -17,7 +17,6 @@ import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from langchain_dashscope_deepseek._dashscope.protocol.packets import LONE_SURROGATE, WireMessage
@@ -199,9 +198,8 @@ def _check_features(model: str, row: ModelCapabilities, sent: Mapping[str, Any])
 def _check_prompt_says_json(sent: Mapping[str, Any], messages: Sequence[WireMessage]) -> None:
     if sent.get("response_format", {}).get("type") != "json_object":
         return
-    texts = (message["content"] for message in messages if isinstance(message["content"], str))
-    parts = (str(part.get("text", "")) for part in _parts(messages))
-    if not any("json" in text.lower() for text in chain(texts, parts)):
+    parts = (part for message in messages for part in _with_list(message)["content"])
+    if not any("json" in str(part.get("text", "")).lower() for part in parts):
         raise DashScopeInputError(
             "response_format json_object needs the word 'json' in a message, or the service "
             "refuses the request: ask for JSON in the prompt"

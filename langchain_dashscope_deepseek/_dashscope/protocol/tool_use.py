@@ -66,7 +66,7 @@ def check_tool_use(model: str, row: ModelCapabilities, *, thinking: bool) -> Non
         raise DashScopeUnsupportedError(
             f"Whether {model!r} calls tools is not known, and a model that does not would "
             f"ignore them without an error. Use {near!r}, or declare what this model supports: "
-            f"capabilities=find_capabilities({near!r}) for the same, or "
+            f"capabilities=find_capabilities({near!r}) if it supports the same, or "
             'capabilities=ModelCapabilities(thinking="off", tools="always"), both imported from '
             "langchain_dashscope_deepseek"
         )

@@ -1,1 +1,1 @@
-"""The I/O of `_dashscope`, and only this package uses httpcore."""
+"""The I/O of `_dashscope`. No other module imports httpcore."""

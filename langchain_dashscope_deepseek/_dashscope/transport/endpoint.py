@@ -19,7 +19,7 @@ import anyio
 import httpx
 from pydantic import SecretStr
 
-from langchain_dashscope_deepseek._dashscope.protocol.redaction import KeySource
+from langchain_dashscope_deepseek._dashscope.protocol.redaction import KeySource, redact_secrets
 from langchain_dashscope_deepseek._dashscope.transport.connections import (
     ConnectionKey,
     NetworkSettings,
@@ -94,15 +94,14 @@ class Endpoint:
         raw = "\0".join((*self.headers.values(), *self.user_headers.values())).encode()
         return ConnectionKey(self.base_url, blake2b(raw).digest(), self.network)
 
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        """The texts to redact: the key, the values of the user's headers, the proxy's password."""
-        found = (self.headers.get("Authorization", ""), *self.user_headers.values())
-        if self.network.proxy is None:
-            return found
-        url = httpx.URL(self.network.proxy.get_secret_value())
-        credentials = b64encode(f"{url.username}:{url.password}".encode()).decode()
-        return (*found, url.password, credentials)
+    def redact(self, text: str) -> str:
+        """Redact the key, the values of the user's headers, and the proxy's password."""
+        secrets = [self.headers.get("Authorization", ""), *self.user_headers.values()]
+        if self.network.proxy is not None:
+            url = httpx.URL(self.network.proxy.get_secret_value())
+            credentials = b64encode(f"{url.username}:{url.password}".encode()).decode()
+            secrets += [url.password, credentials]
+        return redact_secrets(text, secrets)
 
     def all_headers(self, of_request: Mapping[str, str]) -> httpx.Headers:
         """Return the headers of a request; the user's replace this package's."""
@@ -148,7 +147,7 @@ def endpoint_of(
         headers=headers,
         key_source=key if callable(key) else None,
         user_headers=user_headers,
-        network=NetworkSettings.of(settings),
+        network=NetworkSettings(settings["proxy"], settings["verify"]),
         max_answer_size=settings["max_answer_size"],
         timeout=settings["timeout"],
     )

@@ -12,13 +12,10 @@ from contextlib import AbstractContextManager
 import httpx
 
 from langchain_dashscope_deepseek._dashscope.protocol.reading import AnswerReader
-from langchain_dashscope_deepseek._dashscope.protocol.redaction import (
-    LONGEST_MESSAGE,
-    REDACTED,
-    Redactor,
-)
+from langchain_dashscope_deepseek._dashscope.protocol.redaction import LONGEST_MESSAGE, REDACTED
 from langchain_dashscope_deepseek._dashscope.protocol.refusals import advise
 from langchain_dashscope_deepseek._dashscope.protocol.request import PreparedRequest
+from langchain_dashscope_deepseek._dashscope.transport.endpoint import Endpoint
 from langchain_dashscope_deepseek._dashscope.transport.retry import is_over
 from langchain_dashscope_deepseek.errors import (
     DashScopeConnectionError,
@@ -56,9 +53,9 @@ The text of a `DashScopeConnectionError` follows "No connection to the service".
 class translating_errors(AbstractContextManager["translating_errors"]):  # noqa: N801 - as in contextlib
     """Translates errors of httpx and httpcore; suppresses errors after the end of an answer."""
 
-    def __init__(self, request: PreparedRequest, redact: Redactor, until: float) -> None:
+    def __init__(self, request: PreparedRequest, endpoint: Endpoint, until: float) -> None:
         self._request = request
-        self._redact = redact
+        self._endpoint = endpoint  # with the key
         self._until = until
         self.reader: AnswerReader | None = None  # set when the head of the response has arrived
 
@@ -95,7 +92,7 @@ class translating_errors(AbstractContextManager["translating_errors"]):  # noqa:
         if reader is not None:
             msg = f"The connection broke within the answer ({name})"
             return DashScopeStreamCutError(msg, request_id=request_id)
-        detail = name if text else f"{name}: {self._redact(str(error))[:LONGEST_MESSAGE]}"
+        detail = name if text else f"{name}: {self._endpoint.redact(str(error))[:LONGEST_MESSAGE]}"
         return DashScopeConnectionError(f"No connection to the service{text} ({detail})")
 
 

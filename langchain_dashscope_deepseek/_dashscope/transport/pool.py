@@ -64,7 +64,7 @@ class _Pool(Generic[AnyClient]):
         finally:
             self._in_use.discard(connection)
             self._release(connection)
-            self._sweep()
+            self._close_idle(PooledConnection.is_expired)
 
     def _take(self, key: ConnectionKey) -> PooledConnection[AnyClient] | None:
         """Take the connection that became idle last, so that unused ones expire."""
@@ -85,25 +85,22 @@ class _Pool(Generic[AnyClient]):
         else:
             connection.close()
 
-    def _sweep(self) -> None:
-        """Close the connections that have been idle for too long."""
-        for connection in [*self._idle]:
-            if connection.is_expired():
-                with suppress(ValueError):  # another thread has taken it
-                    self._idle.remove(connection)
-                    connection.close()
+    def _close_idle(self, is_meant: Callable[[PooledConnection[AnyClient]], bool]) -> None:
+        for connection in filter(is_meant, [*self._idle]):
+            with suppress(ValueError):  # another thread has taken it
+                self._idle.remove(connection)
+                connection.close()
 
     def close(self, owner: object = None) -> None:
         """Close the pool, or the connections that an owner used last; their requests fail."""
+
+        def is_meant(connection: PooledConnection[AnyClient]) -> bool:
+            return owner is None or connection.owner() is owner
+
         self._is_closed = self._is_closed or owner is None
-        for connection in [*self._idle]:
-            if owner is None or connection.owner() is owner:
-                with suppress(ValueError):
-                    self._idle.remove(connection)
-                    connection.close()
-        for connection in [*self._in_use]:
-            if owner is None or connection.owner() is owner:
-                connection.close(in_use=True)
+        self._close_idle(is_meant)
+        for connection in filter(is_meant, [*self._in_use]):
+            connection.close(in_use=True)
 
 
 class ProcessPool(_Pool[httpx.Client]):
@@ -148,7 +145,7 @@ class LoopPool(_Pool[httpx.AsyncClient]):
         self._tick(closing)
 
     def _tick(self, closing: AsyncGenerator[None]) -> None:
-        self._sweep()
+        self._close_idle(PooledConnection.is_expired)
         asyncio.get_running_loop().call_later(SWEEP_INTERVAL, self._tick, closing)
 
     async def _close_with_the_loop(self) -> AsyncGenerator[None]:

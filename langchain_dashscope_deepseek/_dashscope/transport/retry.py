@@ -1,4 +1,4 @@
-"""Retries: the policy as a pure function, and the loop over attempts, sync and async."""
+"""Retries: the policy, which computes delays, and the loop over attempts, sync and async."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ class RetryPolicy:
     longest_retry_after: float = 60.0  # above it, the call fails at once
     max_seconds: float | None = None  # of the whole call, with all its attempts and delays
 
-    def delay(self, failures: int, error: DashScopeError, *, elapsed: float = 0.0) -> float | None:
-        """Return the delay before the next attempt; `None` if there is none."""
+    def delay(self, retry: int, error: DashScopeError, left: float = NO_DEADLINE) -> float | None:
+        """Return the delay before this retry, within the seconds left; `None`: there is none."""
         retry_after = error.retry_after
         is_too_long = retry_after is not None and retry_after > self.longest_retry_after
-        if failures > self.max_retries or not error.is_retryable or is_too_long:
+        if retry > self.max_retries or not error.is_retryable or is_too_long:
             return None
         jitter = self.jitter * random.random()  # noqa: S311 - no secret
         rule = find_rule(error.code)
@@ -52,12 +52,9 @@ class RetryPolicy:
             # Jitter only lengthens it: the service asks all throttled clients for the same delay.
             delay = retry_after * (1 + jitter)
         elif rule is not None and rule.per_minute:
-            delay = self.minute_delay * failures * (1 - jitter)
+            delay = self.minute_delay * retry * (1 - jitter)
         else:
-            delay = min(self.first_delay * 2 ** (failures - 1), self.longest_delay) * (1 - jitter)
-        if self.max_seconds is None:
-            return delay
-        left = self.max_seconds - elapsed
+            delay = min(self.first_delay * 2 ** (retry - 1), self.longest_delay) * (1 - jitter)
         return None if (delay if retry_after is None else retry_after) >= left else min(delay, left)
 
 
@@ -71,8 +68,7 @@ class Attempts(Iterator["Attempts"], AsyncIterator["Attempts"], AbstractContextM
     def __init__(self, policy: RetryPolicy, adapt: AdaptRequest = lambda _: False) -> None:
         self._policy = policy
         self._adapt = adapt
-        self._began = time.monotonic()
-        self.until = NO_DEADLINE if policy.max_seconds is None else self._began + policy.max_seconds
+        self.until = time.monotonic() + (policy.max_seconds or NO_DEADLINE)
         self.failures = 0
         self.committed = False  # the caller has seen a chunk, so there are no further retries
         self.delay: float | None = None  # before the next attempt
@@ -94,8 +90,8 @@ class Attempts(Iterator["Attempts"], AsyncIterator["Attempts"], AbstractContextM
         if self._adapt(error):  # does not count as a failure
             self.delay = 0
             return True
-        elapsed = time.monotonic() - self._began
-        self.delay = self._policy.delay(self.failures + 1, error, elapsed=elapsed)
+        left = self.until - time.monotonic()
+        self.delay = self._policy.delay(self.failures + 1, error, left)
         if self.delay is None:
             return False
         self.failures += 1

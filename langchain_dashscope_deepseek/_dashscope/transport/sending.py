@@ -14,7 +14,7 @@ import httpx
 
 from langchain_dashscope_deepseek._dashscope.protocol.packets import Reply
 from langchain_dashscope_deepseek._dashscope.protocol.reading import AnswerReader
-from langchain_dashscope_deepseek._dashscope.protocol.redaction import LONGEST_MESSAGE, Redactor
+from langchain_dashscope_deepseek._dashscope.protocol.redaction import LONGEST_MESSAGE
 from langchain_dashscope_deepseek._dashscope.protocol.request import PreparedRequest
 from langchain_dashscope_deepseek._dashscope.reporting import log_request
 from langchain_dashscope_deepseek._dashscope.transport.connections import Connection, ConnectionKey
@@ -41,16 +41,15 @@ def replies(acquire: Acquire, request: PreparedRequest, attempt: Attempts) -> Ge
     """Send the request once, and yield the replies as they arrive."""
     timeout = request.endpoint.timeout_of(attempt.until, streamed=request.streamed)
     endpoint = request.endpoint.with_key(timeout.pool, attempt.until)
-    redact = Redactor(endpoint.secrets)
     with (
-        translating_errors(request, redact, attempt.until) as errors,
+        translating_errors(request, endpoint, attempt.until) as errors,
         acquire(timeout.pool, endpoint.connection_key) as connection,
     ):
         log_request(request.route, request.body, streamed=request.streamed)
         connection.deadline.until = attempt.until
         built = _build(connection.http, request, endpoint, timeout)
         response = connection.http.send(built, stream=True, follow_redirects=False)
-        reader = errors.reader = _begin(response, connection, endpoint, redact)
+        reader = errors.reader = _begin(response, connection, endpoint)
         for piece in _body(response):
             connection.deadline.check()
             yield from reader.feed(piece)
@@ -70,14 +69,13 @@ async def areplies(
     """Send the request once, and yield the replies as they arrive."""
     timeout = request.endpoint.timeout_of(attempt.until, streamed=request.streamed)
     endpoint = await request.endpoint.awith_key(timeout.pool, attempt.until)
-    redact = Redactor(endpoint.secrets)
-    with translating_errors(request, redact, attempt.until) as errors:
+    with translating_errors(request, endpoint, attempt.until) as errors:
         async with acquire(timeout.pool, endpoint.connection_key) as connection:
             log_request(request.route, request.body, streamed=request.streamed)
             connection.deadline.until = attempt.until
             built = _build(connection.http, request, endpoint, timeout)
             response = await connection.http.send(built, stream=True, follow_redirects=False)
-            reader = errors.reader = _begin(response, connection, endpoint, redact)
+            reader = errors.reader = _begin(response, connection, endpoint)
             async for piece in _body(response):
                 connection.deadline.check()
                 for reply in reader.feed(piece):
@@ -109,7 +107,7 @@ def _build(
 
 
 def _begin(
-    response: httpx.Response, connection: Connection[Any], endpoint: Endpoint, redact: Redactor
+    response: httpx.Response, connection: Connection[Any], endpoint: Endpoint
 ) -> AnswerReader:
     """Check the head of a response, and begin to read its body."""
     connection.response = response
@@ -120,12 +118,12 @@ def _begin(
         response.status_code,
         response.headers,
         endpoint.max_answer_size,
-        redact,
+        endpoint.redact,
         None if is_replayed else connection.last_request_id,
     )
     logger.debug("Response: HTTP %d, request_id %s", response.status_code, reader.header_id)
     if response.is_redirect:
-        location = redact(response.headers.get("location", ""))[:LONGEST_MESSAGE]
+        location = endpoint.redact(response.headers.get("location", ""))[:LONGEST_MESSAGE]
         where = f"to {location!r}" if location else "without a location"
         raise DashScopeInvalidRequestError(
             f"The server redirects {where}: set base_url",

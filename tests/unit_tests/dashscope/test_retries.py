@@ -18,8 +18,10 @@ from langchain_dashscope_deepseek import (
     DashScopeRateLimitError,
     DashScopeStreamCutError,
 )
-from langchain_dashscope_deepseek._dashscope.protocol.error_codes import error_from_service
-from langchain_dashscope_deepseek._dashscope.protocol.reading import retry_after
+from langchain_dashscope_deepseek._dashscope.protocol.error_codes import (
+    error_from_service,
+    retry_after,
+)
 from langchain_dashscope_deepseek._dashscope.transport.retry import Attempts, RetryPolicy
 from tests.unit_tests.conftest import STYLES, Ask, Scripted, answer_of, transcript
 
@@ -139,8 +141,12 @@ async def test_the_bound_may_be_set_for_one_call(ask: Ask, service: Scripted) ->
 # --- The policy ---
 
 
-def rate_limit(code: str = "Throttling", **facts: Any) -> DashScopeError:
-    return error_from_service("x", code=code, status_code=429, **facts)
+def rate_limit(
+    code: str = "Throttling", retry_after: float | None = None, **facts: Any
+) -> DashScopeError:
+    error = error_from_service("x", code=code, status_code=429, **facts)
+    error.retry_after = retry_after
+    return error
 
 
 def test_delays_double_with_jitter_and_stay_bounded() -> None:
@@ -172,11 +178,11 @@ def test_the_server_says_how_long() -> None:
 
 
 def test_no_retry_begins_after_the_time_that_a_user_allows() -> None:
-    policy = RetryPolicy(max_seconds=10, jitter=0)
-    assert policy.delay(1, rate_limit(), elapsed=9.4) == 0.5
-    assert policy.delay(1, rate_limit(), elapsed=9.5) is None
-    assert policy.delay(1, rate_limit(retry_after=9)) == 9
-    assert policy.delay(1, rate_limit(retry_after=10)) is None
+    policy = RetryPolicy(jitter=0)
+    assert policy.delay(1, rate_limit(), left=0.6) == 0.5
+    assert policy.delay(1, rate_limit(), left=0.5) is None
+    assert policy.delay(1, rate_limit(retry_after=9), left=10) == 9
+    assert policy.delay(1, rate_limit(retry_after=10), left=10) is None
 
 
 def test_who_was_told_the_same_does_not_come_back_at_the_same_moment() -> None:
@@ -184,7 +190,7 @@ def test_who_was_told_the_same_does_not_come_back_at_the_same_moment() -> None:
     delays = [RetryPolicy().delay(1, rate_limit(retry_after=4)) for _ in range(50)]
     assert len(set(delays)) > 1
     assert all(delay is not None and 4 <= delay <= 5 for delay in delays)
-    soon = [RetryPolicy(max_seconds=4.1).delay(1, rate_limit(retry_after=4)) for _ in range(50)]
+    soon = [RetryPolicy().delay(1, rate_limit(retry_after=4), left=4.1) for _ in range(50)]
     assert all(delay is not None and 4 <= delay <= 4.1 for delay in soon)
 
 
