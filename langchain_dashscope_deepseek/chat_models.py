@@ -1,7 +1,7 @@
 """`ChatDashScopeDeepSeek`, with the methods that LangChain calls.
 
 Its settings are fields of `ModelSettings`. `_dashscope.protocol.request` builds the request,
-`_dashscope.protocol.reading` reads the answer, and `_langchain.stream` converts it to messages.
+`_dashscope.protocol.reading` reads the answer, and `_langchain.answer` converts it to messages.
 """
 
 from __future__ import annotations

@@ -65,8 +65,8 @@ class DashScopeError(ModelError):
     Attributes:
         code: The service's error code, such as `"Throttling.RateQuota"`; `None` if the service
             did not send the error.
-        status_code: The HTTP status; for an error within a stream, whose HTTP status is 200, the one in
-            the event. `None` if there is neither.
+        status_code: The HTTP status, or for an error within a stream, which began with 200, the
+            status in its event; `None` if there is neither.
         request_id: The service's id of the request, for a support ticket.
         is_retryable: Whether the same request may succeed later, for LangChain's
             `ModelRetryMiddleware`.

@@ -28,8 +28,8 @@ from langchain_dashscope_deepseek._dashscope.transport.retry import Attempts, Re
 from langchain_dashscope_deepseek._dashscope.transport.sending import (
     Acquire,
     AsyncAcquire,
-    areplies,
-    replies,
+    asend,
+    send,
 )
 from langchain_dashscope_deepseek._langchain.emitters import Emitter
 from langchain_dashscope_deepseek._langchain.history import to_wire
@@ -102,10 +102,10 @@ def ask(acquire: Acquire, request: PreparedRequest, emitter_of: EmitterOf[T]) ->
             request = negotiation.request
             with attempt, emitter_of(request) as emitter:
                 log.begin(attempt, request.route, emitter.answer.facts)
-                with closing(replies(acquire, request, attempt)) as coming:
-                    for reply in coming:
+                with closing(send(acquire, request, attempt)) as coming:
+                    for delta in coming:
                         log.packet_arrived()
-                        for part in emitter.add(reply):
+                        for part in emitter.add(delta):
                             attempt.committed = True
                             yield part
                 ending = list(emitter.end())
@@ -123,10 +123,10 @@ async def aask(
             request = negotiation.request
             with attempt, emitter_of(request) as emitter:
                 log.begin(attempt, request.route, emitter.answer.facts)
-                async with aclosing(areplies(acquire, request, attempt)) as coming:
-                    async for reply in coming:
+                async with aclosing(asend(acquire, request, attempt)) as coming:
+                    async for delta in coming:
                         log.packet_arrived()
-                        for part in emitter.add(reply):
+                        for part in emitter.add(delta):
                             attempt.committed = True
                             yield part
                 ending = list(emitter.end())

@@ -14,11 +14,11 @@ from langchain_core.outputs import ChatGenerationChunk
 from langchain_core.utils.utils import LC_ID_PREFIX
 from pydantic import BaseModel
 
-from langchain_dashscope_deepseek._dashscope.protocol.packets import Reply
+from langchain_dashscope_deepseek._dashscope.protocol.packets import AnswerDelta
 from langchain_dashscope_deepseek._dashscope.protocol.request import PreparedRequest
+from langchain_dashscope_deepseek._langchain.answer import AnswerAccumulator
 from langchain_dashscope_deepseek._langchain.messages import PROVIDER
 from langchain_dashscope_deepseek._langchain.metadata import citations
-from langchain_dashscope_deepseek._langchain.stream import AnswerAccumulator
 from langchain_dashscope_deepseek._langchain.tool_calls import ToolCallAccumulator
 from langchain_dashscope_deepseek.errors import DashScopeError
 
@@ -35,8 +35,8 @@ class Emitter(AbstractContextManager["Emitter[T_co]"], Generic[T_co]):
         self.answer = AnswerAccumulator(request)
 
     @abstractmethod
-    def add(self, reply: Reply) -> Iterable[T_co]:
-        """Add a reply, and return the parts that it completes."""
+    def add(self, delta: AnswerDelta) -> Iterable[T_co]:
+        """Add a delta, and return the parts that it completes."""
 
     @abstractmethod
     def end(self) -> Iterable[T_co]:
@@ -50,8 +50,8 @@ class Emitter(AbstractContextManager["Emitter[T_co]"], Generic[T_co]):
 class MessageEmitter(Emitter[AIMessage]):
     """Yields the whole message at the end."""
 
-    def add(self, reply: Reply) -> tuple[()]:
-        self.answer.add(reply)
+    def add(self, delta: AnswerDelta) -> tuple[()]:
+        self.answer.add(delta)
         return ()
 
     def end(self) -> Iterator[AIMessage]:
@@ -69,10 +69,10 @@ class ChunkEmitter(Emitter[ChatGenerationChunk]):
         super().__init__(request)
         self._started = False
 
-    def add(self, reply: Reply) -> list[ChatGenerationChunk]:
+    def add(self, delta: AnswerDelta) -> list[ChatGenerationChunk]:
         # Reasoning, text and tool calls of one packet get a chunk each: core opens a second text
         # block where a chunk holds reasoning and text.
-        reasoning, text, calls = self.answer.add(reply)
+        reasoning, text, calls = self.answer.add(delta)
         chunks = []
         if reasoning:
             kwargs = {"reasoning_content": reasoning}
@@ -199,8 +199,8 @@ class EventEmitter(Emitter["MessagesData"]):
         self._indexes: dict[str | int, int] = {}  # of the open blocks
         self._started = False
 
-    def add(self, reply: Reply) -> list[MessagesData]:
-        reasoning, text, calls = self.answer.add(reply)
+    def add(self, delta: AnswerDelta) -> list[MessagesData]:
+        reasoning, text, calls = self.answer.add(delta)
         events: list[MessagesData] = []
         for kind, new in (("reasoning", reasoning), ("text", text)):
             if new:

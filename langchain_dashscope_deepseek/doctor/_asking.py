@@ -14,7 +14,7 @@ from langchain_dashscope_deepseek._dashscope.regions import host_of, region_of
 from langchain_dashscope_deepseek._dashscope.transport.endpoint import endpoint_of
 from langchain_dashscope_deepseek._dashscope.transport.pool import process_pool
 from langchain_dashscope_deepseek._dashscope.transport.retry import Attempts, RetryPolicy
-from langchain_dashscope_deepseek._dashscope.transport.sending import replies
+from langchain_dashscope_deepseek._dashscope.transport.sending import send
 from langchain_dashscope_deepseek.capabilities import UNKNOWN_MODEL, ModelCapabilities, Route
 from langchain_dashscope_deepseek.chat_models import ChatDashScopeDeepSeek
 from langchain_dashscope_deepseek.doctor._checks import Answer, Check, Reading, checks_of, thinks
@@ -148,9 +148,9 @@ class Doctor:
         )
         request = replace(request, routes=(route,))
         self.requests += 1
-        acquire = partial(process_pool().acquire, owner=self)
+        acquire = partial(process_pool().acquire, user=self)
         attempt = next(Attempts(request.policy))
-        answer = Answer.of(list(replies(acquire, request, attempt)))
+        answer = Answer.of(list(send(acquire, request, attempt)))
         self.tokens += answer.usage.total_tokens if answer.usage else 0
         return answer
 

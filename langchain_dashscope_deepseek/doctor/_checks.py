@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from langchain_dashscope_deepseek._dashscope.protocol.packets import (
-    Reply,
+    AnswerDelta,
     Usage,
     WireMessage,
     read_usage,
@@ -36,7 +36,7 @@ class Answer(NamedTuple):
     packets: int
 
     @classmethod
-    def of(cls, packets: Sequence[Reply]) -> Answer:
+    def of(cls, packets: Sequence[AnswerDelta]) -> Answer:
         """Combine the packets of an answer; without a stream there is one."""
         counts = [packet.usage for packet in packets if packet.usage]
         return cls(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,6 +13,7 @@ from typing import Any, cast
 
 import httpx
 import pytest
+from hypothesis import settings
 from langchain_core.messages import AIMessage, AIMessageChunk, message_chunk_to_message
 
 from langchain_dashscope_deepseek import ChatDashScopeDeepSeek, find_capabilities
@@ -23,6 +25,13 @@ EVENTS = {"content-type": "text/event-stream;charset=UTF-8"}
 JSON = {"content-type": "application/json"}
 
 Ask = Callable[..., Awaitable[AIMessage]]
+
+# Without deadlines, which a busy machine misses.
+settings.register_profile(
+    "ci", max_examples=100, deadline=None, derandomize=True, database=None, print_blob=True
+)
+settings.register_profile("long", max_examples=2_000, deadline=None, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
 @pytest.fixture(autouse=True)

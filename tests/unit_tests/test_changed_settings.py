@@ -719,7 +719,7 @@ def test_a_base_url_is_mended_where_it_is_obvious(given: str, url: str) -> None:
         ("https://gateway.test/api/v1#x", "holds a query or a fragment"),
         ("https://me:hush@gateway.test/api/v1", "holds a user or a password"),
         ("ftp://gateway.test/api/v1", "must begin with https://"),
-        ("https://dashscope.aliyuncs.com/compatible-mode/v1", "OpenAI-compatible route"),
+        ("https://dashscope.aliyuncs.com/compatible-mode/v1", "OpenAI-compatible API"),
         ("https://api.deepseek.com", "DeepSeek's own API"),
         ("https://api.deepseek.com/v1", "DeepSeek's own API"),
         ("https://api.openai.com/v1", "OpenAI's protocol"),
@@ -767,7 +767,7 @@ def test_white_space_in_the_environment_does_not_matter(monkeypatch: pytest.Monk
         (
             "DASHSCOPE_BASE_URL",
             "https://dashscope.aliyuncs.com/compatible-mode/v1",
-            "leads to the OpenAI-compatible route",
+            "leads to the OpenAI-compatible API",
         ),
         ("DASHSCOPE_REGION", "singapore", "must be one of cn-beijing"),
         ("DASHSCOPE_API_REGION", "singapore", "must be one of cn-beijing"),

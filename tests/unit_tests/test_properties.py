@@ -6,14 +6,13 @@ The usual run repeats the same examples each time; `HYPOTHESIS_PROFILE=long` loo
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import httpx
 import pytest
-from hypothesis import assume, example, given, reject, settings
+from hypothesis import assume, example, given, reject
 from hypothesis import strategies as st
 from langchain_core.messages import (
     AIMessage,
@@ -39,12 +38,6 @@ from tests.unit_tests.conftest import (
     merged,
     transcript,
 )
-
-settings.register_profile(
-    "ci", max_examples=100, deadline=None, derandomize=True, database=None, print_blob=True
-)
-settings.register_profile("long", max_examples=2_000, deadline=None, print_blob=True)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 NAMES = sorted(path.stem for path in TRANSCRIPTS.glob("*.sse"))
 SIZES = st.lists(st.integers(0, 200), max_size=8)

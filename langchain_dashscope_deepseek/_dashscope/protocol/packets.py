@@ -1,4 +1,4 @@
-"""Reads one JSON packet of an answer as a `Reply`, and its usage as a `Usage`.
+"""Reads one JSON packet of an answer as an `AnswerDelta`, and its usage as a `Usage`.
 
 No I/O. Unknown keys, missing keys and wrong types in optional fields are ignored; a wrong
 type that would lose a part of the answer raises `UnreadableError`.
@@ -34,7 +34,7 @@ class ToolCallDelta(NamedTuple):
     arguments: str
 
 
-class Reply(NamedTuple):
+class AnswerDelta(NamedTuple):
     """The parts of an answer that one event of a stream, or a whole JSON body, adds to it."""
 
     text: str = ""  # may end within a surrogate pair, as the reasoning may
@@ -91,7 +91,7 @@ def fix_surrogates(text: str) -> str:
 # --- Packets ---
 
 
-def read_packet(document: Mapping[str, Any]) -> Reply | None:
+def read_packet(document: Mapping[str, Any]) -> AnswerDelta | None:
     """Read a packet; return `None` if it holds no part of an answer, no usage and no sources."""
     output: Any = document.get("output")
     choice = first_choice(output)
@@ -102,8 +102,8 @@ def read_packet(document: Mapping[str, Any]) -> Reply | None:
     request_id = printable(request_id) or None if type(request_id) is str else None
     found = _search_results(output) if choice is None or "search_info" in output else ()
     if choice is None:
-        reply = Reply(usage=usage, request_id=request_id, search_results=found)
-        return reply if usage is not None or found else None
+        delta = AnswerDelta(usage=usage, request_id=request_id, search_results=found)
+        return delta if usage is not None or found else None
     message = choice.get("message") or {}
     if type(message) is not dict:
         raise _unreadable("message", message)
@@ -121,8 +121,10 @@ def read_packet(document: Mapping[str, Any]) -> Reply | None:
     reason = text_of(choice.get("finish_reason"))
     # Unfinished packets carry the string "null"; JSON null is documented too.
     finish_reason = None if reason in ("", "null") else printable(reason)
-    # Faster than `Reply(...)`; this runs for each token of a stream.
-    return tuple.__new__(Reply, (text, reasoning, calls, finish_reason, usage, request_id, found))
+    # Faster than `AnswerDelta(...)`; this runs for each token of a stream.
+    return tuple.__new__(
+        AnswerDelta, (text, reasoning, calls, finish_reason, usage, request_id, found)
+    )
 
 
 def first_choice(output: Any) -> Mapping[str, Any] | None:

@@ -1,4 +1,4 @@
-"""Reads one HTTP response: splits its bytes into events, and returns replies or raises an error.
+"""Reads one HTTP response: splits its bytes into events, and returns deltas or raises an error.
 
 No I/O. A stream of events and a JSON document are fed in the same way; `packets` reads the JSON.
 """
@@ -19,7 +19,7 @@ from httpx_sse import EventSource
 
 from langchain_dashscope_deepseek._dashscope.protocol.error_codes import error_from_service
 from langchain_dashscope_deepseek._dashscope.protocol.packets import (
-    Reply,
+    AnswerDelta,
     UnreadableError,
     first_choice,
     load_json,
@@ -77,10 +77,10 @@ class AnswerReader:
         self.is_complete = False
         self.has_dropped_data = False
 
-    def feed(self, piece: bytes) -> Iterable[Reply]:
-        """Read a piece of the body, and return its replies.
+    def feed(self, piece: bytes) -> Iterable[AnswerDelta]:
+        """Read a piece of the body, and return its deltas.
 
-        The replies before an error can be read before the iterator raises it.
+        The deltas before an error can be read before the iterator raises it.
         """
         self._size += len(piece)
         events = self._events.feed(piece)
@@ -90,8 +90,8 @@ class AnswerReader:
             return self._read(events[0])
         return chain.from_iterable(map(self._read, events))
 
-    def end(self) -> Iterator[Reply]:
-        """Yield the last replies: all of them, if the body is a single document.
+    def end(self) -> Iterator[AnswerDelta]:
+        """Yield the last deltas: all of them, if the body is a single document.
 
         Raises an error if the body holds no answer or an incomplete one.
         """
@@ -121,7 +121,7 @@ class AnswerReader:
 
     # --- Events ---
 
-    def _read(self, event: bytes) -> Iterable[Reply]:
+    def _read(self, event: bytes) -> Iterable[AnswerDelta]:
         data = data_of(event)
         if not data:
             self._document = event.strip() or self._document
@@ -130,24 +130,24 @@ class AnswerReader:
             return self._read_tail(data)
         document = load_json(data)
         if type(document) is dict:
-            reply = self._read_packet(document, event)
-            return () if reply is None else (reply,)
+            delta = self._read_packet(document, event)
+            return () if delta is None else (delta,)
         return self._read_lines(event, data)
 
-    def _read_lines(self, event: bytes, data: bytes) -> Iterator[Reply]:
+    def _read_lines(self, event: bytes, data: bytes) -> Iterator[AnswerDelta]:
         """Read one document per line: some gateways send no blank lines between events."""
         for document in map(load_json, data.split(b"\n")):
             if isinstance(document, dict):
-                reply = self._read_packet(document, event)
-                if reply is not None:
-                    yield reply
+                delta = self._read_packet(document, event)
+                if delta is not None:
+                    yield delta
             elif _OTHER_EVENT.search(event):
                 logger.debug("Skipped an event of an unknown type")
             else:
                 msg = "The stream was cut off or garbled: an event is not a JSON object"
                 raise DashScopeStreamCutError(msg, request_id=self.header_id)
 
-    def _read_packet(self, document: Mapping[str, Any], event: bytes = b"") -> Reply | None:
+    def _read_packet(self, document: Mapping[str, Any], event: bytes = b"") -> AnswerDelta | None:
         self._has_packets = True
         if "code" in document or "error" in document:
             is_error = document.get("code") or document.get("error")
@@ -156,46 +156,46 @@ class AnswerReader:
         if self.status_code >= _FIRST_ERROR:
             self._refuse("an error status, and no error in the body")
         try:
-            reply = read_packet(document)
+            delta = read_packet(document)
         except UnreadableError as error:
             self._refuse(str(error))
-        if reply is None:
+        if delta is None:
             return None
-        if not reply.request_id:
-            reply = reply._replace(request_id=self.header_id)
-        self.request_id = reply.request_id
+        if not delta.request_id:
+            delta = delta._replace(request_id=self.header_id)
+        self.request_id = delta.request_id
         if self.request_id is not None and self.request_id == self._last_request_id:
             self._refuse("the answer to the request before this one (the same request_id)")
-        if reply.finish_reason:
+        if delta.finish_reason:
             self.is_complete = True
-        return reply
+        return delta
 
-    def _read_tail(self, data: bytes) -> Iterable[Reply]:
+    def _read_tail(self, data: bytes) -> Iterable[AnswerDelta]:
         """Read the usage from a packet after the end of the answer; drop all other data."""
         if self.has_dropped_data:
             return ()
         document = load_json(data)
         if isinstance(document, dict) and "code" not in document:
             with suppress(UnreadableError):
-                reply = read_packet(document) or Reply()
-                is_empty = not (reply.text or reply.reasoning or reply.tool_calls)
-                if is_empty and read_usage(reply.usage):
-                    return (Reply(usage=reply.usage),)
+                delta = read_packet(document) or AnswerDelta()
+                is_empty = not (delta.text or delta.reasoning or delta.tool_calls)
+                if is_empty and read_usage(delta.usage):
+                    return (AnswerDelta(usage=delta.usage),)
         self.has_dropped_data = True
         logger.info("Dropped data after the end of an answer")
         return ()
 
-    def _read_document(self, document: Mapping[str, Any]) -> Reply:
+    def _read_document(self, document: Mapping[str, Any]) -> AnswerDelta:
         if self.status_code >= _FIRST_ERROR:
             self._raise_error(document)
-        reply = self._read_packet(document)
-        if reply is None or not first_choice(document.get("output")):
+        delta = self._read_packet(document)
+        if delta is None or not first_choice(document.get("output")):
             self._refuse("an answer without choices")
         # Outside streams each element is a separate tool call, whatever its index.
         calls = tuple(
-            c._replace(wire_index=i, name=c.name or "") for i, c in enumerate(reply.tool_calls)
+            c._replace(wire_index=i, name=c.name or "") for i, c in enumerate(delta.tool_calls)
         )
-        return reply._replace(tool_calls=calls)
+        return delta._replace(tool_calls=calls)
 
     # --- Errors ---
 

@@ -24,7 +24,7 @@ import httpx
 from pydantic import SecretStr
 
 from langchain_dashscope_deepseek._dashscope.transport import private
-from langchain_dashscope_deepseek._dashscope.transport.streams import (
+from langchain_dashscope_deepseek._dashscope.transport.sockets import (
     AsyncNetwork,
     Deadline,
     Network,
@@ -104,7 +104,7 @@ class PooledConnection(Connection[AnyClient]):
     key: ConnectionKey
     pool: httpcore.ConnectionPool | httpcore.AsyncConnectionPool
     network: Network | AsyncNetwork
-    owner: Callable[[], object] = lambda: None  # returns the model that used it last, if any
+    last_user: Callable[[], object] = lambda: None  # returns the model that used it last, if any
     idle_since: float = 0.0  # by time.monotonic
     pid: int = field(default_factory=os.getpid)
 

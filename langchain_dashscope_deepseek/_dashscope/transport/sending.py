@@ -1,6 +1,6 @@
-"""Sends a prepared request, and yields a `Reply` for each event of the response.
+"""Sends a prepared request, and yields an `AnswerDelta` for each event of the response.
 
-`replies` and `areplies` differ only in the awaiting.
+`send` and `asend` differ only in the awaiting.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from langchain_dashscope_deepseek._dashscope.protocol.packets import Reply
+from langchain_dashscope_deepseek._dashscope.protocol.packets import AnswerDelta
 from langchain_dashscope_deepseek._dashscope.protocol.reading import AnswerReader
 from langchain_dashscope_deepseek._dashscope.protocol.redaction import LONGEST_MESSAGE
 from langchain_dashscope_deepseek._dashscope.protocol.request import PreparedRequest
@@ -37,8 +37,8 @@ _LONGEST_DRAIN = 1.0
 end leaves a reusable connection. Bounded, since some proxies never end the body."""
 
 
-def replies(acquire: Acquire, request: PreparedRequest, attempt: Attempts) -> Generator[Reply]:
-    """Send the request once, and yield the replies as they arrive."""
+def send(acquire: Acquire, request: PreparedRequest, attempt: Attempts) -> Generator[AnswerDelta]:
+    """Send the request once, and yield the deltas as they arrive."""
     timeout = request.endpoint.timeout_of(attempt.until, streamed=request.streamed)
     endpoint = request.endpoint.with_key(timeout.pool, attempt.until)
     with (
@@ -63,10 +63,10 @@ def replies(acquire: Acquire, request: PreparedRequest, attempt: Attempts) -> Ge
         yield from reader.end()
 
 
-async def areplies(
+async def asend(
     acquire: AsyncAcquire, request: PreparedRequest, attempt: Attempts
-) -> AsyncGenerator[Reply]:
-    """Send the request once, and yield the replies as they arrive."""
+) -> AsyncGenerator[AnswerDelta]:
+    """Send the request once, and yield the deltas as they arrive."""
     timeout = request.endpoint.timeout_of(attempt.until, streamed=request.streamed)
     endpoint = await request.endpoint.awith_key(timeout.pool, attempt.until)
     with translating_errors(request, endpoint, attempt.until) as errors:
@@ -78,8 +78,8 @@ async def areplies(
             reader = errors.reader = _begin(response, connection, endpoint)
             async for piece in _body(response):
                 connection.deadline.check()
-                for reply in reader.feed(piece):
-                    yield reply
+                for delta in reader.feed(piece):
+                    yield delta
                 if reader.is_complete:
                     if reader.has_dropped_data:
                         break
@@ -87,8 +87,8 @@ async def areplies(
             else:
                 await response.aclose()
                 connection.keep(reader.request_id)
-            for reply in reader.end():
-                yield reply
+            for delta in reader.end():
+                yield delta
 
 
 def _build(

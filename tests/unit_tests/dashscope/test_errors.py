@@ -613,7 +613,7 @@ async def test_a_partners_model_says_itself_that_its_pages_know_another_protocol
 ) -> None:
     """It is asked all the same: the service has the last word."""
     service.answer(refusal(message, code), status=status)
-    with pytest.raises(DashScopeError, match="documented for the OpenAI-compatible route only"):
+    with pytest.raises(DashScopeError, match="documented for the OpenAI-compatible API only"):
         await ask(service.model("vanchin/deepseek-v4-pro"), "hi")
     assert service.requests
     with pytest.raises(DashScopeError) as caught:

@@ -10,7 +10,7 @@ import pytest
 
 from langchain_dashscope_deepseek import DashScopeError
 from langchain_dashscope_deepseek._dashscope.protocol.packets import (
-    Reply,
+    AnswerDelta,
     ToolCallDelta,
     Usage,
     read_usage,
@@ -55,7 +55,7 @@ def event(
     return piece(b"event:%b\n%b%b\n" % (name.encode(), before, lines.encode()))
 
 
-def end(reader: AnswerReader) -> list[Reply]:
+def end(reader: AnswerReader) -> list[AnswerDelta]:
     return list(reader.end())
 
 
@@ -274,7 +274,7 @@ def test_the_status_of_the_answer_counts_before_one_in_a_comment() -> None:
 CALL = {"index": 1, "id": "c", "function": {"name": "f", "arguments": "{"}}
 DELTA = ToolCallDelta(1, "c", "f", "{")
 NO_OUTPUT: list[dict[str, Any]] = [{}, {"output": {}}, {"output": None}]
-FULL = Reply("a", "b", (DELTA,), "stop", {"total_tokens": 1}, "r", ({"url": "u"},))
+FULL = AnswerDelta("a", "b", (DELTA,), "stop", {"total_tokens": 1}, "r", ({"url": "u"},))
 
 
 @pytest.mark.parametrize(
@@ -300,23 +300,23 @@ FULL = Reply("a", "b", (DELTA,), "stop", {"total_tokens": 1}, "r", ({"url": "u"}
             },
             FULL,
         ),
-        (message(content="a"), Reply("a", finish_reason="stop", request_id=ID)),
-        (message(content=None), Reply(finish_reason="stop", request_id=ID)),
+        (message(content="a"), AnswerDelta("a", finish_reason="stop", request_id=ID)),
+        (message(content=None), AnswerDelta(finish_reason="stop", request_id=ID)),
         (
             message(content=[{"text": "a"}, "b", {"x": 1}, None, {"text": 7}]),
-            Reply("ab", finish_reason="stop", request_id=ID),
+            AnswerDelta("ab", finish_reason="stop", request_id=ID),
         ),
-        ({"output": {"choices": [{}]}}, Reply(request_id=ID)),
+        ({"output": {"choices": [{}]}}, AnswerDelta(request_id=ID)),
         (
             {"output": {"choices": [{"index": 1, "message": "x"}, "x", {"index": 0}]}},
-            Reply(request_id=ID),
+            AnswerDelta(request_id=ID),
         ),
         (
             {"output": {"search_info": {"search_results": [{"url": "u"}]}}},
-            Reply(request_id=ID, search_results=({"url": "u"},)),
+            AnswerDelta(request_id=ID, search_results=({"url": "u"},)),
         ),
         *(
-            ({**output, "usage": {count: 0}}, Reply(usage={count: 0}, request_id=ID))
+            ({**output, "usage": {count: 0}}, AnswerDelta(usage={count: 0}, request_id=ID))
             for count in ("input_tokens", "output_tokens", "total_tokens")
             for output in NO_OUTPUT
         ),
@@ -331,7 +331,7 @@ FULL = Reply("a", "b", (DELTA,), "stop", {"total_tokens": 1}, "r", ({"url": "u"}
         ),
     ],
 )
-def test_a_packet_is_read(document: Any, reply: Reply | None) -> None:
+def test_a_packet_is_read(document: Any, reply: AnswerDelta | None) -> None:
     assert event(document)(reader()) == ([] if reply is None else [reply])
 
 

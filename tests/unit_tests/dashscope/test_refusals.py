@@ -121,10 +121,10 @@ async def test_both_routes_refuse(shape: str, ask: Ask, service: Scripted) -> No
     assert asked(service) == ["multimodal", "text"]
     assert str(caught.value) == (
         "DashScope: url error, please check url！ For details, see: https://help.example#error-url. "
-        "[code InvalidParameter, HTTP 400, request_id request-wrong] Check the model's name, that "
-        "the region of base_url offers it, and a route that is pinned by "
-        "ModelCapabilities(routes=...). Requested: deepseek-v4.1-flash at dashscope.aliyuncs.com, "
-        "in cn-beijing, on text-generation and multimodal-generation."
+        "[code InvalidParameter, HTTP 400, request_id request-wrong] Check the model's name, and "
+        "that the region of base_url offers it. If you passed ModelCapabilities(routes=...), check "
+        "those routes, too. Requested: deepseek-v4.1-flash at dashscope.aliyuncs.com, in "
+        "cn-beijing, on text-generation and multimodal-generation."
     )
     assert isinstance(caught.value, DashScopeInvalidRequestError)
     service.answer(answer_of())

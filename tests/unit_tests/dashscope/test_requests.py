@@ -625,7 +625,7 @@ SAID: list[tuple[str, dict[str, Any], str]] = [
                 f"Whether {model!r} calls tools is not known, and a model that does not would "
                 "ignore them without an error. Use 'deepseek-v4.1-flash', or declare what this "
                 "model supports: "
-                "capabilities=find_capabilities('deepseek-v4.1-flash') for the same, or "
+                "capabilities=find_capabilities('deepseek-v4.1-flash') if it supports the same, or "
                 'capabilities=ModelCapabilities(thinking="off", tools="always"), both imported '
                 "from langchain_dashscope_deepseek."
             ),

@@ -65,7 +65,7 @@ def cut(stream: bytes, cuts: list[int]) -> list[bytes]:
     return [stream[start:end] for start, end in pairwise(edges)]
 
 
-@settings(max_examples=2_000, deadline=None)
+@settings(max_examples=2_000)
 @given(pieces=PIECES, cuts=CUTS)
 def test_events_are_those_of_the_standard_wherever_the_stream_is_cut(
     pieces: list[bytes], cuts: list[int]

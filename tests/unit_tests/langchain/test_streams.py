@@ -21,7 +21,7 @@ from langchain_dashscope_deepseek import (
     DashScopeServerError,
     DashScopeStreamCutError,
 )
-from langchain_dashscope_deepseek._dashscope.protocol.packets import Reply, ToolCallDelta
+from langchain_dashscope_deepseek._dashscope.protocol.packets import AnswerDelta, ToolCallDelta
 from langchain_dashscope_deepseek._dashscope.protocol.redaction import SecretHeaders
 from langchain_dashscope_deepseek._dashscope.protocol.request import PreparedRequest
 from langchain_dashscope_deepseek._dashscope.transport.endpoint import Endpoint
@@ -350,7 +350,7 @@ def test_pieces_of_calls_are_read_as_core_reads_them(pieces: list[str]) -> None:
     endpoint = Endpoint("https://a.test/api/v1", SecretHeaders(), max_answer_size=10_000)
     body: dict[str, Any] = {"parameters": {}}
     request = PreparedRequest("deepseek-v3", body, True, endpoint, RetryPolicy())
-    for chunk in ChunkEmitter(request).add(Reply(tool_calls=deltas)):
+    for chunk in ChunkEmitter(request).add(AnswerDelta(tool_calls=deltas)):
         message = chunk.message
         assert isinstance(message, AIMessageChunk)
         read_by_core = AIMessageChunk(content="", tool_call_chunks=message.tool_call_chunks)

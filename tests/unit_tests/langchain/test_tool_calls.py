@@ -184,7 +184,7 @@ def split_calls(draw: st.DrawFn) -> tuple[list[Piece], list[tuple[str, Any]]]:
 
 
 @pytest.mark.parametrize("style", ["invoke", "stream"])
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(split=split_calls())
 async def test_any_split_gives_the_call_or_an_invalid_one_and_never_another(
     style: str, split: tuple[list[Piece], list[tuple[str, Any]]]

@@ -1,4 +1,4 @@
-"""Collects the replies of one answer, and makes LangChain's message of them. No I/O.
+"""Collects the deltas of one answer, and makes LangChain's message of them. No I/O.
 
 All emitters take the parts of a message from `AnswerAccumulator`, so `invoke` and the merged chunks
 of `stream` give equal messages.
@@ -16,7 +16,7 @@ from langchain_core.messages import AIMessage
 from langchain_core.messages.ai import UsageMetadata
 
 from langchain_dashscope_deepseek._dashscope.protocol.packets import (
-    Reply,
+    AnswerDelta,
     fix_surrogates,
     read_usage,
 )
@@ -47,7 +47,7 @@ _LIMITS = ("max_tokens", "max_completion_tokens", "thinking_budget")
 
 
 class AnswerAccumulator:
-    """Accumulates the replies of one answer into the parts of its message."""
+    """Accumulates the deltas of one answer into the parts of its message."""
 
     def __init__(self, request: PreparedRequest) -> None:
         self.model = request.model
@@ -63,18 +63,18 @@ class AnswerAccumulator:
         self._request_id: str | None = None
         self._search_results: Sequence[Mapping[str, Any]] = ()
 
-    def add(self, reply: Reply) -> tuple[str, str, list[Any]]:
-        """Add a reply; return its reasoning, its text, and its calls as core's `ToolCallChunk`s."""
-        text, reasoning, deltas, finish_reason, usage, request_id, search_results = reply
+    def add(self, delta: AnswerDelta) -> tuple[str, str, list[Any]]:
+        """Add a delta; return its reasoning, its text, and its calls as core's `ToolCallChunk`s."""
+        text, reasoning, call_deltas, finish_reason, usage, request_id, search_results = delta
         if text:
             text = self.text.add(text)
         if reasoning:
             reasoning = self.reasoning.add(reasoning)
         self._size += len(text) + len(reasoning)
         new_calls = []
-        if deltas:
-            new_calls = self.calls.add(deltas)
-            self._size += sum(len(delta.arguments) for delta in deltas)
+        if call_deltas:
+            new_calls = self.calls.add(call_deltas)
+            self._size += sum(len(call.arguments) for call in call_deltas)
         if self._size > self._max_size:
             raise too_large(self._max_size, self._request_id or request_id)
         # DashScope sends the running total with every event: the last one is the answer's.
@@ -131,7 +131,7 @@ class AnswerAccumulator:
         """Return the request's id, the finish_reason and the usage, for the log."""
         return self._request_id, self._finish_reason, self.usage_metadata
 
-    # --- The parts of the message. The cached ones are read only after the last reply ---
+    # --- The parts of the message. The cached ones are read only after the last delta ---
 
     @property
     def is_only_reasoning(self) -> bool:
