@@ -178,7 +178,8 @@ class ChatDashScopeDeepSeek(ModelSettings):
     @property
     def _identifying_params(self) -> dict[str, Any]:
         """The settings that affect answers, for traces; without the key."""
-        given = {name: vars(self).get(name) for name in (*PARAMETERS, "model_kwargs")}
+        settings = vars(self)
+        given = {name: settings.get(name) for name in (*PARAMETERS, "model_kwargs")}
         set_here = {name: value for name, value in given.items() if value not in (None, {})}
         return {"model": self.model, "base_url": self.base_url, **set_here}
 

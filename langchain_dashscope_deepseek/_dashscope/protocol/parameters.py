@@ -44,7 +44,8 @@ class Rule:
 
     @cached_property
     def fits(self) -> Callable[[Any], bool]:
-        """Tell whether a value has the type, without conversions, or is `None`."""
+        """Tell whether a value has the type, without conversions."""
+        # `| None`, since pydantic takes no configuration for a dataclass alone.
         return TypeAdapter(self.type | None, config=_STRICT).validator.isinstance_python
 
 
@@ -130,7 +131,7 @@ ALIASES: Mapping[str, str] = {
 def check_values(settings: Mapping[str, Any]) -> None:
     """Raise an error for a value that is valid on no model; `None` stands for no value."""
     for name, value in settings.items():
-        if name in _RULES and not _RULES[name].fits(value):
+        if value is not None and name in _RULES and not _RULES[name].fits(value):
             # Only numbers are quoted: a string may be a prompt passed as the wrong argument.
             shown = repr(value) if isinstance(value, (int, float)) else type(value).__name__
             raise DashScopeInputError(f"{name} must be {_RULES[name].expects}, not {shown}")
@@ -175,9 +176,8 @@ def override(settings: Mapping[str, Any], overrides: Mapping[str, Any]) -> Mappi
         settings = {**settings, "model_kwargs": None}
     lifted = lift_from_model_kwargs(overrides)
     given = {k: value for k, value in lifted.items() if value is not None or k in PARAMETERS}
-    values = {**lift_from_model_kwargs(settings), **given}
-    check_values(values)
-    return values
+    check_values(given)
+    return {**lift_from_model_kwargs(settings), **given}
 
 
 _NOT_IN_MODEL_KWARGS = frozenset(

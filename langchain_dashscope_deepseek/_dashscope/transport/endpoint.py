@@ -103,20 +103,17 @@ class Endpoint:
             secrets += [url.password, credentials]
         return redact_secrets(text, secrets)
 
-    def all_headers(self, of_request: Mapping[str, str]) -> httpx.Headers:
+    def all_headers(self, of_request: Mapping[str, str]) -> Mapping[str, str]:
         """Return the headers of a request; the user's replace this package's."""
-        headers = httpx.Headers(
-            {
-                "User-Agent": f"langchain-dashscope-deepseek/{__version__}",
-                "Content-Type": "application/json",
-                # The size of a compressed answer is not known before it is decompressed.
-                "Accept-Encoding": "identity",
-                **of_request,
-                **self.headers,
-            }
-        )
-        headers.update(self.user_headers)
-        return headers
+        headers = {
+            "User-Agent": f"langchain-dashscope-deepseek/{__version__}",
+            "Content-Type": "application/json",
+            # The size of a compressed answer is not known before it is decompressed.
+            "Accept-Encoding": "identity",
+            **of_request,
+            **self.headers,
+        }
+        return _merge_headers(headers, self.user_headers)
 
     def timeout_of(self, until: float, *, streamed: bool) -> httpx.Timeout:
         """Return the timeouts of a request, none of which ends later than `until`."""
@@ -132,6 +129,15 @@ class Endpoint:
 _parse_url = lru_cache(httpx.URL)
 
 
+def _merge_headers(headers: Mapping[str, str], more: Mapping[str, str] | None) -> Mapping[str, str]:
+    """Add headers, which replace those of the same name in any case."""
+    if not more:
+        return headers
+    merged = httpx.Headers(headers)
+    merged.update(more)
+    return merged
+
+
 def endpoint_of(
     settings: Mapping[str, Any], extra_headers: Mapping[str, str] | None = None
 ) -> Endpoint:
@@ -140,13 +146,11 @@ def endpoint_of(
     headers = {} if callable(key) else {"Authorization": authorization(key)}
     if workspace_id:
         headers["X-DashScope-WorkSpace"] = workspace_id
-    user_headers = httpx.Headers(settings["default_headers"])
-    user_headers.update(extra_headers)
     return Endpoint(
         base_url=settings["base_url"],
         headers=headers,
         key_source=key if callable(key) else None,
-        user_headers=user_headers,
+        user_headers=_merge_headers(settings["default_headers"] or {}, extra_headers),
         network=NetworkSettings(settings["proxy"], settings["verify"]),
         max_answer_size=settings["max_answer_size"],
         timeout=settings["timeout"],
