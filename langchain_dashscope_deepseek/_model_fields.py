@@ -71,9 +71,9 @@ if TYPE_CHECKING:
         def __init__(self, **settings: Any) -> None:
             """DeepSeek on Alibaba Cloud Model Studio (DashScope), over its native protocol.
 
-            Parameters that are left out are not sent, so the service's defaults apply. Each can
+            Parameters that are left out are not sent, so the service's defaults apply. They can
             also be given for one call, `model.invoke(..., temperature=0)`, or bound,
-            `model.bind(temperature=0)`.
+            `model.bind(temperature=0)`; the account and the network cannot: see `for_tenant`.
             """
 
 else:
@@ -99,17 +99,18 @@ class ModelFields(_Base):
     base_url: str | None = Field(
         default=None, validation_alias=AliasChoices("base_url", "dashscope_api_base")
     )
-    """The URL of the service, up to `/api/v1`. Default: `DASHSCOPE_HTTP_BASE_URL` or
-    `DASHSCOPE_BASE_URL`, else the URL for `region` and `workspace_id`. Reading the
-    attribute returns the URL that calls use."""
+    """The URL of the service, up to `/api/v1`. Default: if `region` is given, the URL for it and
+    the workspace; else `DASHSCOPE_HTTP_BASE_URL` or `DASHSCOPE_BASE_URL`; else the URL for the
+    region of the environment. Reading the attribute returns the URL that calls use."""
 
     region: str | None = None
     """The region of the key, such as `"ap-southeast-1"`. Default: `DASHSCOPE_REGION` or
-    `DASHSCOPE_API_REGION`, else `"cn-beijing"`."""
+    `DASHSCOPE_API_REGION`, else none, which means the public host of `"cn-beijing"`."""
 
     workspace_id: str | None = None
-    """The workspace, sent as `X-DashScope-WorkSpace`; with a `region` it is also part of the host
-    name. Default:     `DASHSCOPE_WORKSPACE_ID` or `DASHSCOPE_WORKSPACE`; `""` for none at all."""
+    """The workspace, sent as `X-DashScope-WorkSpace`; with a `region` and no
+    `base_url` it is also part of the host name. Default: `DASHSCOPE_WORKSPACE_ID` or
+    `DASHSCOPE_WORKSPACE`; `""` for none at all."""
 
     enable_thinking: bool | None = None
     """Whether to think before answering. Default: the model's."""
@@ -120,7 +121,7 @@ class ModelFields(_Base):
     reasoning_effort: str | int | None = None
     """How hard to think: one of the values in the model's row of the capability table, such as
     `"high"`, or a whole number if the row has a range. Documented aliases are sent unchanged, since
-    the service maps them; undocumented values are refused. Default: the service's."""
+    the service maps them; if the row has values, others are refused. Default: the service's."""
 
     temperature: float | None = None
     """Sampling temperature, from 0 to below 2. Default: the service's."""
@@ -154,7 +155,8 @@ class ModelFields(_Base):
     has JSON mode. Default: text."""
 
     enable_search: bool | None = None
-    """Let the service search the web. The sources are in `response_metadata["search_results"]`.
+    """Let the service search the web. The sources that it sends, for which
+    `search_options={"enable_source": True}` asks, are in `response_metadata["search_results"]`.
     Default: it does not."""
 
     search_options: dict[str, Any] | None = None
@@ -171,8 +173,8 @@ class ModelFields(_Base):
         default=None, validation_alias=AliasChoices("timeout", "request_timeout")
     )
     """Seconds for connecting, for sending, and for each wait for data; or an `httpx.Timeout`.
-    Default: 10 to connect, 60 to send, and 300 between two chunks of a stream or 1,800 before an
-    answer in one piece. `max_seconds` limits the whole call."""
+    Default: 10 to connect, 60 to send, and 300 for each wait for data of a stream or 1,800
+    before an answer in one piece. `max_seconds` limits the whole call."""
 
     max_retries: int = 2
     """Number of retries of a failed request, if a retry can help; 0 disables them. Default: 2."""
@@ -202,7 +204,8 @@ class ModelFields(_Base):
 
     verify: bool | ssl.SSLContext = Field(default=True, exclude=True, repr=False)
     """How the server's certificate is verified: an `ssl.SSLContext` with your own certificates, or
-    `False` to disable verification. Default: `True`, with the certificates of `certifi`."""
+    `False` to disable verification. Default: `True`, with the certificates of
+    `SSL_CERT_FILE` or `SSL_CERT_DIR`, else of `certifi`."""
 
     http_client: httpx.Client | None = Field(default=None, exclude=True, repr=False)
     """Your own client for synchronous calls. `httpx.Client()` is enough: this package sets

@@ -33,9 +33,9 @@ ToolUse = Literal["always", "when_not_thinking", "never", "unknown"]
 """When a model calls tools. `"unknown"` (not documented): tools are refused."""
 
 Partial = Literal["always", "when_not_thinking", "never", "unknown"]
-"""When a model continues an AI message that ends the conversation (partial mode).
+"""When a model continues a last AI message that has `additional_kwargs={"partial": True}`.
 
-`"unknown"` (not documented): such a conversation is sent.
+`"unknown"` (not documented): such a message is sent.
 """
 
 ReasoningReplay = Literal["never", "with_tool_calls"]
@@ -52,7 +52,7 @@ TEXT_FIRST: tuple[Route, ...] = ("text-generation", "multimodal-generation")
 MULTIMODAL_FIRST: tuple[Route, ...] = ("multimodal-generation", "text-generation")
 
 COMMON_PARAMETERS = frozenset({"seed", "max_tokens", "max_completion_tokens", "stop"})
-"""Parameters that every text-generation model accepts."""
+"""Parameters that every model hosted by Alibaba accepts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,13 +85,14 @@ class ModelCapabilities:
         thinking_needs_stream: The model thinks in streams only, so `invoke` streams internally.
         context_tokens: Longest input and output together, in tokens.
         max_input_tokens: Longest input, in tokens.
-        max_reasoning_tokens: Longest reasoning, in tokens; `None` if it counts as output.
+        max_reasoning_tokens: Longest reasoning, in tokens; `None` if it counts as output, or is
+            not documented.
         max_output_tokens: Longest answer, in tokens.
         tools: When the model calls tools.
         images: The model reads images. `None`: not known, so they are sent.
         json_object: `response_format={"type": "json_object"}` is supported. `None`: not known.
         json_schema: `response_format={"type": "json_schema", ...}` is supported. `None`: not known.
-        partial: When the model continues an AI message that ends the conversation.
+        partial: When the model continues a last AI message that is marked as partial.
         search: `enable_search` is supported. `None`: not known.
         cache: The service caches repeated prefixes of the input. `None`: not known.
         routes: The routes to try, in this order. The one that works is remembered.
@@ -99,9 +100,9 @@ class ModelCapabilities:
             one.
         search_missing_in: Regions without web search for the model.
         json_missing_in: Regions without structured output for the model.
-        settable: Parameters that may be set, besides `enable_thinking` and those of the features
-            above. `None`: all.
-        unsettable: Parameters that may not be set.
+        settable: Of the sampling and length parameters, those that may be set. `None`: all, and
+            any `reasoning_effort`; otherwise the values below may be set.
+        unsettable: Of the same parameters, those that may not be set.
         reasoning_efforts: The documented values of `reasoning_effort`.
         reasoning_effort_aliases: Further values, and the value that the service maps each to.
         reasoning_effort_range: The smallest and largest integer accepted as `reasoning_effort`.
@@ -196,7 +197,7 @@ class ModelCapabilities:
         return ", ".join(texts)
 
     def can_set(self, parameter: str) -> bool:
-        """Tell whether a request may set this parameter."""
+        """Tell whether a request may set this sampling or length parameter."""
         listed = self.settable is None or parameter in self.settable
         return listed and parameter not in self.unsettable
 
@@ -249,7 +250,7 @@ _V4_FLASH = replace(
     status="retired",
     retired_on=date(2026, 10, 10),
     replacement="deepseek-v4-flash-0731",
-    source=f"{_REFERENCE}; retired, by an LLM router's table of August 2026 only",
+    source=f"{_REFERENCE}; that it is retired is stated only by an LLM router's table, August 2026",
 )
 # Multimodal first, with and without images: models that read images are on that route, and dify and
 # the official command line try it first for this model. No recorded answer confirms it.

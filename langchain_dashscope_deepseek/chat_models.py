@@ -34,11 +34,11 @@ from langchain_dashscope_deepseek._dashscope.protocol.tool_use import check_tool
 from langchain_dashscope_deepseek._dashscope.transport import connections
 from langchain_dashscope_deepseek._dashscope.transport.pool import loop_pool, process_pool
 from langchain_dashscope_deepseek._langchain import emitters, tokens
-from langchain_dashscope_deepseek._langchain.call import aask, ask, in_wire_format, prepare_call
+from langchain_dashscope_deepseek._langchain.call import aask, ask, prepare_call
 from langchain_dashscope_deepseek._langchain.history import countable
 from langchain_dashscope_deepseek._langchain.messages import PROVIDER
 from langchain_dashscope_deepseek._langchain.metadata import chat_result, combined, content_blocks
-from langchain_dashscope_deepseek._langchain.tools import AnyTool, wire_tools
+from langchain_dashscope_deepseek._langchain.tools import AnyTool, wire_tool_choice, wire_tools
 from langchain_dashscope_deepseek._model_fields import fields_by_name
 from langchain_dashscope_deepseek._model_settings import ModelSettings
 from langchain_dashscope_deepseek.capabilities import UNKNOWN_MODEL
@@ -67,9 +67,9 @@ class ChatDashScopeDeepSeek(ModelSettings):
         api_key, base_url, region, workspace_id: Which account, and where.
         timeout, max_retries: How long to wait, and how often to retry.
 
-        Parameters that are left out are not sent, so the service's defaults apply. Each can also be
+        Parameters that are left out are not sent, so the service's defaults apply. They can also be
         given for one call, `model.invoke(..., temperature=0)`, or bound,
-        `model.bind(temperature=0)`.
+        `model.bind(temperature=0)`; the account and the network cannot: see `for_tenant`.
 
     Instantiate:
         ```python
@@ -156,10 +156,12 @@ class ChatDashScopeDeepSeek(ModelSettings):
         ```
 
     Errors:
-        All subclass `DashScopeError` and LangChain's class for the condition, and have the
-        attributes `code`, `status_code` and `request_id`. A feature that the model lacks, by the
+        Those of calls subclass `DashScopeError` and LangChain's class for the condition, and have
+        the attributes `code`, `status_code` and `request_id`. Wrong settings raise pydantic's
+        `ValidationError` when the model is made or changed. A feature that the model lacks, by the
         capability table, raises `DashScopeUnsupportedError` before a request is sent; settings that
-        the model ignores are left out with a `DashScopeWarning`.
+        the model ignores, and images in earlier messages that it does not read, are left out with a
+        `DashScopeWarning`.
     '''
 
     model_config: ClassVar[ConfigDict] = ConfigDict(defer_build=False)
@@ -330,8 +332,10 @@ class ChatDashScopeDeepSeek(ModelSettings):
                 `enable_thinking` are overridden later, the call raises it instead.
         """
         options = {"tool_choice": tool_choice, "parallel_tool_calls": parallel_tool_calls, **kwargs}
-        given = in_wire_format({k: value for k, value in options.items() if value is not None})
-        asked = override(self._settings_of_calls(), given)
+        given = {name: value for name, value in options.items() if value is not None}
+        if "tool_choice" in given:
+            given["tool_choice"] = wire_tool_choice(given["tool_choice"])
+        asked = override(self._settings_of_calls(), read_overrides(given))
         row = self._row_of(asked)
         if tools and row is not None:
             check_tool_use(asked["model"], row, thinking=row.thinks(asked["enable_thinking"]))
@@ -351,10 +355,11 @@ class ChatDashScopeDeepSeek(ModelSettings):
 
         Args:
             schema: A pydantic class, a TypedDict, or a JSON schema with a title.
-            method: `"function_calling"`, the default if the model has tools; `"json_mode"`, for
-                which a message must describe the JSON; or `"json_schema"`. If the capability table
-                says that the model lacks JSON schemas, function calling is used instead, and if the
-                table does not say, the schema is sent; both with a `DashScopeWarning`.
+            method: `"function_calling"`, the default; `"json_mode"`, for which a message must
+                describe the JSON, the default for models with JSON mode and no tools; or
+                `"json_schema"`. If the capability table says that the model lacks JSON schemas,
+                function calling is used instead, and if the table does not say, the schema is sent;
+                both with a `DashScopeWarning`.
             include_raw: Return `{"raw": message, "parsed": ..., "parsing_error": ...}` and raise
                 no parsing error.
             strict: Sent with the schema, if given.
@@ -368,9 +373,10 @@ class ChatDashScopeDeepSeek(ModelSettings):
             The runnable returns `None`, with a `DashScopeWarning`, if the model did not call the
             function of the schema. That can happen while the model thinks, because no call can be
             forced then. The runnable raises `OutputParserException` if the call or the JSON is
-            truncated, and the error of the pydantic class if the arguments do not fit it. With a
-            schema that is not a pydantic class, `invoke` returns `None` for a truncated call, too,
-            because LangChain's middleware retries after `None`.
+            truncated. If the arguments do not fit the pydantic class, it raises the error of that
+            class, or with the two JSON methods `OutputParserException`. With a schema that is not a
+            pydantic class, `invoke` returns `None` for a truncated call, too, because LangChain's
+            `LLMToolSelectorMiddleware` passes such a schema and asks again after `None`.
 
         Raises:
             DashScopeInputError: A tool is a built-in tool of another provider.
@@ -416,8 +422,8 @@ class ChatDashScopeDeepSeek(ModelSettings):
     ) -> int:
         """Count the tokens of messages, and of tools if given, offline.
 
-        It counts the text and the tool calls that are sent, 384 tokens for an image (the maximum)
-        and a few for the role and the delimiters of each message.
+        It counts the text, the tool calls, the reasoning of turns with tool calls, 384 tokens for
+        an image (the maximum) and a few for the role and the delimiters of each message.
         """
         schemas = [json.dumps(tool, ensure_ascii=False) for tool in wire_tools(tools or ())]
         pieces = [*countable(messages), *((schema, 0) for schema in schemas)]

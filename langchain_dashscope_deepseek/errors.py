@@ -8,7 +8,7 @@ DashScopeError
 ├── DashScopeNotFoundError              no such model (LookupError)
 ├── DashScopeInvalidRequestError        the request is wrong (ValueError)
 │   ├── DashScopeContextOverflowError   the input is too long
-│   ├── DashScopeRouteError             the model is on neither of the service's two routes
+│   ├── DashScopeRouteError             the model is not on the routes that were tried
 │   ├── DataInspectionFailed            content inspection refused the input or the output
 │   └── DashScopeInputError             refused by this package before any request
 │       └── DashScopeUnsupportedError   the model lacks a feature of the request
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
 
 class DashScopeWarning(UserWarning):
-    """A part of a request was left out or changed, and the call continued.
+    """Something was left out or changed, or needs attention, and the call continued.
 
     By default Python shows each text once; `warnings.filterwarnings` with this class silences all
     of them, or turns them into errors.
@@ -67,13 +67,13 @@ class DashScopeError(ModelError):
             did not send the error.
         status_code: The HTTP status, or for an error within a stream, which began with 200, the
             status in its event; `None` if there is neither.
-        request_id: The service's id of the request, for a support ticket.
+        request_id: The service's id of the request, for a support ticket; `None` if it sent none.
         is_retryable: Whether the same request may succeed later, for LangChain's
             `ModelRetryMiddleware`.
-        retry_after: Seconds to wait before the next attempt, as sent by the service.
-        partial_message: The part of the answer that arrived before the error, as an `AIMessage`. It
-            is not in the text, the repr or a pickle.
-        hint: The advice at the end of the error's text.
+        retry_after: Seconds to wait before the next attempt, if the service sent them.
+        partial_message: The part of the answer that arrived before the error, as an `AIMessage`;
+            `None` if nothing had arrived. It is not in the text, the repr or a pickle.
+        hint: The general advice in the error's text; more specific advice may follow it.
     """
 
     hint: str = "See the errors page of the documentation."
@@ -155,10 +155,14 @@ class DashScopeContextOverflowError(DashScopeInvalidRequestError, ContextOverflo
 
 
 class DashScopeRouteError(DashScopeInvalidRequestError):
-    """The service offers the model on neither of its two routes."""
+    """The service does not offer the model on the routes that were tried.
+
+    These are both of its routes, or the multimodal one if the request holds an image.
+    """
 
     hint = (
-        "Check the model's name, and that the region of base_url offers it. If you passed "
+        "Check the model's name, and that the region of base_url offers it. If the request "
+        "holds an image, the model may not read images. If you passed "
         "ModelCapabilities(routes=...), check those routes, too."
     )
 
@@ -167,7 +171,7 @@ class DataInspectionFailed(DashScopeInvalidRequestError):  # noqa: N818 - the se
     """Content inspection refused the input or the output.
 
     Attributes:
-        side: `"input"` or `"output"`; `None` if the service did not say.
+        side: `"input"` or `"output"`; `None` if the service's text names neither or both.
     """
 
     hint = "Rephrase the input; asking the same again gets the same refusal."
@@ -175,12 +179,15 @@ class DataInspectionFailed(DashScopeInvalidRequestError):  # noqa: N818 - the se
     def __init__(self, message: str, **facts: Any) -> None:
         """Read from the service's text which side was refused."""
         super().__init__(message, **facts)
-        found: Any = re.search(r"\b(input|output)\b", message, re.IGNORECASE)
-        self.side: Literal["input", "output"] | None = found and found[0].lower()
+        found: Any = {word.lower() for word in re.findall(r"(?i)\b(?:input|output)\b", message)}
+        self.side: Literal["input", "output"] | None = found.pop() if len(found) == 1 else None
 
 
 class DashScopeInputError(DashScopeInvalidRequestError):
-    """Refused by this package before any request was sent."""
+    """Refused by this package before any request was sent.
+
+    Where a model is made or changed, pydantic's `ValidationError` holds it.
+    """
 
     hint = ""
 
@@ -233,7 +240,7 @@ class DashScopeStreamCutError(DashScopeConnectionError):
     `partial_message` is the part that had arrived, not a complete answer.
     """
 
-    hint = "Ask again; partial_message holds what had arrived."
+    hint = "Ask again; partial_message holds what had arrived, if anything."
 
 
 def _end_sentence(text: str) -> str:

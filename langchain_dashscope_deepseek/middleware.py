@@ -25,13 +25,14 @@ class ThinkingStructuredOutputMiddleware(AgentMiddleware[Any, Any, Any]):
 
     `create_agent` forces a tool call in every step of an agent with a `response_format`. The
     service does not accept forced calls while a model thinks (according to its error texts), so
-    such an agent never thinks.
+    such an agent does not think or, if you enabled thinking, its calls are not forced.
 
     This middleware offers the schema as one more tool and forces no call, so the thinking settings
     of the model apply. If the model answers without a tool call, a second request forces the call
     of the schema's tool, without thinking. Arguments that do not fit the schema are returned to the
-    model as an error, and the agent continues, unless `handle_errors` of a `ToolStrategy` is False.
-    The middleware does not change requests with a `ProviderStrategy`.
+    model as an error, and the agent continues, unless `handle_errors` of a `ToolStrategy` is False;
+    its other values count as True. Of several valid calls the last one counts. The middleware does
+    not change requests with a `ProviderStrategy`.
 
     Example:
         ```python
@@ -135,7 +136,7 @@ def _forcing(
 def _parsed(
     strategy: ToolStrategy[Any], response: ModelResponse[Any], before: Sequence[AnyMessage] = ()
 ) -> ModelResponse[Any]:
-    """Parse the calls of the schema's tools and answer each, as `create_agent` does.
+    """Parse the calls of the schema's tools and answer each.
 
     `before` are the messages of the step that precede the response.
     """

@@ -1,1 +1,1 @@
-"""The DashScope side: requests, answers and connections. Does not import LangChain."""
+"""The DashScope side: requests, answers and connections. Of LangChain only the exceptions."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from typing import Any
 
 from langchain_core.messages import AIMessage
@@ -29,7 +28,8 @@ from langchain_dashscope_deepseek._langchain.tool_calls import Text, ToolCalls
 from langchain_dashscope_deepseek.errors import DashScopeError
 
 _COMPLETE = ("stop", "tool_calls")
-"""The finish reasons of a complete answer: only then may the arguments of a call be empty."""
+"""The finish reasons of a complete answer: only then may the arguments of the last call be
+empty."""
 
 _NORMALIZED = {"stop": "stop", "length": "length", "tool_calls": "tool_call"}
 """The `normalized_finish_reason` of langchain-core 1.8.4 for each documented finish_reason; that of
@@ -60,6 +60,7 @@ class AnswerAccumulator:
         self._parameters = request.body["parameters"]
         self._finish_reason: str | None = None
         self._usage: Mapping[str, Any] | None = None
+        self._usage_metadata: UsageMetadata | None = None  # read at the end, several times
         self._request_id: str | None = None
         self._search_results: Sequence[Mapping[str, Any]] = ()
 
@@ -131,7 +132,7 @@ class AnswerAccumulator:
         """Return the request's id, the finish_reason and the usage, for the log."""
         return self._request_id, self._finish_reason, self.usage_metadata
 
-    # --- The parts of the message. The cached ones are read only after the last delta ---
+    # --- The parts of the message. ---
 
     @property
     def is_only_reasoning(self) -> bool:
@@ -139,7 +140,7 @@ class AnswerAccumulator:
         is_empty = not self.text and not self.calls
         return self._finish_reason == "length" and is_empty and bool(self.reasoning)
 
-    @cached_property
+    @property
     def markup(self) -> str:
         """The beginning of a tool call that was written into the text."""
         found = re.search(_MARKUP, str(self.text)) if self._parameters.get("tools") else None
@@ -149,10 +150,11 @@ class AnswerAccumulator:
     def additional_kwargs(self) -> dict[str, Any]:
         return {"reasoning_content": str(self.reasoning)} if self.reasoning else {}
 
-    @cached_property
+    @property
     def usage_metadata(self) -> UsageMetadata | None:
-        usage = read_usage(self._usage)
-        return None if usage is None else usage_metadata(usage)
+        if self._usage_metadata is None and (usage := read_usage(self._usage)) is not None:
+            self._usage_metadata = usage_metadata(usage)
+        return self._usage_metadata
 
     @property
     def search_results(self) -> list[dict[str, Any]]:
@@ -189,7 +191,7 @@ class AnswerAccumulator:
             # Also in the last chunk, where core needs it to find `content_blocks`.
             "model_provider": PROVIDER,
             **self.finish,
-            "search_results": self.search_results,
+            "search_results": self.search_results if self._search_results else [],
             "request_changes": self._changes,
             "tool_call_markup": self.markup,
             "only_reasoning": self.is_only_reasoning,

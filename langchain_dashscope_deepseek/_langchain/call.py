@@ -46,7 +46,7 @@ def prepare_call(
     chunks: bool,
 ) -> PreparedRequest:
     """Prepare the request of a call; `chunks`: the caller receives chunks."""
-    given = in_wire_format(overrides)
+    given = _in_wire_format(overrides)
     check_overrides(given, settings)
     values = override(settings, given)
     if values.get("structured_output_note"):
@@ -78,7 +78,7 @@ def prepare_call(
     )
 
 
-def in_wire_format(overrides: Mapping[str, Any]) -> dict[str, Any]:
+def _in_wire_format(overrides: Mapping[str, Any]) -> dict[str, Any]:
     """Convert the tools and the tool choice of a call to DashScope's wire format."""
     given = read_overrides(overrides)
     if isinstance(given.get("tools"), (list, tuple)):

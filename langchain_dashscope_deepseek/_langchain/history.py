@@ -84,7 +84,7 @@ def to_wire(
 
 
 def countable(messages: Sequence[BaseMessage]) -> Iterator[tuple[str, int]]:
-    """Yield the text of each message as it is sent, and its number of images, to count tokens."""
+    """Yield the text of each message, with the reasoning of turns with calls, and its images."""
     conversation: list[Converted] = []
     for position, message in enumerate(messages):
         with suppress(DashScopeInputError):  # it would not be sent

@@ -90,8 +90,8 @@ class Context(NamedTuple):
         self.changes.append(
             Change(
                 f"message {self.position}: {change}",
-                "Content that cannot be sent was left out or replaced in earlier messages: see "
-                "response_metadata['request_changes'].",
+                "Content that cannot be sent was left out or replaced in messages other than the "
+                "newest human one: see response_metadata['request_changes'].",
                 refusal.with_traceback(None),  # the frames would keep images in memory
             )
         )

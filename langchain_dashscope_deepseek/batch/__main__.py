@@ -8,7 +8,7 @@ import signal
 import sqlite3
 import sys
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -105,8 +105,8 @@ def _parser() -> argparse.ArgumentParser:
         description="Ask DeepSeek each row of a table, and keep every answer.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    _add_options(commands.add_parser("run", help="ask the rows that have no answer yet"))
-    retry_help = "ask the rows that have no answer yet, and failed rows again"
+    _add_options(commands.add_parser("run", help="ask the rows that are not finished"))
+    retry_help = "ask the rows that are not finished, and failed rows again"
     _add_options(commands.add_parser("retry-failed", help=retry_help))
     status = commands.add_parser("status", help="print the progress of a folder")
     status.add_argument("--out", type=Path, required=True)
@@ -130,7 +130,8 @@ def _add_options(command: argparse.ArgumentParser) -> None:
     add("--set", type=_setting, action="append", default=[], metavar="NAME=VALUE", help=help_set)
     add("--schema", metavar="MODULE:CLASS", help="a pydantic class that answers must fit")
     add("--concurrency", type=_positive, default=64, help="requests at a time")
-    add("--attempts", type=_positive, default=6, help="how often a row is asked at most")
+    help_attempts = "requests for a row at most, rate limit errors not counted"
+    add("--attempts", type=_positive, default=6, help=help_attempts)
     add("--requests-per-minute", type=_positive)
     add("--tokens-per-minute", type=_positive, help="input and output together")
     add("--price-input", type=float, help="of a million tokens, for the cost in the progress")
@@ -147,7 +148,7 @@ def _setting(text: str) -> tuple[str, Any]:
         raise argparse.ArgumentTypeError("give NAME=VALUE, such as temperature=0")
     if name in {"model", "max_retries"} or re.search("api_key|api_base|base_url", name):
         raise argparse.ArgumentTypeError(
-            f"{name} is set by an option or an environment variable, not by --set: see --help"
+            f"{name}: use --model, --attempts, or a variable such as DASHSCOPE_API_KEY"
         )
     try:
         return name, json.loads(value)
@@ -156,9 +157,10 @@ def _setting(text: str) -> tuple[str, Any]:
 
 
 def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError("give a whole number above 0")
-    return int(text)
+    with suppress(ValueError):
+        if int(text) > 0:
+            return int(text)
+    raise argparse.ArgumentTypeError("give a whole number above 0")
 
 
 if __name__ == "__main__":

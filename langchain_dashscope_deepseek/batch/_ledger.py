@@ -1,7 +1,8 @@
-"""The ledger: an SQLite file that holds every row and every outcome.
+"""The ledger: an SQLite file that holds the state of every row, and every outcome.
 
-All other files are derived from it. An answer is in the ledger as soon as it has arrived. A file of
-answers (shard) that a crash prevented, or that is missing, is written by the next run.
+The files of answers (shards) and of failures are derived from it. An answer is in the ledger as
+soon as it has arrived. A shard that a crash prevented, or that is missing, is written by the next
+run.
 """
 
 import sqlite3

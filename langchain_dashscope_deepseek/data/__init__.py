@@ -1,1 +1,1 @@
-"""Data that LangChain reads: the model profiles."""
+"""Data: the model profiles, which LangChain reads, and Chinese words, to estimate tokens."""

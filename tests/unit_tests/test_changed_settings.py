@@ -406,6 +406,14 @@ def test_an_assignment_keeps_what_was_added_to_a_setting(service: Scripted) -> N
     assert (request.headers["x-a"], request.headers["x-b"]) == ("1", "2")
 
 
+async def test_a_call_checks_what_was_added_to_a_setting(ask: Ask, service: Scripted) -> None:
+    model: Any = service.model(stop=["a"])
+    model.stop.append(3)
+    with pytest.raises(DashScopeInputError, match="stop must be a string or a list"):
+        await ask(model, "hi")
+    assert not service.requests
+
+
 def test_a_subclass_may_assign_in_a_validator_and_take_arguments_of_its_own() -> None:
     class Own(ChatDashScopeDeepSeek):
         def __init__(self, tenant: str) -> None:

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from functools import cache
 from math import inf
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import httpx
 from pydantic import (
@@ -31,22 +30,13 @@ from langchain_dashscope_deepseek._dashscope.protocol.aliases import (
 from langchain_dashscope_deepseek.capabilities import ModelCapabilities
 from langchain_dashscope_deepseek.errors import DashScopeInputError
 
-_STRICT = ConfigDict(strict=True)
 
-
-@dataclass(frozen=True)
-class Rule:
+class Rule(NamedTuple):
     """The values that are valid for a setting on any model."""
 
     expects: str  # completes "NAME must be ..." in an error
     type: Any  # a type of pydantic
     droppable: bool = False  # left out for models without it, with a warning
-
-    @cached_property
-    def fits(self) -> Callable[[Any], bool]:
-        """Tell whether a value has the type, without conversions."""
-        # `| None`, since pydantic takes no configuration for a dataclass alone.
-        return TypeAdapter(self.type | None, config=_STRICT).validator.isinstance_python
 
 
 _TOKENS = "a whole number of tokens, at least 1"
@@ -90,15 +80,15 @@ PARAMETERS: Mapping[str, Rule] = {
     ),
     "parallel_tool_calls": Rule("True or False", bool),
 }
-"""The parameters of the request that are fields of the model. Source: the reference of the
-text-generation API."""
+"""The parameters of the request: fields of the model, and `tools` and `tool_choice` of a call.
+Source: the reference of the text-generation API."""
 
 _LONGEST_TIMEOUT = 1_000_000
-_PHASES = TypeAdapter(dict[str, Annotated[float, Field(ge=0, le=_LONGEST_TIMEOUT)] | None])
+_Phase = Annotated[_Number, Field(ge=0, le=_LONGEST_TIMEOUT)] | None
 
 
 def _check_phases(timeout: httpx.Timeout) -> object:
-    return _PHASES.validate_python(timeout.as_dict(), strict=True)
+    return TypeAdapter(dict[str, _Phase]).validate_python(timeout.as_dict(), strict=True)
 
 
 _RULES: Mapping[str, Rule] = {
@@ -128,10 +118,18 @@ ALIASES: Mapping[str, str] = {
 """LangChain's other names of overridable settings."""
 
 
+@cache
+def fits(name: str) -> Callable[[object], bool]:
+    """Return a function that tells whether a value, without conversion, is valid for a setting."""
+    # `| None`, since pydantic takes no configuration for a dataclass alone.
+    adapter = TypeAdapter[Any](_RULES[name].type | None, config=ConfigDict(strict=True))
+    return adapter.validator.isinstance_python
+
+
 def check_values(settings: Mapping[str, Any]) -> None:
     """Raise an error for a value that is valid on no model; `None` stands for no value."""
     for name, value in settings.items():
-        if value is not None and name in _RULES and not _RULES[name].fits(value):
+        if value is not None and name in _RULES and not fits(name)(value):
             # Only numbers are quoted: a string may be a prompt passed as the wrong argument.
             shown = repr(value) if isinstance(value, (int, float)) else type(value).__name__
             raise DashScopeInputError(f"{name} must be {_RULES[name].expects}, not {shown}")
@@ -176,8 +174,9 @@ def override(settings: Mapping[str, Any], overrides: Mapping[str, Any]) -> Mappi
         settings = {**settings, "model_kwargs": None}
     lifted = lift_from_model_kwargs(overrides)
     given = {k: value for k, value in lifted.items() if value is not None or k in PARAMETERS}
-    check_values(given)
-    return {**lift_from_model_kwargs(settings), **given}
+    values = {**lift_from_model_kwargs(settings), **given}
+    check_values(values)  # all of them, since lists and dicts in settings can change
+    return values
 
 
 _NOT_IN_MODEL_KWARGS = frozenset(

@@ -13,7 +13,7 @@ KeySource = Callable[[], str | SecretStr | Awaitable[str | SecretStr]]
 """Returns the current API key; it is called before each attempt."""
 
 SECRET_SETTINGS = ("api_key", "default_headers", "proxy")
-"""The settings that may hold a secret; dumps leave them out."""
+"""The settings that may hold a secret; pickles leave them out."""
 
 
 class SecretHeaders(UserDict[str, str]):

@@ -101,7 +101,7 @@ def _parts(messages: Sequence[WireMessage]) -> Iterator[Mapping[str, Any]]:
 
 
 def _with_list(message: WireMessage) -> WireMessage:
-    """Return a message for the multimodal route, where each content is a list of parts."""
+    """Return a message whose content is a list of parts, as on the multimodal route."""
     content = message["content"]
     if isinstance(content, list):
         return message

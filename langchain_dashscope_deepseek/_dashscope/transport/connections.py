@@ -43,6 +43,10 @@ class NetworkSettings(NamedTuple):
     proxy: SecretStr | None = None
     verify: ssl.SSLContext | bool = True
 
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> NetworkSettings:
+        return cls(*map(settings.__getitem__, cls._fields))
+
 
 class ConnectionKey(NamedTuple):
     """What two requests must share to use the same connection."""

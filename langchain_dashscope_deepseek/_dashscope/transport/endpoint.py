@@ -103,7 +103,7 @@ class Endpoint:
             secrets += [url.password, credentials]
         return redact_secrets(text, secrets)
 
-    def all_headers(self, of_request: Mapping[str, str]) -> Mapping[str, str]:
+    def all_headers(self, of_request: Mapping[str, str]) -> httpx.Headers:
         """Return the headers of a request; the user's replace this package's."""
         headers = {
             "User-Agent": f"langchain-dashscope-deepseek/{__version__}",
@@ -129,12 +129,13 @@ class Endpoint:
 _parse_url = lru_cache(httpx.URL)
 
 
-def _merge_headers(headers: Mapping[str, str], more: Mapping[str, str] | None) -> Mapping[str, str]:
+def _merge_headers(
+    headers: Mapping[str, str] | None, more: Mapping[str, str] | None
+) -> httpx.Headers:
     """Add headers, which replace those of the same name in any case."""
-    if not more:
-        return headers
     merged = httpx.Headers(headers)
-    merged.update(more)
+    if more:  # `update` takes as long as the rest
+        merged.update(more)
     return merged
 
 
@@ -150,8 +151,8 @@ def endpoint_of(
         base_url=settings["base_url"],
         headers=headers,
         key_source=key if callable(key) else None,
-        user_headers=_merge_headers(settings["default_headers"] or {}, extra_headers),
-        network=NetworkSettings(settings["proxy"], settings["verify"]),
+        user_headers=_merge_headers(settings["default_headers"], extra_headers),
+        network=NetworkSettings.of(settings),
         max_answer_size=settings["max_answer_size"],
         timeout=settings["timeout"],
     )

@@ -275,6 +275,7 @@ def test_the_advice_of_a_code_goes_where_the_message_says_something_else() -> No
         ("Input data may contain inappropriate content.", "input"),
         ("Output data may contain inappropriate content.", "output"),
         ("<400> InternalError.Algo.DataInspectionFailed: Output data may contain", "output"),
+        ("Input or output data may contain inappropriate content.", None),
         ("Blocked.", None),
     ],
 )

@@ -122,9 +122,10 @@ async def test_both_routes_refuse(shape: str, ask: Ask, service: Scripted) -> No
     assert str(caught.value) == (
         "DashScope: url error, please check url！ For details, see: https://help.example#error-url. "
         "[code InvalidParameter, HTTP 400, request_id request-wrong] Check the model's name, and "
-        "that the region of base_url offers it. If you passed ModelCapabilities(routes=...), check "
-        "those routes, too. Requested: deepseek-v4.1-flash at dashscope.aliyuncs.com, in "
-        "cn-beijing, on text-generation and multimodal-generation."
+        "that the region of base_url offers it. If the request holds an image, the model "
+        "may not read images. If you passed ModelCapabilities(routes=...), check those routes, "
+        "too. Requested: deepseek-v4.1-flash at dashscope.aliyuncs.com, in cn-beijing, on "
+        "text-generation and multimodal-generation."
     )
     assert isinstance(caught.value, DashScopeInvalidRequestError)
     service.answer(answer_of())

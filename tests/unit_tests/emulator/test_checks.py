@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from langchain_dashscope_deepseek._dashscope.protocol.parameters import PARAMETERS
+from langchain_dashscope_deepseek._dashscope.protocol.parameters import PARAMETERS, fits
 from langchain_dashscope_deepseek.capabilities import MODELS, ModelCapabilities
 from langchain_dashscope_deepseek.testing import DashScopeEmulator, _checks
 from langchain_dashscope_deepseek.testing._checks import Accepted
@@ -330,7 +330,7 @@ def test_the_emulator_ignores_no_parameter_of_the_model() -> None:
 
 
 def test_the_emulator_checks_the_range_of_each_number() -> None:
-    numbers = {n for n, rule in PARAMETERS.items() if rule.fits(1) and not rule.fits("1")}
+    numbers = {name for name in PARAMETERS if fits(name)(1) and not fits(name)("1")}
     limits = {"max_tokens", "max_completion_tokens", "thinking_budget"}  # depend on the model
     assert numbers - limits <= _checks._RANGES.keys()
 

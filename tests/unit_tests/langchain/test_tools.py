@@ -182,6 +182,13 @@ async def test_bind_tools_wins_over_the_setting_and_a_call_over_both(
     assert "parallel_tool_calls" not in service.parameters
 
 
+async def test_a_call_wins_over_what_was_bound_under_an_alias(ask: Ask, service: Scripted) -> None:
+    service.answer(answer_of())
+    bound = service.model().bind_tools([TOOL], stop_sequences=["A"])
+    await ask(bound, "hi", stop_sequences=["B"])
+    assert service.sent["parameters"]["stop"] == ["B"]
+
+
 def test_what_was_bound_before_the_tools_is_lost_in_core(service: Scripted) -> None:
     """As the docs say; where core keeps it one day, they are to be changed."""
     service.answer(answer_of())
