@@ -84,11 +84,14 @@ PARAMETERS: Mapping[str, Rule] = {
 Source: the reference of the text-generation API."""
 
 _LONGEST_TIMEOUT = 1_000_000
-_Phase = Annotated[_Number, Field(ge=0, le=_LONGEST_TIMEOUT)] | None
+_PHASES = TypeAdapter[Any](
+    dict[str, Annotated[_Number, Field(ge=0, le=_LONGEST_TIMEOUT)] | None],
+    config=ConfigDict(strict=True, defer_build=True),
+)
 
 
 def _check_phases(timeout: httpx.Timeout) -> object:
-    return TypeAdapter(dict[str, _Phase]).validate_python(timeout.as_dict(), strict=True)
+    return _PHASES.validate_python(timeout.as_dict())
 
 
 _RULES: Mapping[str, Rule] = {
