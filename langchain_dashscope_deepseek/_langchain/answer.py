@@ -132,7 +132,7 @@ class AnswerAccumulator:
         """Return the request's id, the finish_reason and the usage, for the log."""
         return self._request_id, self._finish_reason, self.usage_metadata
 
-    # --- The parts of the message. ---
+    # --- The parts of the message ---
 
     @property
     def is_only_reasoning(self) -> bool:

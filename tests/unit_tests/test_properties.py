@@ -423,7 +423,7 @@ async def test_a_stream_that_lost_its_finish_reason_is_never_an_answer(
     assert isinstance(await outcome_of(style, service), DashScopeError)
 
 
-# --- Any sequence of replies ---
+# --- Any sequence of deltas ---
 
 DELTAS = st.fixed_dictionaries(
     {},

@@ -278,7 +278,7 @@ FULL = AnswerDelta("a", "b", (DELTA,), "stop", {"total_tokens": 1}, "r", ({"url"
 
 
 @pytest.mark.parametrize(
-    ("document", "reply"),
+    ("document", "delta"),
     [
         (
             {
@@ -331,8 +331,8 @@ FULL = AnswerDelta("a", "b", (DELTA,), "stop", {"total_tokens": 1}, "r", ({"url"
         ),
     ],
 )
-def test_a_packet_is_read(document: Any, reply: AnswerDelta | None) -> None:
-    assert event(document)(reader()) == ([] if reply is None else [reply])
+def test_a_packet_is_read(document: Any, delta: AnswerDelta | None) -> None:
+    assert event(document)(reader()) == ([] if delta is None else [delta])
 
 
 @pytest.mark.parametrize(
@@ -362,8 +362,8 @@ def test_what_is_no_call_at_all_is_none() -> None:
 @pytest.mark.parametrize("headers", [HEADERS, STREAM], ids=["html", "stream"])
 def test_calls_of_a_whole_message_are_told_apart_by_their_place(headers: Mapping[str, str]) -> None:
     document = json.dumps(answer_of("", tool_calls=[CALL, CALL])).encode()
-    (reply,) = body(document)(reader(headers=headers))
-    assert [call.wire_index for call in reply.tool_calls] == [0, 1]
+    (delta,) = body(document)(reader(headers=headers))
+    assert [call.wire_index for call in delta.tool_calls] == [0, 1]
 
 
 @pytest.mark.parametrize("headers", [HEADERS, STREAM], ids=["html", "stream"])
@@ -371,20 +371,20 @@ def test_bytes_that_are_no_text_cost_a_character_and_not_the_answer(
     headers: Mapping[str, str],
 ) -> None:
     document = b"\xef\xbb\xbf" + json.dumps(answer_of("?")).encode().replace(b"?", b"\xff")
-    (reply,) = body(document)(reader(headers=headers))
-    assert reply.text == "\ufffd"
+    (delta,) = body(document)(reader(headers=headers))
+    assert delta.text == "\ufffd"
 
 
 @pytest.mark.parametrize("headers", [HEADERS, STREAM], ids=["html", "stream"])
 def test_blank_lines_around_a_body_do_not_matter(headers: Mapping[str, str]) -> None:
     """Servers send some to keep a connection open."""
     raw = b"\n\n%b\n\n\n" % json.dumps(answer_of()).encode()
-    assert [reply.text for reply in body(raw)(reader(headers=headers))] == ["hi"]
+    assert [delta.text for delta in body(raw)(reader(headers=headers))] == ["hi"]
 
 
 def test_events_are_read_whatever_the_body_is_called() -> None:
     raw = b"data:%b\n\n" % json.dumps(answer_of()).encode()
-    assert [reply.text for reply in body(raw)(reader(headers=HEADERS))] == ["hi"]
+    assert [delta.text for delta in body(raw)(reader(headers=HEADERS))] == ["hi"]
 
 
 def test_a_stream_is_complete_from_its_first_finish_reason_on() -> None:
@@ -407,10 +407,10 @@ def test_what_came_before_an_error_is_given_before_it() -> None:
     first = answer_of()
     first["output"]["choices"][0]["finish_reason"] = "null"
     raw = b"data:%b\n\ndata:{\n\n" % json.dumps(first).encode()
-    replies = iter(reader().feed(raw))
-    assert next(replies).text == "hi"
+    deltas = iter(reader().feed(raw))
+    assert next(deltas).text == "hi"
     with pytest.raises(DashScopeStreamCutError):
-        next(replies)
+        next(deltas)
 
 
 def test_a_document_may_stand_on_many_lines() -> None:
@@ -420,7 +420,7 @@ def test_a_document_may_stand_on_many_lines() -> None:
 def test_empty_data_is_no_event() -> None:
     whole = reader()
     assert event("")(whole) == []
-    assert [reply.text for reply in event(answer_of("hi"))(whole)] == ["hi"]
+    assert [delta.text for delta in event(answer_of("hi"))(whole)] == ["hi"]
 
 
 NO_TOKENS = {"input_tokens": 0, "output_tokens": 0}
