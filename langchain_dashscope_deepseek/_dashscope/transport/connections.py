@@ -66,6 +66,13 @@ class Connection(Generic[AnyClient]):
     is_clean: bool = False  # the response was read to its end
     last_request_id: str | None = None
 
+    def build_request(
+        self, url: httpx.URL, content: bytes, headers: httpx.Headers, timeout: httpx.Timeout
+    ) -> httpx.Request:
+        """Build a request directly, which saves 5 % of a call: the client has nothing to add."""
+        extensions = {"timeout": timeout.as_dict()}
+        return httpx.Request("POST", url, content=content, headers=headers, extensions=extensions)
+
     def keep(self, request_id: str | None) -> None:
         """Mark the response as read to its end, so that the connection can be reused."""
         self.response, self.is_clean, self.last_request_id = None, True, request_id
@@ -91,6 +98,14 @@ class UserConnection(
                 "The HTTP client of the model was used before this process was forked, so parent "
                 "and child could read each other's answers: construct the model with a new client"
             )
+
+    def build_request(
+        self, url: httpx.URL, content: bytes, headers: httpx.Headers, timeout: httpx.Timeout
+    ) -> httpx.Request:
+        """Build a request, with the headers, cookies and query parameters of the client."""
+        return self.http.build_request(
+            "POST", url, content=content, headers=headers, timeout=timeout
+        )
 
     def __exit__(self, *error: object) -> None:
         if self.response is not None:

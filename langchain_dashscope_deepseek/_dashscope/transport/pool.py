@@ -78,7 +78,7 @@ class _Pool(Generic[AnyClient]):
         return None
 
     def _release(self, connection: PooledConnection[AnyClient]) -> None:
-        if connection.is_clean and not self._is_closed and connection.is_reusable():
+        if connection.is_clean and not self._is_closed:
             connection.is_clean = False
             connection.idle_since = time.monotonic()
             self._idle.append(connection)

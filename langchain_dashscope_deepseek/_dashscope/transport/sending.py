@@ -47,7 +47,7 @@ def send(acquire: Acquire, request: PreparedRequest, attempt: Attempts) -> Gener
     ):
         log_request(request.route, request.body, streamed=request.streamed)
         connection.deadline.until = attempt.until
-        built = _build(connection.http, request, endpoint, timeout)
+        built = _build(connection, request, endpoint, timeout)
         response = connection.http.send(built, stream=True, follow_redirects=False)
         reader = errors.reader = _begin(response, connection, endpoint)
         for piece in _body(response):
@@ -73,7 +73,7 @@ async def asend(
         async with acquire(timeout.pool, endpoint.connection_key) as connection:
             log_request(request.route, request.body, streamed=request.streamed)
             connection.deadline.until = attempt.until
-            built = _build(connection.http, request, endpoint, timeout)
+            built = _build(connection, request, endpoint, timeout)
             response = await connection.http.send(built, stream=True, follow_redirects=False)
             reader = errors.reader = _begin(response, connection, endpoint)
             async for piece in _body(response):
@@ -92,17 +92,14 @@ async def asend(
 
 
 def _build(
-    http: httpx.Client | httpx.AsyncClient,
+    connection: Connection[Any],
     request: PreparedRequest,
     endpoint: Endpoint,
     timeout: httpx.Timeout,
 ) -> httpx.Request:
-    return http.build_request(
-        "POST",
-        endpoint.url(request.route),
-        content=request.content(),
-        headers=endpoint.all_headers(request.headers),
-        timeout=timeout,
+    headers = endpoint.all_headers(request.headers)
+    return connection.build_request(
+        endpoint.url(request.route), request.content(), headers, timeout
     )
 
 
