@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from langchain_core.callbacks import BaseRunManager
 from langchain_core.messages import AIMessage, AIMessageChunk
@@ -201,12 +201,14 @@ class EventEmitter(Emitter["MessagesData"]):
 
     def add(self, delta: AnswerDelta) -> list[MessagesData]:
         reasoning, text, calls = self.answer.add(delta)
-        events: list[MessagesData] = []
-        for kind, new in (("reasoning", reasoning), ("text", text)):
-            if new:
-                block = {"type": kind, kind: ""}
-                events += self._grow(kind, block, {"type": f"{kind}-delta", kind: new})
-        return [*events, *self._grow_calls(calls)]
+        events = []
+        if reasoning:
+            events += self._grow("reasoning", {"type": "reasoning-delta", "reasoning": reasoning})
+        if text:
+            events += self._grow("text", {"type": "text-delta", "text": text})
+        if calls:
+            events += self._grow_calls(calls)
+        return events
 
     def end(self) -> Iterator[MessagesData]:
         answer = self.answer
@@ -215,7 +217,7 @@ class EventEmitter(Emitter["MessagesData"]):
         yield from self._start()
         sources = citations(answer.search_results)
         if sources:
-            yield from self._grow("text", {"type": "text", "text": ""}, None)
+            yield from self._grow("text", None)
         finished: dict[str | int, dict[str, Any]] = {
             "reasoning": {"type": "reasoning", "reasoning": str(answer.reasoning)},
             "text": {"type": "text", "text": str(answer.text)},
@@ -233,21 +235,29 @@ class EventEmitter(Emitter["MessagesData"]):
         }
         yield _event("message-finish", **{name: value for name, value in finish.items() if value})
 
-    def _grow_calls(self, calls: list[Any]) -> Iterator[MessagesData]:
+    def _grow_calls(self, calls: list[Any]) -> list[MessagesData]:
+        events = []
         for call in calls:
             delta = {"type": "tool-call-delta", "args": call["args"]} if call["args"] else None
-            yield from self._grow(call["index"], {**call, "args": ""}, delta)
+            events += self._grow(call["index"], delta, {**call, "args": ""})
+        return events
 
     def _grow(
-        self, key: str | int, block: Mapping[str, Any], delta: Mapping[str, Any] | None
-    ) -> Iterator[MessagesData]:
+        self,
+        key: str | int,
+        delta: Mapping[str, Any] | None,
+        block: Mapping[Any, Any] | None = None,
+    ) -> list[MessagesData]:
         """Open a block (and the message before the first block) if it is new; add a delta."""
+        events = []
         if key not in self._indexes:
             self._indexes[key] = len(self._indexes)
-            yield from self._start()
-            yield _event("content-block-start", index=self._indexes[key], content=block)
+            start = block or {"type": key, key: ""}
+            index = self._indexes[key]
+            events = [*self._start(), _event("content-block-start", index=index, content=start)]
         if delta is not None:
-            yield _event("content-block-delta", index=self._indexes[key], delta=delta)
+            events.append(_event("content-block-delta", index=self._indexes[key], delta=delta))
+        return events
 
     def _start(self) -> list[MessagesData]:
         if self._started:
@@ -264,6 +274,6 @@ def _block(call: ToolCallAccumulator) -> dict[str, Any]:
     return block
 
 
-def _event(kind: str, **data: Any) -> MessagesData:
+def _event(kind: str, **data: Any) -> Any:
     """Make an event. Core has a type for each kind of event; at run time they are dicts."""
-    return cast("MessagesData", {"event": kind, **data})
+    return {"event": kind, **data}
