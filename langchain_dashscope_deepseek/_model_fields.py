@@ -17,7 +17,7 @@ from langchain_core.language_models.chat_models import BaseChatModel
 from pydantic import AliasChoices, ConfigDict, Field, PrivateAttr, SecretStr, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from langchain_dashscope_deepseek._dashscope.protocol.aliases import unknown_names
+from langchain_dashscope_deepseek._dashscope.protocol.aliases import explain_unknown
 from langchain_dashscope_deepseek._dashscope.protocol.redaction import REDACTED, KeySource
 from langchain_dashscope_deepseek._dashscope.regions import (
     BASE_URL_VARIABLES,
@@ -73,7 +73,8 @@ if TYPE_CHECKING:
 
             Parameters that are left out are not sent, so the service's defaults apply. They can
             also be given for one call, `model.invoke(..., temperature=0)`, or bound,
-            `model.bind(temperature=0)`; the account and the network cannot: see `for_tenant`.
+            `model.bind(temperature=0)`. The account cannot (see `for_tenant`), nor can the settings
+            of connections, such as `proxy`.
             """
 
 else:
@@ -155,9 +156,8 @@ class ModelFields(_Base):
     has JSON mode. Default: text."""
 
     enable_search: bool | None = None
-    """Let the service search the web. The sources that it sends, for which
-    `search_options={"enable_source": True}` asks, are in `response_metadata["search_results"]`.
-    Default: it does not."""
+    """Let the service search the web. With `search_options={"enable_source": True}` it also sends
+    its sources, which are in `response_metadata["search_results"]`. Default: it does not."""
 
     search_options: dict[str, Any] | None = None
     """The service's options for the search. Default: the service's."""
@@ -190,13 +190,13 @@ class ModelFields(_Base):
 
     streaming: bool | None = None
     """`True`: `invoke` also streams, to callbacks. `False`: `stream` yields a single
-    chunk, and only models that cannot think without a stream are requested to stream.
+    chunk, and the service is not asked for a stream, unless the model thinks in streams only.
     Default: `stream` streams, and `invoke` requests a stream while the model thinks, because
     proxies close connections that are silent for minutes."""
 
     default_headers: dict[str, str] | None = Field(default=None, exclude=True, repr=False)
-    """Headers of every request; they replace those of this package. They may hold a secret, so
-    dumps leave them out. Default: none."""
+    """Further headers of every request; they replace this package's headers of the same name. They
+    may hold a secret, so dumps leave them out. Default: none."""
 
     proxy: SecretStr | str | None = Field(default=None, exclude=True, repr=False)
     """The proxy of all calls, as `"http://user:password@host:port"`. Default: the proxy of the
@@ -233,13 +233,13 @@ class ModelFields(_Base):
         use_attribute_docstrings=True,
     )
 
-    if not TYPE_CHECKING:  # with it, mypy's plugin refuses the aliases
+    if not TYPE_CHECKING:  # mypy's plugin refuses aliases beside `populate_by_name`
         # LangChain passes field names when it configures a copy or loads a dump.
         model_config["populate_by_name"] = True
 
 
 @cache
-def fields_by_name(cls: type[BaseChatModel]) -> Mapping[str, str]:
+def field_name_by_alias(cls: type[BaseChatModel]) -> Mapping[str, str]:
     """Return every name under which a field can be set, with the name of the field."""
     fields = {}
     for name, field in cls.model_fields.items():
@@ -254,14 +254,14 @@ def redact_inputs(cls: type[BaseChatModel], error: ValidationError) -> Validatio
 
     `hide_input_in_errors` hides the values only in the text.
     """
-    known = fields_by_name(cls)
+    known = field_name_by_alias(cls)
     redacted = []
     for problem in error.errors(include_url=False, include_input=False):
         kind, text, name = problem["type"], problem["msg"], "".join(map(str, problem["loc"][-1:]))
         if kind == "extra_forbidden" and name in known:
             text = f"{name} is another name of {known[name]}, which is given as well: keep one"
         elif kind == "extra_forbidden":
-            text = unknown_names([name], known)
+            text = explain_unknown([name], known)
         custom = PydanticCustomError(kind, text, problem.get("ctx"))
         redacted.append(InitErrorDetails(type=custom, loc=problem["loc"], input=REDACTED))
     return ValidationError.from_exception_data(error.title, redacted, hide_input=True)

@@ -44,11 +44,15 @@ from langchain_dashscope_deepseek._dashscope.regions import (
 )
 from langchain_dashscope_deepseek._dashscope.reporting import warn
 from langchain_dashscope_deepseek._dashscope.transport.connections import (
-    check_proxy,
+    parse_proxy,
     preload_certificates,
     refuse_ignored_settings,
 )
-from langchain_dashscope_deepseek._model_fields import ModelFields, fields_by_name, redact_inputs
+from langchain_dashscope_deepseek._model_fields import (
+    ModelFields,
+    field_name_by_alias,
+    redact_inputs,
+)
 from langchain_dashscope_deepseek._version import __version__
 from langchain_dashscope_deepseek.capabilities import ModelCapabilities, find_capabilities
 from langchain_dashscope_deepseek.data._profiles import profile_of
@@ -89,11 +93,11 @@ class ModelSettings(ModelFields):
         """Read the given values, and drop those that have no effect."""
         if not isinstance(values, Mapping):
             return values
-        fields = fields_by_name(cls)
+        fields = field_name_by_alias(cls)
         read = {k: _read(fields[k], v) if k in fields else v for k, v in values.items()}
         headers, key = read.get("default_headers"), read.get("api_key")
         if isinstance(headers, SecretHeaders) and headers.model_api_key not in (None, key):
-            refuse_account_headers(headers)  # with configurable fields, a copy has another key
+            refuse_account_headers(headers)  # a configurable field gave a copy another key
         forbids = cls.model_config.get("extra") == "forbid"
         return {
             name: value
@@ -160,9 +164,9 @@ class ModelSettings(ModelFields):
 
         Settings that are not given keep their values, with these exceptions: `api_key` and `region`
         remove the workspace, and `region` also removes the base URL. The cache, which does not
-        distinguish accounts, and the rate limiter, which counts for one account, are removed: set
-        `cache` and `rate_limiter` of the new model. Other callbacks, `proxy`, `http_client` and
-        `http_async_client` are the same objects in both models.
+        distinguish accounts, and the rate limiter, which counts for one account, are removed (also
+        from `callbacks`): set those of the new model. The other callbacks, `proxy`, `http_client`
+        and `http_async_client` are the same objects in both models.
 
         Args:
             api_key: The account's key.
@@ -202,7 +206,7 @@ class ModelSettings(ModelFields):
 
         def __setattr__(self, name: str, value: Any) -> None:
             """Set a field as the constructor does; `None` counts as left out."""
-            field = fields_by_name(type(self)).get(name)
+            field = field_name_by_alias(type(self)).get(name)
             if field is not None and not self._is_made:  # a validator assigns it
                 vars(self)[field] = _read(field, value)
                 self.__pydantic_fields_set__.add(field)
@@ -217,7 +221,7 @@ class ModelSettings(ModelFields):
     def _made_with(self, changes: Mapping[str, Any]) -> Self:
         """Make a model of these settings with changes; lists and dicts are copied."""
         cls = type(self)
-        fields = fields_by_name(cls)
+        fields = field_name_by_alias(cls)
         changed = {fields.get(name, name): value for name, value in changes.items()}
         other = cls.__new__(cls)
         # The constructor of a subclass may take other arguments.
@@ -278,7 +282,7 @@ class ModelSettings(ModelFields):
 
     @property
     def lc_attributes(self) -> dict[str, Any]:
-        """The values that `dumps` writes in addition to those that were given.
+        """The values that `dumps` writes in addition to, or in place of, those that were given.
 
         They include the environment's location, so that a loaded model calls the same base URL and
         LangChain's caches distinguish base URLs.
@@ -318,7 +322,7 @@ def _read(name: str, value: Any) -> Any:
     if name == "default_headers":
         check_headers(value)
     if name == "proxy":
-        check_proxy(value)
+        parse_proxy(value)
     return SecretStr(value) if name in SECRET_SETTINGS and isinstance(value, str) else value
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 Route = Literal["text-generation", "multimodal-generation"]
-"""The two routes of the service. The gateway binds each model to exactly one of them."""
+"""The two routes of the service, which offers each model on exactly one of them."""
 
 Thinking = Literal["always", "on", "off", "never", "unknown"]
 """When a model thinks.
@@ -100,8 +100,8 @@ class ModelCapabilities:
             one.
         search_missing_in: Regions without web search for the model.
         json_missing_in: Regions without structured output for the model.
-        settable: Of the sampling and length parameters, those that may be set. `None`: all, and
-            any `reasoning_effort`; otherwise the values below may be set.
+        settable: Of the sampling and length parameters, those that may be set. `None`: all of them,
+            and any `reasoning_effort`; otherwise only the documented values of `reasoning_effort`.
         unsettable: Of the same parameters, those that may not be set.
         reasoning_efforts: The documented values of `reasoning_effort`.
         reasoning_effort_aliases: Further values, and the value that the service maps each to.
@@ -189,7 +189,7 @@ class ModelCapabilities:
         return effort in self.reasoning_efforts or effort in dict(self.reasoning_effort_aliases)
 
     @property
-    def efforts(self) -> str:
+    def efforts_text(self) -> str:
         """The documented values of `reasoning_effort`, as text for messages; `""`: none."""
         texts = [*map(repr, (*self.reasoning_efforts, *dict(self.reasoning_effort_aliases)))]
         if self.reasoning_effort_range is not None:
@@ -459,7 +459,7 @@ def find_capabilities(model: str) -> ModelCapabilities | None:
 
 
 def model_names(can: Callable[[ModelCapabilities], bool]) -> str:
-    """List the current models that satisfy `can`; those of partners only if no other does."""
+    """Name the current models that satisfy `can`; those of partners only if no other does."""
     names = [name for name, row in MODELS.items() if row.status == "current" and can(row)]
     return ", ".join([name for name in names if "/" not in name] or names)
 

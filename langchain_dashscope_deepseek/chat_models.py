@@ -39,7 +39,7 @@ from langchain_dashscope_deepseek._langchain.history import countable
 from langchain_dashscope_deepseek._langchain.messages import PROVIDER
 from langchain_dashscope_deepseek._langchain.metadata import chat_result, combined, content_blocks
 from langchain_dashscope_deepseek._langchain.tools import AnyTool, wire_tool_choice, wire_tools
-from langchain_dashscope_deepseek._model_fields import fields_by_name
+from langchain_dashscope_deepseek._model_fields import field_name_by_alias
 from langchain_dashscope_deepseek._model_settings import ModelSettings
 from langchain_dashscope_deepseek.capabilities import UNKNOWN_MODEL
 
@@ -69,7 +69,8 @@ class ChatDashScopeDeepSeek(ModelSettings):
 
         Parameters that are left out are not sent, so the service's defaults apply. They can also be
         given for one call, `model.invoke(..., temperature=0)`, or bound,
-        `model.bind(temperature=0)`; the account and the network cannot: see `for_tenant`.
+        `model.bind(temperature=0)`. The account cannot (see `for_tenant`), nor can the settings of
+        connections, such as `proxy`.
 
     Instantiate:
         ```python
@@ -122,8 +123,8 @@ class ChatDashScopeDeepSeek(ModelSettings):
         ```
 
     JSON mode:
-        On models whose row in the capability table has JSON mode, and only without thinking. A
-        message must contain the word "json".
+        On models whose row in the capability table has JSON mode. Thinking is switched off for the
+        call; if you switched it on, the call is refused. A message must contain the word "json".
 
         ```python
         json_model = model.bind(response_format={"type": "json_object"})
@@ -156,12 +157,12 @@ class ChatDashScopeDeepSeek(ModelSettings):
         ```
 
     Errors:
-        Those of calls subclass `DashScopeError` and LangChain's class for the condition, and have
-        the attributes `code`, `status_code` and `request_id`. Wrong settings raise pydantic's
-        `ValidationError` when the model is made or changed. A feature that the model lacks, by the
-        capability table, raises `DashScopeUnsupportedError` before a request is sent; settings that
-        the model ignores, and images in earlier messages that it does not read, are left out with a
-        `DashScopeWarning`.
+        Errors that a call raises are subclasses of `DashScopeError` and of LangChain's class for
+        the condition, and have the attributes `code`, `status_code` and `request_id`. Wrong
+        settings raise pydantic's `ValidationError` when the model is made or changed. A feature
+        that the model lacks, by the capability table, raises `DashScopeUnsupportedError` before a
+        request is sent. Settings that the model ignores are left out with a `DashScopeWarning`, and
+        so are images that it does not read, in all messages but the newest human one.
     '''
 
     model_config: ClassVar[ConfigDict] = ConfigDict(defer_build=False)
@@ -198,7 +199,7 @@ class ChatDashScopeDeepSeek(ModelSettings):
         self, stop: list[str] | None = None, **kwargs: Any
     ) -> dict[str, Any]:
         """Refuse wrong overrides here, since core then passes them to the tracers."""
-        check_overrides(read_overrides(kwargs), fields_by_name(type(self)))
+        check_overrides(read_overrides(kwargs), field_name_by_alias(type(self)))
         return super()._get_invocation_params(stop=stop, **kwargs)
 
     def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
@@ -372,7 +373,8 @@ class ChatDashScopeDeepSeek(ModelSettings):
 
             The runnable returns `None`, with a `DashScopeWarning`, if the model did not call the
             function of the schema. That can happen while the model thinks, because no call can be
-            forced then. The runnable raises `OutputParserException` if the call or the JSON is
+            forced then. If the model called one of `tools` instead, there is no warning. The
+            runnable raises `OutputParserException` if the call or the JSON is
             truncated. If the arguments do not fit the pydantic class, it raises the error of that
             class, or with the two JSON methods `OutputParserException`. With a schema that is not a
             pydantic class, `invoke` returns `None` for a truncated call, too, because LangChain's

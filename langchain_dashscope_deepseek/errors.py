@@ -137,8 +137,8 @@ class DashScopeNotFoundError(DashScopeError, ModelNotFoundError, LookupError):
     """The model or the workspace does not exist for this key and region (HTTP 404)."""
 
     hint = (
-        "Check the model's name and the workspace, that the region offers it, and that base_url "
-        "ends in /api/v1."
+        "Check the model's name, the workspace, the host of base_url, and that the region offers "
+        "the model."
     )
 
 
@@ -157,7 +157,8 @@ class DashScopeContextOverflowError(DashScopeInvalidRequestError, ContextOverflo
 class DashScopeRouteError(DashScopeInvalidRequestError):
     """The service does not offer the model on the routes that were tried.
 
-    These are both of its routes, or the multimodal one if the request holds an image.
+    These are the routes of the model's row (both, in the table), or the multimodal one if the
+    request holds an image.
     """
 
     hint = (
@@ -193,7 +194,7 @@ class DashScopeInputError(DashScopeInvalidRequestError):
 
 
 class DashScopeUnsupportedError(DashScopeInputError):
-    """By the capability table, the model lacks a feature of the request; nothing was sent."""
+    """The model, or any DeepSeek model, lacks a feature of the request; nothing was sent."""
 
 
 class DashScopeRateLimitError(DashScopeError, ModelRateLimitError):
@@ -218,7 +219,10 @@ class DashScopeAnswerTooLargeError(DashScopeServerError, RuntimeError):
 class DashScopeTimeoutError(DashScopeError, ModelTimeoutError):
     """Connecting, sending or reading exceeded `timeout`, or the service timed out (408, 504)."""
 
-    hint = "Raise timeout; without a stream, no data arrives while the model thinks."
+    hint = (
+        "Raise timeout (after HTTP 408 or 504: that of the proxy), or use a stream: without one, "
+        "no data arrives while the model thinks."
+    )
 
 
 class DashScopeDeadlineError(DashScopeTimeoutError, RuntimeError):

@@ -28,11 +28,12 @@ class ThinkingStructuredOutputMiddleware(AgentMiddleware[Any, Any, Any]):
     such an agent does not think or, if you enabled thinking, its calls are not forced.
 
     This middleware offers the schema as one more tool and forces no call, so the thinking settings
-    of the model apply. If the model answers without a tool call, a second request forces the call
-    of the schema's tool, without thinking. Arguments that do not fit the schema are returned to the
-    model as an error, and the agent continues, unless `handle_errors` of a `ToolStrategy` is False;
-    its other values count as True. Of several valid calls the last one counts. The middleware does
-    not change requests with a `ProviderStrategy`.
+    of the model apply. If the model answers without a tool call, a second request switches thinking
+    off and forces the call of the schema's tool, or of any tool if there are several schemas; a
+    model that always thinks is only asked for the call. Arguments that do not fit the schema are
+    returned to the model as an error, and the agent continues, unless `handle_errors` of a
+    `ToolStrategy` is False; its other values count as True. Of several valid calls the last one
+    counts. The middleware does not change requests with a `ProviderStrategy`.
 
     Example:
         ```python
@@ -120,7 +121,7 @@ def _offering(request: ModelRequest[Any], strategy: ToolStrategy[Any]) -> ModelR
 def _forcing(
     offering: ModelRequest[Any], strategy: ToolStrategy[Any], first: ModelResponse[Any]
 ) -> ModelRequest[Any]:
-    """Return a request that forces a schema's tool; all tools stay, for the prompt cache."""
+    """Return a request that forces a call of a schema; all tools stay, for the prompt cache."""
     names = [spec.name for spec in strategy.schema_specs]
     ask = HumanMessage(f"Now give the answer by calling {' or '.join(names)}.")
     settings = offering.model_settings

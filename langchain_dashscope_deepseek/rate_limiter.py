@@ -21,7 +21,7 @@ from langchain_core.rate_limiters import BaseRateLimiter
 
 _logger = logging.getLogger(__name__)
 
-_BURST_SECONDS = 1.0  # unused capacity builds up for at most this time: 61 seconds' worth a minute
+_BURST_SECONDS = 1.0  # unused capacity builds up for at most this time
 _MIN_RECHECK = 1.0  # a waiting call checks again after this or, if longer, a tenth of its wait
 _LONGEST_PAUSE = 60.0
 _FIRST_ESTIMATE = 1_000.0  # tokens of a call, until a call has reported its usage
@@ -84,10 +84,10 @@ class TokenRateLimiter(BaseRateLimiter, BaseCallbackHandler):
         """
         woken = threading.Event()
         with self._queued(woken.set) as ticket:
-            while blocking and (seconds := self._seconds_left(ticket)) > 0:
+            while blocking and (seconds := self._release_due(ticket)) > 0:
                 woken.wait(seconds)
                 woken.clear()
-            return blocking or self._seconds_left(ticket) <= 0
+            return blocking or self._release_due(ticket) <= 0
 
     async def aacquire(self, *, blocking: bool = True) -> bool:
         """Wait until a call may be sent, as `acquire` does."""
@@ -98,14 +98,14 @@ class TokenRateLimiter(BaseRateLimiter, BaseCallbackHandler):
                 loop.call_soon_threadsafe(woken.set)
 
         with self._queued(wake) as ticket:
-            while blocking and (seconds := self._seconds_left(ticket)) > 0:
+            while blocking and (seconds := self._release_due(ticket)) > 0:
                 timer = loop.call_later(seconds, woken.set)
                 try:
                     await woken.wait()
                 finally:
                     timer.cancel()
                 woken.clear()
-            return blocking or self._seconds_left(ticket) <= 0
+            return blocking or self._release_due(ticket) <= 0
 
     def settle(self, tokens: int | None) -> None:
         """Correct the oldest reservation by the usage of a call; callbacks do this automatically.
@@ -156,7 +156,7 @@ class TokenRateLimiter(BaseRateLimiter, BaseCallbackHandler):
                 self._waiting.pop(ticket, None)
                 self._wake_first()
 
-    def _seconds_left(self, ticket: int) -> float:
+    def _release_due(self, ticket: int) -> float:
         """Release all calls that are due, and estimate how long this one waits; 0 if it is due."""
         with self._lock:
             now = self._clock()

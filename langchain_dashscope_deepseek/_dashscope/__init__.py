@@ -1,1 +1,1 @@
-"""The DashScope side: requests, answers and connections. Of LangChain only the exceptions."""
+"""The DashScope side: requests, answers and connections. It does not import LangChain."""

@@ -45,16 +45,17 @@ class Location(NamedTuple):
 def resolve(given: Location, environment: Location) -> Location:
     """Return the base URL, the region and the workspace for the arguments and the environment.
 
-    The order of precedence: the argument `base_url`, the argument `region`, `base_url` of the
-    environment, `region` of the environment, the default region.
+    The base URL follows from the first of these that is given: the argument `base_url`, the
+    argument `region`, `base_url` of the environment, `region` of the environment, the default
+    region. The returned region is the one that was given, if any.
     """
     region = given.region or environment.region
     # The argument "" means no workspace, also if the environment has one.
     workspace_id = (environment if given.workspace_id is None else given).workspace_id or None
     if workspace_id is not None and not _WORKSPACE_ID.fullmatch(workspace_id):
         raise ValueError(  # the id becomes part of a host name
-            "workspace_id is not a workspace id: it has 1 to 64 letters, digits, '_' and '-' and "
-            "begins with a letter or digit. Copy it from the console"
+            "workspace_id (or DASHSCOPE_WORKSPACE_ID) must be 1 to 64 letters, digits, '_' and "
+            "'-', and begin with a letter or digit: copy it from the console"
         )
     if given.region is not None:
         _check_region(given.region, "region")
@@ -71,7 +72,7 @@ def resolve(given: Location, environment: Location) -> Location:
 
 def _check_region(region: str, setting: str) -> None:
     if region not in REGIONS:
-        msg = f"{setting} must be one of {', '.join(REGIONS)}"  # not quoted: it may be a key
+        msg = f"{setting} must be one of {', '.join(REGIONS)}"  # not quoted: it may be an API key
         raise ValueError(msg)
 
 
@@ -87,7 +88,7 @@ def _base_url_of(region: str | None, workspace_id: str | None) -> str:
 
 def refuse_workspace_host(base_url: str | None) -> None:
     """Refuse a base URL whose host names a workspace, for a model of another account."""
-    if host_of(base_url or "").lower().endswith(_WORKSPACE_HOSTS):
+    if (urlsplit(base_url or "").hostname or "").endswith(_WORKSPACE_HOSTS):
         raise ValueError(
             "The base_url of the original model names its account's workspace: pass base_url to "
             "for_tenant, or construct the original with region and workspace_id instead"
@@ -115,7 +116,7 @@ _OTHER_SERVICES: Mapping[str, str] = {
 }
 """Parts of base URLs that belong to another service, and the ends of their error texts."""
 
-_NOT_IN_A_HOST = re.compile(r"[\s\\<>{}\u200b-\u200f\ufeff]|://.*://")
+_NOT_IN_A_URL = re.compile(r"[\s\\<>{}\u200b-\u200f\ufeff]|://.*://")
 _API_PATH = re.compile(r"/api/(?P<version>v\d+)(?P<more>.*)$", re.IGNORECASE)
 
 
@@ -143,7 +144,7 @@ def normalise_base_url(base_url: str, setting: str = "base_url") -> str:
 
 
 def _check_url(url: str, setting: str) -> None:
-    """Refuse a URL that holds a secret or has no valid host."""
+    """Refuse a URL that holds a secret or is not valid."""
     if "?" in url or "#" in url:
         raise ValueError(
             f"{setting} holds a query or a fragment, which would end up within the request's URL, "
@@ -155,13 +156,16 @@ def _check_url(url: str, setting: str) -> None:
             "the API key: pass them to your gateway by default_headers"
         )
     if url.partition("://")[0].lower() not in ("http", "https"):
-        raise ValueError(f"{setting} has no scheme: it must begin with https:// or http://")
+        raise ValueError(f"{setting} must begin with https:// or http://")
     with suppress(ValueError):
         parts = urlsplit(url)
         _ = parts.port  # raises an error if it is no port
-        if parts.hostname and not _NOT_IN_A_HOST.search(url):
+        if parts.hostname and not _NOT_IN_A_URL.search(url):
             return
-    raise ValueError(f"{setting} has no valid host: write https://host or https://host:port")
+    raise ValueError(
+        f"{setting} has no valid host, or holds a space or a placeholder: write https://host or "
+        "https://host:port"
+    )
 
 
 def host_of(base_url: str) -> str:

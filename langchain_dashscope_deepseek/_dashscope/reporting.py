@@ -27,7 +27,8 @@ logger = logging.getLogger("langchain_dashscope_deepseek")
 _shown: set[str] = set()
 _MOST_SHOWN = 10_000
 
-# Warnings skip the lines of Python, of installed packages and of this package.
+# A warning names the first line outside the folders of Python's standard library, of the installed
+# packages, and of this package.
 _LIBRARIES = tuple(
     str(Path(file).parents[above])
     for file, above in ((os.__file__, 0), (pydantic.__file__, 1), (__file__, 1))
@@ -35,7 +36,7 @@ _LIBRARIES = tuple(
 
 
 def warn(text: str) -> None:
-    """Warn, with the line of the caller (before Python 3.12: of this package).
+    """Warn, with the user's line that led to the call (before Python 3.12: one of this package).
 
     LangChain enters `warnings.catch_warnings` on each call, which resets Python's record of shown
     warnings. So texts that the filters show once are recorded here.
@@ -52,7 +53,7 @@ def warn(text: str) -> None:
 
 
 def _action(text: str) -> str:
-    """Return the action of the first filter that matches."""
+    """Return the action of the first filter that matches, of those that are not for one module."""
     for action, message, category, module, _ in warnings.filters:
         matches = message is None or message.match(text)
         if matches and module is None and issubclass(DashScopeWarning, category):
@@ -60,7 +61,7 @@ def _action(text: str) -> str:
     return "default"
 
 
-Facts = Callable[[], tuple[str | None, str | None, Mapping[str, object] | None]]
+GetFacts = Callable[[], tuple[str | None, str | None, Mapping[str, object] | None]]
 """Returns the request id, the finish_reason and the token counts of an answer, if known."""
 
 
@@ -72,11 +73,12 @@ class CallLog(AbstractContextManager["CallLog"]):
         self._began = time.monotonic()
         self.first_packet_at: float | None = None  # of the last attempt
         self._attempt: Attempts | None = None
-        self._facts: Facts = lambda: (None, None, None)
+        self._get_facts: GetFacts = lambda: (None, None, None)
 
-    def begin(self, attempt: Attempts, route: str, facts: Facts) -> None:
+    def begin(self, attempt: Attempts, route: str, get_facts: GetFacts) -> None:
         """Note the start of an attempt."""
-        self._attempt, self._route, self._facts, self.first_packet_at = attempt, route, facts, None
+        self._attempt, self._route, self._get_facts = attempt, route, get_facts
+        self.first_packet_at = None
 
     def packet_arrived(self) -> None:
         """Note the time of the first packet."""
@@ -88,12 +90,13 @@ class CallLog(AbstractContextManager["CallLog"]):
         if not logger.isEnabledFor(level):
             return
         now = time.monotonic()
-        request_id, finish_reason, usage = self._facts()
+        request_id, finish_reason, usage = self._get_facts()
         if isinstance(error, DashScopeError):
             request_id = error.request_id or request_id
             end = f"{type(error).__name__} (code {error.code}, HTTP {error.status_code})"
         elif error is not None:
-            end = "dropped" if isinstance(error, GeneratorExit) else type(error).__name__
+            is_left = isinstance(error, GeneratorExit)
+            end = "abandoned by the caller" if is_left else type(error).__name__
         else:
             end = f"finish_reason {finish_reason}"
         counts = usage or {}
@@ -109,7 +112,7 @@ class CallLog(AbstractContextManager["CallLog"]):
             now - self._began,
             counts.get("input_tokens", "-"),
             counts.get("output_tokens", "-"),
-            0 if self._attempt is None else self._attempt.failures,
+            0 if self._attempt is None else self._attempt.retries,
         )
 
 

@@ -188,7 +188,8 @@ class AnswerAccumulator:
         """The metadata that is known after the answer."""
         plugins = (self._usage or {}).get("plugins")
         metadata = {
-            # Also in the last chunk, where core needs it to find `content_blocks`.
+            # Also in the last chunk, where core looks for the provider whose `content_blocks` to
+            # call.
             "model_provider": PROVIDER,
             **self.finish,
             "search_results": self.search_results if self._search_results else [],

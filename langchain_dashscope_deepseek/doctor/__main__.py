@@ -36,13 +36,14 @@ configures (DASHSCOPE_API_KEY, DASHSCOPE_REGION and so on), and compares the res
 capability table.
 
   service  yes, no (refused or ignored), unclear (the answer does not show it),
-           failed (rate limit, server error or exhausted quota)
+           failed (rate limit, timeout, network or server error, exhausted quota)
   table    yes, no, not known
+  route    a route in both columns
   DIFFERS  service and table disagree
 """
 _EXIT_CODES = """\
-exit codes: 0, everything works that works according to the table; 1, a check failed, or the
-service says no where the table says yes; 2, no request was sent; 130, stopped by Ctrl-C.
+exit codes: 0, no check failed, and the service says no nowhere where the table says yes; 1, one
+of these happened; 2, no request was sent; 130, stopped by Ctrl-C.
 """
 
 

@@ -17,7 +17,13 @@ from langchain_dashscope_deepseek._dashscope.transport.retry import Attempts, Re
 from langchain_dashscope_deepseek._dashscope.transport.sending import send
 from langchain_dashscope_deepseek.capabilities import UNKNOWN_MODEL, ModelCapabilities, Route
 from langchain_dashscope_deepseek.chat_models import ChatDashScopeDeepSeek
-from langchain_dashscope_deepseek.doctor._checks import Answer, Check, Reading, checks_of, thinks
+from langchain_dashscope_deepseek.doctor._checks import (
+    Answer,
+    Check,
+    Reading,
+    checks_of,
+    read_thinking,
+)
 from langchain_dashscope_deepseek.errors import (
     DashScopeAuthenticationError,
     DashScopeConnectionError,
@@ -113,7 +119,7 @@ class Doctor:
         default = None if row.thinking == "unknown" else row.thinks(None)
         yield Finding(model, first.name, "yes", "yes")
         yield Finding(model, "route", route, row.routes[0])
-        yield Finding(model, "thinks by default", thinks(answer)[0], _word(default))
+        yield Finding(model, "thinks by default", read_thinking(answer)[0], _word(default))
         for check in checks:
             found, note = self._check(model, check, check.route or route)
             yield Finding(model, check.name, found, _word(check.table), note)
@@ -136,7 +142,7 @@ class Doctor:
 
     def _ask(self, model: str, check: Check, route: Route) -> Answer:
         settings = {**self._settings, "model": model}
-        # Without a row and a second route, the request is neither checked nor changed nor repeated.
+        # `UNKNOWN_MODEL` skips the checks of a row, and `send` sends once, on the only route.
         request = prepare(
             settings,
             UNKNOWN_MODEL,
@@ -173,7 +179,7 @@ _REFUSALS = (
 
 
 def _kind_of(error: DashScopeError) -> str:
-    """Tell a refusal ("no") from a temporary error or an exhausted quota ("failed")."""
+    """Tell a refusal ("no") from any other error, such as an exhausted quota ("failed")."""
     is_quota = isinstance(error, DashScopeQuotaExceededError)
     return "no" if isinstance(error, _REFUSALS) and not is_quota else "failed"
 

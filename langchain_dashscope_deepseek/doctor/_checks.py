@@ -19,33 +19,34 @@ from langchain_dashscope_deepseek._dashscope.protocol.packets import (
 from langchain_dashscope_deepseek.capabilities import ModelCapabilities, Route
 
 EFFORTS = ("minimal", "low", "medium", "high", "xhigh", "max", "ultra", 50)
-"""All documented values of `reasoning_effort`, including those that pages disagree on."""
+"""All documented values of `reasoning_effort`, including those that pages disagree on; 50 stands
+for the whole numbers."""
 
 SHORT, LONG = 16, 64
 """Token limits of an answer: `LONG` if its text is read and should not be cut."""
 
 
 class Answer(NamedTuple):
-    """An answer of the service, combined from its packets."""
+    """An answer of the service, combined from its deltas."""
 
     text: str
     has_reasoning: bool
     has_call: bool
     is_cut: bool
     usage: Usage | None
-    packets: int
+    deltas: int
 
     @classmethod
-    def of(cls, packets: Sequence[AnswerDelta]) -> Answer:
-        """Combine the packets of an answer; without a stream there is one."""
-        counts = [packet.usage for packet in packets if packet.usage]
+    def of(cls, deltas: Sequence[AnswerDelta]) -> Answer:
+        """Combine the deltas of an answer; without a stream there is one."""
+        counts = [delta.usage for delta in deltas if delta.usage]
         return cls(
-            text="".join(packet.text for packet in packets),
-            has_reasoning=any(packet.reasoning for packet in packets),
-            has_call=any(call.name for packet in packets for call in packet.tool_calls),
-            is_cut=any(packet.finish_reason == "length" for packet in packets),
+            text="".join(delta.text for delta in deltas),
+            has_reasoning=any(delta.reasoning for delta in deltas),
+            has_call=any(call.name for delta in deltas for call in delta.tool_calls),
+            is_cut=any(delta.finish_reason == "length" for delta in deltas),
             usage=read_usage(counts[-1]) if counts else None,
-            packets=len(packets),
+            deltas=len(deltas),
         )
 
 
@@ -58,8 +59,8 @@ def _accepted(_: Answer) -> Reading:
     return "yes", ""
 
 
-def thinks(answer: Answer) -> Reading:
-    """Tell whether the model thinks."""
+def read_thinking(answer: Answer) -> Reading:
+    """Tell whether the model thought."""
     return "yes" if answer.has_reasoning else "no", ""
 
 
@@ -68,7 +69,7 @@ def _does_not_think(answer: Answer) -> Reading:
 
 
 def _is_streamed(answer: Answer) -> Reading:
-    return "yes" if answer.packets > 1 else "no", ""
+    return "yes" if answer.deltas > 1 else "no", ""
 
 
 def _calls(answer: Answer) -> Reading:
@@ -112,7 +113,7 @@ class Check:
         name: The name in the report.
         parameters: The wire's parameters, without the token limit.
         table: Whether it works according to the capability table; `None` if that is not known.
-        read: Reads an answer. Refusals are "no" without it.
+        read: Reads an answer; a refusal, which is "no", needs none.
         messages: The messages, in the text route's form.
         limit: The token limit of the answer.
         streamed: Whether to request a stream.
@@ -176,11 +177,11 @@ def checks_of(row: ModelCapabilities, region: str | None) -> Iterator[Check]:
     can_think_unstreamed = can_think and not row.thinking_needs_stream
     on, off = {"enable_thinking": True}, {"enable_thinking": False}
     yield Check("streamed", {}, True, _is_streamed, streamed=True)
-    yield Check("thinking on", on, can_think_unstreamed, thinks)
-    yield Check("thinking on, streamed", on, can_think, thinks, streamed=True)
+    yield Check("thinking on", on, can_think_unstreamed, read_thinking)
+    yield Check("thinking on, streamed", on, can_think, read_thinking, streamed=True)
     yield Check("thinking off", off, thinking and thinking != "always", _does_not_think)
 
-    # `enable_thinking` is sent only to models that have it: others may refuse the request for it.
+    # From here on `enable_thinking` is sent only to models that have it: others may refuse it.
     without_thinking, with_thinking = (off, on) if row.is_hybrid else ({}, {})
     yield from _tools_and_json(row, region, without_thinking, thinking=thinking == "always")
     if row.is_hybrid:
@@ -189,9 +190,9 @@ def checks_of(row: ModelCapabilities, region: str | None) -> Iterator[Check]:
     schema = {**without_thinking, "response_format": _JSON_SCHEMA}
     yield Check("json_schema", schema, row.json_schema, _is_json, _SAY_JSON, LONG)
 
-    if row.efforts or row.settable is None:
+    if row.efforts_text or row.settable is None:
         for value in EFFORTS:
-            says = row.knows_effort(value) if row.efforts else None
+            says = row.knows_effort(value) if row.efforts_text else None
             yield Check(
                 f"reasoning_effort={value}", {**with_thinking, "reasoning_effort": value}, says
             )

@@ -9,7 +9,7 @@ import json
 import re
 from dataclasses import replace
 
-from langchain_dashscope_deepseek.testing._checks import Call
+from langchain_dashscope_deepseek.testing._checks import ValidRequest
 from langchain_dashscope_deepseek.testing._render import Answer, count_tokens, cut_to_tokens
 from langchain_dashscope_deepseek.testing._schemas import (
     Filler,
@@ -25,25 +25,25 @@ _KANA = re.compile(r"[\u3040-\u30ff]")
 _NUMERIC_KEYS = frozenset({"age", "count", "number", "price", "quantity", "score", "year"})
 
 
-def answer_call(call: Call) -> Answer:
+def answer_request(request: ValidRequest) -> Answer:
     """Answer a request that passed the checks."""
-    question = call.question
+    question = request.question
     chinese = bool(_CHINESE.search(question)) and not _KANA.search(question)
-    system = "\n".join(m["content"] for m in call.messages if m["role"] == "system")
-    calls = () if call.is_partial else choose_calls(call, question, system)
+    system = "\n".join(m["content"] for m in request.messages if m["role"] == "system")
+    calls = () if request.is_partial else choose_calls(request, question, system)
     answer = Answer(
-        text="" if calls else _text(call, question, chinese=chinese),
-        reasoning=_reasoning(question, chinese=chinese) if call.thinking else "",
+        text="" if calls else _text(request, question, chinese=chinese),
+        reasoning=_reasoning(question, chinese=chinese) if request.thinking else "",
         tool_calls=calls,
         # Recorded: a call of a named function ends with "stop".
-        finish_reason="tool_calls" if calls and not _is_named(call) else "stop",
-        search_results=_search_results() if call.parameters.get("enable_search") else None,
+        finish_reason="tool_calls" if calls and not _is_named(request) else "stop",
+        search_results=_search_results() if request.parameters.get("enable_search") else None,
     )
-    return _limit(call, _stop(call, answer))
+    return _limit(request, _stop(request, answer))
 
 
-def _is_named(call: Call) -> bool:
-    return isinstance(call.parameters.get("tool_choice"), dict)
+def _is_named(request: ValidRequest) -> bool:
+    return isinstance(request.parameters.get("tool_choice"), dict)
 
 
 def _reasoning(question: str, *, chinese: bool) -> str:
@@ -55,58 +55,62 @@ def _reasoning(question: str, *, chinese: bool) -> str:
     )
 
 
-def _text(call: Call, question: str, *, chinese: bool) -> str:
-    if call.is_partial:
-        return f" … continued by the emulator of {call.model}, not by the model itself."
-    if (call.parameters.get("response_format") or {}).get("type") in ("json_object", "json_schema"):
-        return _json(call, question)
-    if call.results:
-        return _report(call, chinese=chinese)
+def _text(request: ValidRequest, question: str, *, chinese: bool) -> str:
+    if request.is_partial:
+        return f" … continued by the emulator of {request.model}, not by the model itself."
+    if (request.parameters.get("response_format") or {}).get("type") in (
+        "json_object",
+        "json_schema",
+    ):
+        return _json(request, question)
+    if request.results:
+        return _report(request, chinese=chinese)
     if chinese:
         return (
-            f"我是 {call.model} 的模拟器，不是模型本身。你说的是：“{_quote(question)}”。"
-            f"{_seen(call, chinese=True)}这段文字由模拟器生成，只用于测试。"
+            f"我是 {request.model} 的模拟器，不是模型本身。你说的是：“{_quote(question)}”。"
+            f"{_seen(request, chinese=True)}这段文字由模拟器生成，只用于测试。"
         )
     return (
-        f"I am the emulator of {call.model}, not the model itself. You said: “{_quote(question)}”. "
-        f"{_seen(call, chinese=False)}This text was generated for tests."
+        f"I am the emulator of {request.model}, not the model itself. "
+        f"You said: “{_quote(question)}”. "
+        f"{_seen(request, chinese=False)}This text was generated for tests."
     )
 
 
-def _report(call: Call, *, chinese: bool) -> str:
+def _report(request: ValidRequest, *, chinese: bool) -> str:
     """Quote the results of the tools that were called last."""
-    results, seen = list(map(_quote, call.results)), _seen(call, chinese=chinese)
+    results, seen = list(map(_quote, request.results)), _seen(request, chinese=chinese)
     if chinese:
         said = "；".join(results).rstrip("。")
-        return f"我是 {call.model} 的模拟器。{seen}工具的结果是：{said}。"
+        return f"我是 {request.model} 的模拟器。{seen}工具的结果是：{said}。"
     said = "; ".join(results).rstrip(".")
-    return f"I am the emulator of {call.model}. {seen}The tools returned: {said}."
+    return f"I am the emulator of {request.model}. {seen}The tools returned: {said}."
 
 
-def _seen(call: Call, *, chinese: bool) -> str:
+def _seen(request: ValidRequest, *, chinese: bool) -> str:
     """State the number of images in the conversation; empty if there are none."""
-    if not call.images:
+    if not request.images:
         return ""
     if chinese:
-        return f"我收到了 {call.images} 张图片。"
-    return f"I was sent {call.images} image{'' if call.images == 1 else 's'}. "
+        return f"我收到了 {request.images} 张图片。"
+    return f"I was sent {request.images} image{'' if request.images == 1 else 's'}. "
 
 
 def _quote(text: str) -> str:
     return text if len(text) <= _QUOTE_LENGTH else text[:_QUOTE_LENGTH] + "…"
 
 
-def _json(call: Call, question: str) -> str:
+def _json(request: ValidRequest, question: str) -> str:
     """Answer with the JSON object that the request or its messages describe."""
-    contents = [message["content"] for message in reversed(call.messages)]
-    given = call.parameters["response_format"].get("json_schema", {}).get("schema")
+    contents = [message["content"] for message in reversed(request.messages)]
+    given = request.parameters["response_format"].get("json_schema", {}).get("schema")
     if schema := given or next(filter(None, map(find_schema, contents)), None):
         value = Filler(without_objects(question)).fill(schema)
     elif keys := next(filter(None, map(find_quoted, contents)), None):
         value = {key: 1 if key in _NUMERIC_KEYS else f"emulated {key}" for key in keys}
     else:
         value = {
-            "answer": f"I am the emulator of {call.model}. {_seen(call, chinese=False)}"
+            "answer": f"I am the emulator of {request.model}. {_seen(request, chinese=False)}"
             f"You said: {_quote(question)}"
         }
     return json.dumps(value, ensure_ascii=False)
@@ -125,22 +129,22 @@ def _search_results() -> list[dict[str, object]]:
     ]
 
 
-def _stop(call: Call, answer: Answer) -> Answer:
+def _stop(request: ValidRequest, answer: Answer) -> Answer:
     """Cut the text before the first stop string."""
-    stops = call.parameters.get("stop") or ()
+    stops = request.parameters.get("stop") or ()
     strings = [stops] if isinstance(stops, str) else [s for s in stops if isinstance(s, str) and s]
     found = [at for at in map(answer.text.find, strings) if at >= 0]
     return replace(answer, text=answer.text[: min(found)]) if found else answer
 
 
-def _limit(call: Call, answer: Answer) -> Answer:
+def _limit(request: ValidRequest, answer: Answer) -> Answer:
     """Cut the answer at the token limits: the reasoning first, then the text and the calls."""
-    if budget := call.parameters.get("thinking_budget"):
+    if budget := request.parameters.get("thinking_budget"):
         answer = replace(answer, reasoning=cut_to_tokens(answer.reasoning, budget))
-    shared = call.row.max_reasoning_tokens is None  # max_tokens counts the reasoning as well
-    limits = [call.parameters.get("max_completion_tokens")]
+    shared = request.row.max_reasoning_tokens is None  # max_tokens counts the reasoning as well
+    limits = [request.parameters.get("max_completion_tokens")]
     if shared:
-        limits.append(call.parameters.get("max_tokens"))
+        limits.append(request.parameters.get("max_tokens"))
     both = min((limit for limit in limits if limit), default=None)
     if both is not None:
         thought = count_tokens(answer.reasoning)
@@ -150,7 +154,7 @@ def _limit(call: Call, answer: Answer) -> Answer:
                 answer, reasoning=reasoning, text="", tool_calls=(), finish_reason="length"
             )
         answer = _limit_text(answer, both - thought)
-    if not shared and (limit := call.parameters.get("max_tokens")):
+    if not shared and (limit := request.parameters.get("max_tokens")):
         answer = _limit_text(answer, limit)
     return answer
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 
-from langchain_dashscope_deepseek.testing._checks import Call
+from langchain_dashscope_deepseek.testing._checks import ValidRequest
 from langchain_dashscope_deepseek.testing._render import IMAGE_TOKENS, compact, count_tokens, encode
 
 _LEAST_TOKENS = 1_024  # since August 2026 the service does not cache shorter prefixes
@@ -18,11 +18,11 @@ class PrefixCache:
         self._lock = threading.Lock()
         self._seen: set[bytes] = set()
 
-    def count(self, call: Call) -> int:
+    def count(self, request: ValidRequest) -> int:
         """Count the tokens of the longest known prefix, then remember all prefixes."""
-        digest, cached, tokens = hashlib.sha256(call.model.encode()), 0, 0
+        digest, cached, tokens = hashlib.sha256(request.model.encode()), 0, 0
         with self._lock:
-            for message in call.messages:
+            for message in request.messages:
                 digest.update(encode(compact(message)))
                 tokens += count_tokens(message["content"]) + IMAGE_TOKENS * len(message["images"])
                 if digest.digest() in self._seen and tokens >= _LEAST_TOKENS:

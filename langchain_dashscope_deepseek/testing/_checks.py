@@ -1,8 +1,8 @@
 """Validates requests as the service does: key, model, parameters, tools.
 
 Written from the documentation of the service and from recorded errors. One check is stricter than
-the service: parameters that the model ignores are refused, so that tests notice a client that sends
-them.
+the service: parameters that a model does not support are refused, so that tests notice a client
+that sends them.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _TOKENS_PER_MESSAGE = 4
 
 
 @dataclass(frozen=True, kw_only=True)
-class Call:
+class ValidRequest:
     """A valid request; the content of each message is a string, with a list of images beside it."""
 
     model: str
@@ -92,7 +92,7 @@ def check_key(headers: Mapping[str, str]) -> None:
 
 
 def refuse_required_with_several_tools(body: Any, accepts: Collection[Accepted]) -> None:
-    """Refuse a tool choice of `required` with several tools; scripted answers do it, too."""
+    """Refuse a tool choice of `required` with several tools, also if an answer is scripted."""
     match body:
         case {"parameters": {"tool_choice": "required", "tools": [_, _, *_]}}:
             if "required_with_several_tools" not in accepts:
@@ -108,7 +108,7 @@ def check_body(
     find_row: Callable[[str], ModelCapabilities | None],
     strict_replay: bool,
     accepts: Collection[Accepted],
-) -> Call:
+) -> ValidRequest:
     """Validate a body."""
     model, row, request_input, parameters = _split_body(body, find_row)
     rules = ContentRules(
@@ -131,7 +131,7 @@ def check_body(
     tokens = estimate_input(messages, parameters)
     if row.max_input_tokens is not None and tokens > row.max_input_tokens:
         refuse(f"Range of input length should be [1, {row.max_input_tokens}]")
-    return Call(
+    return ValidRequest(
         model=model, row=row, messages=messages, parameters=parameters, stream=stream,
         thinking=thinking, input_tokens=tokens,
     )  # fmt: skip
@@ -194,14 +194,14 @@ def _check_parameters(parameters: Json, row: ModelCapabilities) -> None:
 
 
 def _check_effort(effort: object, row: ModelCapabilities) -> None:
-    if row.settable is None and not row.efforts:
+    if row.settable is None and not row.efforts_text:
         return  # nothing is documented for this model
     if (
         isinstance(effort, bool)
         or not isinstance(effort, (str, int))
         or not knows_effort(row, effort)
     ):
-        refuse(f"reasoning_effort must be one of {row.efforts or 'none'}.")
+        refuse(f"reasoning_effort must be one of {row.efforts_text or 'none'}.")
 
 
 def _check_limit(parameters: Json, name: str, limit: int | None) -> None:
@@ -318,7 +318,7 @@ def _tool_name(tool: object) -> str:
         case _:
             refuse("tools must be objects of the type function, with a function that has a name.")
     if not _TOOL_NAME.fullmatch(name) or name == "search":
-        refuse("tools.function.name must be 1 to 64 of [A-Za-z0-9_-], and not search.")
+        refuse("tools.function.name must be 1 to 64 characters of [A-Za-z0-9_-], and not 'search'.")
     if not isinstance(rest.get("description", ""), str):
         refuse("tools.function.description must be a string.")
     schema: Any = rest.get("parameters", {})

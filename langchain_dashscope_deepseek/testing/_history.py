@@ -51,9 +51,10 @@ def check_messages(messages: Any, rules: ContentRules, *, partial: bool) -> list
 
 
 def check_replay(messages: list[Json], *, replayed: bool, thinking: bool) -> None:
-    """Check that no message has reasoning or, if it is replayed, that turns with tool calls do.
+    """Check the reasoning of earlier answers.
 
-    In such a turn every assistant message needs it, the final one too; in others it is ignored.
+    Not `replayed`: no message may have it. `replayed` and `thinking`: in a turn with tool calls all
+    assistant messages need it, the final one too. Otherwise it is ignored.
     """
     if not replayed:
         if any("reasoning_content" in message for message in messages):

@@ -46,8 +46,8 @@ class Rendering:
     """How an answer is written.
 
     `cached_tokens` is None for models without a cache. Without `details` the usage has only the
-    three totals. On the `multimodal` route contents are lists. `input_tokens` include the
-    `image_tokens`.
+    three totals, and the images' counts. On the `multimodal` route contents are lists.
+    `input_tokens` include the `image_tokens`.
     """
 
     request_id: str
@@ -82,7 +82,7 @@ def cut_to_tokens(text: str, tokens: int) -> str:
 
 
 def compact(value: object) -> str:
-    """Serialise to JSON as the service does, without spaces and escapes."""
+    """Serialise to JSON as the service does, without spaces and with characters of all scripts."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 

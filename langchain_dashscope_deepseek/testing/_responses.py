@@ -51,8 +51,10 @@ class Exchange:
         return self.request.headers.get("x-dashscope-sse", "").lower() == "enable"
 
 
-def record(method: str, path: str, headers: Mapping[str, str], raw: bytes) -> RecordedRequest:
-    """Record a request; its body is `None` if it is not JSON."""
+def parse_request(
+    method: str, path: str, headers: Mapping[str, str], raw: bytes
+) -> RecordedRequest:
+    """Parse a request; its body is `None` if it is not JSON."""
     body: Any = None
     with suppress(ValueError):  # refused later, but recorded as well
         body = json.loads(raw)

@@ -1,4 +1,4 @@
-"""The two routes of the service. Its gateway binds each model to exactly one of them."""
+"""The two routes of the service, which offers each model on exactly one of them."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def find_route(method: str, path: str) -> Route:
     raise ServiceError("NotFound", f"{method} {path} not found.", 404)
 
 
-def check_bindings(bindings: Bindings) -> None:
-    """Refuse routes that the service does not have."""
+def validate_bindings(bindings: Bindings) -> None:
+    """Raise `ValueError` for a route that the service does not have."""
     for model, route in bindings.items():
         if route is not None and route not in get_args(Route):
             known = ", ".join(map(repr, get_args(Route)))
@@ -40,7 +40,7 @@ def check_bindings(bindings: Bindings) -> None:
             raise ValueError(message)
 
 
-def check_binding(
+def check_route(
     asked: Route, model: str, row: ModelCapabilities | None, bindings: Bindings
 ) -> None:
     """Refuse a model on the wrong route; unknown models are refused later."""

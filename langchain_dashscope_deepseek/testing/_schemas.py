@@ -1,6 +1,6 @@
 """Fills a JSON schema with values from a text, so that tool arguments and JSON answers are valid.
 
-`pattern`, `prefixItems`, `not` and `if` are ignored.
+Keywords such as `pattern`, `prefixItems`, `uniqueItems`, `not` and `if` are ignored.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Filler:
         self._root: Schema = {}
 
     def fill(self, schema: Schema) -> Any:
-        """Return a value that is valid against a schema."""
+        """Return a value that is valid against a schema, but for the ignored keywords."""
         self._root = schema
         return self._value(schema, "value", 0)
 

@@ -7,7 +7,7 @@ import re
 from typing import Any
 from uuid import uuid4
 
-from langchain_dashscope_deepseek.testing._checks import Call
+from langchain_dashscope_deepseek.testing._checks import ValidRequest
 from langchain_dashscope_deepseek.testing._render import ToolCall
 from langchain_dashscope_deepseek.testing._schemas import Filler, find_things
 
@@ -26,27 +26,27 @@ _NOISE_WORDS = (
 _NOISE = frozenset(_NOISE_WORDS.split())
 _CHINESE_NOISE = frozenset("的了是在我你请吗呢么个这那和与")
 _BY_NAME, _BY_WORD = 100, 10
-_THRESHOLD, _BY_CHINESE_PAIR = 2, 2  # one common pair of characters, or two Latin words
+_THRESHOLD, _BY_CHINESE_PAIR = 2, 2  # a Chinese pair or two Latin words of the description
 
 
-def choose_calls(call: Call, question: str, system: str) -> tuple[ToolCall, ...]:
-    """Choose the tools that the last message asks for, if any."""
-    tools = [tool["function"] for tool in call.parameters.get("tools") or ()]
-    choice = call.parameters.get("tool_choice", "auto")
+def choose_calls(request: ValidRequest, question: str, system: str) -> tuple[ToolCall, ...]:
+    """Choose the tools that the user's question asks for, or that `tool_choice` forces."""
+    tools = [tool["function"] for tool in request.parameters.get("tools") or ()]
+    choice = request.parameters.get("tool_choice", "auto")
     if not tools or choice == "none":
         return ()
     if isinstance(choice, dict):
         chosen = next(tool for tool in tools if tool["name"] == choice["function"]["name"])
         return (_call(chosen, question),)
     scores = {tool["name"]: _score(tool, question, system) for tool in tools}
-    if choice != "required" and (call.results or not _wants(scores, question)):
+    if choice != "required" and (request.results or not _wants(scores, question)):
         return ()
-    called = _called_since_the_question(call)
+    called = _called_since_the_question(request)
     fresh = [tool for tool in tools if tool["name"] not in called] or tools
     names = dict.fromkeys(_NAME.findall(question))
     named = [tool for name in names for tool in fresh if tool["name"] == name]
     best = named[0] if named else max(fresh, key=lambda tool: scores[tool["name"]])
-    if call.parameters.get("parallel_tool_calls"):
+    if request.parameters.get("parallel_tool_calls"):
         wanted = named or [tool for tool in tools if scores[tool["name"]] >= _BY_WORD]
         if len(wanted) > 1:
             return tuple(_call(tool, question) for tool in wanted)
@@ -56,11 +56,11 @@ def choose_calls(call: Call, question: str, system: str) -> tuple[ToolCall, ...]
     return (_call(best, question),)
 
 
-def _called_since_the_question(call: Call) -> set[str]:
+def _called_since_the_question(request: ValidRequest) -> set[str]:
     """Return the tools called in this turn; a forced call on the next step prefers another."""
     return {
         made["function"]["name"]
-        for message in call.turn
+        for message in request.turn
         for made in message.get("tool_calls") or ()
     }
 

@@ -14,11 +14,11 @@ from uuid import uuid4
 from typing_extensions import Self
 
 from langchain_dashscope_deepseek.capabilities import ModelCapabilities, Route, find_capabilities
-from langchain_dashscope_deepseek.testing._answers import answer_call
+from langchain_dashscope_deepseek.testing._answers import answer_request
 from langchain_dashscope_deepseek.testing._cache import PrefixCache
 from langchain_dashscope_deepseek.testing._checks import (
     Accepted,
-    Call,
+    ValidRequest,
     check_body,
     check_key,
     refuse_required_with_several_tools,
@@ -28,7 +28,7 @@ from langchain_dashscope_deepseek.testing._render import IMAGE_TOKENS, Answer, R
 from langchain_dashscope_deepseek.testing._responses import (
     Exchange,
     FailureShape,
-    record,
+    parse_request,
     respond,
     respond_cut,
     respond_error,
@@ -36,7 +36,7 @@ from langchain_dashscope_deepseek.testing._responses import (
     respond_raw,
     with_headers,
 )
-from langchain_dashscope_deepseek.testing._routes import check_binding, check_bindings, find_route
+from langchain_dashscope_deepseek.testing._routes import check_route, find_route, validate_bindings
 from langchain_dashscope_deepseek.testing._server import RecordedRequest, Response, Server
 
 logger: logging.Logger = logging.getLogger(__name__)
@@ -78,8 +78,8 @@ class DashScopeEmulator:
         Args:
             port: The port; 0 selects a free one.
             models: Rows that are added to the capability table or replace rows of it.
-            strict_replay: Refuse requests without the reasoning of a turn with tool calls, and
-                requests with reasoning to models that must not receive it.
+            strict_replay: Refuse requests without the reasoning of a turn with tool calls, if the
+                model needs it and thinks, and reasoning for models that must not receive it.
             routes: The route of a model, by its exact name, such as
                 `{"deepseek-v4.1-flash": "text-generation"}`; `None` means neither. Other models
                 have the first of their row's `routes`. A request on the wrong route gets
@@ -98,7 +98,7 @@ class DashScopeEmulator:
             message = f"accepts may contain {', '.join(get_args(Accepted))}, not {sorted(unknown)}."
             raise ValueError(message)
         self._routes = dict(routes or {})
-        check_bindings(self._routes)
+        validate_bindings(self._routes)
         self._port, self._models, self._strict_replay = port, dict(models or {}), strict_replay
         self._accepts = accepts
         self._lock = threading.Lock()
@@ -213,9 +213,9 @@ class DashScopeEmulator:
         )
 
         def script(exchange: Exchange) -> Response:
-            call = self._check(exchange)
-            rendering = self._rendering(call, exchange)
-            response = respond(answer, rendering, stream=call.stream)
+            request = self._check(exchange)
+            rendering = self._rendering(request, exchange)
+            response = respond(answer, rendering, stream=request.stream)
             return replace(response, delay=delay, piece_delay=piece_delay)
 
         self._queue(script, times)
@@ -335,13 +335,13 @@ class DashScopeEmulator:
     # --- answers ---
 
     def _answer(self, method: str, path: str, headers: Mapping[str, str], raw: bytes) -> Response:
-        exchange = Exchange(record(method, path, headers, raw), str(uuid4()))
+        exchange = Exchange(parse_request(method, path, headers, raw), str(uuid4()))
         with self._lock:
             self._requests.append(exchange.request)
         try:
             exchange = replace(exchange, route=find_route(method, path))
             check_key(headers)
-            self._check_binding(exchange)
+            self._check_route(exchange)
             refuse_required_with_several_tools(exchange.request.body, self._accepts)
             with self._lock:
                 script = self._scripts.popleft() if self._scripts else self._generate
@@ -356,18 +356,20 @@ class DashScopeEmulator:
         return replace(response, headers={"x-request-id": exchange.request_id, **response.headers})
 
     def _generate(self, exchange: Exchange) -> Response:
-        call = self._check(exchange)
-        return respond(answer_call(call), self._rendering(call, exchange), stream=call.stream)
+        request = self._check(exchange)
+        return respond(
+            answer_request(request), self._rendering(request, exchange), stream=request.stream
+        )
 
-    def _check_binding(self, exchange: Exchange) -> None:
+    def _check_route(self, exchange: Exchange) -> None:
         match exchange.request.body:
             case {"model": str(model)}:
-                check_binding(exchange.route, model, self._find_row(model), self._routes)
+                check_route(exchange.route, model, self._find_row(model), self._routes)
 
     def _find_row(self, model: str) -> ModelCapabilities | None:
         return self._models.get(model) or find_capabilities(model)
 
-    def _check(self, exchange: Exchange) -> Call:
+    def _check(self, exchange: Exchange) -> ValidRequest:
         return check_body(
             exchange.request.body,
             stream=exchange.stream,
@@ -378,17 +380,17 @@ class DashScopeEmulator:
             accepts=self._accepts,
         )
 
-    def _rendering(self, call: Call, exchange: Exchange) -> Rendering:
+    def _rendering(self, request: ValidRequest, exchange: Exchange) -> Rendering:
         return Rendering(
             request_id=exchange.request_id,
             multimodal=exchange.multimodal,
-            thinking=call.thinking,
-            incremental=call.parameters.get("incremental_output") is True,
-            input_tokens=call.input_tokens,
-            image_tokens=IMAGE_TOKENS * call.images,
-            cached_tokens=self._cache.count(call) if call.row.cache else None,
+            thinking=request.thinking,
+            incremental=request.parameters.get("incremental_output") is True,
+            input_tokens=request.input_tokens,
+            image_tokens=IMAGE_TOKENS * request.images,
+            cached_tokens=self._cache.count(request) if request.row.cache else None,
             # Documented samples of models that always think have only the three totals.
-            details=call.row.thinking != "always",
+            details=request.row.thinking != "always",
         )
 
 

@@ -192,7 +192,7 @@ def test_during_a_run_status_works_and_another_run_is_refused(batch: Batch) -> N
     batch.start(table, "--concurrency", "3")
     eventually(lambda: len(batch.emulator.requests) == 6)
     assert batch.call("status", "--out", str(batch.out)) == (
-        "2 of 6 answered, 1 failed: a run lists them in dead-letters when it ends, and "
+        "2 of 6 answered, 1 failed: the file dead-letters lists them when a run ends, and "
         "retry-failed sends them again.\n"
     )
     assert not batch.dead()
@@ -263,12 +263,16 @@ def test_a_wrong_row_is_reported_before_anything_is_asked(
         ("a.csv", "id,prompt\n1\n", "row 1: has more or fewer values"),
         ("a.csv", 'id,prompt\n1,"Hello\n2,fine\n', "row 1: unexpected end of data"),
         ("a.csv", "id,prompt,prompt\n1,a,b\n", "two columns have the same name"),
-        ("a.csv", "7,a private prompt\n8,other\n", "the columns are '7', (a text)."),
+        (
+            "a.csv",
+            "7,a private prompt\n8,other\n",
+            "the columns are '7', (a text that is not shown).",
+        ),
         ("a.csv", "id,prompt\n1,caf\xe9\n", "row 1: 'utf-8' codec can't decode byte"),
         ("a.jsonl", '{"id":"\\ud800","prompt":"a"}', "row 1: 'utf-8' codec can't encode"),
         ("a.jsonl", '{"id":1,"prompt":"\\ud800"}', "row 1: 'utf-8' codec can't encode"),
         ("a.jsonl", '{"id":1,"prompt":' + "[" * 100_000, "row 1: is not valid JSON"),
-        ("a.txt", "Hello", "the name ends in '.txt'"),
+        ("a.txt", "Hello", "the name of the file must end in .jsonl"),
     ],
 )
 def test_a_wrong_file_is_reported_before_anything_is_asked(
@@ -295,7 +299,10 @@ def test_wrong_messages_are_reported_before_anything_is_asked(batch: Batch, said
         (["--schema", "docs.examples.extraction.__main__:Orders"], "AttributeError"),
         (["--schema", "no_such:Order"], "No module named 'no_such'"),
         (["--template", "Say {what}."], "row 1: no value in the column 'what'"),
-        (["--messages-column", "prompt"], "row 1: is not valid JSON"),
+        (
+            ["--messages-column", "prompt"],
+            "row 1: the column 'prompt' must hold a list of messages (in CSV as JSON)",
+        ),
         (["--template", "Say {prompt.foo}."], "no value in the column 'prompt.foo'"),
         (["--template", "Say {prompt:>9}."], "--template: put only names of columns"),
         (["--template", "Say it."], "--template: put only names of columns"),

@@ -598,7 +598,7 @@ def test_what_langsmith_is_sent_holds_no_key(service: Scripted) -> None:
         ("default_headers", {5: "secret0"}, "default_headers must be a dict of strings"),
         ("capabilities", "secret0", "capabilities"),
         ("region", "secret0", "region must be one of cn-beijing"),
-        ("workspace_id", "secret0 x", "workspace_id is not a workspace id"),
+        ("workspace_id", "secret0 x", "must be 1 to 64 letters"),
         ("base_url", "https://gateway.test/api/v1?token=secret0", "base_url holds a query"),
         ("model_kwargs", {"api_key": "secret0"}, "model_kwargs must not hold api_key"),
     ],

@@ -185,7 +185,7 @@ def test_a_region_without_a_legacy_host_asks_for_a_workspace(region: str) -> Non
     ("settings", "says"),
     [
         ({"region": "mars"}, "region must be one of cn-beijing, ap-southeast-1, us-east-1"),
-        ({"workspace_id": "evil.host/"}, "workspace_id is not a workspace id"),
+        ({"workspace_id": "evil.host/"}, "must be 1 to 64 letters"),
     ],
 )
 def test_a_region_or_workspace_that_cannot_be_right_is_refused(

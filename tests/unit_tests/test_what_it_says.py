@@ -141,9 +141,9 @@ async def test_another_name_in_model_kwargs_is_no_second_value(ask: Ask, service
     service.answer(answer_of())
     await ask(service.model(model_kwargs={"stop_sequences": ["x"]}), "hi")
     assert json.loads(service.requests[-1].content)["parameters"]["stop"] == ["x"]
-    with pytest.raises(ValidationError, match="stop is also in model_kwargs"):
+    with pytest.raises(ValidationError, match="stop is given twice: take it out of model_kwargs"):
         service.model(stop="y", model_kwargs={"stop_sequences": ["x"]})
-    with pytest.raises(ValidationError, match="stop is also in model_kwargs"):
+    with pytest.raises(ValidationError, match="stop is given twice: take it out of model_kwargs"):
         service.model(model_kwargs={"stop": "y", "stop_sequences": ["x"]})
 
 
@@ -397,7 +397,7 @@ def test_a_stream_that_is_dropped_says_so(
         chunks = service.model().stream("hi")
         next(chunks)
         chunks.close()  # type: ignore[attr-defined]
-    assert "dropped, request_id a" in caplog.records[-1].getMessage()
+    assert "abandoned by the caller, request_id a" in caplog.records[-1].getMessage()
     assert caplog.records[-1].levelname == "INFO"
 
 

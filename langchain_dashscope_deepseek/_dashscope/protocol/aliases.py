@@ -93,7 +93,7 @@ def misplaced(names: Iterable[object]) -> list[str]:
     return [name for name, text in advice.items() if not text.startswith(_UNDOCUMENTED)]
 
 
-def unknown_names(names: Collection[str], known: Collection[str]) -> str:
+def explain_unknown(names: Collection[str], known: Collection[str]) -> str:
     """Say what to write instead of unknown names."""
     return "; ".join(f"Unknown setting {name}{_advice_on(name, known)}" for name in sorted(names))
 

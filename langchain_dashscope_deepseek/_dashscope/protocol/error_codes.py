@@ -41,14 +41,14 @@ class MessageRule(NamedTuple):
     """A message that is more exact than its code."""
 
     text: str  # part of the message
-    replaces: tuple[type[DashScopeError], ...]  # it applies only to codes of these errors
+    replaces: tuple[type[DashScopeError], ...]  # the errors by code or status that it replaces
     error: type[DashScopeError]
 
 
 _INVALID, _NOT_FOUND = DashScopeInvalidRequestError, DashScopeNotFoundError
 _DENIED, _QUOTA = DashScopePermissionDeniedError, DashScopeQuotaExceededError
 _RATE_LIMIT, _SERVER = DashScopeRateLimitError, DashScopeServerError
-_VAGUE = (_INVALID, _SERVER)  # errors of codes too general to decide: the message may
+_VAGUE = (_INVALID, _SERVER)  # the errors of vague codes, which the message may explain
 
 _STREAM = "Try again with a stream, which sends data while the model thinks."
 
@@ -81,9 +81,11 @@ CODES: Mapping[str, CodeRule] = {
     "Arrearage": CodeRule(_QUOTA, advice="Settle the bill in the console, and wait some minutes."),
     "AllocationQuota.FreeTierOnly": CodeRule(
         _QUOTA,
-        advice="Allow paid use beyond the free quota in the console; verify a new account first.",
+        advice="Allow paid use beyond the free quota in the console; an account must be verified.",
     ),
-    "CommodityNotPurchased": CodeRule(_QUOTA, advice="Subscribe the workspace in the console."),
+    "CommodityNotPurchased": CodeRule(
+        _QUOTA, advice="Subscribe to the service in the console, for the workspace."
+    ),
     "PrepaidBillOverdue": CodeRule(_QUOTA, advice="Settle the bill in the console."),
     "PostpaidBillOverdue": CodeRule(_QUOTA, advice="Settle the bill in the console."),
     "BudgetLimitExceeded": CodeRule(_QUOTA, advice="Raise the budget in the console."),
@@ -127,7 +129,8 @@ MESSAGES = (
     MessageRule("<429> InternalError", _VAGUE, _RATE_LIMIT),
     MessageRule("<400> InternalError.Algo.InvalidParameter", (_SERVER,), _INVALID),
 )
-"""The rules for messages, which also apply if the code is unknown; the first match counts."""
+"""The rules for messages, which also apply if code and status are unknown; the first match
+counts."""
 
 ADVICE: Mapping[str, str] = {
     "Failed to download multimodal content": (
@@ -158,8 +161,8 @@ STATUSES: Mapping[int, type[DashScopeError]] = {
     429: _RATE_LIMIT,
     504: DashScopeTimeoutError,
 }
-"""The error of a status, if neither the code nor the message is known. Any other 4xx is an
-invalid request; any other status is an error of the server."""
+"""The error of a status, if the code is unknown. Any other 4xx is an invalid request, and any other
+status an error of the server, unless a rule for messages matches."""
 
 _FINAL = (DashScopeQuotaExceededError, DashScopeInvalidRequestError)
 """Errors that an `x-should-retry: true` header does not make retryable."""

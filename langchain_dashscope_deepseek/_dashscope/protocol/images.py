@@ -62,8 +62,8 @@ def image_part(block: Block, index: int) -> dict[str, Any]:
     return {"image": _url_of(_flatten(block), index), **options}
 
 
-def name_of(block: Block) -> str:
-    """Return the name of the file in a block, or its type, in brackets; `""` if there is none."""
+def label_of(block: Block) -> str:
+    """Return ` (NAME)`: a block's file name, else its type, else its URL's end; `""`: none."""
     found = _flatten(block)
     url = str(_first(found, *_URL_KEYS) or "")
     data = _DATA_URI.match(url)
@@ -101,7 +101,7 @@ def _url_of(found: Block, index: int) -> str:
     elif isinstance(url, str) and url[:5].lower() == "data:":
         why = "whose data URI does not have the form data:image/...;base64,..."
     else:
-        why = "which is neither a URL (https, http, oss) nor base64; a local path is not accepted"
+        why = "whose URL is neither https, http, oss nor a data URI; a local path is not accepted"
     raise DashScopeInputError(
         f"Message {index} holds an image {why}: send its URL, or read the file and send "
         '{"type": "image", "base64": ..., "mime_type": "image/png"}'

@@ -1,7 +1,7 @@
 """Reads one JSON packet of an answer as an `AnswerDelta`, and its usage as a `Usage`.
 
-No I/O. Unknown keys, missing keys and wrong types in optional fields are ignored; a wrong
-type that would lose a part of the answer raises `UnreadableError`.
+No I/O. Unknown keys, missing keys and wrong types are ignored, except for a wrong type of the
+message, its content or its tool calls, which raises `UnreadableError`: the answer would be lost.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Usage(NamedTuple):
 
 
 class UnreadableError(Exception):
-    """A part of an answer is of the wrong type; the text names both."""
+    """A part of an answer is of the wrong type; the text names the part and the type."""
 
 
 # --- JSON ---
@@ -92,7 +92,7 @@ def fix_surrogates(text: str) -> str:
 
 
 def read_packet(document: Mapping[str, Any]) -> AnswerDelta | None:
-    """Read a packet; return `None` if it holds no part of an answer, no usage and no sources."""
+    """Read a packet; return `None` if it holds no choice, no usage and no search results."""
     output: Any = document.get("output")
     choice = first_choice(output)
     usage = document.get("usage")
@@ -119,7 +119,7 @@ def read_packet(document: Mapping[str, Any]) -> AnswerDelta | None:
     if calls:
         calls = _tool_calls(calls)
     reason = text_of(choice.get("finish_reason"))
-    # Unfinished packets carry the string "null"; JSON null is documented too.
+    # Packets before the last one carry the string "null"; JSON null is documented too.
     finish_reason = None if reason in ("", "null") else printable(reason)
     # Faster than `AnswerDelta(...)`; this runs for each token of a stream.
     return tuple.__new__(

@@ -23,20 +23,20 @@ from pydantic import (
 )
 
 from langchain_dashscope_deepseek._dashscope.protocol.aliases import (
+    explain_unknown,
     is_no_op,
     misplaced,
-    unknown_names,
 )
 from langchain_dashscope_deepseek.capabilities import ModelCapabilities
 from langchain_dashscope_deepseek.errors import DashScopeInputError
 
 
 class Rule(NamedTuple):
-    """The values that are valid for a setting on any model."""
+    """The values that are valid for a setting on at least one model."""
 
     expects: str  # completes "NAME must be ..." in an error
     type: Any  # a type of pydantic
-    droppable: bool = False  # left out for models without it, with a warning
+    droppable: bool = False  # left out, with a warning, for models that do not support it
 
 
 _TOKENS = "a whole number of tokens, at least 1"
@@ -48,7 +48,7 @@ PARAMETERS: Mapping[str, Rule] = {
     "thinking_budget": Rule(_TOKENS, PositiveInt, droppable=True),
     "reasoning_effort": Rule(
         'a string such as "high", or a whole number from 1 to 100',
-        str | Annotated[int, Field(ge=1, le=100)],  # the only range on any page
+        str | Annotated[int, Field(ge=1, le=100)],  # the only range that the service documents
     ),
     "temperature": Rule(
         "a number from 0 to below 2", Annotated[_Number, Field(ge=0, lt=2)], droppable=True
@@ -155,7 +155,7 @@ def check_overrides(overrides: Mapping[str, Any], fields: Collection[str]) -> No
         msg = f"{fixed} cannot be set for one call: set it on the model, or on a copy of it"
         raise DashScopeInputError(msg)
     if unknown:
-        raise DashScopeInputError(unknown_names(unknown, {*fields, *ALIASES, "extra_headers"}))
+        raise DashScopeInputError(explain_unknown(unknown, {*fields, *ALIASES, "extra_headers"}))
     headers = overrides.get("extra_headers")
     if headers is not None:
         check_headers(headers, "extra_headers")
@@ -204,7 +204,7 @@ def lift_from_model_kwargs(settings: Mapping[str, Any]) -> Mapping[str, Any]:
             "tracers. Set api_key, default_headers, proxy or http_client instead"
         )
     if wrong := misplaced(extra):
-        raise DashScopeInputError(f"model_kwargs: {unknown_names(wrong, ())}")
+        raise DashScopeInputError(f"model_kwargs: {explain_unknown(wrong, ())}")
     lifted: dict[str, Any] = {}
     others: dict[str, Any] = {}
     for given, value in extra.items():
@@ -212,7 +212,8 @@ def lift_from_model_kwargs(settings: Mapping[str, Any]) -> Mapping[str, Any]:
         if name not in PARAMETERS:
             others[given] = value
         elif name in lifted or settings.get(name) is not None:
-            raise DashScopeInputError(f"{name} is also in model_kwargs: pass it by name only")
+            msg = f"{name} is given twice: take it out of model_kwargs, and pass it by its name"
+            raise DashScopeInputError(msg)
         else:
             lifted[name] = value
     return {**settings, **lifted, "model_kwargs": others}

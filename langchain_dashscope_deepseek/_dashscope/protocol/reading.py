@@ -80,7 +80,8 @@ class AnswerReader:
     def feed(self, piece: bytes) -> Iterable[AnswerDelta]:
         """Read a piece of the body, and return its deltas.
 
-        The deltas before an error can be read before the iterator raises it.
+        The iterator raises an error after the deltas before it; an answer that is too large raises
+        one at once.
         """
         self._size += len(piece)
         events = self._events.feed(piece)

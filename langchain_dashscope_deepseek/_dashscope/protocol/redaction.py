@@ -19,7 +19,7 @@ SECRET_SETTINGS = ("api_key", "default_headers", "proxy")
 class SecretHeaders(UserDict[str, str]):
     """The headers of a model, any of which may be a secret; the repr shows no value.
 
-    This is not a `dict`, which pydantic would write into the JSON schema of a configurable setting.
+    Not a `dict`, whose values pydantic would write into the JSON schema of a configurable setting.
     """
 
     model_api_key: Any = None  # the API key with which these headers were given
@@ -39,7 +39,7 @@ _SHORTEST_SECRET = 8  # characters; shorter words occur in any text
 
 
 def redact_secrets(text: str, secrets: Iterable[str]) -> str:
-    """Redact these secrets, and everything that looks like an API key."""
+    """Redact these secrets, from 8 characters on, and everything that looks like an API key."""
     words = [word for secret in secrets for word in secret.split()]
     parts = (part for word in words for part in (word, *word.split(".")))  # keys contain dots
     for part in sorted(parts, key=len, reverse=True):

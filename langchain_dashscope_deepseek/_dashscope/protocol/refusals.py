@@ -1,4 +1,4 @@
-"""Changes requests that the service refused, and adds advice to all other errors.
+"""Changes requests that the service refused, and adds advice to errors that a request explains.
 
 After a refusal in `REFUSALS` the changed request is sent at once, unless a chunk was yielded. This
 does not count as a retry. The process remembers the change for each base URL and model.
@@ -46,13 +46,13 @@ def _with_choice_auto(request: PreparedRequest) -> PreparedRequest | None:
 
 
 REFUSALS: Mapping[str, Callable[[PreparedRequest], PreparedRequest | None]] = {
-    # The gateway binds each model to one of its two routes.
+    # The service offers each model on one of its two routes only.
     "url error, please check url": _on_the_other_route,
     # Seen by one client on the OpenAI-compatible API, in September 2026.
     "Please set one tool in required mode": _with_choice_auto,
 }
-"""By a part of the service's message, returns the request to send after it; `None`: there is no
-other form."""
+"""For a part of the service's message, a function that returns the request to send next; it returns
+`None` if there is no other form."""
 
 _Key = tuple[str, str, str]
 _remembered: set[_Key] = set()

@@ -1,14 +1,14 @@
 """Prepares a request: decides which parameters are sent, left out, or refused for a model.
 
-Three rules decide on a parameter:
+`parameters` has refused the values that no model supports. Two rules decide on the others:
 
-- a value that no model supports is refused (`DashScopeInputError`);
 - a feature that the model does not support is refused (`DashScopeUnsupportedError`): without it the
   answer would be wrong;
-- a parameter that may be dropped, and that the model does not support, is left out with a
-  `DashScopeWarning`, so that a call with another model does not fail.
+- any other parameter that the model does not support is left out with a `DashScopeWarning`, so that
+  a call with another model does not fail.
 
-Parameters that the caller leaves out are not sent.
+Parameters that the caller leaves out are not sent, except for the format of the answer, and for
+`enable_thinking=False` where thinking excludes a forced tool choice or JSON mode.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any
 from langchain_dashscope_deepseek._dashscope.protocol.packets import LONE_SURROGATE, WireMessage
 from langchain_dashscope_deepseek._dashscope.protocol.parameters import PARAMETERS
 from langchain_dashscope_deepseek._dashscope.protocol.tool_use import (
-    check_tools,
     required_as_name,
+    resolve_tools,
     unsupported,
 )
 from langchain_dashscope_deepseek._dashscope.reporting import warn
@@ -54,7 +54,7 @@ class PreparedRequest:
     row: ModelCapabilities = UNKNOWN_MODEL
     routes: tuple[Route, ...] = TEXT_FIRST  # in the order in which to try them
     # The parameters that were sent with another value, as `{"asked": ..., "sent": ...}`, and under
-    # "messages" a list of sentences.
+    # "messages" a sentence on each change to the messages.
     changes: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -117,7 +117,7 @@ def choose_parameters(row: ModelCapabilities, settings: Mapping[str, Any]) -> di
         del sent["stop"]
     _drop_unsupported(model, row, sent)
     _check_features(model, row, sent)
-    check_tools(model, row, sent)
+    resolve_tools(model, row, sent)
     _resolve_thinking(model, row, sent)
     return sent
 
@@ -174,11 +174,11 @@ def _drop_unsupported(model: str, row: ModelCapabilities, sent: dict[str, Any]) 
     if (row.thinking, thinking) in (("never", True), ("never", False), ("always", False)):
         reasons["enable_thinking"] = f"does nothing: this model {row.thinking} thinks"
     if effort is not None and row.settable is not None and not row.knows_effort(effort):
-        if row.efforts:
+        if row.efforts_text:
             shown = repr(effort)[:20]  # it may be a prompt passed as the wrong argument
             raise DashScopeUnsupportedError(
                 f"reasoning_effort={shown} is not documented for {model}. Documented: "
-                f"{row.efforts}. To switch thinking off, set enable_thinking=False"
+                f"{row.efforts_text}. To switch thinking off, set enable_thinking=False"
             )
         reasons["reasoning_effort"] = no_setting
     for name, reason in reasons.items():
@@ -220,8 +220,8 @@ def _check_partial(
 
 def _resolve_thinking(model: str, row: ModelCapabilities, sent: dict[str, Any]) -> None:
     """Switch off thinking that is not explicit, for a forced tool choice or JSON mode."""
-    # By its error texts the service supports neither a forced tool choice nor JSON mode while the
-    # model thinks.
+    # According to its error texts, the service supports neither a forced tool choice nor JSON mode
+    # while the model thinks.
     choice, switch = sent.get("tool_choice"), sent.get("enable_thinking")
     forced = choice == "required" or isinstance(choice, Mapping)
     json_mode = sent.get("response_format", {}).get("type") in ("json_object", "json_schema")
@@ -234,12 +234,12 @@ def _resolve_thinking(model: str, row: ModelCapabilities, sent: dict[str, Any]) 
     if forced:
         sent["tool_choice"] = "auto"
         warn(
-            f"tool_choice was sent to {model} as 'auto': by its error texts the service does not "
-            "support a forced choice while the model thinks."
+            f"tool_choice was sent to {model} as 'auto', since the service does not support a "
+            "forced choice while the model thinks: the model may answer without calling a tool."
         )
     if json_mode and row.is_hybrid:
         raise DashScopeInputError(
-            "By its error texts the service does not support JSON mode while the model thinks: set "
+            "The service does not support JSON mode while the model thinks: set "
             "enable_thinking=False for this call, or leave enable_thinking out"
         )
 

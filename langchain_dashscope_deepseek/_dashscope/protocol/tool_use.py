@@ -17,8 +17,8 @@ def is_tool_name(name: object) -> bool:
     return isinstance(name, str) and bool(_NAME.fullmatch(name))
 
 
-def check_tools(model: str, row: ModelCapabilities, sent: dict[str, Any]) -> None:
-    """Refuse unsupported tools; drop the settings of tools if there are no tools."""
+def resolve_tools(model: str, row: ModelCapabilities, sent: dict[str, Any]) -> None:
+    """Refuse unsupported tools; bring the tools and their settings into the form to send."""
     if not sent.get("tools"):
         for name in ("tools", "tool_choice", "parallel_tool_calls"):
             sent.pop(name, None)
@@ -28,12 +28,13 @@ def check_tools(model: str, row: ModelCapabilities, sent: dict[str, Any]) -> Non
         choice = sent["tool_choice"] = required_as_name(sent["tool_choice"], tools)
         if isinstance(choice, Mapping) and _name_of(choice) not in map(_name_of, tools):
             name = _name_of(choice)
-            raise DashScopeInputError(f"tool_choice names {name!r}: add that tool, or name another")
+            msg = f"tool_choice names {name!r}, which is no tool of this call: add it, or change it"
+            raise DashScopeInputError(msg)
     check_tool_use(model, row, thinking=row.thinks(sent.get("enable_thinking")))
 
 
 def required_as_name(choice: Any, tools: Sequence[Mapping[str, Any]]) -> Any:
-    """Replace "required" by the name of a single tool, the form that every page documents."""
+    """Replace "required" by the tool's name if there is only one: all the pages document that."""
     if choice == "required" and len(tools) == 1:
         return {"type": "function", "function": {"name": _name_of(tools[0])}}
     return choice

@@ -1,1 +1,1 @@
-"""The I/O of `_dashscope`. No other module imports httpcore."""
+"""The I/O of `_dashscope`. Only modules of this folder import httpcore."""

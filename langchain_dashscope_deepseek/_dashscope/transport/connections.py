@@ -69,7 +69,7 @@ class Connection(Generic[AnyClient]):
     def build_request(
         self, url: httpx.URL, content: bytes, headers: httpx.Headers, timeout: httpx.Timeout
     ) -> httpx.Request:
-        """Build a request directly, which saves 5 % of a call: the client has nothing to add."""
+        """Build a request; the client has nothing to add, and is slower by 5 % of a call's CPU."""
         extensions = {"timeout": timeout.as_dict()}
         return httpx.Request("POST", url, content=content, headers=headers, extensions=extensions)
 
@@ -151,14 +151,14 @@ class PooledConnection(Connection[AnyClient]):
 
 
 class _Transport(httpx.HTTPTransport):
-    """The transport of httpx, which tracers instrument, over a pool with one connection."""
+    """The transport of httpx, which OpenTelemetry patches, over a pool with one connection."""
 
     def __init__(self, pool: httpcore.ConnectionPool) -> None:
         self._pool = pool
 
 
 class _AsyncTransport(httpx.AsyncHTTPTransport):
-    """The transport of httpx, which tracers instrument, over a pool with one connection."""
+    """The transport of httpx, which OpenTelemetry patches, over a pool with one connection."""
 
     def __init__(self, pool: httpcore.AsyncConnectionPool) -> None:
         self._pool = pool
@@ -191,7 +191,7 @@ def _pool_settings(key: ConnectionKey) -> dict[str, Any]:
 
 
 class _NoCookies(httpx.Cookies):
-    """Ignores cookies, which the service sets in every response; this saves 5 % of a call."""
+    """Ignores cookies, which the service sets in every response: 5 % of the CPU time of a call."""
 
     def extract_cookies(self, response: httpx.Response) -> None:
         pass
@@ -209,7 +209,7 @@ class _AsyncClient(httpx.AsyncClient):
 
 
 def preload_certificates() -> None:
-    """Read the certificates when a model is made: this takes 20 ms and blocks event loops."""
+    """Read the certificates when a model is made: a call would block its event loop for 20 ms."""
     with suppress(DashScopeInputError):  # the call raises it again
         _tls_context(verify=True)
 
@@ -232,7 +232,7 @@ def _default_tls(verify: bool, *_environment: str | None) -> ssl.SSLContext:
 # --- Proxies ---
 
 
-def check_proxy(proxy: SecretStr | str, name: str = "proxy") -> httpx.Proxy:
+def parse_proxy(proxy: SecretStr | str, name: str = "proxy") -> httpx.Proxy:
     """Parse the URL of a proxy, or raise an error that names the setting."""
     read = None
     with suppress(ValueError, TypeError, httpx.InvalidURL):  # these texts may quote a password
@@ -259,7 +259,7 @@ def refuse_ignored_settings(settings: Mapping[str, Any]) -> None:
 
 def proxy_of(base_url: str, setting: SecretStr | None) -> httpcore.Proxy | None:
     """Return the proxy for a base URL: that of the setting, else that of the environment."""
-    proxy = _proxy_of_environment(httpx.URL(base_url)) if setting is None else check_proxy(setting)
+    proxy = _proxy_of_environment(httpx.URL(base_url)) if setting is None else parse_proxy(setting)
     return None if proxy is None else httpcore.Proxy(str(proxy.url), auth=proxy.raw_auth)
 
 
@@ -269,7 +269,7 @@ def _proxy_of_environment(url: httpx.URL) -> httpx.Proxy | None:
     if found is None or _is_bypassed(url, proxies):
         return None
     proxy = proxies[found]
-    return check_proxy(proxy if "://" in proxy else f"http://{proxy}", f"{found.upper()}_PROXY")
+    return parse_proxy(proxy if "://" in proxy else f"http://{proxy}", f"{found.upper()}_PROXY")
 
 
 def _is_bypassed(url: httpx.URL, proxies: dict[str, str]) -> bool:

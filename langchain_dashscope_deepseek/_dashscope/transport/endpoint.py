@@ -36,7 +36,7 @@ from langchain_dashscope_deepseek.errors import (
 
 STREAM_TIMEOUT = httpx.Timeout(connect=10, read=300, write=60, pool=60)
 """Seconds, for streams. While a model thinks, events come every few seconds. The official client
-also reads for five minutes, which leaves room for a queue before the first byte."""
+also waits up to five minutes for data, which leaves room for a queue before the first byte."""
 
 NON_STREAM_TIMEOUT = httpx.Timeout(connect=10, read=1800, write=60, pool=60)
 """Seconds, for answers without a stream, which send nothing until they are complete: the service
@@ -132,9 +132,9 @@ _parse_url = lru_cache(httpx.URL)
 def _merge_headers(
     headers: Mapping[str, str] | None, more: Mapping[str, str] | None
 ) -> httpx.Headers:
-    """Add headers, which replace those of the same name in any case."""
+    """Add headers, which replace those of the same name; upper and lower case do not matter."""
     merged = httpx.Headers(headers)
-    if more:  # `update` takes as long as the rest
+    if more:  # even with nothing to add, `update` would double the time
         merged.update(more)
     return merged
 

@@ -1,6 +1,7 @@
 """Translates errors of httpx and httpcore by one table.
 
-Such an error's `request` and text may hold the key or the prompt, so both are replaced.
+Such an error's `request` holds the key and the prompt, and the text of a protocol error may quote
+them, so both are replaced.
 """
 
 from __future__ import annotations
@@ -74,7 +75,8 @@ class translating_errors(AbstractContextManager["translating_errors"]):  # noqa:
         if "ProtocolError" in names:  # h11 quotes data that it could not read or send
             error.args = (REDACTED,)
             error.__cause__ = error.__context__ = None
-        # No local variable: the traceback would keep it alive, and with it the caller's streams.
+        # Not held by a local variable: error and traceback would form a cycle, which would keep
+        # the caller's streams open.
         raise advise(self._translated(error, names), self._request) from error
 
     def _translated(self, error: BaseException, names: Sequence[str]) -> DashScopeError:

@@ -33,7 +33,7 @@ MAX_CONNECTIONS = 1_000
 connection for minutes, so the default of httpx (100) would block a busy server."""
 
 SWEEP_INTERVAL = 5.0
-"""Seconds between two searches of an event loop for expired connections."""
+"""Seconds after which the pool of an event loop looks again for expired connections."""
 
 _NONE_FREE = "No connection became free"
 

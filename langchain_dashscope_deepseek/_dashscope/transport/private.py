@@ -1,7 +1,8 @@
-"""All uses of private names of other libraries, for which there is no public name.
+"""The private names of HTTP libraries and asyncio that this package uses, having no public one.
 
-If a library changes them, a connection is not reused or closes later, and the tests in
-`test_private.py` fail. `connections` sets one more: `_pool`, the pool of a transport of httpx.
+If a library changes them, a connection is not reused or closes later, or an interrupt may leave a
+lock held; the tests in `test_private.py` fail. `connections` sets one more name: `_pool`, the pool
+of a transport of httpx.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ def has_trailing_data(pool: Any) -> bool:
     # They would be read as the next response (see RFC 9112, section 6.3).
     try:
         (connection,) = pool.connections
-        while not hasattr(connection, "_h11_state"):  # connections over TLS or a proxy wrap another
+        while not hasattr(connection, "_h11_state"):  # a connection wraps another; a proxy adds one
             connection = connection._connection  # noqa: SLF001
         data, has_ended = connection._h11_state.trailing_data  # noqa: SLF001
     except (AttributeError, TypeError, ValueError):

@@ -36,12 +36,12 @@ class RetryPolicy:
     first_delay: float = 0.5  # doubled for each further retry
     longest_delay: float = 8.0  # the limit of the doubling
     minute_delay: float = 20.0  # before retry n: n times this, if the limit refills each minute
-    jitter: float = 0.25  # the random part of a delay, so that clients do not retry together
+    jitter: float = 0.25  # the largest random share of a delay: clients must not retry together
     longest_retry_after: float = 60.0  # above it, the call fails at once
     max_seconds: float | None = None  # of the whole call, with all its attempts and delays
 
     def delay(self, retry: int, error: DashScopeError, left: float = NO_DEADLINE) -> float | None:
-        """Return the delay before this retry, within the seconds left; `None`: there is none."""
+        """Return the delay before this retry, within the seconds left; `None`: do not retry."""
         retry_after = error.retry_after
         is_too_long = retry_after is not None and retry_after > self.longest_retry_after
         if retry > self.max_retries or not error.is_retryable or is_too_long:
@@ -69,7 +69,7 @@ class Attempts(Iterator["Attempts"], AsyncIterator["Attempts"], AbstractContextM
         self._policy = policy
         self._adapt = adapt
         self.until = time.monotonic() + (policy.max_seconds or NO_DEADLINE)
-        self.failures = 0
+        self.retries = 0
         self.committed = False  # the caller has seen a chunk, so there are no further retries
         self.delay: float | None = None  # before the next attempt
 
@@ -87,17 +87,17 @@ class Attempts(Iterator["Attempts"], AsyncIterator["Attempts"], AbstractContextM
         self.delay = None
         if self.committed or not isinstance(error, DashScopeError):
             return False
-        if self._adapt(error):  # does not count as a failure
+        if self._adapt(error):  # does not count as a retry
             self.delay = 0
             return True
         left = self.until - time.monotonic()
-        self.delay = self._policy.delay(self.failures + 1, error, left)
+        self.delay = self._policy.delay(self.retries + 1, error, left)
         if self.delay is None:
             return False
-        self.failures += 1
+        self.retries += 1
         logger.info(
             "Retry %d of %d in %.2f s after %s (code %s, HTTP %s, request_id %s)",
-            self.failures,
+            self.retries,
             self._policy.max_retries,
             self.delay,
             type(error).__name__,

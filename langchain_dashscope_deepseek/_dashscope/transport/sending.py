@@ -34,7 +34,8 @@ AsyncAcquire = Callable[
 
 _LONGEST_DRAIN = 1.0
 """Seconds to read on after the end of an answer: usage may follow, and a body that was read to its
-end leaves a reusable connection. Bounded, since some proxies never end the body."""
+end leaves a reusable connection. Bounded, since some proxies never end the body (but a user's own
+client waits for each piece as long as its read timeout)."""
 
 
 def send(acquire: Acquire, request: PreparedRequest, attempt: Attempts) -> Generator[AnswerDelta]:
@@ -106,7 +107,7 @@ def _build(
 def _begin(
     response: httpx.Response, connection: Connection[Any], endpoint: Endpoint
 ) -> AnswerReader:
-    """Check the head of a response, and begin to read its body."""
+    """Check the head of a response, and return the reader of its body."""
     connection.response = response
     connection.deadline.sent_at = None
     # A library such as vcrpy may replay a response, without a connection.

@@ -46,7 +46,7 @@ class Deadline:
             raise httpcore.ReadTimeout
 
     def remaining(self, seconds: Seconds, since: float | None = None) -> Seconds:
-        """Return the seconds until the deadline or a timeout from `since` (or now), or raise."""
+        """Return the seconds left: until the deadline, or `seconds` after `since` (or now)."""
         if self.connection_is_closed:
             raise httpcore.ReadError("The model was closed")
         now = time.monotonic()
@@ -57,7 +57,7 @@ class Deadline:
 
 
 class Stream(httpcore.NetworkStream):
-    """A socket with a deadline. TLS begins on the same object."""
+    """A socket with a deadline; `start_tls` returns the same object."""
 
     def __init__(self, inner: httpcore.NetworkStream, deadline: Deadline) -> None:
         self._inner = inner
@@ -91,7 +91,7 @@ class Stream(httpcore.NetworkStream):
 
 
 class AsyncStream(httpcore.AsyncNetworkStream):
-    """A socket of an event loop with a deadline. TLS begins on the same object."""
+    """A socket of an event loop with a deadline; `start_tls` returns the same object."""
 
     def __init__(self, inner: httpcore.AsyncNetworkStream, deadline: Deadline) -> None:
         self._inner = inner

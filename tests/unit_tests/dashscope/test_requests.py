@@ -161,9 +161,13 @@ async def test_a_parameter_by_name_and_in_model_kwargs_is_refused(
     ask: Ask, service: Scripted
 ) -> None:
     twice: dict[str, Any] = {"temperature": 0.1, "model_kwargs": {"temperature": 0.9}}
-    with pytest.raises(ValidationError, match="temperature is also in model_kwargs"):
+    with pytest.raises(
+        ValidationError, match="temperature is given twice: take it out of model_kwargs"
+    ):
         service.model(**twice)
-    with pytest.raises(DashScopeInputError, match="temperature is also in model_kwargs"):
+    with pytest.raises(
+        DashScopeInputError, match="temperature is given twice: take it out of model_kwargs"
+    ):
         await ask(service.model(), "hi", **twice)
 
 
@@ -669,7 +673,7 @@ SAID: list[tuple[str, dict[str, Any], str]] = [
     (
         "deepseek-v4-pro",
         {"tools": [TOOL], "tool_choice": named("f")},
-        "tool_choice names 'f': add that tool, or name another.",
+        "tool_choice names 'f', which is no tool of this call: add it, or change it.",
     ),
     *(
         (
@@ -697,7 +701,7 @@ def test_json_with_explicit_thinking_says_what_to_do(wanted: Any, service: Scrip
     with pytest.raises(DashScopeInputError) as caught:
         service.model().invoke("json", response_format=wanted, enable_thinking=True)
     assert str(caught.value) == (
-        "By its error texts the service does not support JSON mode while the model thinks: set "
+        "The service does not support JSON mode while the model thinks: set "
         "enable_thinking=False for this call, or leave enable_thinking out."
     )
 
@@ -731,8 +735,8 @@ def test_a_choice_that_is_not_forced_is_warned_of_and_logged(
             "hi", tools=[TOOL], tool_choice="required"
         )
     assert str(warned[0].message) == (
-        "tool_choice was sent to deepseek-v4-pro as 'auto': by its error texts the service does "
-        "not support a forced choice while the model thinks."
+        "tool_choice was sent to deepseek-v4-pro as 'auto', since the service does not support a "
+        "forced choice while the model thinks: the model may answer without calling a tool."
     )
     changed = {"tool_choice": {"asked": "required", "sent": "auto"}}
     assert message.response_metadata["request_changes"] == changed

