@@ -325,7 +325,7 @@ def test_wrong_options_are_reported_before_anything_is_asked(
     [
         (["--requests-per-minute", "0"], "give a whole number above 0"),
         (["--set", "temperature"], "give NAME=VALUE"),
-        (["--set", "dashscope_api_key=x"], "dashscope_api_key: use --model"),
+        (["--set", "dashscope_api_key=x"], "dashscope_api_key is no setting of --set: use --model"),
     ],
 )
 def test_a_wrong_value_of_an_option_is_refused(
