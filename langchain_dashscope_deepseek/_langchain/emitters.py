@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -242,19 +242,13 @@ class EventEmitter(Emitter["MessagesData"]):
             events += self._grow(call["index"], delta, {**call, "args": ""})
         return events
 
-    def _grow(
-        self,
-        key: str | int,
-        delta: Mapping[str, Any] | None,
-        block: Mapping[Any, Any] | None = None,
-    ) -> list[MessagesData]:
+    def _grow(self, key: str | int, delta: Any, block: Any = None) -> list[MessagesData]:
         """Open a block (and the message before the first block) if it is new; add a delta."""
         events = []
         if key not in self._indexes:
-            self._indexes[key] = len(self._indexes)
-            start = block or {"type": key, key: ""}
-            index = self._indexes[key]
-            events = [*self._start(), _event("content-block-start", index=index, content=start)]
+            index = self._indexes[key] = len(self._indexes)
+            block = block or {"type": key, key: ""}
+            events = [*self._start(), _event("content-block-start", index=index, content=block)]
         if delta is not None:
             events.append(_event("content-block-delta", index=self._indexes[key], delta=delta))
         return events

@@ -65,13 +65,8 @@ class Connection(Generic[AnyClient]):
     response: httpx.Response | None = None
     is_clean: bool = False  # the response was read to its end
     last_request_id: str | None = None
-
-    def build_request(
-        self, url: httpx.URL, content: bytes, headers: httpx.Headers, timeout: httpx.Timeout
-    ) -> httpx.Request:
-        """Build a request; the client has nothing to add, and is slower by 5 % of a call's CPU."""
-        extensions = {"timeout": timeout.as_dict()}
-        return httpx.Request("POST", url, content=content, headers=headers, extensions=extensions)
+    # Not by the client, which has nothing to add to it: that takes 5 % of the CPU time of a call.
+    build_request: Callable[..., httpx.Request] = httpx.Request
 
     def keep(self, request_id: str | None) -> None:
         """Mark the response as read to its end, so that the connection can be reused."""
@@ -90,7 +85,7 @@ class UserConnection(
     """The user's own client, which opens its own sockets and may serve other requests as well."""
 
     def __init__(self, http: AnyClient) -> None:
-        super().__init__(http, Deadline())
+        super().__init__(http, Deadline(), build_request=http.build_request)
         if http.is_closed:
             raise DashScopeInputError("The HTTP client of the model is closed: set an open one")
         if _USED_IN.setdefault(http, os.getpid()) != os.getpid():
@@ -98,14 +93,6 @@ class UserConnection(
                 "The HTTP client of the model was used before this process was forked, so parent "
                 "and child could read each other's answers: construct the model with a new client"
             )
-
-    def build_request(
-        self, url: httpx.URL, content: bytes, headers: httpx.Headers, timeout: httpx.Timeout
-    ) -> httpx.Request:
-        """Build a request, with the headers, cookies and query parameters of the client."""
-        return self.http.build_request(
-            "POST", url, content=content, headers=headers, timeout=timeout
-        )
 
     def __exit__(self, *error: object) -> None:
         if self.response is not None:

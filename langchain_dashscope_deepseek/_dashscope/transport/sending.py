@@ -98,9 +98,12 @@ def _build(
     endpoint: Endpoint,
     timeout: httpx.Timeout,
 ) -> httpx.Request:
-    headers = endpoint.all_headers(request.headers)
     return connection.build_request(
-        endpoint.url(request.route), request.content(), headers, timeout
+        "POST",
+        endpoint.url(request.route),
+        content=request.content(),
+        headers=endpoint.all_headers(request.headers),
+        extensions={"timeout": timeout.as_dict()},
     )
 
 
