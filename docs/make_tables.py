@@ -156,7 +156,7 @@ def sources() -> str:
             can.routes[0].removesuffix("-generation"),
             ", ".join(missing) or "-",
             source,
-            str(can.checked_on),
+            str(can.source_date),
         ]
 
     return _grouped(["first route", "not documented", "source", "checked on"], cells)
@@ -464,9 +464,9 @@ def old_rows(today: date) -> list[str]:
     """Name the current models whose facts were read too long ago."""
     longest = timedelta(days=LONGEST_DAYS)
     return [
-        f"{name}, read on {row.checked_on}"
+        f"{name}, read on {row.source_date}"
         for name, row in MODELS.items()
-        if row.status == "current" and today - (row.checked_on or date.min) > longest
+        if row.status == "current" and today - (row.source_date or date.min) > longest
     ]
 
 

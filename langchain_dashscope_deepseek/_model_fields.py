@@ -48,7 +48,7 @@ def _key_from_file() -> str | None:
         return Path(path).expanduser().read_text("utf-8-sig", errors="replace").strip()
     except OSError as error:
         reason = error.strerror
-    msg = (  # raised outside the handler, whose OSError names the file
+    msg = (  # raised outside the handler: its error quotes the path, which may be a key by mistake
         f"The variable DASHSCOPE_API_KEY_FILE_PATH names a file that cannot be read ({reason}): "
         "correct it, set DASHSCOPE_API_KEY, or pass api_key"
     )
@@ -191,7 +191,7 @@ class ModelFields(_Base):
     streaming: bool | None = None
     """`True`: `invoke` also streams, to callbacks. `False`: `stream` yields a single
     chunk, and the service is not asked for a stream, unless the model thinks in streams only.
-    Default: `stream` streams, and `invoke` requests a stream while the model thinks, because
+    Default: `stream` streams, and `invoke` requests a stream if the model may think, because
     proxies close connections that are silent for minutes."""
 
     default_headers: dict[str, str] | None = Field(default=None, exclude=True, repr=False)

@@ -97,7 +97,7 @@ class ModelSettings(ModelFields):
         read = {k: _read(fields[k], v) if k in fields else v for k, v in values.items()}
         headers, key = read.get("default_headers"), read.get("api_key")
         if isinstance(headers, SecretHeaders) and headers.model_api_key not in (None, key):
-            refuse_account_headers(headers)  # a configurable field gave a copy another key
+            refuse_account_headers(headers)  # of a configurable field: `_made_with` passes a dict
         forbids = cls.model_config.get("extra") == "forbid"
         return {
             name: value
@@ -164,9 +164,10 @@ class ModelSettings(ModelFields):
 
         Settings that are not given keep their values, with these exceptions: `api_key` and `region`
         remove the workspace, and `region` also removes the base URL. The cache, which does not
-        distinguish accounts, and the rate limiter, which counts for one account, are removed (also
-        from `callbacks`): set those of the new model. The other callbacks, `proxy`, `http_client`
-        and `http_async_client` are the same objects in both models.
+        distinguish accounts, is switched off, the global one as well, and the rate limiter, which
+        counts for one account, is removed (also from `callbacks`): give the new model its own. The
+        other callbacks, `proxy`, `http_client` and `http_async_client` are the same objects in both
+        models.
 
         Args:
             api_key: The account's key.
@@ -311,7 +312,7 @@ def _read(name: str, value: Any) -> Any:
     if value is None:
         return None
     if isinstance(value, (bool, list)):
-        check_values({name: value})  # before pydantic converts booleans to numbers
+        check_values({name: value})  # before pydantic converts booleans, also in lists, to numbers
     if name in Location._fields:
         text = str(value).strip()
         if not text and name != "workspace_id":  # "" means no workspace
@@ -327,7 +328,7 @@ def _read(name: str, value: Any) -> Any:
 
 
 def _copied(value: Any) -> Any:
-    """Copy nested dicts, lists and sets, and share their other members."""
+    """Copy nested dicts, lists and sets, `SecretHeaders` to a dict; share their other members."""
     kind = type(value)
     if kind is dict or kind is SecretHeaders:
         return {key: _copied(item) for key, item in value.items()}

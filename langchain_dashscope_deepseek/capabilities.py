@@ -81,7 +81,7 @@ class ModelCapabilities:
     With the defaults, only tools and JSON schemas are refused.
 
     Attributes:
-        thinking: When the model thinks.
+        thinking: When the model thinks; `"on"` and `"off"` are defaults that can be changed.
         thinking_needs_stream: The model thinks in streams only, so `invoke` streams internally.
         context_tokens: Longest input and output together, in tokens.
         max_input_tokens: Longest input, in tokens.
@@ -98,10 +98,12 @@ class ModelCapabilities:
         routes: The routes to try, in this order. The one that works is remembered.
         documented_natively: Documented for the native protocol, not only for the OpenAI-compatible
             one.
-        search_missing_in: Regions without web search for the model.
-        json_missing_in: Regions without structured output for the model.
+        search_missing_in: Regions in which `enable_search` is not documented. It is sent, and the
+            service's error gets advice.
+        json_missing_in: The same for a JSON `response_format`.
         settable: Of the sampling and length parameters, those that may be set. `None`: all of them,
-            and any `reasoning_effort`; otherwise only the documented values of `reasoning_effort`.
+            and any `reasoning_effort`. If it is a set, `reasoning_effort` may have the documented
+            values; its name in the set is read by the emulator only.
         unsettable: Of the same parameters, those that may not be set.
         reasoning_efforts: The documented values of `reasoning_effort`.
         reasoning_effort_aliases: Further values, and the value that the service maps each to.
@@ -115,7 +117,7 @@ class ModelCapabilities:
         released: The date on which DeepSeek published the model.
         open_weights: The weights can be downloaded. `None`: not known.
         source: The source of the row's facts.
-        checked_on: The date of the version of the source from which the facts were taken.
+        source_date: The date of the version of the source from which the facts were taken.
     """
 
     thinking: Thinking = "unknown"
@@ -149,7 +151,7 @@ class ModelCapabilities:
     released: date | None = None
     open_weights: bool | None = None
     source: str = ""
-    checked_on: date | None = None
+    source_date: date | None = None
 
     def __post_init__(self) -> None:
         """Refuse routes that do not exist."""
@@ -158,7 +160,7 @@ class ModelCapabilities:
             raise ValueError(msg)
 
     def thinks(self, enable_thinking: bool | None) -> bool:
-        """Tell whether the model thinks when `enable_thinking` is sent (`None`: left out)."""
+        """Tell whether the model thinks, or may, with this `enable_thinking` (`None`: left out)."""
         if self.thinking in ("always", "never"):
             return self.thinking == "always"
         return self.thinking != "off" if enable_thinking is None else enable_thinking
@@ -234,7 +236,7 @@ _V4_PRO = replace(
     ),
     reasoning_replay="with_tool_calls",
     released=date(2026, 4, 24),
-    checked_on=date(2026, 9, 22),
+    source_date=date(2026, 9, 22),
 )
 _NEW_ALIASES = (("medium", "high"), ("xhigh", "high"))
 _V4_PRO_0813 = replace(
@@ -263,7 +265,7 @@ _V41_FLASH = replace(
     reasoning_effort_range=(1, 100),
     released=date(2026, 9, 10),
     source=f"{_HELP}, the model's own page; https://models.dev",
-    checked_on=date(2026, 9, 21),
+    source_date=date(2026, 9, 21),
 )
 # The differences of the `-us` models (scope "US", Virginia) from those without the suffix.
 _US: Mapping[str, Any] = {
@@ -273,7 +275,7 @@ _US: Mapping[str, Any] = {
     "search_missing_in": frozenset(),
     "json_missing_in": frozenset(),
     "source": f"{_REFERENCE}; {_BILLING}; the list of models of dashscope-us.aliyuncs.com",
-    "checked_on": _AUGUST,
+    "source_date": _AUGUST,
 }
 _RETIRED = replace(
     _HOSTED,
@@ -283,7 +285,7 @@ _RETIRED = replace(
     status="retired",
     retired_on=date(2026, 10, 10),
     replacement="deepseek-v4.1-flash",
-    checked_on=date(2026, 3, 24),
+    source_date=date(2026, 3, 24),
 )
 _V32 = replace(
     _RETIRED,
@@ -355,7 +357,7 @@ _VANCHIN = ModelCapabilities(
     unsettable=frozenset({"thinking_budget", "seed", "repetition_penalty"}),
     defaults=ParameterDefaults(temperature=0.6, top_p=0.95),
     source=f"{_HELP}, Vanchin's page and the page on function calling",
-    checked_on=date(2026, 9, 22),
+    source_date=date(2026, 9, 22),
 )
 _VANCHIN_OLD = replace(_VANCHIN, thinking="off", unsettable=frozenset())
 _VANCHIN_NO_JSON = replace(_VANCHIN_OLD, json_object=False, json_schema=False)
@@ -370,7 +372,7 @@ _SILICONFLOW = ModelCapabilities(
     search=False,
     unsettable=frozenset({"repetition_penalty", "presence_penalty"}),
     source="https://help.aliyun.com/en/model-studio/siliconflow-deepseek-api",
-    checked_on=date(2026, 9, 22),
+    source_date=date(2026, 9, 22),
 )
 
 _ROWS: Mapping[str, ModelCapabilities] = {
@@ -396,17 +398,17 @@ _ROWS: Mapping[str, ModelCapabilities] = {
         _RETIRED_DISTILL,
         retired_on=None,
         source=f"{_REFERENCE}; switched off: {_BILLING}",
-        checked_on=_AUGUST,
+        source_date=_AUGUST,
     ),
     "deepseek-r1-distill-llama-70b": replace(
-        _DISTILL, source=f"{_REFERENCE}; free trial only: {_BILLING}", checked_on=_AUGUST
+        _DISTILL, source=f"{_REFERENCE}; free trial only: {_BILLING}", source_date=_AUGUST
     ),
     "vanchin/deepseek-v4.1-flash": replace(
         UNKNOWN_MODEL,
         context_tokens=1_048_576,
         documented_natively=False,
         source="Model Studio's catalogue of models",
-        checked_on=date(2026, 9, 24),
+        source_date=date(2026, 9, 24),
     ),
     "vanchin/deepseek-v4-pro": _VANCHIN,
     "vanchin/deepseek-v4-pro-0813": _VANCHIN,

@@ -436,9 +436,10 @@ class ChatDashScopeDeepSeek(ModelSettings):
     def close(self) -> None:
         """Close the connections for synchronous calls that this object was the last to use.
 
-        Its calls that are still reading raise an error; later calls open new connections. The
-        connections of other objects, such as copies of this one, stay open. Without `close`, an
-        idle connection is closed when a call of any model ends at least 5 seconds later.
+        Requests that are still waiting or reading fail, and are retried like other failed requests;
+        later calls open new connections. The connections of other objects, such as copies of this
+        one, stay open. Without `close`, an idle connection is closed when a call of any model ends
+        at least 5 seconds later.
         """
         process_pool().close(self)
 

@@ -187,14 +187,14 @@ class DataInspectionFailed(DashScopeInvalidRequestError):  # noqa: N818 - the se
 class DashScopeInputError(DashScopeInvalidRequestError):
     """Refused by this package before any request was sent.
 
-    Where a model is made or changed, pydantic's `ValidationError` holds it.
+    Where a model is made or changed, pydantic's `ValidationError` may hold it.
     """
 
     hint = ""
 
 
 class DashScopeUnsupportedError(DashScopeInputError):
-    """The model, or any DeepSeek model, lacks a feature of the request; nothing was sent."""
+    """The model, or every DeepSeek model, lacks a feature of the request; nothing was sent."""
 
 
 class DashScopeRateLimitError(DashScopeError, ModelRateLimitError):
@@ -206,7 +206,10 @@ class DashScopeRateLimitError(DashScopeError, ModelRateLimitError):
 class DashScopeServerError(DashScopeError, ModelAPIError):
     """The service failed (HTTP 5xx or 409), or sent a response that is not an answer."""
 
-    hint = "Usually temporary: try again later. If it lasts, report it with the request_id."
+    hint = (
+        "Usually temporary: try again later. If it lasts, send the request_id to Alibaba Cloud's "
+        "support."
+    )
 
 
 class DashScopeAnswerTooLargeError(DashScopeServerError, RuntimeError):
@@ -217,11 +220,11 @@ class DashScopeAnswerTooLargeError(DashScopeServerError, RuntimeError):
 
 
 class DashScopeTimeoutError(DashScopeError, ModelTimeoutError):
-    """Connecting, sending or reading exceeded `timeout`, or the service timed out (408, 504)."""
+    """Connecting, sending or reading exceeded `timeout`, or a server timed out (408, 504)."""
 
     hint = (
-        "Raise timeout (after HTTP 408 or 504: that of the proxy), or use a stream: without one, "
-        "no data arrives while the model thinks."
+        "Raise timeout (after HTTP 408 or 504, that of your gateway, if any), or use a stream: "
+        "without one, no data arrives while the model thinks."
     )
 
 

@@ -47,7 +47,7 @@ def resolve(given: Location, environment: Location) -> Location:
 
     The base URL follows from the first of these that is given: the argument `base_url`, the
     argument `region`, `base_url` of the environment, `region` of the environment, the default
-    region. The returned region is the one that was given, if any.
+    region. The returned region is that of the arguments, else that of the environment, if any.
     """
     region = given.region or environment.region
     # The argument "" means no workspace, also if the environment has one.
@@ -147,8 +147,8 @@ def _check_url(url: str, setting: str) -> None:
     """Refuse a URL that holds a secret or is not valid."""
     if "?" in url or "#" in url:
         raise ValueError(
-            f"{setting} holds a query or a fragment, which would end up within the request's URL, "
-            "and in traces: use default_headers instead"
+            f"{setting} holds a query or a fragment, but the request's URL goes on behind it, and "
+            "traces show it: use default_headers instead"
         )
     if "@" in url:
         raise ValueError(

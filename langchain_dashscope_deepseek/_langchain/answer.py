@@ -92,11 +92,11 @@ class AnswerAccumulator:
         )
 
     def warn(self) -> None:
-        """Warn if an agent would take the answer for a final one by mistake."""
+        """Warn of an answer that agents misread: a call in its text, or nothing but reasoning."""
         if self.markup:
             warn(
-                f"The model wrote a tool call into its text ({self.markup}), so no tool runs: ask "
-                "again. See response_metadata['tool_call_markup']."
+                f"The model wrote a tool call into its text ({self.markup}), where no agent runs "
+                "it: ask again. See response_metadata['tool_call_markup']."
             )
         if self.is_only_reasoning:
             usage = self.usage_metadata

@@ -46,12 +46,12 @@ def to_wire(
     text_only_model: str = "",
     must_call: bool = False,
 ) -> tuple[list[WireMessage], list[str]]:
-    """Return the wire's messages, and a description of each change that was made to them.
+    """Return the wire's messages, and a description of each repair.
 
-    System messages at the beginning are joined, since the service documents a single one. AI
-    messages without text and calls are left out, and so is each message's `name`, which the wire
-    does not have. `text_only_model`: see `Context`. `must_call`: a tool call is required, but no
-    `tool_choice` that forces one is sent.
+    Not described: system messages at the beginning are joined, since the service documents a single
+    one; images of tool messages are moved behind them; AI messages without text and calls, invalid
+    calls without an answer and each message's `name` are left out. `text_only_model`: see
+    `Context`. `must_call`: a tool call is required, but no `tool_choice` that forces one is sent.
     """
     blocks = (block for message in messages for block in blocks_of(message))
     if any("cache_control" in block and "type" in block for block in blocks):
@@ -125,8 +125,9 @@ def _match_answers(conversation: Iterable[Converted], changes: list[Change]) -> 
         if caller is not kept[-1]:
             if any(c.id == call_id and not c.answer for m in kept for c in m.calls):
                 raise DashScopeInputError(
-                    f"Message {message.position} answers the call {call_id!r}, and two unanswered "
-                    "calls have that id: move it right behind the AI message whose call it answers"
+                    f"messages[{message.position}] answers the call {call_id!r}, and two "
+                    "unanswered calls have that id: move it right behind the AI message whose call "
+                    "it answers"
                 )
             how = "was answered by a later tool message, which was moved right behind it"
             changes.append(_unanswered(caller, called, how))
@@ -139,14 +140,14 @@ def _dropped(message: Converted, call: Call | None) -> Change:
     """Describe a tool message that has no open call; refuse a second answer that differs."""
     call_id = message.wire["tool_call_id"]
     refusal = DashScopeInputError(
-        f"Message {message.position} is a tool message for the call {call_id!r}, which no AI "
+        f"messages[{message.position}] is a tool message for the call {call_id!r}, which no AI "
         "message before it made, or which is answered already: keep the AI message with that call "
         "right before it, or drop this one"
     )
     if call and call.answer and call.answer["content"] != message.wire["content"]:
         raise refusal
     return Change(
-        f"message {message.position}: a tool message for {call_id!r} was left out",
+        f"messages[{message.position}]: a tool message for {call_id!r} was left out",
         "A tool message was left out of the request, since its call is missing or answered.",
         refusal,
     )
@@ -160,8 +161,8 @@ def _finish_calls(message: Converted, changes: list[Change]) -> None:
     for call in message.calls:
         if not call.id or call.id in calls:
             raise DashScopeInputError(
-                f"Message {message.position} calls the tool {call.name!r} with the id {call.id!r}: "
-                "each call of a message needs an id of its own"
+                f"messages[{message.position}] calls the tool {call.name!r} with the id "
+                f"{call.id!r}: each call of a message needs an id of its own"
             )
         if call.answer is None:
             how = "has no recorded result and may have run: a tool message that says so was added"
@@ -185,19 +186,20 @@ def _arguments(call: Call, position: int) -> str:
         return json.dumps(args, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError):
         raise DashScopeInputError(
-            f"Message {position} calls the tool {call.name!r} (id {call.id!r}) with arguments that "
-            "JSON cannot represent: use strings, finite numbers, booleans, None, lists and dicts"
+            f"messages[{position}] calls the tool {call.name!r} (id {call.id!r}) with arguments "
+            "that JSON cannot represent: use strings, finite numbers, booleans, None, lists and "
+            "dicts"
         ) from None
 
 
 def _unanswered(caller: Converted, call: Call, how: str) -> Change:
     return Change(
-        f"message {caller.position}: the call {call.id!r} of {call.name!r} {how}",
+        f"messages[{caller.position}]: the call {call.id!r} of {call.name!r} {how}",
         f"A call of {call.name} {how}.",
         DashScopeInputError(
-            f"Message {caller.position} calls the tool {call.name!r} (id {call.id!r}), and no tool "
-            f"message right behind it answers the call: add one with tool_call_id={call.id!r}, or "
-            "drop the call"
+            f"messages[{caller.position}] calls the tool {call.name!r} (id {call.id!r}), and no "
+            "tool message right behind it answers the call: put the one with "
+            f"tool_call_id={call.id!r} there, or drop the call"
         ),
     )
 
@@ -252,11 +254,11 @@ def _fix_end(sent: list[WireMessage], last: Converted, go_on: str, changes: list
         sent.append({"role": "user", "content": go_on})
         text = f"{kind} was the last one: a human message that asks to continue was added"
     refusal = DashScopeInputError(
-        f"Message {last.position} is {kind} and the last one, and the service answers human and "
+        f"messages[{last.position}] is {kind} and the last one, and the service answers human and "
         "tool messages only: end the conversation with one of those"
     )
     warning = f"{text[0].upper()}{text[1:]}."
-    changes.append(Change(f"message {last.position}: {text}", warning, refusal))
+    changes.append(Change(f"messages[{last.position}]: {text}", warning, refusal))
 
 
 def _report(changes: Iterable[Change]) -> None:

@@ -90,7 +90,7 @@ class Context(NamedTuple):
             raise refusal
         self.changes.append(
             Change(
-                f"message {self.position}: {change}",
+                f"messages[{self.position}]: {change}",
                 "Content that cannot be sent was left out or replaced in messages other than the "
                 "newest human one: see response_metadata['request_changes'].",
                 refusal.with_traceback(None),  # the frames would keep images in memory
@@ -129,7 +129,7 @@ def normalise(message: BaseMessage, position: int) -> list[BaseMessage]:
         if message.role not in _CHAT_ROLES:
             roles = ", ".join(_CHAT_ROLES)
             raise DashScopeInputError(
-                f"Message {position} has the role {message.role!r}. Use one of {roles}"
+                f"messages[{position}] has the role {message.role!r}. Use one of {roles}"
             )
         kept = {"role", "content", "additional_kwargs", "response_metadata"}
         (message,) = convert_to_messages([message.model_dump(include=kept)])
@@ -154,7 +154,7 @@ def convert(message: BaseMessage, context: Context) -> Converted | None:
     role = next((role for kind, role in _ROLES.items() if isinstance(message, kind)), None)
     if role is None:
         raise DashScopeInputError(
-            f"Message {context.position} is a {type(message).__name__}, which the service has no "
+            f"messages[{context.position}] is a {type(message).__name__}, which the service has no "
             "role for: use system, human, AI and tool messages. Convert a FunctionMessage to an "
             "AIMessage with tool_calls and a ToolMessage"
         )
@@ -166,8 +166,8 @@ def convert(message: BaseMessage, context: Context) -> Converted | None:
     elif not content and not calls:
         if role == "user":
             refusal = DashScopeInputError(
-                f"Message {context.position} is an empty human message, which the service refuses: "
-                "fill or drop it"
+                f"messages[{context.position}] is an empty human message, which the service "
+                "refuses: fill or drop it"
             )
             context.record("an empty human message was left out", refusal)
         return None
@@ -241,7 +241,7 @@ def _repaired(text: str, context: Context) -> str:
     """Join surrogate pairs, and replace lone surrogates: tools list file names that hold some."""
     repaired = fix_surrogates(text)
     if repaired != text:
-        refusal = DashScopeInputError(f"Message {context.position} {LONE_SURROGATE}")
+        refusal = DashScopeInputError(f"messages[{context.position}] {LONE_SURROGATE}")
         context.record("surrogates were joined, or replaced by U+FFFD", refusal)
     return repaired
 
@@ -253,7 +253,7 @@ def _pieces(content: Any, context: Context) -> Iterator[str | dict[str, Any]]:
             yield block
             continue
         if not isinstance(block, dict):
-            msg = f"Message {context.position} holds a block that is neither a string nor a dict"
+            msg = f"messages[{context.position}] holds a block that is neither a string nor a dict"
             raise DashScopeInputError(msg)
         holds_image = is_image(block, typed_only=context.role != "user")
         try:
@@ -278,7 +278,7 @@ def _image(block: dict[str, Any], context: Context) -> dict[str, Any]:
         )
     else:
         return image_part(block, context.position)
-    raise DashScopeUnsupportedError(f"Message {context.position} holds an image, and {reason}")
+    raise DashScopeUnsupportedError(f"messages[{context.position}] holds an image, and {reason}")
 
 
 def _texts(block: dict[str, Any], context: Context) -> Iterator[str | dict[str, Any]]:
@@ -307,6 +307,6 @@ def _texts(block: dict[str, Any], context: Context) -> Iterator[str | dict[str, 
 def _unreadable(block: dict[str, Any], context: Context) -> DashScopeUnsupportedError:
     kind = block.get("type") or next(iter(block), "")
     return DashScopeUnsupportedError(
-        f"Message {context.position} holds a block of type {kind!r}, which DeepSeek models do not "
-        "read: describe it in text, or use a model of another provider that reads it"
+        f"messages[{context.position}] holds a block of type {kind!r}, which DeepSeek models do "
+        "not read: describe it in text, or use a model of another provider that reads it"
     )

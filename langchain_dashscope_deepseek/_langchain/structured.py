@@ -131,7 +131,7 @@ class _CallParser(JsonOutputKeyToolsParser):
         arguments = super().parse_result([ChatGeneration(message=message)])
         if arguments is None and is_complete and not (self.has_tools and message.tool_calls):
             why = _why_no_call(self.key_name, message)
-            # LLMToolSelectorMiddleware passes a schema as a dict, and asks again after None.
+            # Not by `invoke` with a dict: LLMToolSelectorMiddleware asks again after None.
             if message.invalid_tool_calls and (self.pydantic_class or partial):
                 raise OutputParserException(why)
             warn(why)

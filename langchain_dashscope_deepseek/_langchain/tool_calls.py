@@ -54,12 +54,12 @@ class ToolCallAccumulator:
     """One tool call."""
 
     def __init__(
-        self, chunk_index: int, index: int | None, wire_id: str | None, given_id: str | None
+        self, chunk_index: int, index: int | None, wire_id: str | None, unique_id: str | None
     ) -> None:
         self.chunk_index = chunk_index  # in the message's content
         self.index = index  # on the wire, where it may be missing or differ from piece to piece
         self.wire_id = wire_id
-        self.id = self._unsent_id = given_id  # unique in the answer
+        self.id = self._unsent_id = unique_id  # unique in the answer
         self.name: str | None = None
         self.arguments = Text()
         self._held_back = ""
@@ -171,9 +171,9 @@ class ToolCalls(list[ToolCallAccumulator]):
             if not (call_id or delta.name or delta.arguments):
                 return None
             # Of two calls with one id, the second gets another.
-            given_id = None if with_id else call_id
+            unique_id = None if with_id else call_id
             chunk_index = _FIRST_TOOL_INDEX + len(self)
-            call = ToolCallAccumulator(chunk_index, index, call_id, given_id)
+            call = ToolCallAccumulator(chunk_index, index, call_id, unique_id)
             self.append(call)
             self._latest |= {call_id: call, index: call, (call_id, index): call}
         elif call_id and not call.wire_id:

@@ -46,8 +46,8 @@ def _as_function(tool: Mapping[str, Any]) -> dict[str, Any]:
     kind = given.get("type") or next(iter(given), None)
     search = " To search the web, set enable_search=True." if _SEARCH.search(str(kind)) else ""
     msg = (
-        f"A tool of type {kind!r} is not a function, and the service runs no tools of other "
-        f"providers: leave it out, or write a function that does the same.{search}"
+        f"A tool of type {kind!r} is not a function with a name, and the service runs no tools of "
+        f"other providers: leave it out, or write a function that does the same.{search}"
     )
     raise DashScopeInputError(msg)
 

@@ -25,14 +25,14 @@ from langchain_dashscope_deepseek.errors import (
     DashScopeRouteError,
 )
 
-# The key, the bill or the model: every other row would fail as well.
+# The key, the bill or the model: the other rows would probably fail as well.
 FATAL = (
     DashScopeAuthenticationError,
     DashScopePermissionDeniedError,
     DashScopeNotFoundError,
     DashScopeRouteError,
 )
-MAX_FAILURES = 20  # rows that fail in succession before the run may stop, see `_count`
+MAX_FAILURES = 20  # rows that fail in succession before `_stop_if_all_fail` may stop the run
 MAX_RATE_LIMITS = 30  # rate limit errors of one row; --attempts does not count them
 MAX_WAIT = 60.0  # seconds
 
@@ -72,7 +72,7 @@ class Record(NamedTuple):
 
 
 class Asker:
-    """Asks the prompts of rows, several at once; raises `StoppedError` if every row would fail."""
+    """Asks the prompts of rows, several at once; `StoppedError` if the others would fail, too."""
 
     def __init__(self, task: Task, attempts: int, expect_failures: bool, limits: Limits) -> None:
         # Retries are made here, so that the limits count each of them.
@@ -108,7 +108,7 @@ class Asker:
                 outcome = Outcome(None, None, error)
             else:
                 self._limits.settle(outcome.usage["total_tokens"] if outcome.usage else None)
-            self._count(outcome.failure)
+            self._stop_if_all_fail(outcome.failure)
             return _record(row, outcome, attempts, time.monotonic() - began)
 
     def check_key(self) -> None:
@@ -133,7 +133,7 @@ class Asker:
             return 0.0  # the next call waits for the limits, as all others do
         return seconds * random.uniform(0.75, 1.25)  # noqa: S311 - not a secret
 
-    def _count(self, failure: Exception | None) -> None:
+    def _stop_if_all_fail(self, failure: Exception | None) -> None:
         """Stop if all rows fail, from the start or because the service stopped answering."""
         if failure is None:
             self._failures, self._works = 0, True

@@ -22,8 +22,8 @@ from langchain_dashscope_deepseek.batch._prompts import Row, StoppedError
 from langchain_dashscope_deepseek.batch._running import Committer, ask_all
 from langchain_dashscope_deepseek.rate_limiter import TokenRateLimiter
 
-GROUPS_OF_A_WORKER = 8  # so that all workers have rows until the end; fewer, if groups get small
-PATIENCE = 30.0  # seconds until the lock of an actor that died is free
+GROUPS_OF_A_WORKER = 8  # so that all workers have rows until the end, if the groups' sizes allow it
+PATIENCE = 30.0  # seconds to wait at most for the lock of an actor that died
 SETTLE_INTERVAL = 0.05  # seconds; token counts that arrive within it go to the limits together
 RESTARTED = {"max_restarts": -1, "max_task_retries": -1, "num_cpus": 0}
 STORE_BYTES = 100 * 1024**2  # for Ray's objects; the rows are not among them
@@ -177,7 +177,7 @@ def run_on_ray(make_asker: MakeAsker, queued: int, options: Options, prices: Pri
 
     Raises:
         KeyboardInterrupt: By Ctrl-C or SIGTERM, after all answers so far are stored.
-        StoppedError: Every row would fail, or the ledger cannot be written.
+        StoppedError: The other rows would fail as well, or the ledger cannot be written.
     """
     ray = _start(options.workers)
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy

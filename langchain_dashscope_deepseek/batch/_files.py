@@ -20,7 +20,7 @@ def read_table(path: Path) -> Iterator[dict[str, Any]]:
 
     Raises:
         ValueError: The file is in none of the formats or not in UTF-8, or a row is wrong.
-        csv.Error: A quote does not end.
+        csv.Error: A value is not quoted correctly.
     """
     match path.suffix:
         case ".jsonl":

@@ -166,8 +166,8 @@ class Ledger:
 
     def _check_folder(self, file_format: Format) -> None:
         if self._format != file_format:
-            hint = f"use --format {self._format}, or give another folder"
-            raise StoppedError(f"{self.folder} holds {self._format} files: {hint}.")
+            hint = "use it again, or give another folder"
+            raise StoppedError(f"{self.folder} was begun with --format {self._format}: {hint}.")
         if not self.counts.total and any(self.folder.glob("part-*")):
             raise StoppedError(f"{self.folder} holds answers but no ledger: give another folder.")
 

@@ -78,7 +78,7 @@ def _describe(counts: Counts, before: Counts, seconds: float, prices: Prices) ->
         cost += (prices.output or 0) * counts.output_tokens
         parts.append(f"cost {cost / 1e6:,.4f}")
     ended = new.answered + new.failed
-    parts.append(f"{_duration(left * seconds / ended)} left" if ended else f"{left:,} left")
+    parts.append(f"{_duration(left * seconds / ended)} left" if ended else f"{left:,} rows left")
     return ", ".join(parts)
 
 

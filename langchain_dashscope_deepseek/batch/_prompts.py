@@ -114,12 +114,14 @@ class Task:
 
 
 def read_rows(path: Path, task: Task) -> Iterator[Row]:
-    """Yield the rows of a file; raises `StoppedError` with the number of a row that is wrong."""
+    """Yield the rows of a file; raises `StoppedError`, with the row's number if one is wrong."""
     number = 1
     try:
         for values in read_table(path):
             yield task.row(values)
             number += 1
+    except UnicodeDecodeError:
+        raise StoppedError(f"{path} is not UTF-8: save it as UTF-8, and start again.") from None
     except (ValueError, TypeError, ArithmeticError, csv.Error) as error:
         raise StoppedError(
             f"{path}, row {number}: {error}. Correct the file or the options, and start again."

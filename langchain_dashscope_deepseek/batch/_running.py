@@ -13,7 +13,7 @@ from langchain_dashscope_deepseek.batch._prompts import Row
 
 
 class Committer:
-    """Enters records into the ledger, together with all that arrive meanwhile."""
+    """Enters records into the ledger; those that arrive during a write are entered by the next."""
 
     def __init__(self, add: Callable[[list[Record]], Awaitable[object]]) -> None:
         self._add, self._lock = add, asyncio.Lock()
@@ -57,7 +57,7 @@ def run_here(ledger: Ledger, asker: Asker, queued: int, concurrency: int) -> Non
 
     Raises:
         KeyboardInterrupt: By Ctrl-C or SIGTERM, after all answers so far are stored.
-        StoppedError: Every row would fail.
+        StoppedError: The other rows would fail as well.
     """
     try:
         asyncio.run(_run(ledger, asker, queued, concurrency))

@@ -1,1 +1,1 @@
-"""Data: the model profiles, which LangChain reads, and Chinese words, to estimate tokens."""
+"""Data: the model profiles, and frequent runs of Chinese characters, to estimate tokens."""

@@ -57,4 +57,6 @@ def profile_of(row: ModelCapabilities, *, enable_thinking: bool | None = None) -
     return profile
 
 
+# Not read by this package: it has the name and the place that the profiles of LangChain's own
+# packages have.
 _PROFILES: dict[str, ModelProfile] = {name: profile_of(row) for name, row in MODELS.items()}

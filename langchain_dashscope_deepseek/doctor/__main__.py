@@ -38,12 +38,15 @@ capability table.
   service  yes, no (refused or ignored), unclear (the answer does not show it),
            failed (rate limit, timeout, network or server error, exhausted quota)
   table    yes, no, not known
-  route    a route in both columns
   DIFFERS  service and table disagree
+
+The check "route" has a route in both columns. While a model thinks, "yes" for tools and JSON means
+that the request was accepted.
 """
 _EXIT_CODES = """\
-exit codes: 0, no check failed, and the service says no nowhere where the table says yes; 1, one
-of these happened; 2, no request was sent; 130, stopped by Ctrl-C.
+exit codes: 0, all checks were made, and all that works according to the table works or is unclear;
+1, a check failed, or the service says no where the table says yes, or the run ended with an error,
+such as a wrong key; 2, no request was sent; 130, stopped by Ctrl-C.
 """
 
 

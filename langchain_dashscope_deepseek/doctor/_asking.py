@@ -142,7 +142,7 @@ class Doctor:
 
     def _ask(self, model: str, check: Check, route: Route) -> Answer:
         settings = {**self._settings, "model": model}
-        # `UNKNOWN_MODEL` skips the checks of a row, and `send` sends once, on the only route.
+        # For `UNKNOWN_MODEL`, `prepare` refuses and changes nothing; `send` sends once.
         request = prepare(
             settings,
             UNKNOWN_MODEL,
@@ -154,7 +154,7 @@ class Doctor:
         )
         request = replace(request, routes=(route,))
         self.requests += 1
-        acquire = partial(process_pool().acquire, user=self)
+        acquire = partial(process_pool().acquire, caller=self)
         attempt = next(Attempts(request.policy))
         answer = Answer.of(list(send(acquire, request, attempt)))
         self.tokens += answer.usage.total_tokens if answer.usage else 0
@@ -171,7 +171,7 @@ class Doctor:
         return text
 
 
-_REFUSALS = (
+_MEANS_NO = (
     DashScopeInvalidRequestError,
     DashScopeNotFoundError,
     DashScopePermissionDeniedError,
@@ -181,7 +181,7 @@ _REFUSALS = (
 def _kind_of(error: DashScopeError) -> str:
     """Tell a refusal ("no") from any other error, such as an exhausted quota ("failed")."""
     is_quota = isinstance(error, DashScopeQuotaExceededError)
-    return "no" if isinstance(error, _REFUSALS) and not is_quota else "failed"
+    return "no" if isinstance(error, _MEANS_NO) and not is_quota else "failed"
 
 
 def _word(says: bool | None) -> str:

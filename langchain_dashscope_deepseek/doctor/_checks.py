@@ -23,7 +23,7 @@ EFFORTS = ("minimal", "low", "medium", "high", "xhigh", "max", "ultra", 50)
 for the whole numbers."""
 
 SHORT, LONG = 16, 64
-"""Token limits of an answer: `LONG` if its text is read and should not be cut."""
+"""Token limits of an answer: `LONG` if its text or its calls are read and should not be cut."""
 
 
 class Answer(NamedTuple):
@@ -77,9 +77,9 @@ def _calls(answer: Answer) -> Reading:
 
 
 def _is_made_to_call(answer: Answer) -> Reading:
-    if answer.has_call or answer.is_cut:
-        return _calls(answer)
-    return "no", "accepted, answered without a call"
+    if answer.is_cut and not answer.has_call:
+        return "unclear", "accepted, but cut before a call"
+    return ("yes", "") if answer.has_call else ("no", "accepted, answered without a call")
 
 
 def _is_json(answer: Answer) -> Reading:
@@ -111,10 +111,10 @@ class Check:
 
     Attributes:
         name: The name in the report.
-        parameters: The wire's parameters, without the token limit.
+        parameters: The wire's parameters; `Doctor.plan` adds the token limit.
         table: Whether it works according to the capability table; `None` if that is not known.
         read: Reads an answer; a refusal, which is "no", needs none.
-        messages: The messages, in the text route's form.
+        messages: The messages, in the text route's form but for images.
         limit: The token limit of the answer.
         streamed: Whether to request a stream.
         route: The route; `None` for the model's own.
@@ -204,13 +204,13 @@ def checks_of(row: ModelCapabilities, region: str | None) -> Iterator[Check]:
         yield Check("reasoning sent back", tools, replays, messages=full)
         yield Check("reasoning left out", tools, thinking and not replays, messages=bare)
 
-    if_documented = None if row.settable is None else True
-    stop, can_stop = {**without_thinking, "stop": ["three"]}, row.can_set("stop") and if_documented
+    yes_or_unknown = None if row.settable is None else True
+    stop, can_stop = {**without_thinking, "stop": ["three"]}, row.can_set("stop") and yes_or_unknown
     yield Check(
         "image", without_thinking, row.images, messages=_LOOK, route="multimodal-generation"
     )
     yield Check("stop", stop, can_stop, _stops, _COUNT, LONG)
-    yield Check("seed", {**without_thinking, "seed": 1}, row.can_set("seed") and if_documented)
+    yield Check("seed", {**without_thinking, "seed": 1}, row.can_set("seed") and yes_or_unknown)
     yield Check("implicit cache", without_thinking, row.cache, _is_cached, _LONG_PROMPT, times=2)
 
 
@@ -239,7 +239,7 @@ def _tools_and_json(
         yield replace(
             check,
             parameters={**switch, **check.parameters},
-            # The limit may end the answer within its reasoning: then only a refusal is conclusive.
+            # The limit may end the answer within its reasoning: "yes" means that it was accepted.
             read=_accepted if thinking else check.read,
             limit=SHORT if thinking else LONG,
             streamed=thinking and row.thinking_needs_stream,

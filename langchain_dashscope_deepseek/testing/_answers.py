@@ -138,7 +138,7 @@ def _stop(request: ValidRequest, answer: Answer) -> Answer:
 
 
 def _limit(request: ValidRequest, answer: Answer) -> Answer:
-    """Cut the answer at the token limits: the reasoning first, then the text and the calls."""
+    """End the answer at the token limits; the reasoning is first, then come text and calls."""
     if budget := request.parameters.get("thinking_budget"):
         answer = replace(answer, reasoning=cut_to_tokens(answer.reasoning, budget))
     shared = request.row.max_reasoning_tokens is None  # max_tokens counts the reasoning as well

@@ -127,7 +127,7 @@ def check_body(
     _check_format(parameters, row, messages, thinking=surely_thinks)
     if strict_replay:
         replayed = row.reasoning_replay == "with_tool_calls"
-        check_replay(messages, replayed=replayed, thinking=surely_thinks)
+        check_replay(messages, needs_replay=replayed, thinking=surely_thinks)
     tokens = estimate_input(messages, parameters)
     if row.max_input_tokens is not None and tokens > row.max_input_tokens:
         refuse(f"Range of input length should be [1, {row.max_input_tokens}]")

@@ -50,13 +50,13 @@ def check_messages(messages: Any, rules: ContentRules, *, partial: bool) -> list
     return read
 
 
-def check_replay(messages: list[Json], *, replayed: bool, thinking: bool) -> None:
+def check_replay(messages: list[Json], *, needs_replay: bool, thinking: bool) -> None:
     """Check the reasoning of earlier answers.
 
-    Not `replayed`: no message may have it. `replayed` and `thinking`: in a turn with tool calls all
-    assistant messages need it, the final one too. Otherwise it is ignored.
+    Not `needs_replay`: no message may have it. `needs_replay` and `thinking`: in a turn with tool
+    calls all assistant messages need it, the final one too. Otherwise it is ignored.
     """
-    if not replayed:
+    if not needs_replay:
         if any("reasoning_content" in message for message in messages):
             refuse("The reasoning_content of earlier answers must not be sent to this model.")
         return

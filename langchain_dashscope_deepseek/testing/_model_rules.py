@@ -1,7 +1,7 @@
 """What a row of the capability table means for a request, according to the service's pages.
 
-These rules repeat those of the client on purpose: a shared rule that is wrong would fail no test.
-A test checks that both agree for every model.
+The client has rules of its own: a shared rule that is wrong would fail no test. A test checks that
+both agree for every model.
 """
 
 from __future__ import annotations

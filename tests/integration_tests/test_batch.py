@@ -268,7 +268,7 @@ def test_a_wrong_row_is_reported_before_anything_is_asked(
             "7,a private prompt\n8,other\n",
             "the columns are '7', (a text that is not shown).",
         ),
-        ("a.csv", "id,prompt\n1,caf\xe9\n", "row 1: 'utf-8' codec can't decode byte"),
+        ("a.csv", "id,prompt\n1,caf\xe9\n", "a.csv is not UTF-8"),
         ("a.jsonl", '{"id":"\\ud800","prompt":"a"}', "row 1: 'utf-8' codec can't encode"),
         ("a.jsonl", '{"id":1,"prompt":"\\ud800"}', "row 1: 'utf-8' codec can't encode"),
         ("a.jsonl", '{"id":1,"prompt":' + "[" * 100_000, "row 1: is not valid JSON"),
@@ -373,7 +373,7 @@ def test_half_of_a_surrogate_pair_in_an_answer_is_replaced(batch: Batch) -> None
 
 def test_answers_keep_the_format_of_their_folder(batch: Batch) -> None:
     batch.run(batch.rows(1))
-    assert "use --format jsonl" in batch.run(batch.rows(1), "--format", "csv", code=1)
+    assert "--format jsonl: use it again" in batch.run(batch.rows(1), "--format", "csv", code=1)
 
 
 def test_a_file_of_answers_that_is_missing_is_written_again(batch: Batch) -> None:

@@ -98,7 +98,7 @@ async def test_a_request_gives_up_where_no_connection_becomes_free(
 ) -> None:
     monkeypatch.setattr(pool, "MAX_CONNECTIONS", 2)
     impatient = model.model_copy(update={"timeout": NO_PATIENCE, "max_retries": 0})
-    with pytest.raises(DashScopeTimeoutError, match="Waiting for a free connection"):
+    with pytest.raises(DashScopeTimeoutError, match="No connection became free"):
         await hold(impatient, 3)
     await hold(impatient, 2)
 

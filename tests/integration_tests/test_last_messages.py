@@ -265,6 +265,8 @@ async def test_where_warnings_are_errors_such_a_conversation_is_refused(
     run: Run, dashscope_emulator: DashScopeEmulator
 ) -> None:
     thread = {"messages": [HumanMessage("Hello"), AIMessage("Hello.")]}
-    with pytest.raises(DashScopeInputError, match="Message 1 is an AI message and the last one"):
+    with pytest.raises(
+        DashScopeInputError, match=r"messages\[1\] is an AI message and the last one"
+    ):
         await run(create_agent(model(), []), thread)
     assert dashscope_emulator.requests == []

@@ -214,8 +214,8 @@ def test_the_table_has_the_documented_models() -> None:
 def test_a_row_says_what_is_documented_and_where_that_was_read(name: str) -> None:
     row = MODELS[name]
     assert row.source
-    assert row.checked_on
-    read: Figures = {"source": row.source, "checked_on": row.checked_on}
+    assert row.source_date
+    read: Figures = {"source": row.source, "source_date": row.source_date}
     assert row == ModelCapabilities(**DOCUMENTED[name], **read)
 
 

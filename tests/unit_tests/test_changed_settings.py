@@ -671,7 +671,7 @@ def test_no_client_goes_around_a_proxy_or_certificates_that_were_set(
     name: str, setting: str
 ) -> None:
     client, around = CLIENTS[name](), {setting: AROUND[setting]}
-    match = f"{name} has its own network settings, so its calls would ignore {setting}: make that"
+    match = f"{name} has its own network settings, so its calls would ignore {setting}: set"
     with pytest.raises(ValidationError, match=match):
         ChatDashScopeDeepSeek(model="m", **{name: client}, **around)
     with pytest.raises(ValidationError, match=match):

@@ -35,7 +35,8 @@ _NAMES_BY_ADVICE: Mapping[str, str] = {
     'write model.bind_tools([...], tool_choice="name")': "function_call",
     "write stop": "stop_words",
     'write response_format={"type": "json_object"}, or with_structured_output': "json_mode",
-    "write default_headers, or extra_headers for one call": "headers extra_query",
+    "write default_headers, or extra_headers for one call": "headers",
+    "leave it out: this package sends no query": "extra_query",
     "write max_seconds": "max_retry_seconds max_time deadline",
     "write max_retries": "retries num_retries",
     "write proxy": "openai_proxy http_proxy proxies",
@@ -88,7 +89,7 @@ def is_no_op(name: str, value: Any) -> bool:
 
 
 def misplaced(names: Iterable[object]) -> list[str]:
-    """Return the names that `model_kwargs` must not send."""
+    """Return the names with advice, which `model_kwargs` must not send, unless undocumented."""
     advice = {str(name): ADVICE_BY_NAME.get(str(name), _UNDOCUMENTED) for name in names}
     return [name for name, text in advice.items() if not text.startswith(_UNDOCUMENTED)]
 

@@ -139,7 +139,7 @@ ADVICE: Mapping[str, str] = {
     ),
     "response_format type is unavailable now": (
         'The model has no json_schema on DashScope: use {"type": "json_object"}, or '
-        "with_structured_output, which uses function calling."
+        'with_structured_output with method="function_calling".'
     ),
     "Please set one tool in required mode": (
         "Name the tool that must be called, by tool_choice, or leave tool_choice out."
@@ -176,6 +176,7 @@ def error_from_service(
     request_id: str | None = None,
     headers: Mapping[str, str] = {},
     redact: Callable[[str], str] = redact_keys,
+    prefix: str = "DashScope: ",
 ) -> DashScopeError:
     """Return the error for a response, by its code, its message, or its status."""
     longest = 2 * LONGEST_MESSAGE  # before redaction, which may shorten it
@@ -185,7 +186,7 @@ def error_from_service(
     text = redact(message)[:LONGEST_MESSAGE]
     code, request_id = (name and printable(redact(name[:longest])) for name in (code, request_id))
     error = cls(
-        f"DashScope: {text}" if text else "DashScope sent no error message",
+        f"{prefix}{text}" if text else "DashScope sent no error message",
         code=code,
         status_code=status_code,
         request_id=request_id,

@@ -63,7 +63,7 @@ def image_part(block: Block, index: int) -> dict[str, Any]:
 
 
 def label_of(block: Block) -> str:
-    """Return ` (NAME)`: a block's file name, else its type, else its URL's end; `""`: none."""
+    """Return ` (NAME)`: a block's file name, else its mime type, else its URL's end; or `""`."""
     found = _flatten(block)
     url = str(_first(found, *_URL_KEYS) or "")
     data = _DATA_URI.match(url)
@@ -87,7 +87,7 @@ def _first(found: Block, *keys: str) -> Any:
 def _url_of(found: Block, index: int) -> str:
     detail = found.get("detail")
     if detail not in (None, "auto"):
-        warn(f"detail={detail!r} of an image was left out: set max_pixels instead.")
+        warn(f"detail={detail!r} of an image was left out: write max_pixels in the block instead.")
     data, url = _first(found, *_DATA_KEYS), _first(found, *_URL_KEYS)
     text = url if data is None else data
     if isinstance(text, str) and _URL.fullmatch(text):
@@ -101,9 +101,9 @@ def _url_of(found: Block, index: int) -> str:
     elif isinstance(url, str) and url[:5].lower() == "data:":
         why = "whose data URI does not have the form data:image/...;base64,..."
     else:
-        why = "whose URL is neither https, http, oss nor a data URI; a local path is not accepted"
+        why = "whose URL is no https, http, oss or data URI without spaces; local paths are refused"
     raise DashScopeInputError(
-        f"Message {index} holds an image {why}: send its URL, or read the file and send "
+        f"messages[{index}] holds an image {why}: send its URL, or read the file and send "
         '{"type": "image", "base64": ..., "mime_type": "image/png"}'
     )
 
@@ -114,14 +114,14 @@ def _data_uri(mime_type: str, data: Any, index: int) -> str:
     if kind not in _KINDS:
         given = repr(mime_type) if _SAFE_TYPE.fullmatch(mime_type) else "missing or malformed"
         known = ", ".join(f"image/{name}" for name in _KINDS)
-        msg = f"Message {index} holds an image whose mime type is {given}. Use one of {known}"
+        msg = f"messages[{index}] holds an image whose mime type is {given}. Use one of {known}"
         raise DashScopeInputError(msg)
     if isinstance(data, (bytes, bytearray)):
         data = b64encode(data).decode()
     text = "".join(data.split()) if isinstance(data, str) else ""
     if not _BASE64.fullmatch(text) or len(text) % 4:
         raise DashScopeInputError(
-            f"Message {index} holds an image whose base64 cannot be read: encode the bytes of the "
-            "file with base64.b64encode(...).decode()"
+            f"messages[{index}] holds an image whose base64 cannot be read: encode the bytes of "
+            "the file with base64.b64encode(...).decode()"
         )
     return f"data:image/{kind};base64,{text}"

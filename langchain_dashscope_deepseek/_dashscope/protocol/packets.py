@@ -26,7 +26,7 @@ LONE_SURROGATE = (
 
 
 class ToolCallDelta(NamedTuple):
-    """A piece of a tool call; `None` stands for a missing or empty field."""
+    """A piece of a tool call; `None` is a missing or empty field, and continues another piece."""
 
     wire_index: int | None
     id: str | None

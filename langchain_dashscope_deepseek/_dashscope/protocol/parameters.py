@@ -36,7 +36,7 @@ class Rule(NamedTuple):
 
     expects: str  # completes "NAME must be ..." in an error
     type: Any  # a type of pydantic
-    droppable: bool = False  # left out, with a warning, for models that do not support it
+    droppable: bool = False  # left out, with a warning, if the row's `can_set` says no
 
 
 _TOKENS = "a whole number of tokens, at least 1"
@@ -100,7 +100,7 @@ _RULES: Mapping[str, Rule] = {
     "model_kwargs": Rule("a dict", _Dict),
     "capabilities": Rule("a ModelCapabilities", InstanceOf[ModelCapabilities]),
     "timeout": Rule(
-        f"seconds above 0, up to {_LONGEST_TIMEOUT:,}, or an httpx.Timeout of those",
+        f"seconds above 0, up to {_LONGEST_TIMEOUT:,}, or an httpx.Timeout from 0 to that",
         Annotated[_Number, Field(gt=0, le=_LONGEST_TIMEOUT)]
         | Annotated[InstanceOf[httpx.Timeout], AfterValidator(_check_phases)],
     ),
@@ -134,7 +134,8 @@ def check_values(settings: Mapping[str, Any]) -> None:
     for name, value in settings.items():
         if value is not None and name in _RULES and not fits(name)(value):
             # Only numbers are quoted: a string may be a prompt passed as the wrong argument.
-            shown = repr(value) if isinstance(value, (int, float)) else type(value).__name__
+            kind = f"this {type(value).__name__}"
+            shown = repr(value) if isinstance(value, (int, float)) else kind
             raise DashScopeInputError(f"{name} must be {_RULES[name].expects}, not {shown}")
 
 

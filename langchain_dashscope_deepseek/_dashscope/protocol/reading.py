@@ -37,6 +37,7 @@ from langchain_dashscope_deepseek.errors import (
 
 logger = logging.getLogger(__name__)
 
+_SENT = "DashScope or a proxy in between sent "
 _FIRST_ERROR = 400
 _SSE = {"content-type": "text/event-stream; charset=utf-8"}
 _STATUS_COMMENT = re.compile(rb":HTTP_STATUS/(\d{3})")
@@ -80,8 +81,8 @@ class AnswerReader:
     def feed(self, piece: bytes) -> Iterable[AnswerDelta]:
         """Read a piece of the body, and return its deltas.
 
-        The iterator raises an error after the deltas before it; an answer that is too large raises
-        one at once.
+        An error comes after the deltas of the events before it, but for an unfinished event that is
+        too large, which raises one at once.
         """
         self._size += len(piece)
         events = self._events.feed(piece)
@@ -118,7 +119,7 @@ class AnswerReader:
 
     def cut_error(self) -> DashScopeError:
         """Return the error for an HTTP error status whose body was cut off."""
-        return self._error("the server or a proxy in between sent an error that was cut off")
+        return self._error("an error that was cut off", prefix=_SENT)
 
     # --- Events ---
 
@@ -192,7 +193,8 @@ class AnswerReader:
         delta = self._read_packet(document)
         if delta is None or not first_choice(document.get("output")):
             self._refuse("an answer without choices")
-        # Outside streams each element is a separate tool call, whatever its index.
+        # Outside streams each element is a separate tool call, whatever its index: it gets an index
+        # of its own, and a missing name is "", since None would continue another call.
         calls = tuple(
             c._replace(wire_index=i, name=c.name or "") for i, c in enumerate(delta.tool_calls)
         )
@@ -220,9 +222,9 @@ class AnswerReader:
 
     def _refuse(self, what: str) -> NoReturn:
         if self.status_code < _FIRST_ERROR:
-            msg = f"DashScope or a proxy in between sent {what}"
+            msg = f"{_SENT}{what}"
             raise DashScopeServerError(msg, status_code=self.status_code, request_id=self.header_id)
-        raise self._error(f"the server or a proxy in between sent {what}")
+        raise self._error(what, prefix=_SENT)
 
     def _error(self, text: str, **facts: Any) -> DashScopeError:
         return error_from_service(

@@ -7,7 +7,8 @@
 - any other parameter that the model does not support is left out with a `DashScopeWarning`, so that
   a call with another model does not fail.
 
-Parameters that the caller leaves out are not sent, except for the format of the answer, and for
+While the model thinks, a forced tool choice becomes `"auto"`, with a warning. Parameters that the
+caller leaves out are not sent, except for `result_format`, `incremental_output`, and
 `enable_thinking=False` where thinking excludes a forced tool choice or JSON mode.
 """
 
@@ -167,7 +168,7 @@ def prepare(
 
 
 def _drop_unsupported(model: str, row: ModelCapabilities, sent: dict[str, Any]) -> None:
-    """Leave out parameters that the model does not support or ignores, with a warning for each."""
+    """Leave out what the model does not support, with a warning; refuse an undocumented effort."""
     no_setting = "cannot be set on this model"
     reasons = {n: no_setting for n in sent if PARAMETERS[n].droppable and not row.can_set(n)}
     thinking, effort = sent.get("enable_thinking"), sent.get("reasoning_effort")
@@ -235,7 +236,7 @@ def _resolve_thinking(model: str, row: ModelCapabilities, sent: dict[str, Any]) 
         sent["tool_choice"] = "auto"
         warn(
             f"tool_choice was sent to {model} as 'auto', since the service does not support a "
-            "forced choice while the model thinks: the model may answer without calling a tool."
+            "forced choice while the model thinks: it may answer without calling a tool."
         )
     if json_mode and row.is_hybrid:
         raise DashScopeInputError(

@@ -34,7 +34,7 @@ def resolve_tools(model: str, row: ModelCapabilities, sent: dict[str, Any]) -> N
 
 
 def required_as_name(choice: Any, tools: Sequence[Mapping[str, Any]]) -> Any:
-    """Replace "required" by the tool's name if there is only one: all the pages document that."""
+    """Replace "required" by the name if there is one tool: that form is in all of its pages."""
     if choice == "required" and len(tools) == 1:
         return {"type": "function", "function": {"name": _name_of(tools[0])}}
     return choice
@@ -68,7 +68,7 @@ def check_tool_use(model: str, row: ModelCapabilities, *, thinking: bool) -> Non
             f"Whether {model!r} calls tools is not known, and a model that does not would "
             f"ignore them without an error. Use {near!r}, or declare what this model supports: "
             f"capabilities=find_capabilities({near!r}) if it supports the same, or "
-            'capabilities=ModelCapabilities(thinking="off", tools="always"), both imported from '
+            'capabilities=ModelCapabilities(tools="always"), both imported from '
             "langchain_dashscope_deepseek"
         )
     if not row.calls_tools(thinking=thinking):

@@ -25,9 +25,9 @@ from pydantic import SecretStr
 
 from langchain_dashscope_deepseek._dashscope.transport import private
 from langchain_dashscope_deepseek._dashscope.transport.sockets import (
-    AsyncNetwork,
+    AsyncSocketBackend,
     Deadline,
-    Network,
+    SocketBackend,
 )
 from langchain_dashscope_deepseek.errors import DashScopeInputError
 
@@ -65,7 +65,8 @@ class Connection(Generic[AnyClient]):
     response: httpx.Response | None = None
     is_clean: bool = False  # the response was read to its end
     last_request_id: str | None = None
-    # Not by the client, which has nothing to add to it: that takes 5 % of the CPU time of a call.
+    # `httpx.Client.build_request` merges the client's settings, of which those of this package have
+    # none, and takes another 5 % of the CPU time of a call.
     build_request: Callable[..., httpx.Request] = httpx.Request
 
     def keep(self, request_id: str | None) -> None:
@@ -109,8 +110,8 @@ class PooledConnection(Connection[AnyClient]):
 
     key: ConnectionKey
     pool: httpcore.ConnectionPool | httpcore.AsyncConnectionPool
-    network: Network | AsyncNetwork
-    last_user: Callable[[], object] = lambda: None  # returns the model that used it last, if any
+    backend: SocketBackend | AsyncSocketBackend
+    last_caller: Callable[[], object] = lambda: None  # returns what used it last, a model
     idle_since: float = 0.0  # by time.monotonic
     pid: int = field(default_factory=os.getpid)
 
@@ -131,7 +132,7 @@ class PooledConnection(Connection[AnyClient]):
         with suppress(OSError, AttributeError, RuntimeError):  # the event loop may be closed
             self.deadline.connection_is_closed = True
             if self.pid == os.getpid():  # otherwise it belongs to a parent process
-                stream: Any = self.network.stream
+                stream: Any = self.backend.stream
                 stream.shutdown() if in_use else stream.close()
 
     __del__ = close  # after an interrupt, or if the event loop was closed
@@ -151,21 +152,21 @@ class _AsyncTransport(httpx.AsyncHTTPTransport):
         self._pool = pool
 
 
-def connect(key: ConnectionKey) -> PooledConnection[httpx.Client]:
+def new_connection(key: ConnectionKey) -> PooledConnection[httpx.Client]:
     """Make a connection, which opens its socket with the first request."""
-    network = Network()
-    pool = httpcore.ConnectionPool(**_pool_settings(key), network_backend=network)
+    backend = SocketBackend()
+    pool = httpcore.ConnectionPool(**_pool_settings(key), network_backend=backend)
     private.remove_lock(pool)
     http = _Client(transport=_Transport(pool))
-    return PooledConnection(http, network.deadline, key=key, pool=pool, network=network)
+    return PooledConnection(http, backend.deadline, key=key, pool=pool, backend=backend)
 
 
-def aconnect(key: ConnectionKey) -> PooledConnection[httpx.AsyncClient]:
+def new_async_connection(key: ConnectionKey) -> PooledConnection[httpx.AsyncClient]:
     """Make a connection, which opens its socket with the first request."""
-    network = AsyncNetwork()
-    pool = httpcore.AsyncConnectionPool(**_pool_settings(key), network_backend=network)
+    backend = AsyncSocketBackend()
+    pool = httpcore.AsyncConnectionPool(**_pool_settings(key), network_backend=backend)
     http = _AsyncClient(transport=_AsyncTransport(pool))
-    return PooledConnection(http, network.deadline, key=key, pool=pool, network=network)
+    return PooledConnection(http, backend.deadline, key=key, pool=pool, backend=backend)
 
 
 def _pool_settings(key: ConnectionKey) -> dict[str, Any]:
@@ -212,7 +213,7 @@ def _default_tls(verify: bool, *_environment: str | None) -> ssl.SSLContext:
     try:
         return httpx.create_ssl_context(verify=verify)
     except OSError as error:
-        msg = f"SSL_CERT_FILE or SSL_CERT_DIR cannot be read ({error}): correct or unset it"
+        msg = f"The certificates cannot be read ({error}): correct SSL_CERT_FILE or SSL_CERT_DIR"
         raise DashScopeInputError(msg) from None
 
 
@@ -240,7 +241,7 @@ def refuse_ignored_settings(settings: Mapping[str, Any]) -> None:
             if settings.get(name) is not None and settings.get(setting, default) != default:
                 raise DashScopeInputError(
                     f"{name} has its own network settings, so its calls would ignore {setting}: "
-                    f"make that client with {setting}=, or leave one of the two out"
+                    f"set {setting} on that client instead of on the model, or leave {name} out"
                 )
 
 

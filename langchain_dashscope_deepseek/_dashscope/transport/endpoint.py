@@ -95,7 +95,7 @@ class Endpoint:
         return ConnectionKey(self.base_url, blake2b(raw).digest(), self.network)
 
     def redact(self, text: str) -> str:
-        """Redact the key, the values of the user's headers, and the proxy's password."""
+        """Redact the key, the values of the user's headers, and the password of `proxy`."""
         secrets = [self.headers.get("Authorization", ""), *self.user_headers.values()]
         if self.network.proxy is not None:
             url = httpx.URL(self.network.proxy.get_secret_value())
@@ -165,12 +165,13 @@ def authorization(key: Any) -> str:
     if not text:
         raise DashScopeAuthenticationError(
             "There is no API key, so nothing was sent",
-            hint="Set the variable DASHSCOPE_API_KEY or pass api_key. To try without one, use the "
-            "emulator in langchain_dashscope_deepseek.testing.",
+            hint="Set the variable DASHSCOPE_API_KEY or pass api_key (if it is a function, it must "
+            "return a key). To try without one, use the emulator in "
+            "langchain_dashscope_deepseek.testing.",
         )
     if not isinstance(text, str) or not text.isascii() or not text.isprintable() or " " in text:
         msg = "The API key is not a string or holds invalid characters, so nothing was sent"
-        raise DashScopeAuthenticationError(msg)
+        raise DashScopeAuthenticationError(msg, hint="Copy it again, without other characters.")
     return f"Bearer {text}"
 
 
@@ -192,4 +193,5 @@ def _call_in_thread(source: KeySource) -> Future[Any]:
 
 def _key_timeout(until: float) -> DashScopeTimeoutError:
     kind = DashScopeDeadlineError if is_over(until) else DashScopeTimeoutError
-    return kind("The function passed as api_key returned no key in time")
+    hint = "Raise timeout (its pool part, 60 s by default) and max_seconds, or make it faster."
+    return kind("The function passed as api_key returned no key in time", hint=hint)

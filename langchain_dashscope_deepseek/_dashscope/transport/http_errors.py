@@ -35,7 +35,7 @@ _TRANSLATED: Mapping[str, tuple[type[DashScopeError], str]] = {
     "ConnectTimeout": (DashScopeTimeoutError, "Connecting took too long"),
     "ReadTimeout": (DashScopeTimeoutError, "No data arrived in time"),
     "WriteTimeout": (DashScopeTimeoutError, "Sending the request took too long"),
-    "PoolTimeout": (DashScopeTimeoutError, "Waiting for a free connection took too long"),
+    "PoolTimeout": (DashScopeTimeoutError, "No connection became free: send fewer calls at a time"),
     "InvalidURL": (DashScopeInputError, "base_url is not a valid URL"),
     "UnsupportedProtocol": (DashScopeInputError, "base_url must begin with https:// or http://"),
     "UnicodeError": (DashScopeInputError, "base_url or a header holds characters invalid in HTTP"),

@@ -24,8 +24,8 @@ from langchain_dashscope_deepseek._dashscope.transport.connections import (
     Connection,
     ConnectionKey,
     PooledConnection,
-    aconnect,
-    connect,
+    new_async_connection,
+    new_connection,
 )
 
 MAX_CONNECTIONS = 1_000
@@ -47,19 +47,19 @@ class _Pool(Generic[AnyClient]):
     # Other threads, an interrupt and the garbage collector may run between any two statements here:
     # the pool is consistent after each of them, and one atomic operation takes a connection.
 
-    def __init__(self, connect: Callable[[ConnectionKey], PooledConnection[AnyClient]]) -> None:
-        self._connect = connect
+    def __init__(self, new: Callable[[ConnectionKey], PooledConnection[AnyClient]]) -> None:
+        self._new_connection = new
         self._idle: deque[PooledConnection[AnyClient]] = deque()
         self._in_use: set[PooledConnection[AnyClient]] = set()
         self._is_closed = False
         self.pid = os.getpid()
 
     @contextmanager
-    def _lease(self, key: ConnectionKey, user: object) -> Iterator[PooledConnection[AnyClient]]:
-        connection = self._take(key) or self._connect(key)
+    def _lease(self, key: ConnectionKey, caller: object) -> Iterator[PooledConnection[AnyClient]]:
+        connection = self._take(key) or self._new_connection(key)
         try:
             self._in_use.add(connection)
-            connection.last_user = weakref.ref(user)
+            connection.last_caller = weakref.ref(caller)
             yield connection
         finally:
             self._in_use.discard(connection)
@@ -91,13 +91,13 @@ class _Pool(Generic[AnyClient]):
                 self._idle.remove(connection)
                 connection.close()
 
-    def close(self, user: object = None) -> None:
-        """Close the pool, or the connections that a model used last; their requests fail."""
+    def close(self, caller: object = None) -> None:
+        """Close the pool, or the connections that a caller used last; their requests fail."""
 
         def is_meant(connection: PooledConnection[AnyClient]) -> bool:
-            return user is None or connection.last_user() is user
+            return caller is None or connection.last_caller() is caller
 
-        self._is_closed = self._is_closed or user is None
+        self._is_closed = self._is_closed or caller is None
         self._close_idle(is_meant)
         for connection in filter(is_meant, [*self._in_use]):
             connection.close(in_use=True)
@@ -107,7 +107,7 @@ class ProcessPool(_Pool[httpx.Client]):
     """The connections of synchronous calls."""
 
     def __init__(self) -> None:
-        super().__init__(connect)
+        super().__init__(new_connection)
         # Not a semaphore: the garbage collector may release a slot while its lock is held.
         self._slots: SimpleQueue[None] = SimpleQueue()
         for _ in range(MAX_CONNECTIONS):
@@ -116,7 +116,7 @@ class ProcessPool(_Pool[httpx.Client]):
 
     @contextmanager
     def acquire(
-        self, seconds: float | None, key: ConnectionKey, user: object
+        self, seconds: float | None, key: ConnectionKey, caller: object
     ) -> Iterator[Connection[httpx.Client]]:
         """Acquire a connection for one request; wait up to `seconds` for a free slot."""
         try:
@@ -124,7 +124,7 @@ class ProcessPool(_Pool[httpx.Client]):
         except Empty:
             raise httpx.PoolTimeout(_NONE_FREE) from None
         try:
-            with self._lease(key, user) as connection:
+            with self._lease(key, caller) as connection:
                 yield connection
         finally:
             self._slots.put(None)
@@ -137,7 +137,7 @@ class LoopPool(_Pool[httpx.AsyncClient]):
     """
 
     def __init__(self) -> None:
-        super().__init__(aconnect)
+        super().__init__(new_async_connection)
         self._slots = anyio.Semaphore(MAX_CONNECTIONS, fast_acquire=True)
         closing = self._close_with_the_loop()
         with suppress(StopIteration):  # it runs up to its yield without awaiting
@@ -158,7 +158,7 @@ class LoopPool(_Pool[httpx.AsyncClient]):
 
     @asynccontextmanager
     async def acquire(
-        self, seconds: float | None, key: ConnectionKey, user: object
+        self, seconds: float | None, key: ConnectionKey, caller: object
     ) -> AsyncIterator[Connection[httpx.AsyncClient]]:
         """Acquire a connection for one request; wait up to `seconds` for a free slot."""
         try:
@@ -167,7 +167,7 @@ class LoopPool(_Pool[httpx.AsyncClient]):
         except TimeoutError:
             raise httpx.PoolTimeout(_NONE_FREE) from None
         try:
-            with self._lease(key, user) as connection:
+            with self._lease(key, caller) as connection:
                 yield connection
         finally:
             self._slots.release()

@@ -34,8 +34,8 @@ AsyncAcquire = Callable[
 
 _LONGEST_DRAIN = 1.0
 """Seconds to read on after the end of an answer: usage may follow, and a body that was read to its
-end leaves a reusable connection. Bounded, since some proxies never end the body (but a user's own
-client waits for each piece as long as its read timeout)."""
+end leaves a reusable connection. Bounded, since some proxies never end the body; a read of a user's
+own client ends with the read timeout of the request only."""
 
 
 def send(acquire: Acquire, request: PreparedRequest, attempt: Attempts) -> Generator[AnswerDelta]:

@@ -127,7 +127,7 @@ class AsyncStream(httpcore.AsyncNetworkStream):
     shutdown = close
 
 
-class Network(httpcore.SyncBackend):
+class SocketBackend(httpcore.SyncBackend):
     """Opens the socket of one connection."""
 
     def __init__(self) -> None:
@@ -156,7 +156,7 @@ class Network(httpcore.SyncBackend):
         return self.stream
 
 
-class AsyncNetwork(httpcore.AnyIOBackend):
+class AsyncSocketBackend(httpcore.AnyIOBackend):
     """Opens the socket of one connection in asyncio."""
 
     def __init__(self) -> None:

@@ -116,7 +116,7 @@ async def test_certificates_that_cannot_be_read_are_blamed_on_their_variable(
 ) -> None:
     (tmp_path / "empty.pem").write_text("no certificate", encoding="utf-8")
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "empty.pem"))
-    with pytest.raises(DashScopeInputError, match=r"^SSL_CERT_FILE or SSL_CERT_DIR cannot be read"):
+    with pytest.raises(DashScopeInputError, match=r"^The certificates cannot be read"):
         await ask(_model(), "hi")
 
 

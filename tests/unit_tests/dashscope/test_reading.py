@@ -132,8 +132,7 @@ def test_an_error_that_cannot_be_read_is_named_with_all_that_is_known(
     error = refusal(read, reader(status=status, headers=HEADERS))
     assert type(error) is kind
     assert str(error) == (
-        f"DashScope: the server or a proxy in between sent {what}. "
-        f"[HTTP {status}, request_id {ID}] {kind.hint}"
+        f"DashScope or a proxy in between sent {what}. [HTTP {status}, request_id {ID}] {kind.hint}"
     )
     assert facts(error) == (None, status, ID, 3, False)
 
@@ -142,7 +141,7 @@ def test_an_error_that_was_cut_is_named_with_all_that_is_known() -> None:
     error = reader(status=503).cut_error()
     assert type(error) is DashScopeServerError
     assert str(error) == (
-        "DashScope: the server or a proxy in between sent an error that was cut off. "
+        "DashScope or a proxy in between sent an error that was cut off. "
         f"[HTTP 503, request_id {ID}] {DashScopeServerError.hint}"
     )
     assert facts(error) == (None, 503, ID, 3, False)

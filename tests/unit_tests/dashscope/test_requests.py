@@ -546,7 +546,11 @@ def named(name: Any) -> dict[str, Any]:
 
 SAID: list[tuple[str, dict[str, Any], str]] = [
     ("deepseek-v4-pro", {"seed": -1}, "seed must be a whole number, at least 0, not -1."),
-    ("deepseek-v4-pro", {"seed": "a secret"}, "seed must be a whole number, at least 0, not str."),
+    (
+        "deepseek-v4-pro",
+        {"seed": "a secret"},
+        "seed must be a whole number, at least 0, not this str.",
+    ),
     (
         "deepseek-v4-pro",
         {"model_kwargs": {"result_format": "text"}},
@@ -630,7 +634,7 @@ SAID: list[tuple[str, dict[str, Any], str]] = [
                 "ignore them without an error. Use 'deepseek-v4.1-flash', or declare what this "
                 "model supports: "
                 "capabilities=find_capabilities('deepseek-v4.1-flash') if it supports the same, or "
-                'capabilities=ModelCapabilities(thinking="off", tools="always"), both imported '
+                'capabilities=ModelCapabilities(tools="always"), both imported '
                 "from langchain_dashscope_deepseek."
             ),
         )
@@ -736,7 +740,7 @@ def test_a_choice_that_is_not_forced_is_warned_of_and_logged(
         )
     assert str(warned[0].message) == (
         "tool_choice was sent to deepseek-v4-pro as 'auto', since the service does not support a "
-        "forced choice while the model thinks: the model may answer without calling a tool."
+        "forced choice while the model thinks: it may answer without calling a tool."
     )
     changed = {"tool_choice": {"asked": "required", "sent": "auto"}}
     assert message.response_metadata["request_changes"] == changed

@@ -202,7 +202,7 @@ async def test_an_oss_url_brings_its_header(url: str, ask: Ask, service: Scripte
     assert "x-dashscope-ossresourceresolve" not in service.requests[-1].headers
 
 
-NEITHER = "neither https, http, oss nor a data URI; a local path is not accepted"
+NEITHER = "no https, http, oss or data URI without spaces; local paths are refused"
 FILE_ID = "another provider's file id, which the service cannot read"
 BAD_BASE64 = "an image whose base64 cannot be read: encode the bytes"
 
@@ -247,7 +247,7 @@ async def test_an_image_that_cannot_be_sent_is_refused_without_being_quoted(
 ) -> None:
     with pytest.raises(DashScopeInputError) as caught:
         await ask(service.model(MODEL), [HumanMessage(["What is it?", block])])
-    assert str(caught.value).startswith("Message 0 holds an image")
+    assert str(caught.value).startswith("messages[0] holds an image")
     assert says in str(caught.value)
     assert not any(secret in str(caught.value) for secret in SECRETS)
     assert service.requests == []
@@ -261,7 +261,7 @@ async def test_a_model_that_reads_text_only_names_those_that_read_images(
         await ask(service.model("deepseek-v4-pro"), [HumanMessage([form[0]])])
     readers = [n for n, row in MODELS.items() if row.images and row.status == "current"]
     assert str(caught.value) == (
-        "Message 0 holds an image, and deepseek-v4-pro reads text only. Models that read images: "
+        "messages[0] holds an image, and deepseek-v4-pro reads text only. Models that read images: "
         f"{', '.join(readers)}."
     )
     assert service.requests == []

@@ -427,7 +427,7 @@ async def test_audio_video_and_files_are_refused(
     block: dict[str, Any], model: str, ask: Ask, service: Scripted
 ) -> None:
     messages = [HumanMessage([{"type": "text", "text": "what is it?"}, block])]
-    with pytest.raises(DashScopeUnsupportedError, match="Message 0 holds a block of type"):
+    with pytest.raises(DashScopeUnsupportedError, match=r"messages\[0\] holds a block of type"):
         await ask(service.model(model), messages)
     assert service.requests == []
 
@@ -504,21 +504,21 @@ async def test_an_invalid_call_does_not_come_back_from_a_block(ask: Ask, service
 HI = HumanMessage("hi")
 OTHER_RESULT = ToolMessage("rain", tool_call_id="call_1")
 ORPHAN = (
-    "Message {} is a tool message for the call 'call_1', which no AI message before it made, or "
+    "messages[{}] is a tool message for the call 'call_1', which no AI message before it made, or "
     "which is answered already: keep the AI message with that call right before it, or drop this "
     "one."
 )
 NOT_READ = (
-    "Message 1 holds a block of type {!r}, which DeepSeek models do not read: describe it in text, "
+    "messages[1] holds a block of type {!r}, which DeepSeek models do not read: describe it in text, "
     "or use a model of another provider that reads it."
 )
 READERS = ", ".join(name for name, row in MODELS.items() if row.images)
 NO_IMAGES = (
-    "Message 1 holds an image, and deepseek-v4-pro reads text only. Models that read images: "
+    "messages[1] holds an image, and deepseek-v4-pro reads text only. Models that read images: "
     f"{READERS}."
 )
 NO_JSON = (
-    "Message 1 calls the tool 'get_weather' (id 'call_1') with arguments that JSON cannot represent: "
+    "messages[1] calls the tool 'get_weather' (id 'call_1') with arguments that JSON cannot represent: "
     "use strings, finite numbers, booleans, None, lists and dicts."
 )
 NOTHING = (
@@ -526,7 +526,7 @@ NOTHING = (
     "send at least one human message."
 )
 ENDS = (
-    "Message 1 is {} and the last one, and the service answers human and tool messages only: end "
+    "messages[1] is {} and the last one, and the service answers human and tool messages only: end "
     "the conversation with one of those."
 )
 
@@ -538,7 +538,7 @@ ENDS = (
         ([SystemMessage("")], NOTHING),
         (
             [HI, HumanMessage("")],
-            "Message 1 is an empty human message, which the service refuses: fill or drop it.",
+            "messages[1] is an empty human message, which the service refuses: fill or drop it.",
         ),
         ([HI, AIMessage("hello")], ENDS.format("an AI message")),
         ([HI, SystemMessage("now")], ENDS.format("a system message")),
@@ -549,14 +549,14 @@ ENDS = (
         (
             [HI, ChatMessage(content="hi", role="narrator")],
             (
-                "Message 1 has the role 'narrator'. Use one of system, developer, user, human, "
+                "messages[1] has the role 'narrator'. Use one of system, developer, user, human, "
                 "assistant, ai."
             ),
         ),
         (
             [HI, FunctionMessage(content="hi", name="f")],
             (
-                "Message 1 is a FunctionMessage, which the service has no role for: use system, "
+                "messages[1] is a FunctionMessage, which the service has no role for: use system, "
                 "human, AI and tool messages. Convert a FunctionMessage to an AIMessage with "
                 "tool_calls and a ToolMessage."
             ),
@@ -566,14 +566,14 @@ ENDS = (
         (
             [HI, AIMessage("", tool_calls=[CALL, OTHER_CALL]), RESULT],
             (
-                "Message 1 calls the tool 'get_time' (id 'call_2'), and no tool message right "
-                "behind it answers the call: add one with tool_call_id='call_2', or drop the call."
+                "messages[1] calls the tool 'get_time' (id 'call_2'), and no tool message right "
+                "behind it answers the call: put the one with tool_call_id='call_2' there, or drop the call."
             ),
         ),
         (
             [HI, AIMessage("", tool_calls=[{**CALL, "id": None}])],
             (
-                "Message 1 calls the tool 'get_weather' with the id '': each call of a message "
+                "messages[1] calls the tool 'get_weather' with the id '': each call of a message "
                 "needs an id of its own."
             ),
         ),

@@ -227,7 +227,7 @@ async def test_who_turns_warnings_into_errors_is_refused(
     case: tuple[list[BaseMessage], list[Said], str], ask: Ask, service: Scripted
 ) -> None:
     warnings.simplefilter("error", DashScopeWarning)
-    with pytest.raises(DashScopeInputError, match=r"^Message ") as caught:
+    with pytest.raises(DashScopeInputError, match=r"^messages\[") as caught:
         await ask(service.model(), case[0])
     assert caught.value.__cause__ is None
     assert service.requests == []
@@ -250,7 +250,7 @@ REFUSED: dict[str, tuple[list[BaseMessage], str]] = {
     ),
     "a late answer that two calls may have": (
         [HI, CALLS, HI, CALLS, HI, SAW, HI],
-        "Message 5 answers the call 'a', and two unanswered calls have that id",
+        r"messages\[5\] answers the call 'a', and two unanswered calls have that id",
     ),
     "only an answer": ([SAW], "There is nothing to answer"),
     "an empty AI message": ([AIMessage("")], "There is nothing to answer"),
@@ -330,7 +330,8 @@ async def test_what_a_text_model_cannot_read_does_not_kill_a_thread(
     assert len(caught) == 1
     change, again = message.response_metadata["request_changes"]["messages"]
     assert change == again
-    assert change.startswith(f"message {2 if where == 'tool' else 0 if where == 'human' else 1}: a")
+    position = {"tool": 2, "human": 0}.get(where, 1)
+    assert change.startswith(f"messages[{position}]: a")
 
 
 async def test_half_of_a_character_in_a_tools_answer_does_not_kill_a_thread(
@@ -343,7 +344,7 @@ async def test_half_of_a_character_in_a_tools_answer_does_not_kill_a_thread(
         message = await ask(service.model(enable_thinking=False), thread)
     assert service.sent["input"]["messages"][2]["content"] == "caf\ufffd.txt 😀"
     changes = message.response_metadata["request_changes"]["messages"]
-    assert changes == ["message 2: surrogates were joined, or replaced by U+FFFD"]
+    assert changes == ["messages[2]: surrogates were joined, or replaced by U+FFFD"]
     with pytest.raises(DashScopeInputError, match="a lone surrogate"):
         await ask(service.model(), [HumanMessage("caf\udce9")])
 
@@ -353,10 +354,10 @@ async def test_an_image_in_the_newest_human_message_is_never_left_out(
     model: str, ask: Ask, service: Scripted
 ) -> None:
     newest = HumanMessage([{"type": "image", "file_id": "file-1"}])
-    with pytest.raises(DashScopeInputError, match="Message 2 holds an image"):
+    with pytest.raises(DashScopeInputError, match=r"messages\[2\] holds an image"):
         await ask(service.model(model), [HI, AIMessage("Yes?"), newest])
     newest_of_chat = ChatMessage(content=newest.content, role="user")
-    with pytest.raises(DashScopeInputError, match="Message 1 holds an image"):
+    with pytest.raises(DashScopeInputError, match=r"messages\[1\] holds an image"):
         await ask(service.model(model), [HI, newest_of_chat, CALLS, SAW])
     assert service.requests == []
 
@@ -380,7 +381,7 @@ async def test_what_no_model_can_be_sent_does_not_kill_a_thread(
     with pytest.warns(DashScopeWarning, match="Content that cannot be sent was left out"):
         message = await ask(service.model("deepseek-v4.1-flash"), thread)
     changes = message.response_metadata["request_changes"]["messages"]
-    assert changes == ["message 0: an image was left out", "message 1: an image was left out"]
+    assert changes == ["messages[0]: an image was left out", "messages[1]: an image was left out"]
 
 
 async def test_who_turns_warnings_into_errors_is_told_which_models_read_images(
