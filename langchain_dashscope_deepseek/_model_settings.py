@@ -96,8 +96,9 @@ class ModelSettings(ModelFields):
         fields = field_name_by_alias(cls)
         read = {k: _read(fields[k], v) if k in fields else v for k, v in values.items()}
         headers, key = read.get("default_headers"), read.get("api_key")
+        # LangChain passes these headers on to a copy whose configurable `api_key` is another one.
         if isinstance(headers, SecretHeaders) and headers.model_api_key not in (None, key):
-            refuse_account_headers(headers)  # of a configurable field: `_made_with` passes a dict
+            refuse_account_headers(headers)
         forbids = cls.model_config.get("extra") == "forbid"
         return {
             name: value
@@ -165,7 +166,7 @@ class ModelSettings(ModelFields):
         Settings that are not given keep their values, with these exceptions: `api_key` and `region`
         remove the workspace, and `region` also removes the base URL. The cache, which does not
         distinguish accounts, is switched off, the global one as well, and the rate limiter, which
-        counts for one account, is removed (also from `callbacks`): give the new model its own. The
+        counts for one account, is removed (also from a list of `callbacks`): set new ones. The
         other callbacks, `proxy`, `http_client` and `http_async_client` are the same objects in both
         models.
 
@@ -241,9 +242,10 @@ class ModelSettings(ModelFields):
     # --- Copies, dumps and pickles ---
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
-        """Copy all but clients, SSL contexts and functions of the user, which are shared."""
+        """Copy all but clients, SSL contexts, rate limiters and functions, which are shared."""
         memo = {} if memo is None else memo
-        shared = (self.http_client, self.http_async_client, self.verify, self.api_key)
+        clients = (self.http_client, self.http_async_client)
+        shared = (*clients, self.verify, self.rate_limiter, self.api_key)
         memo.update({id(item): item for item in shared})
         return super().__deepcopy__(memo)
 

@@ -102,8 +102,8 @@ class ModelCapabilities:
             service's error gets advice.
         json_missing_in: The same for a JSON `response_format`.
         settable: Of the sampling and length parameters, those that may be set. `None`: all of them,
-            and any `reasoning_effort`. If it is a set, `reasoning_effort` may have the documented
-            values; its name in the set is read by the emulator only.
+            and any `reasoning_effort` if none is documented. If it is a set, `reasoning_effort` may
+            have the documented values; its name in the set is read by the emulator only.
         unsettable: Of the same parameters, those that may not be set.
         reasoning_efforts: The documented values of `reasoning_effort`.
         reasoning_effort_aliases: Further values, and the value that the service maps each to.
@@ -466,11 +466,12 @@ def model_names(can: Callable[[ModelCapabilities], bool]) -> str:
     return ", ".join([name for name in names if "/" not in name] or names)
 
 
-def nearest_model(model: str) -> str:
+def nearest_model(model: str, can: Callable[[ModelCapabilities], bool] = lambda _: True) -> str:
     """Return the current model with the most similar name, by default the first of the table."""
     from difflib import get_close_matches  # noqa: PLC0415 - 2 ms, for a rare error
 
-    known = [n for n, row in MODELS.items() if row.documented_natively and row.status == "current"]
+    rows = [(n, row) for n, row in MODELS.items() if row.status == "current" and can(row)]
+    known = [name for name, row in rows if row.documented_natively]
     bare = model.lower().strip().rpartition("/")[2]  # hubs write `deepseek-ai/DeepSeek-V3`
     return next(iter(get_close_matches(bare, known, n=1, cutoff=0.5)), known[0])
 

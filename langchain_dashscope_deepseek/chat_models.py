@@ -123,8 +123,9 @@ class ChatDashScopeDeepSeek(ModelSettings):
         ```
 
     JSON mode:
-        On models whose row in the capability table has JSON mode. Thinking is switched off for the
-        call; if you switched it on, the call is refused. A message must contain the word "json".
+        On models whose row in the capability table has JSON mode. Thinking that can be switched is
+        off for the call; if you switched it on, the call is refused. A message must contain the
+        word "json".
 
         ```python
         json_model = model.bind(response_format={"type": "json_object"})
@@ -314,9 +315,9 @@ class ChatDashScopeDeepSeek(ModelSettings):
                 Anthropic or Bedrock take them.
             tool_choice: `"auto"`, `"none"`, `"any"` or `"required"` (or `True`: some tool must be
                 called), a tool's name, or OpenAI's dict with that name. A forced choice disables
-                thinking for the call, unless you enabled it explicitly. If thinking stays on, or
-                the service refuses `"required"` with several tools, `"auto"` is sent instead, with
-                a `DashScopeWarning`.
+                thinking that can be switched for the call, unless you enabled it explicitly. If the
+                model thinks nevertheless, or the service refuses `"required"` with several tools,
+                `"auto"` is sent instead, with a `DashScopeWarning`.
             strict: Sent with each tool, if given.
             parallel_tool_calls: Whether one answer may call several tools. Default: as set for
                 the model.

@@ -206,10 +206,7 @@ class DashScopeRateLimitError(DashScopeError, ModelRateLimitError):
 class DashScopeServerError(DashScopeError, ModelAPIError):
     """The service failed (HTTP 5xx or 409), or sent a response that is not an answer."""
 
-    hint = (
-        "Usually temporary: try again later. If it lasts, send the request_id to Alibaba Cloud's "
-        "support."
-    )
+    hint = "Usually temporary: try again later. If it lasts, send the request_id to Alibaba Cloud."
 
 
 class DashScopeAnswerTooLargeError(DashScopeServerError, RuntimeError):
@@ -222,10 +219,7 @@ class DashScopeAnswerTooLargeError(DashScopeServerError, RuntimeError):
 class DashScopeTimeoutError(DashScopeError, ModelTimeoutError):
     """Connecting, sending or reading exceeded `timeout`, or a server timed out (408, 504)."""
 
-    hint = (
-        "Raise timeout (after HTTP 408 or 504, that of your gateway, if any), or use a stream: "
-        "without one, no data arrives while the model thinks."
-    )
+    hint = "Raise timeout, or use a stream: without one, no data arrives while the model thinks."
 
 
 class DashScopeDeadlineError(DashScopeTimeoutError, RuntimeError):

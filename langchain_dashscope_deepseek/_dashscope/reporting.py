@@ -95,8 +95,7 @@ class CallLog(AbstractContextManager["CallLog"]):
             request_id = error.request_id or request_id
             end = f"{type(error).__name__} (code {error.code}, HTTP {error.status_code})"
         elif error is not None:
-            is_left = isinstance(error, GeneratorExit)
-            end = "abandoned by the caller" if is_left else type(error).__name__
+            end = "abandoned" if isinstance(error, GeneratorExit) else type(error).__name__
         else:
             end = f"finish_reason {finish_reason}"
         counts = usage or {}

@@ -1,4 +1,4 @@
-"""Structured output: sends the schema by one of three methods, and parses the answer."""
+"""Structured output by one of three methods (JSON mode sends no schema); parses the answer."""
 
 from __future__ import annotations
 

@@ -77,13 +77,14 @@ class Asker:
     def __init__(self, task: Task, attempts: int, expect_failures: bool, limits: Limits) -> None:
         # Retries are made here, so that the limits count each of them.
         settings = {**task.settings, "max_retries": 0}
+        schema = task.load_schema()
         try:
             self._model = ChatDashScopeDeepSeek(model=task.model, **settings)
+            self._chain: Runnable[Any, Any] = self._model
+            if schema:
+                self._chain = self._model.with_structured_output(schema, include_raw=True)
         except ValueError as error:
             raise StoppedError(f"The model cannot be made: {error}") from None
-        self._chain: Runnable[Any, Any] = self._model
-        if schema := task.load_schema():
-            self._chain = self._model.with_structured_output(schema, include_raw=True)
         self._attempts, self._limits = attempts, limits
         # If failures are expected, they do not mean that the next rows fail.
         self._failures, self._works = 0, expect_failures
@@ -158,7 +159,7 @@ def _outcome(answer: Any) -> Outcome:
     if answer["parsed"] is None and failure is None:
         failure = OutputParserException(
             "The model answered without calling the function of --schema. If it thinks, no call "
-            "can be forced: add --set enable_thinking=false."
+            "can be forced: add --set enable_thinking=false, or use a model that can be switched."
         )
     return Outcome(answer["raw"], answer["parsed"], failure)
 

@@ -44,7 +44,7 @@ The check "route" has a route in both columns. While a model thinks, "yes" for t
 that the request was accepted.
 """
 _EXIT_CODES = """\
-exit codes: 0, all checks were made, and all that works according to the table works or is unclear;
+exit codes: 0, the checks were made, and all that works according to the table works or is unclear;
 1, a check failed, or the service says no where the table says yes, or the run ended with an error,
 such as a wrong key; 2, no request was sent; 130, stopped by Ctrl-C.
 """

@@ -274,8 +274,9 @@ class DashScopeEmulator:
         A request without a stream receives half a body.
 
         Args:
-            after: How many packets are sent.
-            text: The text of the whole answer; by default one that is long enough.
+            after: How many packets are sent, at most all but the last.
+            text: The text of the whole answer; by default one that is long enough, or none if
+                `reasoning` is given.
             reasoning: The reasoning, sent before the text.
             how: `"close"` drops the connection in mid-body; `"clean"` ends the body properly,
                 without a finish reason.

@@ -310,6 +310,13 @@ def test_wrong_messages_are_reported_before_anything_is_asked(batch: Batch, said
         (["--template", ""], "--template: put only names of columns"),
         (["--schema", "tests.integration_tests.batches:Odd"], "PydanticInvalidForJsonSchema"),
         (["--schema", "Order"], "Give a pydantic class as module:Class"),
+        (
+            [
+                *("--schema", "docs.examples.extraction.__main__:Order"),
+                *("--model", "deepseek-r1-distill-qwen-1.5b"),
+            ],
+            "Stopped. The model cannot be made: deepseek-r1-distill-qwen-1.5b does not support tools",
+        ),
     ],
 )
 def test_wrong_options_are_reported_before_anything_is_asked(

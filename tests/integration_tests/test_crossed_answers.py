@@ -206,14 +206,15 @@ async def test_no_call_gets_what_came_behind_the_answer_of_another(
         await tenant.aclose()
 
 
+@pytest.mark.parametrize("enable_thinking", [True, False], ids=["streamed", "whole"])
 async def test_an_answer_that_repeats_the_request_id_before_it_is_refused(
-    ask: Ask, serve: Any
+    enable_thinking: bool, ask: Ask, serve: Any
 ) -> None:
     """As a gateway does that answers twice, late enough for the next request to be under way."""
     _, base_url = serve(
         playing(lambda text, *, streamed: [answer(text, streamed=streamed, request_id="r")])
     )
-    model, _ = tenants_of(base_url)
+    model, _ = tenants_of(base_url, enable_thinking=enable_thinking)
     assert (await ask(model, "question 1")).text == "answer 1"
     with pytest.raises(DashScopeServerError, match="the same request_id") as caught:
         await ask(model, "question 2")

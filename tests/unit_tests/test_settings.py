@@ -25,6 +25,7 @@ from langchain_dashscope_deepseek import (
     __version__,
 )
 from langchain_dashscope_deepseek._dashscope.protocol.parameters import OVERRIDABLE, PARAMETERS
+from langchain_dashscope_deepseek.rate_limiter import TokenRateLimiter
 from tests.unit_tests.conftest import Ask, Scripted, answer_of
 
 BEIJING = "https://dashscope.aliyuncs.com/api/v1"
@@ -482,6 +483,14 @@ def _pickled(model: ChatDashScopeDeepSeek) -> ChatDashScopeDeepSeek:
     other = pickle.loads(pickle.dumps(model))
     assert isinstance(other, ChatDashScopeDeepSeek)
     return other
+
+
+def test_a_deep_copy_counts_in_the_same_rate_limiter() -> None:
+    limiter = TokenRateLimiter(requests_per_minute=60)
+    model = ChatDashScopeDeepSeek(model="m", rate_limiter=limiter, callbacks=[limiter])
+    other = copy.deepcopy(model)
+    assert other.rate_limiter is limiter
+    assert other.callbacks == [limiter]
 
 
 async def test_clients_handed_in_are_not_closed(service: Scripted) -> None:

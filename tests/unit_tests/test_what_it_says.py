@@ -397,7 +397,7 @@ def test_a_stream_that_is_dropped_says_so(
         chunks = service.model().stream("hi")
         next(chunks)
         chunks.close()  # type: ignore[attr-defined]
-    assert "abandoned by the caller, request_id a" in caplog.records[-1].getMessage()
+    assert "abandoned, request_id a" in caplog.records[-1].getMessage()
     assert caplog.records[-1].levelname == "INFO"
 
 

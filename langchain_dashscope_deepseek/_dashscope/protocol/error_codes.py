@@ -83,9 +83,7 @@ CODES: Mapping[str, CodeRule] = {
         _QUOTA,
         advice="Allow paid use beyond the free quota in the console; an account must be verified.",
     ),
-    "CommodityNotPurchased": CodeRule(
-        _QUOTA, advice="Subscribe to the service in the console, for the workspace."
-    ),
+    "CommodityNotPurchased": CodeRule(_QUOTA, advice="Subscribe to the service in the console."),
     "PrepaidBillOverdue": CodeRule(_QUOTA, advice="Settle the bill in the console."),
     "PostpaidBillOverdue": CodeRule(_QUOTA, advice="Settle the bill in the console."),
     "BudgetLimitExceeded": CodeRule(_QUOTA, advice="Raise the budget in the console."),

@@ -113,8 +113,8 @@ class AnswerReader:
     def refuse_encoding(self, encoding: str) -> NoReturn:
         """Raise an error for a compressed body, whose decompressed size is not known."""
         self._refuse(
-            f"a compressed answer (content-encoding {printable(self._redact(encoding))}), though "
-            "none was asked for: switch compression off in the proxy or gateway"
+            f"a compressed answer (content-encoding {printable(self._redact(encoding))}): leave "
+            "Accept-Encoding out of your headers, or switch compression off in the gateway"
         )
 
     def cut_error(self) -> DashScopeError:

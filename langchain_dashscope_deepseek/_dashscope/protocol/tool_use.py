@@ -34,7 +34,7 @@ def resolve_tools(model: str, row: ModelCapabilities, sent: dict[str, Any]) -> N
 
 
 def required_as_name(choice: Any, tools: Sequence[Mapping[str, Any]]) -> Any:
-    """Replace "required" by the name if there is one tool: that form is in all of its pages."""
+    """Replace "required" by the tool's name if there is one: all the service's pages have that."""
     if choice == "required" and len(tools) == 1:
         return {"type": "function", "function": {"name": _name_of(tools[0])}}
     return choice
@@ -63,7 +63,7 @@ def _name_of(tool: Mapping[str, Any]) -> Any:
 def check_tool_use(model: str, row: ModelCapabilities, *, thinking: bool) -> None:
     """Refuse tools if the model does not call them in this mode."""
     if row.tools == "unknown":
-        near = nearest_model(model)
+        near = nearest_model(model, lambda other: other.tools == "always")
         raise DashScopeUnsupportedError(
             f"Whether {model!r} calls tools is not known, and a model that does not would "
             f"ignore them without an error. Use {near!r}, or declare what this model supports: "

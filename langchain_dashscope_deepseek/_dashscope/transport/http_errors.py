@@ -32,14 +32,14 @@ logger = logging.getLogger(__name__)
 
 _LIBRARIES = ("httpx", "httpcore", "builtins")
 _TRANSLATED: Mapping[str, tuple[type[DashScopeError], str]] = {
-    "ConnectTimeout": (DashScopeTimeoutError, "Connecting took too long"),
+    "ConnectTimeout": (DashScopeTimeoutError, "Connecting took too long: check base_url and proxy"),
     "ReadTimeout": (DashScopeTimeoutError, "No data arrived in time"),
     "WriteTimeout": (DashScopeTimeoutError, "Sending the request took too long"),
     "PoolTimeout": (DashScopeTimeoutError, "No connection became free: send fewer calls at a time"),
     "InvalidURL": (DashScopeInputError, "base_url is not a valid URL"),
     "UnsupportedProtocol": (DashScopeInputError, "base_url must begin with https:// or http://"),
     "UnicodeError": (DashScopeInputError, "base_url or a header holds characters invalid in HTTP"),
-    "LocalProtocolError": (DashScopeInputError, "A header holds characters invalid in HTTP"),
+    "LocalProtocolError": (DashScopeInputError, "httpx refused a header, or a closed connection"),
     "DecodingError": (DashScopeServerError, "An event hook failed to decompress a body"),
     "ProtocolError": (DashScopeConnectionError, ": it or a proxy sent no answer, or invalid HTTP"),
     "HTTPError": (DashScopeConnectionError, ""),

@@ -1,4 +1,4 @@
-"""The private names of HTTP libraries and asyncio that this package uses, having no public one.
+"""The private names of httpcore, anyio and asyncio that this package uses: none is public.
 
 If a library changes them, a connection is not reused or closes later, or an interrupt may leave a
 lock held; the tests in `test_private.py` fail. `connections` sets one more name: `_pool`, the pool

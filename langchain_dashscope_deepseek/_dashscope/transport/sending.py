@@ -60,8 +60,8 @@ def send(acquire: Acquire, request: PreparedRequest, attempt: Attempts) -> Gener
                 connection.deadline.bound_reads(_LONGEST_DRAIN)
         else:
             response.close()
+            yield from reader.end()
             connection.keep(reader.request_id)
-        yield from reader.end()
 
 
 async def asend(
@@ -87,9 +87,9 @@ async def asend(
                     connection.deadline.bound_reads(_LONGEST_DRAIN)
             else:
                 await response.aclose()
+                for delta in reader.end():
+                    yield delta
                 connection.keep(reader.request_id)
-            for delta in reader.end():
-                yield delta
 
 
 def _build(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from datetime import date
 from typing import Any
@@ -381,6 +382,15 @@ async def test_tools_on_a_model_that_has_none_while_thinking_name_the_switch(
     assert service.parameters == {"tools": [TOOL]}
 
 
+def test_a_model_that_is_suggested_for_tools_calls_them(service: Scripted) -> None:
+    bound = service.model("DeepSeek-R1-Distill-Qwen-1.5B").bind_tools([TOOL])
+    with pytest.raises(DashScopeUnsupportedError, match=r"Use '(.+?)', or declare") as caught:
+        bound.invoke("hi")
+    found = re.search("Use '(.+?)'", str(caught.value))
+    assert found is not None
+    assert MODELS[found[1]].tools == "always"
+
+
 async def test_tools_on_an_unknown_model_ask_for_a_row(ask: Ask, service: Scripted) -> None:
     service.answer(answer_of())
     model = service.model("some-new-model")
@@ -698,6 +708,12 @@ def test_a_refusal_says_what_is_wrong_and_what_to_do(
         service.model(model).invoke("hi", **settings)
     assert str(caught.value) == text
     assert service.requests == []
+
+
+def test_documented_efforts_of_a_row_of_the_user_exclude_others(service: Scripted) -> None:
+    row = ModelCapabilities(reasoning_efforts=("low", "high"))
+    with pytest.raises(DashScopeUnsupportedError, match="'max' is not documented for odd"):
+        service.model("odd", capabilities=row, reasoning_effort="max").invoke("hi")
 
 
 @pytest.mark.parametrize("wanted", [JSON_OBJECT, JSON_SCHEMA], ids=["object", "schema"])
