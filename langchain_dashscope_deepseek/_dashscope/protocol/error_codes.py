@@ -127,8 +127,7 @@ MESSAGES = (
     MessageRule("<429> InternalError", _VAGUE, _RATE_LIMIT),
     MessageRule("<400> InternalError.Algo.InvalidParameter", (_SERVER,), _INVALID),
 )
-"""The rules for messages, which also apply if code and status are unknown; the first match
-counts."""
+"""The rules for messages, also if code and status are unknown; the first match counts."""
 
 ADVICE: Mapping[str, str] = {
     "Failed to download multimodal content": (

@@ -75,8 +75,7 @@ class translating_errors(AbstractContextManager["translating_errors"]):  # noqa:
         if "ProtocolError" in names:  # h11 quotes data that it could not read or send
             error.args = (REDACTED,)
             error.__cause__ = error.__context__ = None
-        # Not held by a local variable: error and traceback would form a cycle, which would keep
-        # the caller's streams open.
+        # A local variable would form a cycle with the traceback, which keeps streams open.
         raise advise(self._translated(error, names), self._request) from error
 
     def _translated(self, error: BaseException, names: Sequence[str]) -> DashScopeError:
