@@ -159,7 +159,7 @@ def sources() -> str:
             str(can.source_date),
         ]
 
-    return _grouped(["first route", "not documented", "source", "checked on"], cells)
+    return _grouped(["first route", "not documented", "source", "date of the source"], cells)
 
 
 def parameters() -> str:
@@ -461,10 +461,10 @@ def repository() -> str:
 
 
 def old_rows(today: date) -> list[str]:
-    """Name the current models whose facts were read too long ago."""
+    """Name the current models whose source is too old."""
     longest = timedelta(days=LONGEST_DAYS)
     return [
-        f"{name}, read on {row.source_date}"
+        f"{name}, by a source of {row.source_date}"
         for name, row in MODELS.items()
         if row.status == "current" and today - (row.source_date or date.min) > longest
     ]

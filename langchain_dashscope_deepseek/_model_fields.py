@@ -5,10 +5,15 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import os
 import ssl
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -230,12 +235,26 @@ class ModelFields(_Base):
         hide_input_in_errors=True,  # the input may be a key
         extra="forbid",
         defer_build=True,  # only the chat model builds its validators
-        use_attribute_docstrings=True,
     )
 
     if not TYPE_CHECKING:  # mypy's plugin refuses aliases beside `populate_by_name`
         # LangChain passes field names when it configures a copy or loads a dump.
         model_config["populate_by_name"] = True
+
+
+def _descriptions() -> Iterator[tuple[str, str]]:
+    """Yield each field with its docstring; `use_attribute_docstrings` would take 60 ms longer."""
+    tree = ast.parse(inspect.getsource(sys.modules[__name__]))
+    (cls,) = (node for node in tree.body if getattr(node, "name", "") == ModelFields.__name__)
+    for field, below in pairwise(cls.body):  # type: ignore[attr-defined]
+        match field, below:
+            case ast.AnnAssign(target=ast.Name(name)), ast.Expr(ast.Constant(str(text))):
+                yield name, inspect.cleandoc(text)
+
+
+with suppress(OSError):  # an application may be installed without the source
+    for _name, _text in _descriptions():
+        ModelFields.model_fields[_name].description = _text
 
 
 @cache

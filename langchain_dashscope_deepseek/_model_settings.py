@@ -7,12 +7,11 @@ were given, so it is the only code that reads and checks them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import httpx
 from langchain_core.language_models import ModelProfile
 from pydantic import (
-    ConfigDict,
     SecretStr,
     SerializerFunctionWrapHandler,
     ValidationError,
@@ -63,8 +62,6 @@ _COMPUTED = (*Location._fields, "profile")
 
 class ModelSettings(ModelFields):
     """The settings of a chat model, and the ways to set, copy and dump them."""
-
-    model_config: ClassVar[ConfigDict] = ConfigDict(use_attribute_docstrings=False)
 
     # --- Reading and checking ---
 
@@ -182,11 +179,12 @@ class ModelSettings(ModelFields):
         """
         accounts = {"api_key": api_key, "default_headers": default_headers, "base_url": base_url}
         update: dict[str, Any] = {k: value for k, value in accounts.items() if value is not None}
-        if api_key is not None and default_headers is None:
+        is_another = not (api_key is None and region is None and workspace_id is None)
+        if is_another and default_headers is None:
             refuse_account_headers(self.default_headers or {})
         if region is not None:
             update = {"base_url": None, **update, "region": region}
-        if not (api_key is None and region is None and workspace_id is None):
+        if is_another:
             update["workspace_id"] = workspace_id or ""  # "" also replaces the environment's
         if update and "base_url" not in update:
             refuse_workspace_host(self._given_location.base_url or self._used_environment.base_url)

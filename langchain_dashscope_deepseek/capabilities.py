@@ -467,7 +467,7 @@ def model_names(can: Callable[[ModelCapabilities], bool]) -> str:
 
 
 def nearest_model(model: str, can: Callable[[ModelCapabilities], bool] = lambda _: True) -> str:
-    """Return the current model with the most similar name, by default the first of the table."""
+    """Return the current model that satisfies `can` with the most similar name, else the first."""
     from difflib import get_close_matches  # noqa: PLC0415 - 2 ms, for a rare error
 
     rows = [(n, row) for n, row in MODELS.items() if row.status == "current" and can(row)]

@@ -315,9 +315,9 @@ class ChatDashScopeDeepSeek(ModelSettings):
                 Anthropic or Bedrock take them.
             tool_choice: `"auto"`, `"none"`, `"any"` or `"required"` (or `True`: some tool must be
                 called), a tool's name, or OpenAI's dict with that name. A forced choice disables
-                thinking that can be switched for the call, unless you enabled it explicitly. If the
-                model thinks nevertheless, or the service refuses `"required"` with several tools,
-                `"auto"` is sent instead, with a `DashScopeWarning`.
+                thinking for the call, if it can be switched and you did not enable it explicitly.
+                If the model thinks nevertheless, or the service refuses `"required"` with several
+                tools, `"auto"` is sent instead, with a `DashScopeWarning`.
             strict: Sent with each tool, if given.
             parallel_tool_calls: Whether one answer may call several tools. Default: as set for
                 the model.

@@ -219,7 +219,7 @@ class DashScopeAnswerTooLargeError(DashScopeServerError, RuntimeError):
 class DashScopeTimeoutError(DashScopeError, ModelTimeoutError):
     """Connecting, sending or reading exceeded `timeout`, or a server timed out (408, 504)."""
 
-    hint = "Raise timeout, or use a stream: without one, no data arrives while the model thinks."
+    hint = "Raise timeout; without a stream, no data arrives while the model thinks."
 
 
 class DashScopeDeadlineError(DashScopeTimeoutError, RuntimeError):

@@ -148,7 +148,7 @@ def _check_url(url: str, setting: str) -> None:
     if "?" in url or "#" in url:
         raise ValueError(
             f"{setting} holds a query or a fragment: remove it, since the request's path is "
-            "appended to base_url, and traces show it. The key of a gateway fits default_headers"
+            "appended to it, and traces show it. Pass a gateway's key in default_headers"
         )
     if "@" in url:
         raise ValueError(
@@ -162,7 +162,7 @@ def _check_url(url: str, setting: str) -> None:
         _ = parts.port  # raises an error if it is no port
         if parts.hostname and not _NOT_IN_A_URL.search(url):
             return
-    raise ValueError(f"{setting} has no valid host, or holds a space: write https://host:port")
+    raise ValueError(f"{setting} has no valid host, or a wrong character: write https://host:port")
 
 
 def host_of(base_url: str) -> str:

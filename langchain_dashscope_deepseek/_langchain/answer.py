@@ -188,7 +188,7 @@ class AnswerAccumulator:
         """The metadata that is known after the answer."""
         plugins = (self._usage or {}).get("plugins")
         metadata = {
-            # Also in the last chunk, where core looks whose `content_blocks` to call.
+            # Also in the last chunk, where core chooses the `content_blocks` to call by it.
             "model_provider": PROVIDER,
             **self.finish,
             "search_results": self.search_results if self._search_results else [],

@@ -198,7 +198,7 @@ def _unanswered(caller: Converted, call: Call, how: str) -> Change:
         f"A call of {call.name} {how}.",
         DashScopeInputError(
             f"messages[{caller.position}] calls the tool {call.name!r} (id {call.id!r}), and no "
-            "tool message right behind it answers the call: put the one with "
+            "tool message right behind it answers the call: add or move one with "
             f"tool_call_id={call.id!r} there, or drop the call"
         ),
     )

@@ -1,4 +1,4 @@
-"""Structured output by one of three methods (JSON mode sends no schema); parses the answer."""
+"""Binds a schema to a model by one of three methods, and parses the answer."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ class _CallParser(JsonOutputKeyToolsParser):
         arguments = super().parse_result([ChatGeneration(message=message)])
         if arguments is None and is_complete and not (self.has_tools and message.tool_calls):
             why = _why_no_call(self.key_name, message)
-            # Not by `invoke` with a dict: LLMToolSelectorMiddleware asks again after None.
+            # `invoke` with a dict returns None: LLMToolSelectorMiddleware then asks again.
             if message.invalid_tool_calls and (self.pydantic_class or partial):
                 raise OutputParserException(why)
             warn(why)

@@ -148,8 +148,8 @@ def _setting(text: str) -> tuple[str, Any]:
         raise argparse.ArgumentTypeError("give NAME=VALUE, such as temperature=0")
     if name in {"model", "max_retries"} or re.search("api_key|api_base|base_url", name):
         raise argparse.ArgumentTypeError(
-            f"{name} is no setting of --set: use --model for the model, --attempts for retries, "
-            "and the variables DASHSCOPE_API_KEY and DASHSCOPE_HTTP_BASE_URL for the account"
+            f"{name} cannot be given with --set: use --model for the model, --attempts for "
+            "retries, the variables DASHSCOPE_API_KEY and DASHSCOPE_HTTP_BASE_URL for the account"
         )
     try:
         return name, json.loads(value)

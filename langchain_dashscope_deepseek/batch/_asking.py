@@ -1,4 +1,4 @@
-"""Asks the prompt of one row, with retries, and makes a record of the answer or of the failure."""
+"""Sends the prompt of a row, with retries, and makes a record of the answer or of the failure."""
 
 import asyncio
 import json
@@ -72,7 +72,7 @@ class Record(NamedTuple):
 
 
 class Asker:
-    """Asks the prompts of rows, several at once; `StoppedError` if the others would fail, too."""
+    """Sends the prompts of rows, several at once; `StoppedError` if the others would fail, too."""
 
     def __init__(self, task: Task, attempts: int, expect_failures: bool, limits: Limits) -> None:
         # Retries are made here, so that the limits count each of them.
@@ -84,7 +84,7 @@ class Asker:
             if schema:
                 self._chain = self._model.with_structured_output(schema, include_raw=True)
         except ValueError as error:
-            raise StoppedError(f"The model cannot be made: {error}") from None
+            raise StoppedError(f"The model cannot be made or used: {error}") from None
         self._attempts, self._limits = attempts, limits
         # If failures are expected, they do not mean that the next rows fail.
         self._failures, self._works = 0, expect_failures
@@ -146,7 +146,7 @@ class Asker:
             name = type(failure).__name__
             text = f"{name}: {failure}" if isinstance(failure, DashScopeError) else name
             raise StoppedError(
-                f"{self._failures} rows failed in succession. Correct the cause, and use "
+                f"{self._failures} rows failed in succession. When the cause is gone, run "
                 f"retry-failed. The last error: {text}"
             )
 
@@ -159,7 +159,7 @@ def _outcome(answer: Any) -> Outcome:
     if answer["parsed"] is None and failure is None:
         failure = OutputParserException(
             "The model answered without calling the function of --schema. If it thinks, no call "
-            "can be forced: add --set enable_thinking=false, or use a model that can be switched."
+            "can be forced: add --set enable_thinking=false, or use another model."
         )
     return Outcome(answer["raw"], answer["parsed"], failure)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 from langchain_dashscope_deepseek._dashscope.protocol.packets import (
@@ -72,14 +73,15 @@ def _is_streamed(answer: Answer) -> Reading:
     return "yes" if answer.deltas > 1 else "no", ""
 
 
-def _calls(answer: Answer) -> Reading:
-    return ("yes", "") if answer.has_call else ("unclear", "accepted, answered without a call")
-
-
-def _is_made_to_call(answer: Answer) -> Reading:
-    if answer.is_cut and not answer.has_call:
+def _calls(answer: Answer, *, without: str = "unclear") -> Reading:
+    if answer.has_call:
+        return "yes", ""
+    if answer.is_cut:
         return "unclear", "accepted, but cut before a call"
-    return ("yes", "") if answer.has_call else ("no", "accepted, answered without a call")
+    return without, "accepted, answered without a call"
+
+
+_is_made_to_call = partial(_calls, without="no")
 
 
 def _is_json(answer: Answer) -> Reading:

@@ -315,7 +315,7 @@ def test_wrong_messages_are_reported_before_anything_is_asked(batch: Batch, said
                 *("--schema", "docs.examples.extraction.__main__:Order"),
                 *("--model", "deepseek-r1-distill-qwen-1.5b"),
             ],
-            "Stopped. The model cannot be made: deepseek-r1-distill-qwen-1.5b does not support tools",
+            "The model cannot be made or used: deepseek-r1-distill-qwen-1.5b does not support tools",
         ),
     ],
 )
@@ -332,7 +332,10 @@ def test_wrong_options_are_reported_before_anything_is_asked(
     [
         (["--requests-per-minute", "0"], "give a whole number above 0"),
         (["--set", "temperature"], "give NAME=VALUE"),
-        (["--set", "dashscope_api_key=x"], "dashscope_api_key is no setting of --set: use --model"),
+        (
+            ["--set", "dashscope_api_key=x"],
+            "dashscope_api_key cannot be given with --set: use --model",
+        ),
     ],
 )
 def test_a_wrong_value_of_an_option_is_refused(

@@ -223,5 +223,5 @@ async def test_no_request_carries_what_an_answer_set(
     cookie = {"set-cookie": "acw_tc=0;path=/;HttpOnly;Max-Age=1800", "retry-after": "0"}
     dashscope_emulator.fail("Throttling", status=429, headers=cookie)
     await ask(model, "hi")
-    assert len(dashscope_emulator.requests) == 2
+    assert len(dashscope_emulator.requests) == 2  # on one connection, with one httpx client
     assert all("cookie" not in request.headers for request in dashscope_emulator.requests)

@@ -232,7 +232,7 @@ CALLS: dict[str, dict[str, Any]] = {
 DIFFERENT_HEADERS = {
     "accept": "1.x adds a charset to application/json, 2.x takes anything",
     "accept-encoding": "what is installed to decompress",
-    "connection": "aiohttp leaves it out: keep-alive is the default of HTTP/1.1",
+    "connection": "some clients write it: keep-alive is the default of HTTP/1.1",
     "content-length": "spaces in the JSON",
     "content-type": "1.x adds a charset",
     "host": "1.x and 2.x write it as their HTTP client does",

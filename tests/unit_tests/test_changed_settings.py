@@ -598,7 +598,7 @@ def test_what_langsmith_is_sent_holds_no_key(service: Scripted) -> None:
         ("default_headers", {5: "secret0"}, "default_headers must be a dict of strings"),
         ("capabilities", "secret0", "capabilities"),
         ("region", "secret0", "region must be one of cn-beijing"),
-        ("workspace_id", "secret0 x", "must be 1 to 64 letters"),
+        ("workspace_id", "secret0 x", r"workspace_id \(or DASHSCOPE_WORKSPACE_ID\) must be"),
         ("base_url", "https://gateway.test/api/v1?token=secret0", "base_url holds a query"),
         ("model_kwargs", {"api_key": "secret0"}, "model_kwargs must not hold api_key"),
     ],
@@ -965,8 +965,9 @@ def test_a_model_for_a_tenant_asks_with_its_key_and_in_its_place(
 def test_no_header_of_an_account_goes_along_to_a_tenant(name: str, service: Scripted) -> None:
     service.answer(answer_of())
     model = service.model(default_headers={name: "mine", "X-Trace": "1"})
-    with pytest.raises(DashScopeInputError, match=f"default_headers holds {name}"):
-        model.for_tenant(api_key="sk-theirs")
+    for change in ({"api_key": "sk-theirs"}, {"workspace_id": "theirs"}, {"region": "us-east-1"}):
+        with pytest.raises(DashScopeInputError, match=f"default_headers holds {name}"):
+            model.for_tenant(**change)
     model.for_tenant(api_key="sk-theirs", default_headers={}).invoke("hi")
     sent = service.requests[-1].headers
     assert sent["authorization"] == "Bearer sk-theirs"
@@ -1036,6 +1037,9 @@ def test_no_workspace_in_a_host_goes_along_to_a_tenant(
     assert model.base_url == here
     with pytest.raises(ValueError, match="names its account's workspace: pass base_url to"):
         model.for_tenant(**given)
+    with_port = ChatDashScopeDeepSeek(model="m", base_url=here.replace(".com/", ".com:443/"))
+    with pytest.raises(ValueError, match="names its account's workspace: pass base_url to"):
+        with_port.for_tenant(**given)
     there = "https://ws-b.cn-beijing.maas.aliyuncs.com/api/v1"
     assert model.for_tenant(**given, base_url=there).base_url == there
 

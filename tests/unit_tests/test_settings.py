@@ -186,7 +186,10 @@ def test_a_region_without_a_legacy_host_asks_for_a_workspace(region: str) -> Non
     ("settings", "says"),
     [
         ({"region": "mars"}, "region must be one of cn-beijing, ap-southeast-1, us-east-1"),
-        ({"workspace_id": "evil.host/"}, "must be 1 to 64 letters"),
+        (
+            {"workspace_id": "evil.host/"},
+            r"workspace_id \(or DASHSCOPE_WORKSPACE_ID\) must be 1 to 64",
+        ),
     ],
 )
 def test_a_region_or_workspace_that_cannot_be_right_is_refused(
@@ -491,6 +494,14 @@ def test_a_deep_copy_counts_in_the_same_rate_limiter() -> None:
     other = copy.deepcopy(model)
     assert other.rate_limiter is limiter
     assert other.callbacks == [limiter]
+
+
+def test_a_client_handed_in_adds_its_own_headers_and_query(service: Scripted) -> None:
+    service.answer(answer_of())
+    http = httpx.Client(transport=service, headers={"X-Team": "a"}, params={"stage": "test"})
+    ChatDashScopeDeepSeek(model="m", api_key="sk-x", http_client=http).invoke("hi")
+    sent = service.requests[-1]
+    assert (sent.headers["x-team"], sent.url.params["stage"]) == ("a", "test")
 
 
 async def test_clients_handed_in_are_not_closed(service: Scripted) -> None:

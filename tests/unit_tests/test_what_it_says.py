@@ -389,7 +389,7 @@ async def test_what_an_error_says_is_shortened_before_it_is_read(
     assert time.process_time() - began < 1
 
 
-def test_a_stream_that_is_dropped_says_so(
+def test_a_stream_that_is_abandoned_says_so(
     service: Scripted, caplog: pytest.LogCaptureFixture
 ) -> None:
     service.answer(packets("a", "a", "a"), size=60)

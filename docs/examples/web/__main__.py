@@ -117,7 +117,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8000, help="0 takes a free one")
     parser.add_argument("--model", default="deepseek-v4.1-flash")
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO)  # one line a call, "dropped" after a disconnect
+    logging.basicConfig(level=logging.INFO)  # one line a call, "abandoned" after a disconnect
     with find_service() as (settings, agent_settings):
         app = make_app(
             ChatDashScopeDeepSeek(model=arguments.model, **settings),

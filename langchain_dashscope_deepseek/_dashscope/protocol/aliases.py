@@ -89,7 +89,7 @@ def is_no_op(name: str, value: Any) -> bool:
 
 
 def misplaced(names: Iterable[object]) -> list[str]:
-    """Return the names with advice, which `model_kwargs` must not send, unless undocumented."""
+    """Return the names that `model_kwargs` must not send: undocumented parameters may be sent."""
     advice = {str(name): ADVICE_BY_NAME.get(str(name), _UNDOCUMENTED) for name in names}
     return [name for name, text in advice.items() if not text.startswith(_UNDOCUMENTED)]
 

@@ -101,7 +101,7 @@ def _url_of(found: Block, index: int) -> str:
     elif isinstance(url, str) and url[:5].lower() == "data:":
         why = "whose data URI does not have the form data:image/...;base64,..."
     else:
-        why = "whose URL is no https, http, oss or data URI without spaces; local paths are refused"
+        why = "whose URL is not an https, http, oss or data URI, or holds a space"
     raise DashScopeInputError(
         f"messages[{index}] holds an image {why}: send its URL, or read the file and send "
         '{"type": "image", "base64": ..., "mime_type": "image/png"}'

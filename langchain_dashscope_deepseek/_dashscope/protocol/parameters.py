@@ -100,7 +100,7 @@ _RULES: Mapping[str, Rule] = {
     "model_kwargs": Rule("a dict", _Dict),
     "capabilities": Rule("a ModelCapabilities", InstanceOf[ModelCapabilities]),
     "timeout": Rule(
-        f"seconds above 0, up to {_LONGEST_TIMEOUT:,}, or an httpx.Timeout from 0 to that",
+        f"seconds above 0, up to {_LONGEST_TIMEOUT:,}, or an httpx.Timeout of up to that",
         Annotated[_Number, Field(gt=0, le=_LONGEST_TIMEOUT)]
         | Annotated[InstanceOf[httpx.Timeout], AfterValidator(_check_phases)],
     ),
@@ -134,7 +134,7 @@ def check_values(settings: Mapping[str, Any]) -> None:
     for name, value in settings.items():
         if value is not None and name in _RULES and not fits(name)(value):
             # Only numbers are quoted: a string may be a prompt passed as the wrong argument.
-            kind = f"this {type(value).__name__}"
+            kind = f"the given {type(value).__name__}"
             shown = repr(value) if isinstance(value, (int, float)) else kind
             raise DashScopeInputError(f"{name} must be {_RULES[name].expects}, not {shown}")
 
@@ -245,10 +245,10 @@ def check_headers(headers: Any, setting: str = "default_headers") -> None:
 
 
 def refuse_account_headers(headers: Mapping[str, str]) -> None:
-    """Refuse headers that may identify an account, if a model gets the key of another account."""
+    """Refuse headers that may identify an account, for a model of another account or workspace."""
     for name in headers:
         if _SECRET.search(name) or name.lower() == "x-dashscope-workspace":
             raise DashScopeInputError(
-                f"default_headers holds {name}, which may identify an account, and another api_key "
-                "is given: pass the default_headers of that key's account as well ({} for none)"
+                f"default_headers holds {name}, which may identify an account, and the key, region "
+                "or workspace changes: pass default_headers for the new one as well ({} for none)"
             )

@@ -81,8 +81,8 @@ class AnswerReader:
     def feed(self, piece: bytes) -> Iterable[AnswerDelta]:
         """Read a piece of the body, and return its deltas.
 
-        An error comes after the deltas of the events before it, but for an unfinished event that is
-        too large, which raises one at once.
+        An error comes after the deltas of the events before it, except that an unfinished event
+        that is too large raises at once.
         """
         self._size += len(piece)
         events = self._events.feed(piece)

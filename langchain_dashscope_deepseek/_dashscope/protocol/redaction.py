@@ -39,7 +39,7 @@ _SHORTEST_SECRET = 8  # characters; shorter words occur in any text
 
 
 def redact_secrets(text: str, secrets: Iterable[str]) -> str:
-    """Redact words and parts of words of these secrets, if not short, and what looks like a key."""
+    """Redact the words of secrets, and their parts between dots, if not short; and all keys."""
     words = [word for secret in secrets for word in secret.split()]
     parts = (part for word in words for part in (word, *word.split(".")))  # keys contain dots
     for part in sorted(parts, key=len, reverse=True):

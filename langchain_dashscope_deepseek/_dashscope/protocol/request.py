@@ -4,8 +4,8 @@
 
 - a feature that the model does not support is refused (`DashScopeUnsupportedError`): without it the
   answer would be wrong;
-- any other parameter that the model does not support is left out with a `DashScopeWarning`, so that
-  a call with another model does not fail.
+- a parameter that may be dropped, and that the model does not support, is left out with a
+  `DashScopeWarning`, so that a call with another model does not fail.
 
 While the model thinks, a forced tool choice becomes `"auto"`, with a warning. Parameters that the
 caller leaves out are not sent, except for `result_format`, `incremental_output`, and

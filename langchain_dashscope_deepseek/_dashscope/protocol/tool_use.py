@@ -28,13 +28,13 @@ def resolve_tools(model: str, row: ModelCapabilities, sent: dict[str, Any]) -> N
         choice = sent["tool_choice"] = required_as_name(sent["tool_choice"], tools)
         if isinstance(choice, Mapping) and _name_of(choice) not in map(_name_of, tools):
             name = _name_of(choice)
-            msg = f"tool_choice names {name!r}, which is no tool of this call: add it, or change it"
+            msg = f"tool_choice names {name!r}, which is not a tool of this call: add that tool"
             raise DashScopeInputError(msg)
     check_tool_use(model, row, thinking=row.thinks(sent.get("enable_thinking")))
 
 
 def required_as_name(choice: Any, tools: Sequence[Mapping[str, Any]]) -> Any:
-    """Replace "required" by the tool's name if there is one: all the service's pages have that."""
+    """Replace "required" by the name of a single tool: every page documents a choice by name."""
     if choice == "required" and len(tools) == 1:
         return {"type": "function", "function": {"name": _name_of(tools[0])}}
     return choice

@@ -39,7 +39,7 @@ _TRANSLATED: Mapping[str, tuple[type[DashScopeError], str]] = {
     "InvalidURL": (DashScopeInputError, "base_url is not a valid URL"),
     "UnsupportedProtocol": (DashScopeInputError, "base_url must begin with https:// or http://"),
     "UnicodeError": (DashScopeInputError, "base_url or a header holds characters invalid in HTTP"),
-    "LocalProtocolError": (DashScopeInputError, "httpx refused a header, or a closed connection"),
+    "LocalProtocolError": (DashScopeInputError, "A header is not valid in HTTP: check yours"),
     "DecodingError": (DashScopeServerError, "An event hook failed to decompress a body"),
     "ProtocolError": (DashScopeConnectionError, ": it or a proxy sent no answer, or invalid HTTP"),
     "HTTPError": (DashScopeConnectionError, ""),

@@ -60,6 +60,8 @@ def send(acquire: Acquire, request: PreparedRequest, attempt: Attempts) -> Gener
                 connection.deadline.bound_reads(_LONGEST_DRAIN)
         else:
             response.close()
+            if response.is_error:
+                connection.keep(reader.request_id)
             yield from reader.end()
             connection.keep(reader.request_id)
 
@@ -87,6 +89,8 @@ async def asend(
                     connection.deadline.bound_reads(_LONGEST_DRAIN)
             else:
                 await response.aclose()
+                if response.is_error:
+                    connection.keep(reader.request_id)
                 for delta in reader.end():
                     yield delta
                 connection.keep(reader.request_id)

@@ -46,7 +46,7 @@ class Deadline:
             raise httpcore.ReadTimeout
 
     def remaining(self, seconds: Seconds, since: float | None = None) -> Seconds:
-        """Return the seconds left: until the deadline, or `seconds` after `since` (or now)."""
+        """Return the seconds left until the deadline and the timeout from `since`; or raise."""
         if self.connection_is_closed:
             raise httpcore.ReadError("The model was closed")
         now = time.monotonic()

@@ -687,7 +687,7 @@ SAID: list[tuple[str, dict[str, Any], str]] = [
     (
         "deepseek-v4-pro",
         {"tools": [TOOL], "tool_choice": named("f")},
-        "tool_choice names 'f', which is no tool of this call: add it, or change it.",
+        "tool_choice names 'f', which is not a tool of this call: add that tool.",
     ),
     *(
         (

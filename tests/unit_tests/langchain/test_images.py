@@ -202,7 +202,7 @@ async def test_an_oss_url_brings_its_header(url: str, ask: Ask, service: Scripte
     assert "x-dashscope-ossresourceresolve" not in service.requests[-1].headers
 
 
-NEITHER = "no https, http, oss or data URI without spaces; local paths are refused"
+NEITHER = "not an https, http, oss or data URI, or holds a space"
 FILE_ID = "another provider's file id, which the service cannot read"
 BAD_BASE64 = "an image whose base64 cannot be read: encode the bytes"
 

@@ -567,7 +567,7 @@ ENDS = (
             [HI, AIMessage("", tool_calls=[CALL, OTHER_CALL]), RESULT],
             (
                 "messages[1] calls the tool 'get_time' (id 'call_2'), and no tool message right "
-                "behind it answers the call: put the one with tool_call_id='call_2' there, or drop the call."
+                "behind it answers the call: add or move one with tool_call_id='call_2' there, or drop the call."
             ),
         ),
         (
