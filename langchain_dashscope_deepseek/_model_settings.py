@@ -163,9 +163,8 @@ class ModelSettings(ModelFields):
         Settings that are not given keep their values, with these exceptions: `api_key` and `region`
         remove the workspace, and `region` also removes the base URL. The cache, which does not
         distinguish accounts, is switched off, the global one as well, and the rate limiter, which
-        counts for one account, is removed (also from a list of `callbacks`): set new ones. The
-        other callbacks, `proxy`, `http_client` and `http_async_client` are the same objects in both
-        models.
+        counts for one account, is removed (also from a list of `callbacks`): set new ones. Other
+        callbacks, `proxy` and your own clients are the same objects in both models.
 
         Args:
             api_key: The account's key.

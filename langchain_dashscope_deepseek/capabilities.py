@@ -98,12 +98,10 @@ class ModelCapabilities:
         routes: The routes to try, in this order. The one that works is remembered.
         documented_natively: Documented for the native protocol, not only for the OpenAI-compatible
             one.
-        search_missing_in: Regions in which `enable_search` is not documented. It is sent, and the
-            service's error gets advice.
+        search_missing_in: Regions in which `enable_search` is not documented; it is sent there.
         json_missing_in: The same for a JSON `response_format`.
-        settable: Of the sampling and length parameters, those that may be set. `None`: all of them,
-            and any `reasoning_effort` if none is documented. If it is a set, `reasoning_effort` may
-            have the documented values; its name in the set is read by the emulator only.
+        settable: Of the sampling and length parameters, those that may be set; `reasoning_effort`
+            may have its documented values. `None`: all, with any effort if none is documented.
         unsettable: Of the same parameters, those that may not be set.
         reasoning_efforts: The documented values of `reasoning_effort`.
         reasoning_effort_aliases: Further values, and the value that the service maps each to.

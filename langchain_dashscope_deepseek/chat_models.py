@@ -123,9 +123,8 @@ class ChatDashScopeDeepSeek(ModelSettings):
         ```
 
     JSON mode:
-        On models whose row in the capability table has JSON mode. Thinking that can be switched is
-        off for the call; if you switched it on, the call is refused. A message must contain the
-        word "json".
+        On models whose row in the capability table has JSON mode; thinking is off for the call, and
+        you must not have switched it on. A message must contain the word "json".
 
         ```python
         json_model = model.bind(response_format={"type": "json_object"})
@@ -158,12 +157,12 @@ class ChatDashScopeDeepSeek(ModelSettings):
         ```
 
     Errors:
-        Errors that a call raises are subclasses of `DashScopeError` and of LangChain's class for
-        the condition, and have the attributes `code`, `status_code` and `request_id`. Wrong
-        settings raise pydantic's `ValidationError` when the model is made or changed. A feature
-        that the model lacks, by the capability table, raises `DashScopeUnsupportedError` before a
-        request is sent. Settings that the model ignores are left out with a `DashScopeWarning`, and
-        so are images that it does not read, in all messages but the newest human one.
+        Errors of calls are subclasses of `DashScopeError` and of LangChain's class for the
+        condition, and have `code`, `status_code` and `request_id`. Wrong settings raise pydantic's
+        `ValidationError` when the model is made or changed. A feature that the model lacks, by the
+        capability table, raises `DashScopeUnsupportedError` before a request is sent. Settings that
+        the model ignores are left out with a `DashScopeWarning`, and so are images that it does not
+        read, in all messages but the newest human one.
     '''
 
     model_config: ClassVar[ConfigDict] = ConfigDict(defer_build=False)
@@ -373,13 +372,12 @@ class ChatDashScopeDeepSeek(ModelSettings):
             A runnable that returns an instance of the pydantic class, or a dict.
 
             The runnable returns `None`, with a `DashScopeWarning`, if the model did not call the
-            function of the schema. That can happen while the model thinks, because no call can be
-            forced then. If the model called one of `tools` instead, there is no warning. The
-            runnable raises `OutputParserException` if the call or the JSON is
-            truncated. If the arguments do not fit the pydantic class, it raises the error of that
-            class, or with the two JSON methods `OutputParserException`. With a schema that is not a
-            pydantic class, `invoke` returns `None` for a truncated call, too, because LangChain's
-            `LLMToolSelectorMiddleware` passes such a schema and asks again after `None`.
+            function of the schema, which can happen while it thinks; if it called one of `tools`
+            instead, without a warning. The runnable raises `OutputParserException` if the call or
+            the JSON is truncated. If the arguments do not fit the pydantic class, it raises the
+            error of that class, or with the two JSON methods `OutputParserException`. With a schema
+            that is not a pydantic class, `invoke` returns `None` for a truncated call, too, because
+            LangChain's `LLMToolSelectorMiddleware` asks again after `None`.
 
         Raises:
             DashScopeInputError: A tool is a built-in tool of another provider.

@@ -157,8 +157,7 @@ class DashScopeContextOverflowError(DashScopeInvalidRequestError, ContextOverflo
 class DashScopeRouteError(DashScopeInvalidRequestError):
     """The service does not offer the model on the routes that were tried.
 
-    These are the routes of the model's row (both, in the table), or the multimodal one if the
-    request holds an image.
+    These are those of the model's row, or the multimodal one if the request holds an image.
     """
 
     hint = (

@@ -46,8 +46,7 @@ def resolve(given: Location, environment: Location) -> Location:
     """Return the base URL, the region and the workspace for the arguments and the environment.
 
     The base URL follows from the first of these that is given: the argument `base_url`, the
-    argument `region`, `base_url` of the environment, `region` of the environment, the default
-    region. The returned region is that of the arguments, else that of the environment, if any.
+    argument `region`, `base_url` of the environment, its `region`, the default region.
     """
     region = given.region or environment.region
     # The argument "" means no workspace, also if the environment has one.

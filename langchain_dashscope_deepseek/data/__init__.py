@@ -1,1 +1,1 @@
-"""Data: the model profiles, and frequent runs of Chinese characters, to estimate tokens."""
+"""Data: profiles, named as in LangChain's own packages, and runs of Chinese characters."""

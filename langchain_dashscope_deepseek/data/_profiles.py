@@ -57,5 +57,4 @@ def profile_of(row: ModelCapabilities, *, enable_thinking: bool | None = None) -
     return profile
 
 
-# Not read by this package: the profiles of LangChain's own packages have this name and place.
 _PROFILES: dict[str, ModelProfile] = {name: profile_of(row) for name, row in MODELS.items()}

@@ -158,8 +158,8 @@ STATUSES: Mapping[int, type[DashScopeError]] = {
     429: _RATE_LIMIT,
     504: DashScopeTimeoutError,
 }
-"""The error of a status, if the code is unknown. Any other 4xx is an invalid request, and any other
-status an error of the server, unless a rule for messages matches."""
+"""The error of a status, if the code is unknown. Any other 4xx is an invalid request; any other
+status is an error of the server."""
 
 _FINAL = (DashScopeQuotaExceededError, DashScopeInvalidRequestError)
 """Errors that an `x-should-retry: true` header does not make retryable."""

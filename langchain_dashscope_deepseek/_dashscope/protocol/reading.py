@@ -193,8 +193,7 @@ class AnswerReader:
         delta = self._read_packet(document)
         if delta is None or not first_choice(document.get("output")):
             self._refuse("an answer without choices")
-        # Outside streams each element is a separate tool call, whatever its index: it gets an index
-        # of its own, and a missing name is "", since None would continue another call.
+        # Outside streams each element is a separate tool call: None as a name would continue one.
         calls = tuple(
             c._replace(wire_index=i, name=c.name or "") for i, c in enumerate(delta.tool_calls)
         )

@@ -51,8 +51,7 @@ REFUSALS: Mapping[str, Callable[[PreparedRequest], PreparedRequest | None]] = {
     # Seen by one client on the OpenAI-compatible API, in September 2026.
     "Please set one tool in required mode": _with_choice_auto,
 }
-"""For a part of the service's message, a function that returns the request to send next; it returns
-`None` if there is no other form."""
+"""For a part of the service's message, a function that returns the request to send next, if any."""
 
 _Key = tuple[str, str, str]
 _remembered: set[_Key] = set()

@@ -7,9 +7,8 @@
 - a parameter that may be dropped, and that the model does not support, is left out with a
   `DashScopeWarning`, so that a call with another model does not fail.
 
-While the model thinks, a forced tool choice becomes `"auto"`, with a warning. Parameters that the
-caller leaves out are not sent, except for `result_format`, `incremental_output`, and
-`enable_thinking=False` where thinking excludes a forced tool choice or JSON mode.
+While the model thinks, a forced tool choice becomes `"auto"`. Parameters that the caller leaves out
+are not sent, except for `result_format`, `incremental_output`, and `enable_thinking=False`.
 """
 
 from __future__ import annotations

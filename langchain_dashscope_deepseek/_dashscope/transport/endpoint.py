@@ -134,7 +134,7 @@ def _merge_headers(
 ) -> httpx.Headers:
     """Add headers, which replace those of the same name; upper and lower case do not matter."""
     merged = httpx.Headers(headers)
-    if more:  # even with nothing to add, `update` would double the time
+    if more:  # without it, `update` would double the time
         merged.update(more)
     return merged
 

@@ -1,7 +1,6 @@
 """Translates errors of httpx and httpcore by one table.
 
-Such an error's `request` holds the key and the prompt, and the text of a protocol error may quote
-them, so both are replaced.
+Such an error's `request` and the text of a protocol error may hold the key or the prompt.
 """
 
 from __future__ import annotations

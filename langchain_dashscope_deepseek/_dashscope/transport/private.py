@@ -1,8 +1,7 @@
 """The private names of httpcore, anyio and asyncio that this package uses: none is public.
 
 If a library changes them, a connection is not reused or closes later, or an interrupt may leave a
-lock held; the tests in `test_private.py` fail. `connections` sets one more name: `_pool`, the pool
-of a transport of httpx.
+lock held; `test_private.py` fails. `connections` sets one more: `_pool` of a transport of httpx.
 """
 
 from __future__ import annotations

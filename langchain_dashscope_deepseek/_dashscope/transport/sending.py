@@ -33,9 +33,8 @@ AsyncAcquire = Callable[
 ]
 
 _LONGEST_DRAIN = 1.0
-"""Seconds to read on after the end of an answer: usage may follow, and a body that was read to its
-end leaves a reusable connection. Bounded, since some proxies never end the body; a read of a user's
-own client ends with the read timeout of the request only."""
+"""Seconds to read on after an answer: usage may follow, and the end of the body leaves a reusable
+connection. Some proxies never end it. A user's own client reads on until the read timeout."""
 
 
 def send(acquire: Acquire, request: PreparedRequest, attempt: Attempts) -> Generator[AnswerDelta]:
