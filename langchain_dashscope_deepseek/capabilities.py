@@ -89,7 +89,7 @@ class ModelCapabilities:
             not documented.
         max_output_tokens: Longest answer, in tokens.
         tools: When the model calls tools.
-        images: The model reads images. `None`: not known, so they are sent.
+        images: The model reads images. `None`: not known; they are sent if `routes` allows it.
         json_object: `response_format={"type": "json_object"}` is supported. `None`: not known.
         json_schema: `response_format={"type": "json_schema", ...}` is supported. `None`: not known.
         partial: When the model continues a last AI message that is marked as partial.
@@ -100,8 +100,9 @@ class ModelCapabilities:
             one.
         search_missing_in: Regions in which `enable_search` is not documented; it is sent there.
         json_missing_in: The same for a JSON `response_format`.
-        settable: Of the sampling and length parameters, those that may be set; `reasoning_effort`
-            may have its documented values. `None`: all, with any effort if none is documented.
+        settable: Of the sampling and length parameters, those that may be set; `None`: all. The
+            documented values of `reasoning_effort` are sent either way; without any, `None` sends
+            every value, and a set none.
         unsettable: Of the same parameters, those that may not be set.
         reasoning_efforts: The documented values of `reasoning_effort`.
         reasoning_effort_aliases: Further values, and the value that the service maps each to.

@@ -49,9 +49,9 @@ def to_wire(
     """Return the wire's messages, and a description of each repair.
 
     Not described: system messages at the beginning are joined, since the service documents a single
-    one; images of tool messages are moved behind them; AI messages without text and calls, invalid
-    calls without an answer and each message's `name` are left out. `text_only_model`: see
-    `Context`. `must_call`: a tool call is required, but no `tool_choice` that forces one is sent.
+    one; images of tool messages are moved behind them; empty system and AI messages, blocks of AI
+    messages that are no text, invalid calls without an answer and names are left out.
+    `text_only_model`: see `Context`. `must_call`: a tool call is required, but not forced.
     """
     blocks = (block for message in messages for block in blocks_of(message))
     if any("cache_control" in block and "type" in block for block in blocks):
@@ -66,8 +66,8 @@ def to_wire(
     conversation = _match_answers(filter(None, converted), changes)
     if not conversation:
         raise DashScopeInputError(
-            "There is nothing to answer (empty AI messages and tool messages without a call are "
-            "left out): send at least one human message"
+            "There is nothing to answer (empty messages and tool messages without a call are left "
+            "out): send at least one human message"
         )
     if replay_reasoning:
         _replay_reasoning(conversation)
@@ -84,7 +84,7 @@ def to_wire(
 
 
 def countable(messages: Sequence[BaseMessage]) -> Iterator[tuple[str, int]]:
-    """Yield each message's text, with the reasoning of turns with calls, and its image count."""
+    """Yield each message's text, with the reasoning that may be sent back, and its image count."""
     conversation: list[Converted] = []
     for position, message in enumerate(messages):
         with suppress(DashScopeInputError):  # it would not be sent

@@ -965,7 +965,12 @@ def test_a_model_for_a_tenant_asks_with_its_key_and_in_its_place(
 def test_no_header_of_an_account_goes_along_to_a_tenant(name: str, service: Scripted) -> None:
     service.answer(answer_of())
     model = service.model(default_headers={name: "mine", "X-Trace": "1"})
-    for change in ({"api_key": "sk-theirs"}, {"workspace_id": "theirs"}, {"region": "us-east-1"}):
+    changes: list[dict[str, Any]] = [
+        {"api_key": "sk-theirs"},
+        {"workspace_id": "theirs"},
+        {"region": "us-east-1"},
+    ]
+    for change in changes:
         with pytest.raises(DashScopeInputError, match=f"default_headers holds {name}"):
             model.for_tenant(**change)
     model.for_tenant(api_key="sk-theirs", default_headers={}).invoke("hi")

@@ -559,7 +559,7 @@ SAID: list[tuple[str, dict[str, Any], str]] = [
     (
         "deepseek-v4-pro",
         {"seed": "a secret"},
-        "seed must be a whole number, at least 0, not this str.",
+        "seed must be a whole number, at least 0, not the given str.",
     ),
     (
         "deepseek-v4-pro",
