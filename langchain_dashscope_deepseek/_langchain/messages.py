@@ -56,7 +56,7 @@ _MEDIA = frozenset(
 _TEXTS = frozenset(
     {"text", "input_text", "output_text", "text-plain", "refusal", "tool_result", "search_result"}
 )
-"""Types of text blocks. In a tool message, a dict that is neither text nor media is sent as JSON."""
+"""Types of text blocks. In a tool message, a dict that is no text or media is sent as JSON."""
 
 PROVIDER = "dashscope_deepseek"
 """The `model_provider` of this package's messages. Another package uses `dashscope`."""

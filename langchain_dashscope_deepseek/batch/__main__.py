@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("Stopped. All answers so far are kept; run the same command to continue.", flush=True)
         return INTERRUPTED
     except ModuleNotFoundError as error:
-        extra = "ray" if error.name == "ray" else "batch"
+        extra = "batch" if error.name == "pyarrow" else "ray"
         install = f'pip install "langchain-dashscope-deepseek[{extra}]"'
         print(f"Stopped. {error}: {install}", file=sys.stderr)
         return 1

@@ -158,8 +158,8 @@ def _outcome(answer: Any) -> Outcome:
     failure = answer["parsing_error"]
     if answer["parsed"] is None and failure is None:
         failure = OutputParserException(
-            "The model answered without calling the function of --schema. If it thinks, no call "
-            "can be forced: add --set enable_thinking=false, or use another model."
+            "The answer has no call of the function of --schema: raise max_tokens if it was cut "
+            "off. If the model thinks, no call can be forced: add --set enable_thinking=false."
         )
     return Outcome(answer["raw"], answer["parsed"], failure)
 

@@ -26,7 +26,7 @@ GROUPS_OF_A_WORKER = 8  # so that all workers have rows until the end, if the gr
 PATIENCE = 30.0  # seconds to wait at most for the lock of an actor that died
 SETTLE_INTERVAL = 0.05  # seconds; token counts that arrive within it go to the limits together
 RESTARTED = {"max_restarts": -1, "max_task_retries": -1, "num_cpus": 0}
-STORE_BYTES = 100 * 1024**2  # for Ray's objects; the rows are not among them
+STORE_BYTES = 100 * 1024**2  # for Ray's objects, among them groups of rows above 100 KB
 
 
 class Options(NamedTuple):

@@ -20,7 +20,10 @@ class Committer:
         self._pending: list[Record] = []
 
     async def commit(self, *records: Record) -> None:
-        """Return once these records, and all before them, are in the ledger."""
+        """Return once these records are in the ledger, and those before them.
+
+        Only the end of the executor waits for a write whose caller was cancelled.
+        """
         self._pending += records
         async with self._lock:
             if self._pending:

@@ -142,7 +142,8 @@ class Doctor:
 
     def _ask(self, model: str, check: Check, route: Route) -> Answer:
         settings = {**self._settings, "model": model}
-        # For `UNKNOWN_MODEL`, `prepare` neither refuses nor changes a parameter; `send` sends once.
+        # For `UNKNOWN_MODEL`, `prepare` changes nothing, and refuses JSON mode only if no message
+        # says "json"; `send` sends once.
         request = prepare(
             settings,
             UNKNOWN_MODEL,

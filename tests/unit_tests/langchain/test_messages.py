@@ -522,7 +522,7 @@ NO_JSON = (
     "use strings, finite numbers, booleans, None, lists and dicts."
 )
 NOTHING = (
-    "There is nothing to answer (empty AI messages and tool messages without a call are left out): "
+    "There is nothing to answer (empty messages and tool messages without a call are left out): "
     "send at least one human message."
 )
 ENDS = (
