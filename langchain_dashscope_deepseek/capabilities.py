@@ -100,9 +100,8 @@ class ModelCapabilities:
             one.
         search_missing_in: Regions in which `enable_search` is not documented; it is sent there.
         json_missing_in: The same for a JSON `response_format`.
-        settable: Of the sampling and length parameters, those that may be set; `None`: all. The
-            documented values of `reasoning_effort` are sent either way; without any, `None` sends
-            every value, and a set none.
+        settable: Of the sampling and length parameters, those that may be set; `None`: all.
+            `reasoning_effort` is sent with a documented value or, if none is, with `None` here.
         unsettable: Of the same parameters, those that may not be set.
         reasoning_efforts: The documented values of `reasoning_effort`.
         reasoning_effort_aliases: Further values, and the value that the service maps each to.
