@@ -460,7 +460,8 @@ def find_capabilities(model: str) -> ModelCapabilities | None:
 
 def model_names(can: Callable[[ModelCapabilities], bool]) -> str:
     """Name the current models that satisfy `can`; those of partners only if no other does."""
-    names = [name for name, row in MODELS.items() if row.status == "current" and can(row)]
+    rows = [(n, row) for n, row in MODELS.items() if row.status == "current" and can(row)]
+    names = [name for name, row in rows if row.documented_natively]
     return ", ".join([name for name in names if "/" not in name] or names)
 
 

@@ -30,7 +30,7 @@ REGION_VARIABLES = ("DASHSCOPE_REGION", "DASHSCOPE_API_REGION")
 
 _API = "/api/v1"
 _WORKSPACE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
-_WORKSPACE_HOSTS = ".maas.aliyuncs.com"
+WORKSPACE_HOSTS = ".maas.aliyuncs.com"
 
 
 class Location(NamedTuple):
@@ -78,7 +78,7 @@ def _check_region(region: str, setting: str) -> None:
 def _base_url_of(region: str | None, workspace_id: str | None) -> str:
     """Return the base URL of a workspace, if both are given, else of the region."""
     if region and workspace_id:
-        return f"https://{workspace_id}.{region}{_WORKSPACE_HOSTS}{_API}"
+        return f"https://{workspace_id}.{region}{WORKSPACE_HOSTS}{_API}"
     host = REGIONS[region or DEFAULT_REGION]
     if host is None:
         raise ValueError(f"Region {region!r} is reached through a workspace only: set workspace_id")
@@ -87,7 +87,7 @@ def _base_url_of(region: str | None, workspace_id: str | None) -> str:
 
 def refuse_workspace_host(base_url: str | None) -> None:
     """Refuse a base URL whose host names a workspace, for a model of another account."""
-    if (urlsplit(base_url or "").hostname or "").endswith(_WORKSPACE_HOSTS):
+    if (urlsplit(base_url or "").hostname or "").endswith(WORKSPACE_HOSTS):
         raise ValueError(
             "The base_url of the original model names its account's workspace: pass base_url to "
             "for_tenant, or construct the original with region and workspace_id instead"
@@ -174,7 +174,7 @@ def region_of(base_url: str) -> str | None:
     """Return the region of a base URL; `None` if the host is not one of the service's."""
     host = host_of(base_url).partition(":")[0].lower()
     for region, own_host in REGIONS.items():
-        if host == own_host or host.endswith(f".{region}{_WORKSPACE_HOSTS}"):
+        if host == own_host or host.endswith(f".{region}{WORKSPACE_HOSTS}"):
             return region
     return None
 

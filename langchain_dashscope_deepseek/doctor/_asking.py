@@ -10,7 +10,7 @@ from typing import Any
 
 from langchain_dashscope_deepseek._dashscope.protocol.redaction import REDACTED
 from langchain_dashscope_deepseek._dashscope.protocol.request import prepare
-from langchain_dashscope_deepseek._dashscope.regions import host_of, region_of
+from langchain_dashscope_deepseek._dashscope.regions import WORKSPACE_HOSTS, host_of, region_of
 from langchain_dashscope_deepseek._dashscope.transport.endpoint import endpoint_of
 from langchain_dashscope_deepseek._dashscope.transport.pool import process_pool
 from langchain_dashscope_deepseek._dashscope.transport.retry import Attempts, RetryPolicy
@@ -166,7 +166,7 @@ class Doctor:
         text = str(error).partition(error.hint)[0] if error.hint else str(error)
         text = text.removeprefix("DashScope: ").strip()
         host, workspace = host_of(self._settings["base_url"]), self._settings["workspace_id"]
-        label = host.partition(".")[0] if host.endswith(".maas.aliyuncs.com") else None
+        label = host.partition(".")[0] if host.endswith(WORKSPACE_HOSTS) else None
         for private in filter(None, (host, label, workspace)):
             text = text.replace(private, REDACTED)
         return text

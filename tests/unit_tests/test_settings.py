@@ -504,6 +504,21 @@ def test_a_client_handed_in_adds_its_own_headers_and_query(service: Scripted) ->
     assert (sent.headers["x-team"], sent.url.params["stage"]) == ("a", "test")
 
 
+def test_a_hook_that_raises_for_a_status_is_named_and_shows_no_secret(service: Scripted) -> None:
+    service.answer({"code": "InvalidApiKey", "message": "wrong"}, status=401)
+    hooks: Any = {"response": [lambda response: response.raise_for_status()]}
+    http = httpx.Client(transport=service, event_hooks=hooks)
+    model = ChatDashScopeDeepSeek(model="m", api_key="sk-x", http_client=http)
+    with pytest.raises(DashScopeInputError, match="hook raises for a status: remove it") as caught:
+        model.invoke("a private prompt")
+    cause = caught.value.__cause__
+    assert isinstance(cause, httpx.HTTPStatusError)
+    for request in (cause.request, cause.response.request):
+        assert "authorization" not in request.headers
+        assert request.content == b""
+    assert len(service.requests) == 1
+
+
 async def test_clients_handed_in_are_not_closed(service: Scripted) -> None:
     model = service.model()
     async with model:

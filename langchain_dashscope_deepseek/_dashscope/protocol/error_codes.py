@@ -48,9 +48,10 @@ class MessageRule(NamedTuple):
 _INVALID, _NOT_FOUND = DashScopeInvalidRequestError, DashScopeNotFoundError
 _DENIED, _QUOTA = DashScopePermissionDeniedError, DashScopeQuotaExceededError
 _RATE_LIMIT, _SERVER = DashScopeRateLimitError, DashScopeServerError
+_TIMEOUT = DashScopeTimeoutError
 _VAGUE = (_INVALID, _SERVER)  # the errors of vague codes, which the message may explain
 
-_STREAM = "Try again with a stream, which sends data while the model thinks."
+_STREAM = "A server timed out: try again, with a stream if this was none, or shorten the request."
 
 CODES: Mapping[str, CodeRule] = {
     "InvalidParameter": CodeRule(_INVALID),
@@ -103,13 +104,13 @@ CODES: Mapping[str, CodeRule] = {
     "internal_error": CodeRule(_SERVER),
     "SystemError": CodeRule(_SERVER),
     "ModelServiceFailed": CodeRule(_SERVER),
-    "RequestTimeOut": CodeRule(DashScopeTimeoutError, advice=_STREAM),
-    "InternalError.Timeout": CodeRule(DashScopeTimeoutError, advice=_STREAM),
-    "ResponseTimeout": CodeRule(DashScopeTimeoutError, advice=_STREAM),
+    "RequestTimeOut": CodeRule(_TIMEOUT, advice=_STREAM),
+    "InternalError.Timeout": CodeRule(_TIMEOUT, advice=_STREAM),
+    "ResponseTimeout": CodeRule(_TIMEOUT, advice=_STREAM),
     "ModelServingError": CodeRule(_SERVER),
     "ModelUnavailable": CodeRule(_SERVER),
     "ServiceUnavailable": CodeRule(_SERVER),
-    "GatewayTimeout": CodeRule(DashScopeTimeoutError, advice=_STREAM),
+    "GatewayTimeout": CodeRule(_TIMEOUT, advice=_STREAM),
 }
 """The rule of each code, and of longer codes: `Throttling` covers `Throttling.RateQuota`.
 
@@ -153,10 +154,10 @@ STATUSES: Mapping[int, type[DashScopeError]] = {
     401: DashScopeAuthenticationError,
     403: _DENIED,
     404: _NOT_FOUND,
-    408: DashScopeTimeoutError,
+    408: _TIMEOUT,
     409: _SERVER,
     429: _RATE_LIMIT,
-    504: DashScopeTimeoutError,
+    504: _TIMEOUT,
 }
 """The error of a status, if the code is unknown. Any other 4xx is an invalid request; any other
 status is an error of the server."""
@@ -188,7 +189,7 @@ def error_from_service(
         status_code=status_code,
         request_id=request_id,
         retry_after=retry_after(headers),
-        hint=rule.advice if rule and rule.error is cls else "",
+        hint=rule.advice if rule and rule.error is cls else _STREAM if cls is _TIMEOUT else "",
     )
     for part, advice in ADVICE.items():
         if part in message:

@@ -41,6 +41,7 @@ _TRANSLATED: Mapping[str, tuple[type[DashScopeError], str]] = {
     "LocalProtocolError": (DashScopeInputError, "A header is not valid in HTTP: check yours"),
     "DecodingError": (DashScopeServerError, "An event hook failed to decompress a body"),
     "ProtocolError": (DashScopeConnectionError, ": it or a proxy sent no answer, or invalid HTTP"),
+    "HTTPStatusError": (DashScopeInputError, "Your client's hook raises for a status: remove it"),
     "HTTPError": (DashScopeConnectionError, ""),
 }
 """The error and its text for the name of a class of httpx, httpcore or Python; the first match in
@@ -69,8 +70,10 @@ class translating_errors(AbstractContextManager["translating_errors"]):  # noqa:
         if isinstance(error, DashScopeError):
             advise(error, self._request)
             return False
-        if "RequestError" in names:  # error.request holds the key and the prompt
+        if "HTTPError" in names:  # error.request holds the key and the prompt
             error.request = httpx.Request("POST", "https://request.invalid")  # type: ignore[attr-defined]
+        if isinstance(error, httpx.HTTPStatusError):
+            error.response = httpx.Response(error.response.status_code, request=error.request)
         if "ProtocolError" in names:  # h11 quotes data that it could not read or send
             error.args = (REDACTED,)
             error.__cause__ = error.__context__ = None
