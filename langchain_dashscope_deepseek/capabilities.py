@@ -2,8 +2,6 @@
 
 All facts about individual models are here. Each row names its source and the source's date. Where
 sources disagree, the row takes the more permissive one, and the service decides.
-
-This module imports nothing else of the package.
 """
 
 from __future__ import annotations

@@ -25,8 +25,6 @@ Each class also subclasses LangChain's class for its condition (`ModelRateLimitE
 that catches those works with any provider. Errors that a retry cannot help also subclass the Python
 class in brackets, because retry policies such as LangGraph's default do not retry that. None is an
 `OSError`: Starlette treats one within a streamed response as a disconnected client.
-
-This module imports nothing else of the package, and of LangChain only its exceptions.
 """
 
 from __future__ import annotations

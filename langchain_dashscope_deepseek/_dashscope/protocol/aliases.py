@@ -57,7 +57,6 @@ _NAMES_BY_ADVICE: Mapping[str, str] = {
 ADVICE_BY_NAME: Mapping[str, str] = {
     name: advice for advice, names in _NAMES_BY_ADVICE.items() for name in names.split()
 }
-"""The advice on each name."""
 
 _NO_OPS: Mapping[str, Any] = {
     "n": 1,
