@@ -78,8 +78,7 @@ class _Pool(Generic[AnyClient]):
         return None
 
     def _release(self, connection: PooledConnection[AnyClient]) -> None:
-        is_closed = self._is_closed or connection.deadline.connection_is_closed
-        if connection.is_clean and not is_closed:
+        if connection.is_clean and not self._is_closed and connection.is_reusable():
             connection.is_clean = False
             connection.idle_since = time.monotonic()
             self._idle.append(connection)
