@@ -1,4 +1,4 @@
-"""The private names of httpcore, anyio and asyncio that this package uses: none is public.
+"""The private names of httpcore, anyio and asyncio that this package uses, for lack of public ones.
 
 If a library changes them, a connection is not reused or closes later, or an interrupt may leave a
 lock held; `test_private.py` fails. `connections` sets one more: `_pool` of a transport of httpx.
