@@ -98,8 +98,8 @@ class ModelCapabilities:
             one.
         search_missing_in: Regions in which `enable_search` is not documented; it is sent there.
         json_missing_in: The same for a JSON `response_format`.
-        settable: Of the sampling and length parameters, those that may be set; `None`: all.
-            `reasoning_effort` is sent with a documented value or, if none is, with `None` here.
+        settable: Of the sampling and length parameters, those that may be set; `None`: all. Without
+            documented efforts, `None` also means that any `reasoning_effort` is sent.
         unsettable: Of the same parameters, those that may not be set.
         reasoning_efforts: The documented values of `reasoning_effort`.
         reasoning_effort_aliases: Further values, and the value that the service maps each to.

@@ -63,8 +63,8 @@ class DashScopeError(ModelError):
     Attributes:
         code: The service's error code, such as `"Throttling.RateQuota"`; `None` if the service
             did not send the error.
-        status_code: The status of an error response, or that in the event of an error within a
-            stream; `None` if there is none, as for an answer that was cut off.
+        status_code: The HTTP status of an error response; for an error within a stream, the status
+            that its event states. `None` if there is none, as for an answer that was cut off.
         request_id: The service's id of the request, for a support ticket; `None` if it sent none.
         is_retryable: Whether the same request may succeed later, for LangChain's
             `ModelRetryMiddleware`.

@@ -49,8 +49,8 @@ def to_wire(
     """Return the wire's messages, and a description of each repair.
 
     Not described: system messages at the beginning are joined, since the service documents a single
-    one; images of tool messages are moved behind them; empty system and AI messages, blocks of AI
-    messages that are no text, invalid calls without an answer and names are left out.
+    one; images of tool messages are moved behind them; the `name` of messages, empty system and AI
+    messages, blocks of AI messages that are not text, and unanswered invalid calls are left out.
     `text_only_model`: see `Context`. `must_call`: a tool call is required, but not forced.
     """
     blocks = (block for message in messages for block in blocks_of(message))
