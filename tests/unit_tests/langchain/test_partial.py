@@ -22,9 +22,7 @@ BEGUN = AIMessage("def add(", additional_kwargs={"partial": True})
 CONVERSATION = [HumanMessage("Write a function."), BEGUN]
 ON_THE_WIRE = {"role": "assistant", "content": "def add(", "partial": True}
 THAT_DO = (
-    "vanchin/deepseek-v4-pro, vanchin/deepseek-v4-pro-0813, vanchin/deepseek-v3.2-think, "
-    "vanchin/deepseek-r1, vanchin/deepseek-v3, siliconflow/deepseek-v3.2, "
-    "siliconflow/deepseek-v3.1-terminus, siliconflow/deepseek-v3-0324"
+    "siliconflow/deepseek-v3.2, siliconflow/deepseek-v3.1-terminus, siliconflow/deepseek-v3-0324"
 )
 
 
