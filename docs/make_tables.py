@@ -32,6 +32,7 @@ from langchain_dashscope_deepseek._dashscope.protocol.error_codes import (
     CODES,
     MESSAGES,
     CodeRule,
+    error_from_service,
 )
 from langchain_dashscope_deepseek._dashscope.protocol.parameters import PARAMETERS
 from langchain_dashscope_deepseek._dashscope.regions import REGIONS
@@ -236,7 +237,7 @@ def codes() -> str:
         [
             f"`{rule.error.__name__}`",
             ", ".join(names),
-            rule.advice or rule.error.hint,
+            error_from_service("", code=names[0].strip("`")).hint,
             "yes, slowly" if rule.per_minute else yes(rule.error.is_retryable),
         ]
         for rule, names in groups.items()

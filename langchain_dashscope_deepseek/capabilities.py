@@ -456,10 +456,15 @@ def find_capabilities(model: str) -> ModelCapabilities | None:
     return row
 
 
+def _current(can: Callable[[ModelCapabilities], bool]) -> list[str]:
+    """List the current models of the native protocol that satisfy `can`."""
+    rows = ((n, row) for n, row in MODELS.items() if row.status == "current" and can(row))
+    return [name for name, row in rows if row.documented_natively]
+
+
 def model_names(can: Callable[[ModelCapabilities], bool]) -> str:
     """Name the current models that satisfy `can`; those of partners only if no other does."""
-    rows = [(n, row) for n, row in MODELS.items() if row.status == "current" and can(row)]
-    names = [name for name, row in rows if row.documented_natively]
+    names = _current(can)
     return ", ".join([name for name in names if "/" not in name] or names)
 
 
@@ -467,8 +472,7 @@ def nearest_model(model: str, can: Callable[[ModelCapabilities], bool] = lambda 
     """Return the current model that satisfies `can` with the most similar name, else the first."""
     from difflib import get_close_matches  # noqa: PLC0415 - 2 ms, for a rare error
 
-    rows = [(n, row) for n, row in MODELS.items() if row.status == "current" and can(row)]
-    known = [name for name, row in rows if row.documented_natively]
+    known = _current(can)
     bare = model.lower().strip().rpartition("/")[2]  # hubs write `deepseek-ai/DeepSeek-V3`
     return next(iter(get_close_matches(bare, known, n=1, cutoff=0.5)), known[0])
 

@@ -51,7 +51,7 @@ _RATE_LIMIT, _SERVER = DashScopeRateLimitError, DashScopeServerError
 _TIMEOUT = DashScopeTimeoutError
 _VAGUE = (_INVALID, _SERVER)  # the errors of vague codes, which the message may explain
 
-_STREAM = "A server timed out: try again, with a stream if this was none, or shorten the request."
+_SERVER_TIMEOUT = "A server timed out: try again, with a stream if this was none, or ask for less."
 
 CODES: Mapping[str, CodeRule] = {
     "InvalidParameter": CodeRule(_INVALID),
@@ -104,13 +104,13 @@ CODES: Mapping[str, CodeRule] = {
     "internal_error": CodeRule(_SERVER),
     "SystemError": CodeRule(_SERVER),
     "ModelServiceFailed": CodeRule(_SERVER),
-    "RequestTimeOut": CodeRule(_TIMEOUT, advice=_STREAM),
-    "InternalError.Timeout": CodeRule(_TIMEOUT, advice=_STREAM),
-    "ResponseTimeout": CodeRule(_TIMEOUT, advice=_STREAM),
+    "RequestTimeOut": CodeRule(_TIMEOUT),
+    "InternalError.Timeout": CodeRule(_TIMEOUT),
+    "ResponseTimeout": CodeRule(_TIMEOUT),
     "ModelServingError": CodeRule(_SERVER),
     "ModelUnavailable": CodeRule(_SERVER),
     "ServiceUnavailable": CodeRule(_SERVER),
-    "GatewayTimeout": CodeRule(_TIMEOUT, advice=_STREAM),
+    "GatewayTimeout": CodeRule(_TIMEOUT),
 }
 """The rule of each code, and of longer codes: `Throttling` covers `Throttling.RateQuota`.
 
@@ -181,6 +181,7 @@ def error_from_service(
     message, code = message[:longest], code and code[:longest]
     rule = find_rule(code)
     cls = _classify(rule, message, status_code)
+    advice = rule.advice if rule and rule.error is cls else ""
     text = redact(message)[:LONGEST_MESSAGE]
     code, request_id = (name and printable(redact(name[:longest])) for name in (code, request_id))
     error = cls(
@@ -189,7 +190,7 @@ def error_from_service(
         status_code=status_code,
         request_id=request_id,
         retry_after=retry_after(headers),
-        hint=rule.advice if rule and rule.error is cls else _STREAM if cls is _TIMEOUT else "",
+        hint=advice or (_SERVER_TIMEOUT if cls is _TIMEOUT else ""),
     )
     for part, advice in ADVICE.items():
         if part in message:

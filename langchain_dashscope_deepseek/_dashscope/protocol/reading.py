@@ -79,11 +79,7 @@ class AnswerReader:
         self.has_dropped_data = False
 
     def feed(self, piece: bytes) -> Iterable[AnswerDelta]:
-        """Read a piece of the body, and return its deltas.
-
-        An error comes after the deltas of the events before it, except that an unfinished event
-        that is too large raises at once.
-        """
+        """Read a piece of the body; return its deltas, and raise an error after them."""
         self._size += len(piece)
         events = self._events.feed(piece)
         if len(self._events.unfinished) > self._max_size:

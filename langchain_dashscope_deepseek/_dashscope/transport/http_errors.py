@@ -38,7 +38,7 @@ _TRANSLATED: Mapping[str, tuple[type[DashScopeError], str]] = {
     "InvalidURL": (DashScopeInputError, "base_url is not a valid URL"),
     "UnsupportedProtocol": (DashScopeInputError, "base_url must begin with https:// or http://"),
     "UnicodeError": (DashScopeInputError, "base_url or a header holds characters invalid in HTTP"),
-    "LocalProtocolError": (DashScopeInputError, "A header is not valid in HTTP: check yours"),
+    "LocalProtocolError": (DashScopeInputError, "A header that you set is not valid in HTTP"),
     "DecodingError": (DashScopeServerError, "An event hook failed to decompress a body"),
     "ProtocolError": (DashScopeConnectionError, ": it or a proxy sent no answer, or invalid HTTP"),
     "HTTPStatusError": (DashScopeInputError, "Your client's hook raises for a status: remove it"),

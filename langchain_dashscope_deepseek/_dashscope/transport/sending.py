@@ -59,7 +59,7 @@ def send(acquire: Acquire, request: PreparedRequest, attempt: Attempts) -> Gener
                 connection.deadline.bound_reads(_LONGEST_DRAIN)
         else:
             response.close()
-            if response.is_error:
+            if response.is_error:  # `end` raises it; the connection can be used again
                 connection.keep(reader.request_id)
             yield from reader.end()
             connection.keep(reader.request_id)
