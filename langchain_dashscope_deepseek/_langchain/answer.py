@@ -180,7 +180,7 @@ class AnswerAccumulator:
         return {
             "finish_reason": reason,
             "normalized_finish_reason": _NORMALIZED.get(word, "other"),
-            "finish_state": "complete",  # DashScope cannot pause a turn and resume it
+            "finish_state": "complete",  # core's word for "not paused", also after "length"
         }
 
     @property
@@ -188,7 +188,7 @@ class AnswerAccumulator:
         """The metadata that is known after the answer."""
         plugins = (self._usage or {}).get("plugins")
         metadata = {
-            # Also in the last chunk, where core chooses the `content_blocks` to call by it.
+            # Also in the last chunk: by it core finds `metadata.content_blocks`.
             "model_provider": PROVIDER,
             **self.finish,
             "search_results": self.search_results if self._search_results else [],

@@ -155,7 +155,7 @@ class Doctor:
         )
         request = replace(request, routes=(route,))
         self.requests += 1
-        acquire = partial(process_pool().acquire, caller=self)
+        acquire = partial(process_pool().acquire, sender=self)
         attempt = next(Attempts(request.policy))
         answer = Answer.of(list(send(acquire, request, attempt)))
         self.tokens += answer.usage.total_tokens if answer.usage else 0

@@ -26,7 +26,7 @@ LONE_SURROGATE = (
 
 
 class ToolCallDelta(NamedTuple):
-    """A piece of a tool call; `None` is a missing or empty field, and continues another piece."""
+    """A piece of a tool call; a field that is missing or empty is `None`."""
 
     wire_index: int | None
     id: str | None

@@ -189,7 +189,7 @@ class AnswerReader:
         delta = self._read_packet(document)
         if delta is None or not first_choice(document.get("output")):
             self._refuse("an answer without choices")
-        # Outside streams each element is a separate tool call: None as a name would continue one.
+        # Each is a whole call; without a name it would be taken for the rest of another one.
         calls = tuple(
             c._replace(wire_index=i, name=c.name or "") for i, c in enumerate(delta.tool_calls)
         )

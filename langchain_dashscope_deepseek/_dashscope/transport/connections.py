@@ -109,7 +109,7 @@ class PooledConnection(Connection[AnyClient]):
     key: ConnectionKey
     pool: httpcore.ConnectionPool | httpcore.AsyncConnectionPool
     backend: SocketBackend | AsyncSocketBackend
-    last_caller: Callable[[], object] = lambda: None  # returns the model or doctor
+    last_sender: Callable[[], object] = lambda: None  # returns the model (or doctor)
     idle_since: float = 0.0  # by time.monotonic
     pid: int = field(default_factory=os.getpid)
 

@@ -40,7 +40,7 @@ also waits up to five minutes for data, which leaves room for a queue before the
 
 NON_STREAM_TIMEOUT = httpx.Timeout(connect=10, read=1800, write=60, pool=60)
 """Seconds, for answers without a stream, which send nothing until they are complete: the service
-holds such a connection open for at least 1,800 seconds (its `x-dashscope-timeout`)."""
+holds such a connection open for at least 1,800 seconds, as a header of its responses says."""
 
 
 @dataclass(frozen=True)

@@ -55,11 +55,11 @@ class _Pool(Generic[AnyClient]):
         self.pid = os.getpid()
 
     @contextmanager
-    def _lease(self, key: ConnectionKey, caller: object) -> Iterator[PooledConnection[AnyClient]]:
+    def _lease(self, key: ConnectionKey, sender: object) -> Iterator[PooledConnection[AnyClient]]:
         connection = self._take(key) or self._new_connection(key)
         try:
             self._in_use.add(connection)
-            connection.last_caller = weakref.ref(caller)
+            connection.last_sender = weakref.ref(sender)
             yield connection
         finally:
             self._in_use.discard(connection)
@@ -91,13 +91,13 @@ class _Pool(Generic[AnyClient]):
                 self._idle.remove(connection)
                 connection.close()
 
-    def close(self, caller: object = None) -> None:
-        """Close the pool, or the connections that a caller used last; their requests fail."""
+    def close(self, sender: object = None) -> None:
+        """Close all connections, or those that a sender used last; requests that use them fail."""
 
         def is_meant(connection: PooledConnection[AnyClient]) -> bool:
-            return caller is None or connection.last_caller() is caller
+            return sender is None or connection.last_sender() is sender
 
-        self._is_closed = self._is_closed or caller is None
+        self._is_closed = self._is_closed or sender is None
         self._close_idle(is_meant)
         for connection in filter(is_meant, [*self._in_use]):
             connection.close(in_use=True)
@@ -116,7 +116,7 @@ class ProcessPool(_Pool[httpx.Client]):
 
     @contextmanager
     def acquire(
-        self, seconds: float | None, key: ConnectionKey, caller: object
+        self, seconds: float | None, key: ConnectionKey, sender: object
     ) -> Iterator[Connection[httpx.Client]]:
         """Acquire a connection for one request; wait up to `seconds` for a free slot."""
         try:
@@ -124,7 +124,7 @@ class ProcessPool(_Pool[httpx.Client]):
         except Empty:
             raise httpx.PoolTimeout(_NONE_FREE) from None
         try:
-            with self._lease(key, caller) as connection:
+            with self._lease(key, sender) as connection:
                 yield connection
         finally:
             self._slots.put(None)
@@ -158,7 +158,7 @@ class LoopPool(_Pool[httpx.AsyncClient]):
 
     @asynccontextmanager
     async def acquire(
-        self, seconds: float | None, key: ConnectionKey, caller: object
+        self, seconds: float | None, key: ConnectionKey, sender: object
     ) -> AsyncIterator[Connection[httpx.AsyncClient]]:
         """Acquire a connection for one request; wait up to `seconds` for a free slot."""
         try:
@@ -167,7 +167,7 @@ class LoopPool(_Pool[httpx.AsyncClient]):
         except TimeoutError:
             raise httpx.PoolTimeout(_NONE_FREE) from None
         try:
-            with self._lease(key, caller) as connection:
+            with self._lease(key, sender) as connection:
                 yield connection
         finally:
             self._slots.release()
