@@ -49,8 +49,8 @@ def prepare_call(
     given = _in_wire_format(overrides)
     check_overrides(given, settings)
     values = override(settings, given)
-    if values.get("structured_output_note"):
-        warn(values["structured_output_note"])
+    if values.get("structured_output_warning"):
+        warn(values["structured_output_warning"])
     row = row_of(values) or UNKNOWN_MODEL
     parameters = choose_parameters(row, values)
     replays = row.reasoning_replay == "with_tool_calls" and row.thinks(

@@ -54,24 +54,24 @@ def structured_output(
     )
     if method == "json_mode":
         bound.setdefault("response_format", {"type": "json_object"})
-        note = None if strict is None else _NO_STRICT
+        warning = None if strict is None else _NO_STRICT
     elif method == "json_schema" and row.json_schema is not False:
         described = _function(schema, strict)
         described["schema"] = described.pop("parameters", {})
         bound.setdefault("response_format", {"type": "json_schema", "json_schema": described})
-        note = None if row.json_schema else _UNDOCUMENTED
+        warning = None if row.json_schema else _UNDOCUMENTED
     elif method in get_args(Method):
         function = _function(schema, strict)
         name = function["name"]
         by_name = {"type": "function", "function": {"name": name}}
         bound = {"tool_choice": "required" if tools else by_name, "strict": strict, **bound}
-        note = _NO_SCHEMA if method == "json_schema" else None
+        warning = _NO_SCHEMA if method == "json_schema" else None
         parser = _CallParser(key_name=name, pydantic_class=pydantic_class, has_tools=bool(tools))
         tools = [function, *tools]
     else:
         msg = f"method must be 'function_calling', 'json_mode' or 'json_schema', not {method!r}"
         raise ValueError(msg)
-    bound["structured_output_note"] = note
+    bound["structured_output_warning"] = warning
     llm: Runnable[LanguageModelInput, Any]
     llm = model.bind_tools(tools, **bound) if tools else model.bind(**bound)
     if not include_raw:

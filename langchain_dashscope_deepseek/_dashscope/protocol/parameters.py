@@ -109,9 +109,9 @@ _RULES: Mapping[str, Rule] = {
     "max_answer_size": Rule("a whole number, at least 1", PositiveInt),
 }
 
-OVERRIDABLE = frozenset({*_RULES, "extra_headers", "stream", "structured_output_note"})
-"""The settings that one call can override. `stream` comes from LangChain, and the note from
-`with_structured_output`."""
+OVERRIDABLE = frozenset({*_RULES, "extra_headers", "stream", "structured_output_warning"})
+"""The settings that one call can override. `stream` comes from LangChain;
+`with_structured_output` binds the text of a warning, which the call shows."""
 
 ALIASES: Mapping[str, str] = {
     "model_name": "model",

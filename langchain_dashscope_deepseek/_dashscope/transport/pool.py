@@ -92,7 +92,7 @@ class _Pool(Generic[AnyClient]):
                 connection.close()
 
     def close(self, sender: object = None) -> None:
-        """Close all connections, or those that a sender used last; requests that use them fail."""
+        """Close all connections, or those that `sender` (a model) used last; requests then fail."""
 
         def is_meant(connection: PooledConnection[AnyClient]) -> bool:
             return sender is None or connection.last_sender() is sender
