@@ -92,7 +92,7 @@ class _Pool(Generic[AnyClient]):
                 connection.close()
 
     def close(self, sender: object = None) -> None:
-        """Close all connections, or those that `sender` (a model) used last; requests then fail."""
+        """Close all connections, or those of `sender` (a model); the requests on them fail."""
 
         def is_meant(connection: PooledConnection[AnyClient]) -> bool:
             return sender is None or connection.last_sender() is sender
