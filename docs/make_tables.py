@@ -396,6 +396,19 @@ def _fields() -> Iterator[tuple[ast.AnnAssign, str, str]]:
                 yield field, name, " ".join(text.split())
 
 
+def metadata() -> str:
+    """Render the keys of `response_metadata`, with the comments behind them in the code."""
+    code = (PACKAGE / "_langchain" / "answer.py").read_text(encoding="utf-8")
+    texts: dict[str, str] = {}
+    for name in ("first_metadata", "finish", "last_metadata"):
+        body = code.partition(f"    def {name}(")[2].partition("\n    @property")[0]
+        for key, text in re.findall(r'^            "(\w+)": .*?(?:  # (.*))?$', body, re.MULTILINE):
+            if not text:
+                raise ValueError(f"{key} has no comment in answer.py, which the docs show")
+            texts.setdefault(key, text)
+    return table(["key", "value"], ([f"`{key}`", text] for key, text in texts.items()))
+
+
 TABLES: Mapping[str, Callable[[], str]] = {
     "models": models,
     "current": current,
@@ -414,6 +427,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "fields": fields,
     "rooms": rooms,
     "settings": settings,
+    "metadata": metadata,
 }
 
 

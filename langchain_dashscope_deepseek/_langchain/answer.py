@@ -28,8 +28,7 @@ from langchain_dashscope_deepseek._langchain.tool_calls import Text, ToolCalls
 from langchain_dashscope_deepseek.errors import DashScopeError
 
 _COMPLETE = ("stop", "tool_calls")
-"""The finish reasons of a complete answer: only then may the arguments of the last call be
-empty."""
+"""The finish reasons of a complete answer, whose last call may have empty arguments."""
 
 _NORMALIZED = {"stop": "stop", "length": "length", "tool_calls": "tool_call"}
 """The `normalized_finish_reason` of langchain-core 1.8.4 for each documented finish_reason; that of
@@ -43,7 +42,6 @@ _MARKUP = (
 tokens of V3 and R1, the DSML markup of V3.2 and later, and the markup of other models."""
 
 _LIMITS = ("max_tokens", "max_completion_tokens", "thinking_budget")
-"""The parameters that limit an answer."""
 
 
 class AnswerAccumulator:
@@ -166,8 +164,12 @@ class AnswerAccumulator:
     @property
     def first_metadata(self) -> dict[str, Any]:
         """The metadata that is known at the first packet, so that a stream left early has it."""
-        metadata = {"model_name": self.model, "model_provider": PROVIDER}
-        return {**metadata, "request_id": self._request_id} if self._request_id else metadata
+        metadata = {
+            "model_name": self.model,  # the requested model
+            "model_provider": PROVIDER,  # `"dashscope_deepseek"`
+            "request_id": self._request_id,  # the service's ID of the request
+        }
+        return {key: value for key, value in metadata.items() if value}
 
     @property
     def finish(self) -> dict[str, Any]:
@@ -178,9 +180,9 @@ class AnswerAccumulator:
         # The service ends a forced call with "stop".
         word = "tool_calls" if reason == "stop" and self.calls else reason
         return {
-            "finish_reason": reason,
-            "normalized_finish_reason": _NORMALIZED.get(word, "other"),
-            "finish_state": "complete",  # core's word for "not paused", also after "length"
+            "finish_reason": reason,  # the service's value, such as `"stop"`
+            "normalized_finish_reason": _NORMALIZED.get(word, "other"),  # langchain-core's value
+            "finish_state": "complete",  # langchain-core's word for "not paused"
         }
 
     @property
@@ -188,15 +190,13 @@ class AnswerAccumulator:
         """The metadata that is known after the answer."""
         plugins = (self._usage or {}).get("plugins")
         metadata = {
-            # Also in the last chunk: by it core finds `metadata.content_blocks`.
-            "model_provider": PROVIDER,
+            "model_provider": PROVIDER,  # again: by it core finds `metadata.content_blocks`
             **self.finish,
-            "search_results": self.search_results if self._search_results else [],
-            "request_changes": self._changes,
-            "tool_call_markup": self.markup,
-            "only_reasoning": self.is_only_reasoning,
-            "token_usage": token_usage(self.usage_metadata),
-            # How often the service used its built-in tools, such as search.
-            "plugins": plugins if isinstance(plugins, dict) else None,
+            "search_results": self._search_results and self.search_results,  # of a web search
+            "request_changes": self._changes,  # what was sent otherwise than it was asked for
+            "tool_call_markup": self.markup,  # the beginning of a tool call in the text
+            "only_reasoning": self.is_only_reasoning,  # `True` if the length limit left no text
+            "token_usage": token_usage(self.usage_metadata),  # token counts under OpenAI's names
+            "plugins": plugins if isinstance(plugins, dict) else None,  # uses of the built-in tools
         }
         return {key: value for key, value in metadata.items() if value}

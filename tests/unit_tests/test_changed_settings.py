@@ -27,6 +27,7 @@ from pydantic import (
     ConfigDict,
     Field,
     SecretStr,
+    Strict,
     ValidationError,
     field_validator,
     model_validator,
@@ -48,6 +49,7 @@ from langchain_dashscope_deepseek._dashscope.protocol import parameters
 from langchain_dashscope_deepseek._dashscope.protocol.aliases import ADVICE_BY_NAME
 from langchain_dashscope_deepseek._dashscope.protocol.parameters import PARAMETERS
 from langchain_dashscope_deepseek._dashscope.regions import Location
+from langchain_dashscope_deepseek._dashscope.transport.connections import NetworkSettings
 from langchain_dashscope_deepseek._model_fields import ModelFields
 from tests.leaks import all_text
 from tests.unit_tests.conftest import STYLES, Ask, Scripted, answer_of
@@ -58,34 +60,16 @@ BEIJING = "https://dashscope.aliyuncs.com/api/v1"
 
 # --- Whatever way it is set ---
 
-VALUES: dict[str, Any] = {
-    "model": "deepseek-v3.2",
-    "api_key": "sk-other",
-    "base_url": "https://gateway.test/api/v1",
-    "region": "ap-southeast-1",
-    "workspace_id": "ws-1",
-    "enable_thinking": True,
-    "thinking_budget": 100,
-    "reasoning_effort": "max",
-    "temperature": 0.5,
-    "top_p": 0.5,
-    "max_tokens": 5,
-    "max_completion_tokens": 6,
-    "seed": 7,
-    "stop": ["x"],
-    "repetition_penalty": 1.5,
-    "presence_penalty": 0.5,
-    "response_format": {"type": "json_object"},
-    "enable_search": True,
-    "search_options": {"forced_search": True},
-    "model_kwargs": {"no_such_parameter": 3, "temperature": 0.7},
-    "timeout": 7.0,
-    "streaming": False,
-    "default_headers": {"X-Mine": "a"},
-    "capabilities": ModelCapabilities(thinking="never"),
+EXAMPLES = (True, 0.5, 7, ["x"], {"type": "json_object"})
+PARAMETER_VALUES = {
+    name: next(value for value in EXAMPLES if parameters.fits(name)(value))
+    for name in PARAMETERS
+    if name in ModelFields.model_fields
 }
+"""For each parameter of a request, the first example that is valid for it."""
+
 NOT_SENT: dict[str, Any] = {
-    "parallel_tool_calls": True,  # without tools
+    "parallel_tool_calls": PARAMETER_VALUES.pop("parallel_tool_calls"),  # without tools
     "max_retries": 7,
     "max_seconds": 7.0,
     "max_answer_size": 7,
@@ -96,6 +80,20 @@ NOT_SENT: dict[str, Any] = {
     "environment": Location(region="us-east-1"),
 }
 """What a request does not show."""
+
+VALUES: dict[str, Any] = {
+    **PARAMETER_VALUES,
+    "model": "deepseek-v3.2",
+    "api_key": "sk-other",
+    "base_url": "https://gateway.test/api/v1",
+    "region": "ap-southeast-1",
+    "workspace_id": "ws-1",
+    "model_kwargs": {"no_such_parameter": 3, "temperature": 0.7},
+    "timeout": 7.0,
+    "streaming": False,
+    "default_headers": {"X-Mine": "a"},
+    "capabilities": ModelCapabilities(thinking="never"),
+}
 
 
 def constructed(service: Scripted, name: str, value: Any) -> Any:
@@ -176,11 +174,18 @@ def test_every_parameter_is_a_setting_of_the_model() -> None:
     assert PARAMETERS.keys() - of_one_call == PARAMETERS.keys() & ModelFields.model_fields.keys()
 
 
-def test_every_number_has_a_rule() -> None:
+def test_every_number_has_a_rule_or_is_strict() -> None:
+    """Otherwise pydantic would take `True` for 1."""
     own = ModelFields.__annotations__.items()
     numbers = {name for name, kind in own if re.search(r"\b(int|float)\b", str(kind))}
     assert len(numbers) > 8
-    assert numbers <= parameters._RULES.keys()
+    without_rule = numbers - parameters._RULES.keys()
+    assert all(Strict() in ModelFields.model_fields[name].metadata for name in without_rule)
+
+
+def test_the_defaults_of_connections_are_those_of_the_settings() -> None:
+    fields = {name: ModelFields.model_fields[name] for name in NetworkSettings._fields}
+    assert NetworkSettings()._asdict() == {name: f.default for name, f in fields.items()}
 
 
 AS_TEXT: dict[str, Any] = {
@@ -662,15 +667,12 @@ def test_an_error_does_not_quote_what_a_proxy_is_told(
 CLIENTS: dict[str, Callable[..., Any]] = {
     "http_client": httpx.Client, "http_async_client": httpx.AsyncClient
 }  # fmt: skip
-AROUND: dict[str, Any] = {"proxy": "http://proxy.test:8080", "verify": False}
 
 
-@pytest.mark.parametrize("setting", AROUND)
+@pytest.mark.parametrize("setting", NetworkSettings._fields)
 @pytest.mark.parametrize("name", CLIENTS)
-def test_no_client_goes_around_a_proxy_or_certificates_that_were_set(
-    name: str, setting: str
-) -> None:
-    client, around = CLIENTS[name](), {setting: AROUND[setting]}
+def test_no_client_goes_around_a_setting_of_connections(name: str, setting: str) -> None:
+    client, around = CLIENTS[name](), {setting: NOT_SENT[setting]}
     match = f"{name} has its own network settings, so its calls would ignore {setting}: set"
     with pytest.raises(ValidationError, match=match):
         ChatDashScopeDeepSeek(model="m", **{name: client}, **around)
@@ -678,9 +680,9 @@ def test_no_client_goes_around_a_proxy_or_certificates_that_were_set(
         ChatDashScopeDeepSeek(model="m", **around).model_copy(update={name: client})
     model = ChatDashScopeDeepSeek(model="m", **{name: client})
     with pytest.raises(ValidationError, match=match):
-        setattr(model, setting, AROUND[setting])
+        setattr(model, setting, NOT_SENT[setting])
     setattr(model, name, None)
-    setattr(model, setting, AROUND[setting])
+    setattr(model, setting, NOT_SENT[setting])
     with pytest.raises(ValidationError, match=match):
         setattr(model, name, client)
 
