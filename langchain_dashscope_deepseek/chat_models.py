@@ -437,8 +437,8 @@ class ChatDashScopeDeepSeek(ModelSettings):
 
         Requests that are still waiting or reading fail, and are retried like other failed requests;
         later calls open new connections. The connections of other objects, such as copies of this
-        one, stay open. Without `close`, an idle connection is closed when a call of any model ends
-        at least 5 seconds later.
+        one, stay open. Without `close`, a connection that was idle for some seconds is closed when
+        a call of any model ends.
         """
         process_pool().close(self)
 

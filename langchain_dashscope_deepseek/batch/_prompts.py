@@ -15,10 +15,11 @@ from typing import Any, NamedTuple
 from langchain_core.messages import convert_to_messages
 from pydantic import BaseModel
 
+from langchain_dashscope_deepseek._dashscope.transport.connections import NetworkSettings
 from langchain_dashscope_deepseek.batch._files import read_json, read_table
 
 # Settings that answers do not depend on.
-IRRELEVANT = {"timeout", "max_seconds", "proxy", "verify", "streaming", "tags", "metadata"}
+IRRELEVANT = {"timeout", "max_seconds", "streaming", "tags", "metadata", *NetworkSettings._fields}
 
 
 class StoppedError(Exception):

@@ -152,6 +152,16 @@ def test_a_setting_counts_whatever_way_it_is_set(
     assert wanted != asked(service, service.model(NEW))
 
 
+@pytest.mark.parametrize("name", [name for name, rule in PARAMETERS.items() if rule.droppable])
+def test_a_parameter_that_a_row_excludes_is_left_out(name: str, service: Scripted) -> None:
+    row = ModelCapabilities(unsettable=frozenset({name}))
+    model = service.model(NEW, capabilities=row, **{name: VALUES[name]})
+    service.answer(answer_of("hi"))
+    with pytest.warns(DashScopeWarning, match=f"{name} was left out of the request to {NEW}"):
+        model.invoke("hi")
+    assert name not in json.loads(service.requests[-1].content)["parameters"]
+
+
 @pytest.mark.parametrize("name", NOT_SENT)
 def test_a_setting_that_is_not_sent_counts_whatever_way_it_is_set(name: str) -> None:
     value, plain = NOT_SENT[name], ChatDashScopeDeepSeek(model="m")

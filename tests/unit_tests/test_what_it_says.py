@@ -10,6 +10,7 @@ import re
 import sys
 import time
 import warnings
+from typing import Any
 
 import httpx
 import pytest
@@ -123,8 +124,9 @@ async def test_a_slip_of_the_pen_is_told_what_was_meant(ask: Ask, service: Scrip
 async def test_a_slip_is_told_the_same_wherever_it_stands(
     name: str, says: str, ask: Ask, service: Scripted
 ) -> None:
+    settings: dict[str, Any] = {"model": "m", name: 1}
     with pytest.raises(ValidationError, match=says):
-        ChatDashScopeDeepSeek(**{"model": "m", name: 1})
+        ChatDashScopeDeepSeek(**settings)
     with pytest.raises(ValueError, match=says):
         service.model().model_copy(update={name: 1})
     with pytest.raises(DashScopeInputError, match=says):
@@ -133,8 +135,9 @@ async def test_a_slip_is_told_the_same_wherever_it_stands(
 
 @pytest.mark.parametrize("name", FOR_ONE_CALL)
 def test_what_belongs_to_one_call_is_told_so(name: str, service: Scripted) -> None:
+    settings: dict[str, Any] = {"model": "m", name: 1}
     with pytest.raises(ValidationError, match=re.escape(FOR_ONE_CALL[name])):
-        ChatDashScopeDeepSeek(**{"model": "m", name: 1})
+        ChatDashScopeDeepSeek(**settings)
 
 
 async def test_another_name_in_model_kwargs_is_no_second_value(ask: Ask, service: Scripted) -> None:

@@ -329,10 +329,15 @@ def test_the_emulator_ignores_no_parameter_of_the_model() -> None:
     assert _checks._IGNORED.isdisjoint(PARAMETERS)
 
 
-def test_the_emulator_checks_the_range_of_each_number() -> None:
+NUMBERS = (-2.01, -2, -1, -0.01, 0, 0.01, 0.5, 1, 1.0, 1.01, 1.99, 2, 2.01, 100, True, "1")
+
+
+def test_the_emulator_checks_each_number_as_the_model_does() -> None:
     numbers = {name for name in PARAMETERS if fits(name)(1) and not fits(name)("1")}
-    limits = {"max_tokens", "max_completion_tokens", "thinking_budget"}  # depend on the model
-    assert numbers - limits <= _checks._RANGES.keys()
+    numbers -= {"max_tokens", "max_completion_tokens", "thinking_budget"}  # depend on the model
+    for name in numbers:
+        accepts, _ = _checks._RANGES[name]
+        assert [*filter(accepts, NUMBERS)] == [*filter(fits(name), NUMBERS)], name
 
 
 def test_what_the_official_packages_send_besides_is_ignored(client: Client) -> None:
