@@ -437,7 +437,7 @@ class ChatDashScopeDeepSeek(ModelSettings):
 
         Requests that are still waiting or reading fail, and are retried like other failed requests;
         later calls open new connections. The connections of other objects, such as copies of this
-        one, stay open. Without `close`, a connection that was idle for some seconds is closed when
+        one, stay open. Without `close`, a connection that has been idle for too long is closed when
         a call of any model ends.
         """
         process_pool().close(self)

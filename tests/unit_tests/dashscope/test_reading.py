@@ -242,6 +242,13 @@ def test_an_error_without_a_code_is_read_where_the_status_tells_that_it_is_one()
     assert str(error).startswith("DashScope: no. [HTTP 400")
 
 
+@pytest.mark.parametrize("headers", [HEADERS, STREAM], ids=["html", "stream"])
+def test_a_code_beside_an_answer_is_no_error(headers: Mapping[str, str]) -> None:
+    document = json.dumps({**answer_of("hi"), "code": "Success"}).encode()
+    (delta,) = body(document)(reader(headers=headers))
+    assert delta.text == "hi"
+
+
 @pytest.mark.parametrize(
     ("comments", "status"),
     [
@@ -363,6 +370,12 @@ def test_calls_of_a_whole_message_are_told_apart_by_their_place(headers: Mapping
     document = json.dumps(answer_of("", tool_calls=[CALL, CALL])).encode()
     (delta,) = body(document)(reader(headers=headers))
     assert [call.wire_index for call in delta.tool_calls] == [0, 1]
+
+
+def test_a_call_of_a_whole_message_without_a_name_continues_no_other() -> None:
+    calls: list[Any] = [CALL, {"function": {"arguments": "{}"}}]
+    (delta,) = body(json.dumps(answer_of("", tool_calls=calls)).encode())(reader())
+    assert [call.name for call in delta.tool_calls] == ["f", ""]
 
 
 @pytest.mark.parametrize("headers", [HEADERS, STREAM], ids=["html", "stream"])
