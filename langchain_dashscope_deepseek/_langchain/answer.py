@@ -182,7 +182,7 @@ class AnswerAccumulator:
         return {
             "finish_reason": reason,  # the service's value, such as `"stop"`
             "normalized_finish_reason": _NORMALIZED.get(word, "other"),  # langchain-core's value
-            "finish_state": "complete",  # langchain-core's word for "not paused"
+            "finish_state": "complete",  # always `"complete"`: langchain-core's "not paused"
         }
 
     @property
@@ -193,10 +193,10 @@ class AnswerAccumulator:
             "model_provider": PROVIDER,  # again: by it core finds `metadata.content_blocks`
             **self.finish,
             "search_results": self._search_results and self.search_results,  # of a web search
-            "request_changes": self._changes,  # what was sent otherwise than it was asked for
-            "tool_call_markup": self.markup,  # the beginning of a tool call in the text
+            "request_changes": self._changes,  # what was sent differently than requested
+            "tool_call_markup": self.markup,  # the beginning of a tool call that is in the text
             "only_reasoning": self.is_only_reasoning,  # `True` if the length limit left no text
             "token_usage": token_usage(self.usage_metadata),  # token counts under OpenAI's names
-            "plugins": plugins if isinstance(plugins, dict) else None,  # uses of the built-in tools
+            "plugins": plugins if isinstance(plugins, dict) else None,  # how often it searched
         }
         return {key: value for key, value in metadata.items() if value}
