@@ -182,7 +182,7 @@ class AnswerAccumulator:
         return {
             "finish_reason": reason,  # the service's value, such as `"stop"`
             "normalized_finish_reason": _NORMALIZED.get(word, "other"),  # langchain-core's value
-            "finish_state": "complete",  # always `"complete"`: langchain-core's "not paused"
+            "finish_state": "complete",  # always `"complete"`: the service resumes no answer
         }
 
     @property
@@ -190,7 +190,7 @@ class AnswerAccumulator:
         """The metadata that is known after the answer."""
         plugins = (self._usage or {}).get("plugins")
         metadata = {
-            "model_provider": PROVIDER,  # again: by it core finds `metadata.content_blocks`
+            "model_provider": PROVIDER,  # again, since core finds our function for blocks by it
             **self.finish,
             "search_results": self._search_results and self.search_results,  # of a web search
             "request_changes": self._changes,  # what was sent differently than requested
