@@ -433,7 +433,7 @@ class ChatDashScopeDeepSeek(ModelSettings):
     # --- Connections ---
 
     def close(self) -> None:
-        """Close the connections for synchronous calls that this object was the last to use.
+        """Close the synchronous connections whose last request came from this object.
 
         Requests that are still waiting or reading fail, and are retried like other failed requests;
         later calls open new connections. The connections of other objects, such as copies of this

@@ -182,7 +182,7 @@ class AnswerAccumulator:
         return {
             "finish_reason": reason,  # the service's value, such as `"stop"`
             "normalized_finish_reason": _NORMALIZED.get(word, "other"),  # langchain-core's value
-            "finish_state": "complete",  # always `"complete"`: the service resumes no answer
+            "finish_state": "complete",  # always `"complete"`: only other providers pause answers
         }
 
     @property
