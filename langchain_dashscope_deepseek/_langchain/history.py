@@ -51,7 +51,7 @@ def to_wire(
     Not described: system messages at the beginning are joined, since the service documents a single
     one; images of tool messages are moved behind them; the `name` of messages, empty system and AI
     messages, blocks of AI messages that are not text, and unanswered invalid calls are left out.
-    `text_only_model`: see `Context`. `must_call`: a tool call is required, but not forced.
+    `text_only_model`: see `Context`. `must_call`: a call was asked for, but sent as "auto".
     """
     blocks = (block for message in messages for block in blocks_of(message))
     if any("cache_control" in block and "type" in block for block in blocks):
@@ -208,7 +208,7 @@ def _replay_reasoning(conversation: Sequence[Converted]) -> None:
     """Add the reasoning to the AI messages of turns in which tools were called."""
     # A turn is the messages between two human messages. DeepSeek requires the reasoning of all AI
     # messages of such a turn in later requests, the final answer included. A human message right
-    # behind a tool message ends no turn: the images of a tool are sent in such a message, too.
+    # behind a tool message ends no turn: users pass on the images of a tool in such a message.
     turns: list[list[Converted]] = [[]]
     for message in conversation:
         if message.wire["role"] == "user" and not (turns[-1] and turns[-1][-1].answers):

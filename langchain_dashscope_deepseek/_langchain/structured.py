@@ -131,7 +131,7 @@ class _CallParser(JsonOutputKeyToolsParser):
         arguments = super().parse_result([ChatGeneration(message=message)])
         if arguments is None and is_complete and not (self.has_tools and message.tool_calls):
             why = _why_no_call(self.key_name, message)
-            # `invoke` with a dict returns None: LLMToolSelectorMiddleware then asks again.
+            # If the schema is a dict, `invoke` returns None: LLMToolSelectorMiddleware asks again.
             if message.invalid_tool_calls and (self.pydantic_class or partial):
                 raise OutputParserException(why)
             warn(why)
