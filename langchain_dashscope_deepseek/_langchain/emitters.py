@@ -70,8 +70,8 @@ class ChunkEmitter(Emitter[ChatGenerationChunk]):
         self._started = False
 
     def add(self, delta: AnswerDelta) -> list[ChatGenerationChunk]:
-        # Reasoning, text and tool calls of one packet get a chunk each: core opens a second text
-        # block where a chunk holds reasoning and text.
+        # Reasoning, text and tool calls of one packet get a chunk each. Core tells blocks apart by
+        # their position in a chunk: text behind reasoning would not join the text of other chunks.
         reasoning, text, calls = self.answer.add(delta)
         chunks = []
         if reasoning:
