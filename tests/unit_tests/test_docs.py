@@ -31,6 +31,7 @@ from langchain_dashscope_deepseek import ChatDashScopeDeepSeek, DashScopeStreamC
 from langchain_dashscope_deepseek._dashscope.protocol.error_codes import CODES
 from langchain_dashscope_deepseek.testing import DashScopeEmulator
 from tests import shown
+from tests.unit_tests.conftest import Scripted, answer_of
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
@@ -356,6 +357,17 @@ def test_the_json_schema_is_that_of_serialization() -> None:
             model.model_json_schema()
     schema = ChatDashScopeDeepSeek.model_json_schema(mode="serialization")
     assert schema["properties"]["thinking_budget"]["description"]
+
+
+def test_the_reference_lists_the_keys_of_response_metadata(service: Scripted) -> None:
+    answer = answer_of("hi")
+    answer["output"]["search_info"] = {"search_results": [{"title": "a page"}]}
+    answer["usage"]["plugins"] = {"search": {"count": 1}}
+    service.answer(answer)
+    page = (ROOT / "docs" / "reference" / "chat-model.md").read_text(encoding="utf-8")
+    table = page.partition("<!-- metadata:")[2].partition("<!-- end of metadata -->")[0]
+    listed = re.findall(r"^\| `(\w+)` \| .", table, re.MULTILINE)
+    assert service.model().invoke("hi").response_metadata.keys() <= set(listed)
 
 
 def test_the_demo_has_no_side_effects_when_imported() -> None:

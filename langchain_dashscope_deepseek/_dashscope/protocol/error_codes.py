@@ -181,7 +181,7 @@ def error_from_service(
     message, code = message[:longest], code and code[:longest]
     rule = find_rule(code)
     cls = _classify(rule, message, status_code)
-    advice = rule.advice if rule and rule.error is cls else ""
+    own_advice = rule.advice if rule and rule.error is cls else ""
     text = redact(message)[:LONGEST_MESSAGE]
     code, request_id = (name and printable(redact(name[:longest])) for name in (code, request_id))
     error = cls(
@@ -190,7 +190,7 @@ def error_from_service(
         status_code=status_code,
         request_id=request_id,
         retry_after=retry_after(headers),
-        hint=advice or (_SERVER_TIMEOUT if cls is _TIMEOUT else ""),
+        hint=own_advice or (_SERVER_TIMEOUT if cls is _TIMEOUT else ""),
     )
     for part, advice in ADVICE.items():
         if part in message:
