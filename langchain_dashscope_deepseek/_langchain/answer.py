@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from langchain_core.messages import AIMessage
 from langchain_core.messages.ai import UsageMetadata
@@ -23,7 +23,7 @@ from langchain_dashscope_deepseek._dashscope.protocol.reading import too_large
 from langchain_dashscope_deepseek._dashscope.protocol.request import PreparedRequest
 from langchain_dashscope_deepseek._dashscope.reporting import warn
 from langchain_dashscope_deepseek._langchain.messages import PROVIDER
-from langchain_dashscope_deepseek._langchain.metadata import token_usage, usage_metadata
+from langchain_dashscope_deepseek._langchain.metadata import token_usage
 from langchain_dashscope_deepseek._langchain.tool_calls import Text, ToolCalls
 from langchain_dashscope_deepseek.errors import DashScopeError
 
@@ -150,8 +150,8 @@ class AnswerAccumulator:
 
     @property
     def usage_metadata(self) -> UsageMetadata | None:
-        if self._usage_metadata is None and (usage := read_usage(self._usage)) is not None:
-            self._usage_metadata = usage_metadata(usage)
+        if self._usage_metadata is None:
+            self._usage_metadata = cast("UsageMetadata | None", read_usage(self._usage))
         return self._usage_metadata
 
     @property

@@ -3,36 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 from langchain_core.messages import AIMessage
 from langchain_core.messages import content as blocks
-from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails, UsageMetadata
+from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatResult
 
-from langchain_dashscope_deepseek._dashscope.protocol.packets import Usage
-
 # --- Token counts ---
-
-
-def usage_metadata(usage: Usage) -> UsageMetadata:
-    """Convert token counts. Input includes the cached tokens, output the reasoning."""
-    metadata = UsageMetadata(
-        input_tokens=usage.input_tokens,
-        output_tokens=usage.output_tokens,
-        total_tokens=usage.total_tokens,
-    )
-    details = {
-        "cache_read": usage.cached_tokens,
-        "cache_creation": usage.cache_creation_tokens,
-        "image": usage.image_tokens,
-    }
-    sent = {name: count for name, count in details.items() if count is not None}
-    if sent:
-        metadata["input_token_details"] = cast("InputTokenDetails", sent)
-    if usage.reasoning_tokens is not None:
-        metadata["output_token_details"] = OutputTokenDetails(reasoning=usage.reasoning_tokens)
-    return metadata
 
 
 def token_usage(usage: UsageMetadata | None) -> dict[str, Any]:

@@ -158,7 +158,7 @@ class Doctor:
         acquire = partial(process_pool().acquire, sender=self)
         attempt = next(Attempts(request.policy))
         answer = Answer.of(list(send(acquire, request, attempt)))
-        self.tokens += answer.usage.total_tokens if answer.usage else 0
+        self.tokens += answer.usage["total_tokens"] if answer.usage else 0
         return answer
 
     def _text_of(self, error: DashScopeError) -> str:

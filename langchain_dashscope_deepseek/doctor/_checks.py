@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 from langchain_dashscope_deepseek._dashscope.protocol.packets import (
     AnswerDelta,
-    Usage,
     WireMessage,
     read_usage,
 )
@@ -34,7 +33,7 @@ class Answer(NamedTuple):
     has_reasoning: bool
     has_call: bool
     is_cut: bool
-    usage: Usage | None
+    usage: Mapping[str, Any] | None  # as `read_usage` returns it
     deltas: int
 
     @classmethod
@@ -99,7 +98,7 @@ def _stops(answer: Answer) -> Reading:
 
 
 def _is_cached(answer: Answer) -> Reading:
-    cached = (answer.usage and answer.usage.cached_tokens) or 0
+    cached = (answer.usage or {}).get("input_token_details", {}).get("cache_read", 0)
     # The service promises no hit, so a miss does not show that there is no cache.
     return "yes" if cached else "unclear", f"{cached} tokens read from the cache"
 

@@ -1,4 +1,4 @@
-"""Reads one JSON packet of an answer as an `AnswerDelta`, and its usage as a `Usage`.
+"""Reads one JSON packet of an answer as an `AnswerDelta`, and its token counts.
 
 No I/O. Unknown keys, missing keys and wrong types are ignored, except for a wrong type of the
 message, its content or its tool calls, which raises `UnreadableError`: the answer would be lost.
@@ -44,18 +44,6 @@ class AnswerDelta(NamedTuple):
     usage: Mapping[str, Any] | None = None  # cumulative; only the last one is read by `read_usage`
     request_id: str | None = None
     search_results: tuple[Mapping[str, Any], ...] = ()
-
-
-class Usage(NamedTuple):
-    """Token counts; `None` for a count that the service did not send."""
-
-    input_tokens: int
-    output_tokens: int
-    total_tokens: int
-    reasoning_tokens: int | None = None
-    cached_tokens: int | None = None
-    cache_creation_tokens: int | None = None
-    image_tokens: int | None = None
 
 
 class UnreadableError(Exception):
@@ -190,29 +178,38 @@ _COUNTS: Mapping[str, tuple[str, ...]] = {
     "input_tokens": ("input_tokens", "prompt_tokens"),
     "output_tokens": ("output_tokens", "completion_tokens"),
     "total_tokens": ("total_tokens",),
-    "reasoning_tokens": (
-        "output_tokens_details.reasoning_tokens",
-        "completion_tokens_details.reasoning_tokens",
-    ),
-    "cached_tokens": (
+    "input_token_details.cache_read": (
         "prompt_tokens_details.cached_tokens",
         "input_tokens_details.cached_tokens",
         "cached_tokens",
         "prompt_cache_hit_tokens",
     ),
-    "cache_creation_tokens": ("prompt_tokens_details.cache_creation_input_tokens",),
-    "image_tokens": ("input_tokens_details.image_tokens", "image_tokens"),
+    "input_token_details.cache_creation": ("prompt_tokens_details.cache_creation_input_tokens",),
+    "input_token_details.image": ("input_tokens_details.image_tokens", "image_tokens"),
+    "output_token_details.reasoning": (
+        "output_tokens_details.reasoning_tokens",
+        "completion_tokens_details.reasoning_tokens",
+    ),
 }
-"""For each field of `Usage`, in order, the keys to read it from: first DashScope's, then those of
-partner models and of gateways that use OpenAI's names."""
+"""For each count of LangChain's `UsageMetadata`, the keys to read it from: first DashScope's, then
+those of partner models and of gateways that use OpenAI's names."""
 
 
-def read_usage(usage: Mapping[str, Any] | None) -> Usage | None:
-    """Read token counts; return `None` unless input and output are both there: costs need both."""
-    sent, received, total, *details = (_find_count(usage or {}, name) for name in _COUNTS)
+def read_usage(usage: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return token counts as LangChain's `UsageMetadata`, with the details that were sent.
+
+    `None` unless the counts of input and output are both there: costs need both.
+    """
+    counts = {name: _find_count(usage or {}, name) for name in _COUNTS}
+    sent, received = counts["input_tokens"], counts["output_tokens"]
     if sent is None or received is None:
         return None
-    return Usage(sent, received, sent + received if total is None else total, *details)
+    metadata: dict[str, Any] = {"total_tokens": sent + received}
+    for name, count in counts.items():
+        if count is not None:
+            group, _, key = name.rpartition(".")
+            (metadata.setdefault(group, {}) if group else metadata)[key] = count
+    return metadata
 
 
 def _find_count(usage: Mapping[str, Any], name: str) -> int | None:

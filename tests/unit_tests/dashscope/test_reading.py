@@ -12,7 +12,6 @@ from langchain_dashscope_deepseek import DashScopeError
 from langchain_dashscope_deepseek._dashscope.protocol.packets import (
     AnswerDelta,
     ToolCallDelta,
-    Usage,
     read_usage,
 )
 from langchain_dashscope_deepseek._dashscope.protocol.reading import AnswerReader, too_large
@@ -436,49 +435,56 @@ def test_empty_data_is_no_event() -> None:
 
 
 NO_TOKENS = {"input_tokens": 0, "output_tokens": 0}
+NO_USAGE = {**NO_TOKENS, "total_tokens": 0}
 
 
 @pytest.mark.parametrize(
     ("counts", "usage"),
     [
-        ({"input_tokens": 2, "output_tokens": 3, "total_tokens": 6}, Usage(2, 3, 6)),
-        ({"input_tokens": 2, "output_tokens": 3}, Usage(2, 3, 5)),
+        (
+            {"input_tokens": 2, "output_tokens": 3, "total_tokens": 6},
+            {"input_tokens": 2, "output_tokens": 3, "total_tokens": 6},
+        ),
+        (
+            {"input_tokens": 2, "output_tokens": 3},
+            {"input_tokens": 2, "output_tokens": 3, "total_tokens": 5},
+        ),
         ({"input_tokens": 2}, None),
         ({"output_tokens": 3}, None),
         ({"total_tokens": 0}, None),
         ({"input_tokens": True, "output_tokens": "3", "total_tokens": -1}, None),
-        ({"input_tokens": 0, "output_tokens": 0, "total_tokens": -1}, Usage(0, 0, 0)),
+        ({"input_tokens": 0, "output_tokens": 0, "total_tokens": -1}, NO_USAGE),
         (
             {**NO_TOKENS, "output_tokens_details": {"reasoning_tokens": 0}},
-            Usage(0, 0, 0, reasoning_tokens=0),
+            {**NO_USAGE, "output_token_details": {"reasoning": 0}},
         ),
         (
             {**NO_TOKENS, "completion_tokens_details": {"reasoning_tokens": 1}},
-            Usage(0, 0, 0, reasoning_tokens=1),
+            {**NO_USAGE, "output_token_details": {"reasoning": 1}},
         ),
         (
             {**NO_TOKENS, "prompt_tokens_details": {"cached_tokens": 0}},
-            Usage(0, 0, 0, cached_tokens=0),
+            {**NO_USAGE, "input_token_details": {"cache_read": 0}},
         ),
         (
             {**NO_TOKENS, "input_tokens_details": {"cached_tokens": 4}},
-            Usage(0, 0, 0, cached_tokens=4),
+            {**NO_USAGE, "input_token_details": {"cache_read": 4}},
         ),
-        ({**NO_TOKENS, "cached_tokens": 4}, Usage(0, 0, 0, cached_tokens=4)),
-        ({**NO_TOKENS, "image_tokens": 4}, Usage(0, 0, 0, image_tokens=4)),
+        ({**NO_TOKENS, "cached_tokens": 4}, {**NO_USAGE, "input_token_details": {"cache_read": 4}}),
+        ({**NO_TOKENS, "image_tokens": 4}, {**NO_USAGE, "input_token_details": {"image": 4}}),
         (
             {
                 **NO_TOKENS,
                 "prompt_tokens_details": {"cached_tokens": 1, "cache_creation_input_tokens": 2},
                 "input_tokens_details": {"cached_tokens": 4},
             },
-            Usage(0, 0, 0, cached_tokens=1, cache_creation_tokens=2),
+            {**NO_USAGE, "input_token_details": {"cache_read": 1, "cache_creation": 2}},
         ),
         (
             {**NO_TOKENS, "prompt_tokens_details": "x", "output_tokens_details": None},
-            Usage(0, 0, 0),
+            NO_USAGE,
         ),
     ],
 )
-def test_usage_is_read(counts: dict[str, Any], usage: Usage | None) -> None:
+def test_usage_is_read(counts: dict[str, Any], usage: dict[str, Any] | None) -> None:
     assert read_usage(counts) == usage
