@@ -34,7 +34,7 @@ from langchain_dashscope_deepseek._dashscope.protocol.error_codes import (
     CodeRule,
     error_from_service,
 )
-from langchain_dashscope_deepseek._dashscope.protocol.parameters import PARAMETERS
+from langchain_dashscope_deepseek._dashscope.protocol.parameters import DROPPABLE
 from langchain_dashscope_deepseek._dashscope.regions import REGIONS
 from langchain_dashscope_deepseek.capabilities import COMMON_PARAMETERS, ModelCapabilities
 from tests.integration_tests.faults import FAULTS, FIELDS, VALUES, Answers, Fails, Field, Outcome
@@ -165,7 +165,7 @@ def sources() -> str:
 
 def parameters() -> str:
     """Render what can be set on each model, and the service's defaults."""
-    names = [n for n, rule in PARAMETERS.items() if rule.droppable and n not in COMMON_PARAMETERS]
+    names = [n for n in DROPPABLE if n not in COMMON_PARAMETERS]
 
     def cell(can: ModelCapabilities, name: str) -> str:
         default = number(getattr(can.defaults, name, None))

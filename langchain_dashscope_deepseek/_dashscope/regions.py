@@ -10,7 +10,6 @@ import re
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import lru_cache
-from ipaddress import ip_address
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -169,7 +168,6 @@ def host_of(base_url: str) -> str:
     return urlsplit(base_url).netloc
 
 
-@lru_cache
 def region_of(base_url: str) -> str | None:
     """Return the region of a base URL; `None` if the host is not one of the service's."""
     host = host_of(base_url).partition(":")[0].lower()
@@ -179,13 +177,10 @@ def region_of(base_url: str) -> str | None:
     return None
 
 
-@lru_cache
+_LOCAL_HOST = re.compile(r"(.+\.)?localhost|127(\.\d+){3}|::1")
+
+
 def is_exposed(base_url: str) -> bool:
     """Tell whether a URL sends the key and the prompts unencrypted over a network."""
     url = urlsplit(base_url)
-    host = url.hostname or ""
-    if url.scheme != "http" or host == "localhost" or host.endswith(".localhost"):
-        return False
-    with suppress(ValueError):
-        return not ip_address(host).is_loopback
-    return True
+    return url.scheme == "http" and not _LOCAL_HOST.fullmatch(url.hostname or "")

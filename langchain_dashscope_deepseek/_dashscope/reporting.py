@@ -60,8 +60,9 @@ def _action(text: str) -> str:
     return "default"
 
 
-GetFacts = Callable[[], tuple[str | None, str | None, Mapping[str, object] | None]]
-"""Returns the request id, the finish_reason and the token counts of an answer, if known."""
+GetFacts = Callable[[], tuple[float | None, str | None, str | None, Mapping[str, object] | None]]
+"""Returns the time of the first packet, the request id, the finish_reason and the token counts of
+an answer, if known."""
 
 
 class CallLog(AbstractContextManager["CallLog"]):
@@ -70,18 +71,12 @@ class CallLog(AbstractContextManager["CallLog"]):
     def __init__(self, model: str, route: str) -> None:
         self._model, self._route = model, route
         self._began = time.monotonic()
-        self.first_packet_at: float | None = None  # of the last attempt
         self._attempt: Attempts | None = None
-        self._get_facts: GetFacts = lambda: (None, None, None)
+        self._get_facts: GetFacts = lambda: (None, None, None, None)
 
     def begin(self, attempt: Attempts, route: str, get_facts: GetFacts) -> None:
         """Note the start of an attempt."""
         self._attempt, self._route, self._get_facts = attempt, route, get_facts
-        self.first_packet_at = None
-
-    def packet_arrived(self) -> None:
-        """Note the time of the first packet."""
-        self.first_packet_at = self.first_packet_at or time.monotonic()
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         # A call that was cancelled or abandoned did not fail; it raises no `Exception`.
@@ -89,7 +84,7 @@ class CallLog(AbstractContextManager["CallLog"]):
         if not logger.isEnabledFor(level):
             return
         now = time.monotonic()
-        request_id, finish_reason, usage = self._get_facts()
+        first_at, request_id, finish_reason, usage = self._get_facts()
         if isinstance(error, DashScopeError):
             request_id = error.request_id or request_id
             end = f"{type(error).__name__} (code {error.code}, HTTP {error.status_code})"
@@ -106,7 +101,7 @@ class CallLog(AbstractContextManager["CallLog"]):
             self._route,
             end,
             request_id,
-            "-" if self.first_packet_at is None else f"{self.first_packet_at - self._began:.2f}",
+            "-" if first_at is None else f"{first_at - self._began:.2f}",
             now - self._began,
             counts.get("input_tokens", "-"),
             counts.get("output_tokens", "-"),
@@ -114,13 +109,9 @@ class CallLog(AbstractContextManager["CallLog"]):
         )
 
 
-def log_request(route: str, body: Mapping[str, Any], *, streamed: bool) -> None:
+def log_request(body: Mapping[str, Any]) -> None:
     """Log the roles and the names of parameters of a request at DEBUG."""
     if logger.isEnabledFor(logging.DEBUG):
-        logger.debug(
-            "Request on the route %s: roles %s, parameters %s, streamed %s",
-            route,
-            ",".join(message["role"] for message in body["input"]["messages"]),
-            ",".join(sorted(body["parameters"])),
-            streamed,
-        )
+        roles = ",".join(message["role"] for message in body["input"]["messages"])
+        names = ",".join(sorted(body["parameters"]))
+        logger.debug("Request: roles %s, parameters %s", roles, names)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
@@ -54,6 +55,7 @@ class AnswerAccumulator:
         self.calls = ToolCalls()
         self._max_size = request.endpoint.max_answer_size
         self._size = 0  # characters of text, reasoning and arguments
+        self._first_at: float | None = None  # when the first delta came
         self._changes = dict(request.changes)
         self._parameters = request.body["parameters"]
         self._finish_reason: str | None = None
@@ -65,6 +67,7 @@ class AnswerAccumulator:
     def add(self, delta: AnswerDelta) -> tuple[str, str, list[Any]]:
         """Add a delta; return its reasoning, its text, and its calls as core's `ToolCallChunk`s."""
         text, reasoning, call_deltas, finish_reason, usage, request_id, search_results = delta
+        self._first_at = self._first_at or time.monotonic()
         if text:
             text = self.text.add(text)
         if reasoning:
@@ -126,9 +129,9 @@ class AnswerAccumulator:
         if self._size or self.calls:
             error.partial_message = self.message()
 
-    def facts(self) -> tuple[str | None, str | None, UsageMetadata | None]:
-        """Return the request's id, the finish_reason and the usage, for the log."""
-        return self._request_id, self._finish_reason, self.usage_metadata
+    def facts(self) -> tuple[float | None, str | None, str | None, UsageMetadata | None]:
+        """Return the time of the first delta, the id, the finish_reason and the usage, to log."""
+        return self._first_at, self._request_id, self._finish_reason, self.usage_metadata
 
     # --- The parts of the message ---
 

@@ -104,7 +104,6 @@ def ask(acquire: Acquire, request: PreparedRequest, emitter_of: EmitterOf[T]) ->
                 log.begin(attempt, request.route, emitter.answer.facts)
                 with closing(send(acquire, request, attempt)) as coming:
                     for delta in coming:
-                        log.packet_arrived()
                         for part in emitter.add(delta):
                             attempt.committed = True
                             yield part
@@ -125,7 +124,6 @@ async def aask(
                 log.begin(attempt, request.route, emitter.answer.facts)
                 async with aclosing(asend(acquire, request, attempt)) as coming:
                     async for delta in coming:
-                        log.packet_arrived()
                         for part in emitter.add(delta):
                             attempt.committed = True
                             yield part

@@ -47,7 +47,7 @@ from langchain_dashscope_deepseek import (
 )
 from langchain_dashscope_deepseek._dashscope.protocol import parameters
 from langchain_dashscope_deepseek._dashscope.protocol.aliases import ADVICE_BY_NAME
-from langchain_dashscope_deepseek._dashscope.protocol.parameters import PARAMETERS
+from langchain_dashscope_deepseek._dashscope.protocol.parameters import DROPPABLE, PARAMETERS
 from langchain_dashscope_deepseek._dashscope.regions import Location
 from langchain_dashscope_deepseek._dashscope.transport.connections import NetworkSettings
 from langchain_dashscope_deepseek._model_fields import ModelFields
@@ -152,7 +152,7 @@ def test_a_setting_counts_whatever_way_it_is_set(
     assert wanted != asked(service, service.model(NEW))
 
 
-@pytest.mark.parametrize("name", [name for name, rule in PARAMETERS.items() if rule.droppable])
+@pytest.mark.parametrize("name", DROPPABLE)
 def test_a_parameter_that_a_row_excludes_is_left_out(name: str, service: Scripted) -> None:
     row = ModelCapabilities(unsettable=frozenset({name}))
     model = service.model(NEW, capabilities=row, **{name: VALUES[name]})

@@ -8,7 +8,6 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -433,14 +432,7 @@ def test_the_openai_route_is_refused_and_the_same_hosts_native_one_named(
         chat()
 
 
-SECONDS: list[Any] = [-1, float("nan"), 1e9, Decimal(5), "a minute"]
-TIMEOUTS: list[Any] = [
-    *(0, -1, float("nan"), float("inf"), 1e9),
-    *(httpx.Timeout(5, read=seconds) for seconds in SECONDS),
-]
-
-
-@pytest.mark.parametrize("timeout", TIMEOUTS, ids=str)
+@pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf"), 1e9], ids=str)
 async def test_a_timeout_that_cannot_be_is_refused(
     timeout: Any, ask: Ask, service: Scripted
 ) -> None:

@@ -33,8 +33,8 @@ class CodeRule(NamedTuple):
     """The meaning of an error code of the service."""
 
     error: type[DashScopeError]
-    per_minute: bool = False  # the limit refills each minute, so a retry waits longer
     advice: str = ""  # replaces the hint of the error class
+    per_minute: bool = False  # the limit refills each minute, so a retry waits longer
 
 
 class MessageRule(NamedTuple):
@@ -48,70 +48,45 @@ class MessageRule(NamedTuple):
 _INVALID, _NOT_FOUND = DashScopeInvalidRequestError, DashScopeNotFoundError
 _DENIED, _QUOTA = DashScopePermissionDeniedError, DashScopeQuotaExceededError
 _RATE_LIMIT, _SERVER = DashScopeRateLimitError, DashScopeServerError
-_TIMEOUT = DashScopeTimeoutError
+_AUTH, _TIMEOUT = DashScopeAuthenticationError, DashScopeTimeoutError
 _VAGUE = (_INVALID, _SERVER)  # the errors of vague codes, which the message may explain
 
 _SERVER_TIMEOUT = "A server timed out: try again, with a stream if this was none, or ask for less."
 
-CODES: Mapping[str, CodeRule] = {
-    "InvalidParameter": CodeRule(_INVALID),
-    "invalid_parameter_error": CodeRule(_INVALID),
-    "InternalError.Algo.InvalidParameter": CodeRule(_INVALID),
-    "BadRequest": CodeRule(_INVALID),
-    "InvalidURL": CodeRule(_INVALID, advice="Send a public URL, or the image as base64."),
-    "UnsupportedOperation": CodeRule(_INVALID),
-    "DataInspectionFailed": CodeRule(DataInspectionFailed),
-    "data_inspection_failed": CodeRule(DataInspectionFailed),
+_RULES: Mapping[str, CodeRule] = {
+    "InvalidParameter, invalid_parameter_error": CodeRule(_INVALID),
+    "InternalError.Algo.InvalidParameter, BadRequest, UnsupportedOperation": CodeRule(_INVALID),
+    "InvalidURL": CodeRule(_INVALID, "Send a public URL, or the image as base64."),
+    "DataInspectionFailed, data_inspection_failed": CodeRule(DataInspectionFailed),
     "InternalError.Algo.DataInspectionFailed": CodeRule(DataInspectionFailed),
+    "FaqRuleBlocked, IPInfringementSuspect": CodeRule(DataInspectionFailed),
     "CustomRoleBlocked": CodeRule(
-        DataInspectionFailed,
-        advice="Rephrase the input, or change the blocking rule in the console.",
+        DataInspectionFailed, "Rephrase the input, or change the blocking rule in the console."
     ),
-    "FaqRuleBlocked": CodeRule(DataInspectionFailed),
-    "IPInfringementSuspect": CodeRule(DataInspectionFailed),
-    "InvalidApiKey": CodeRule(DashScopeAuthenticationError),
-    "invalid_api_key": CodeRule(DashScopeAuthenticationError),
+    "InvalidApiKey, invalid_api_key": CodeRule(_AUTH),
     "NOT AUTHORIZED": CodeRule(
-        DashScopeAuthenticationError,
-        advice="Check workspace_id, region and base_url, and that the account is in the workspace.",
+        _AUTH, "Check workspace_id, region and base_url, and that the account is in the workspace."
     ),
-    "AccessDenied": CodeRule(_DENIED),
-    "access_denied": CodeRule(_DENIED),
-    "Model.AccessDenied": CodeRule(_DENIED),
-    "Workspace.AccessDenied": CodeRule(_DENIED),
-    "Arrearage": CodeRule(_QUOTA, advice="Settle the bill in the console, and wait some minutes."),
+    "AccessDenied, access_denied, Model.AccessDenied, Workspace.AccessDenied": CodeRule(_DENIED),
+    "Arrearage": CodeRule(_QUOTA, "Settle the bill in the console, and wait some minutes."),
     "AllocationQuota.FreeTierOnly": CodeRule(
-        _QUOTA,
-        advice="Allow paid use beyond the free quota in the console; an account must be verified.",
+        _QUOTA, "Allow paid use beyond the free quota in the console; an account must be verified."
     ),
-    "CommodityNotPurchased": CodeRule(_QUOTA, advice="Subscribe to the service in the console."),
-    "PrepaidBillOverdue": CodeRule(_QUOTA, advice="Settle the bill in the console."),
-    "PostpaidBillOverdue": CodeRule(_QUOTA, advice="Settle the bill in the console."),
-    "BudgetLimitExceeded": CodeRule(_QUOTA, advice="Raise the budget in the console."),
-    "ModelNotFound": CodeRule(_NOT_FOUND),
-    "model_not_found": CodeRule(_NOT_FOUND),
-    "Model.NotExist": CodeRule(_NOT_FOUND),
-    "model_not_supported": CodeRule(_NOT_FOUND),
-    "WorkSpaceNotFound": CodeRule(_NOT_FOUND, advice="Check workspace_id."),
-    "Throttling": CodeRule(_RATE_LIMIT),
-    "Throttling.AllocationQuota": CodeRule(_RATE_LIMIT, per_minute=True),
-    "insufficient_quota": CodeRule(_RATE_LIMIT, per_minute=True),
-    "LimitRequests": CodeRule(_RATE_LIMIT),
-    "limit_requests": CodeRule(_RATE_LIMIT),
-    "limit_burst_rate": CodeRule(_RATE_LIMIT),
-    "rate_limit_exceeded": CodeRule(_RATE_LIMIT),
-    "InternalError": CodeRule(_SERVER),
-    "internal_error": CodeRule(_SERVER),
-    "SystemError": CodeRule(_SERVER),
-    "ModelServiceFailed": CodeRule(_SERVER),
-    "RequestTimeOut": CodeRule(_TIMEOUT),
-    "InternalError.Timeout": CodeRule(_TIMEOUT),
-    "ResponseTimeout": CodeRule(_TIMEOUT),
-    "ModelServingError": CodeRule(_SERVER),
-    "ModelUnavailable": CodeRule(_SERVER),
-    "ServiceUnavailable": CodeRule(_SERVER),
-    "GatewayTimeout": CodeRule(_TIMEOUT),
+    "CommodityNotPurchased": CodeRule(_QUOTA, "Subscribe to the service in the console."),
+    "PrepaidBillOverdue, PostpaidBillOverdue": CodeRule(_QUOTA, "Settle the bill in the console."),
+    "BudgetLimitExceeded": CodeRule(_QUOTA, "Raise the budget in the console."),
+    "ModelNotFound, model_not_found, Model.NotExist, model_not_supported": CodeRule(_NOT_FOUND),
+    "WorkSpaceNotFound": CodeRule(_NOT_FOUND, "Check workspace_id."),
+    "Throttling, LimitRequests, limit_requests": CodeRule(_RATE_LIMIT),
+    "limit_burst_rate, rate_limit_exceeded": CodeRule(_RATE_LIMIT),
+    "Throttling.AllocationQuota, insufficient_quota": CodeRule(_RATE_LIMIT, per_minute=True),
+    "InternalError, internal_error, SystemError, ModelServiceFailed": CodeRule(_SERVER),
+    "ModelServingError, ModelUnavailable, ServiceUnavailable": CodeRule(_SERVER),
+    "RequestTimeOut, InternalError.Timeout, ResponseTimeout, GatewayTimeout": CodeRule(_TIMEOUT),
 }
+"""The rules. Codes with the same one share a line."""
+
+CODES = {code: rule for codes, rule in _RULES.items() for code in codes.split(", ")}
 """The rule of each code, and of longer codes: `Throttling` covers `Throttling.RateQuota`.
 
 Source: the error page of the documentation, the official client, and recorded traffic.
@@ -139,19 +114,16 @@ ADVICE: Mapping[str, str] = {
         'The model has no json_schema on DashScope: use {"type": "json_object"}, or '
         'with_structured_output with method="function_calling".'
     ),
-    "Please set one tool in required mode": (
-        "Name the tool that must be called, by tool_choice, or leave tool_choice out."
-    ),
     "does not support enable_thinking": "Leave enable_thinking out for this model.",
 }
 """Advice by a part of the message, for messages that give none.
 
-Sources: the error page of the documentation; for json_schema and required tools, tests of other
-clients on 23 and 29 September 2026, the latter on the OpenAI-compatible API.
+Sources: the error page of the documentation; for json_schema, a test of another client on
+23 September 2026.
 """
 
 STATUSES: Mapping[int, type[DashScopeError]] = {
-    401: DashScopeAuthenticationError,
+    401: _AUTH,
     403: _DENIED,
     404: _NOT_FOUND,
     408: _TIMEOUT,
@@ -217,11 +189,9 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 def find_rule(code: str | None) -> CodeRule | None:
     """Return the rule of a code, else of its longest dotted prefix in the table."""
-    while code:
-        if code in CODES:
-            return CODES[code]
+    while code and code not in CODES:
         code = code.rpartition(".")[0]
-    return None
+    return CODES[code] if code else None
 
 
 def _classify(rule: CodeRule | None, message: str, status_code: int | None) -> type[DashScopeError]:

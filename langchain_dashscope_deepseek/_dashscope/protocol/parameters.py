@@ -12,15 +12,7 @@ from math import inf
 from typing import Annotated, Any, Literal, NamedTuple
 
 import httpx
-from pydantic import (
-    AfterValidator,
-    ConfigDict,
-    Field,
-    InstanceOf,
-    NonNegativeInt,
-    PositiveInt,
-    TypeAdapter,
-)
+from pydantic import ConfigDict, Field, InstanceOf, NonNegativeInt, PositiveInt, TypeAdapter
 
 from langchain_dashscope_deepseek._dashscope.protocol.aliases import (
     explain_unknown,
@@ -36,39 +28,34 @@ class Rule(NamedTuple):
 
     expects: str  # completes "NAME must be ..." in an error
     type: Any  # a type of pydantic
-    droppable: bool = False  # left out, with a warning, if the row's `can_set` says no
 
 
 _TOKENS = "a whole number of tokens, at least 1"
 _Dict = InstanceOf[dict[str, Any]]
 _Number = InstanceOf[float] | int  # not float, which pydantic also reads from a Decimal
 
-PARAMETERS: Mapping[str, Rule] = {
-    "enable_thinking": Rule("True or False", bool),
-    "thinking_budget": Rule(_TOKENS, PositiveInt, droppable=True),
-    "reasoning_effort": Rule(
-        'a string such as "high", or a whole number from 1 to 100',
-        str | Annotated[int, Field(ge=1, le=100)],  # the only range that the service documents
-    ),
-    "temperature": Rule(
-        "a number from 0 to below 2", Annotated[_Number, Field(ge=0, lt=2)], droppable=True
-    ),
-    "top_p": Rule(
-        "a number above 0 up to 1", Annotated[_Number, Field(gt=0, le=1)], droppable=True
-    ),
-    "max_tokens": Rule(_TOKENS, PositiveInt, droppable=True),
-    "max_completion_tokens": Rule(_TOKENS, PositiveInt, droppable=True),
-    "seed": Rule("a whole number, at least 0", NonNegativeInt, droppable=True),
+DROPPABLE: Mapping[str, Rule] = {
+    "thinking_budget": Rule(_TOKENS, PositiveInt),
+    "temperature": Rule("a number from 0 to below 2", Annotated[_Number, Field(ge=0, lt=2)]),
+    "top_p": Rule("a number above 0 up to 1", Annotated[_Number, Field(gt=0, le=1)]),
+    "max_tokens": Rule(_TOKENS, PositiveInt),
+    "max_completion_tokens": Rule(_TOKENS, PositiveInt),
+    "seed": Rule("a whole number, at least 0", NonNegativeInt),
     "stop": Rule(
         "a string or a list of strings (or of token ids)",
         str | Sequence[str] | Sequence[int] | Sequence[Sequence[int]],
-        droppable=True,
     ),
-    "repetition_penalty": Rule(
-        "a number above 0", Annotated[_Number, Field(gt=0, lt=inf)], droppable=True
-    ),
-    "presence_penalty": Rule(
-        "a number from -2 to 2", Annotated[_Number, Field(ge=-2, le=2)], droppable=True
+    "repetition_penalty": Rule("a number above 0", Annotated[_Number, Field(gt=0, lt=inf)]),
+    "presence_penalty": Rule("a number from -2 to 2", Annotated[_Number, Field(ge=-2, le=2)]),
+}
+"""The parameters that are left out, with a warning, if the row's `can_set` says no."""
+
+PARAMETERS: Mapping[str, Rule] = {
+    **DROPPABLE,
+    "enable_thinking": Rule("True or False", bool),
+    "reasoning_effort": Rule(
+        'a string such as "high", or a whole number from 1 to 100',
+        str | Annotated[int, Field(ge=1, le=100)],  # the only range that the service documents
     ),
     "response_format": Rule('a dict such as {"type": "json_object"}', _Dict),
     "enable_search": Rule("True or False", bool),
@@ -84,15 +71,6 @@ PARAMETERS: Mapping[str, Rule] = {
 Source: the reference of the text-generation API."""
 
 _LONGEST_TIMEOUT = 1_000_000
-_PHASES = TypeAdapter[Any](
-    dict[str, Annotated[_Number, Field(ge=0, le=_LONGEST_TIMEOUT)] | None],
-    config=ConfigDict(strict=True, defer_build=True),
-)
-
-
-def _check_phases(timeout: httpx.Timeout) -> object:
-    return _PHASES.validate_python(timeout.as_dict())
-
 
 _RULES: Mapping[str, Rule] = {
     **PARAMETERS,
@@ -100,9 +78,8 @@ _RULES: Mapping[str, Rule] = {
     "model_kwargs": Rule("a dict", _Dict),
     "capabilities": Rule("a ModelCapabilities", InstanceOf[ModelCapabilities]),
     "timeout": Rule(
-        f"seconds above 0, up to {_LONGEST_TIMEOUT:,}, or an httpx.Timeout of up to that",
-        Annotated[_Number, Field(gt=0, le=_LONGEST_TIMEOUT)]
-        | Annotated[InstanceOf[httpx.Timeout], AfterValidator(_check_phases)],
+        f"seconds above 0, up to {_LONGEST_TIMEOUT:,}, or an httpx.Timeout",
+        Annotated[_Number, Field(gt=0, le=_LONGEST_TIMEOUT)] | InstanceOf[httpx.Timeout],
     ),
     "max_retries": Rule("a whole number, at least 0", NonNegativeInt),
     "max_seconds": Rule("seconds above 0", Annotated[_Number, Field(gt=0)]),
@@ -183,13 +160,10 @@ def override(settings: Mapping[str, Any], overrides: Mapping[str, Any]) -> Mappi
     return values
 
 
-_NOT_IN_MODEL_KWARGS = frozenset(
-    {
-        *("api_key", "apikey", "api-key", "dashscope_api_key", "openai_api_key", "authorization"),
-        *("headers", "default_headers", "extra_headers", "proxy", "http_client"),
-    }
+_NOT_IN_MODEL_KWARGS = re.compile(
+    r".*api[-_]?key|authorization|.*headers|proxy|http_client", re.IGNORECASE
 )
-"""Names of settings, found in `model_kwargs`, that may hold a secret. `model_kwargs` is sent in the
+"""Matches names in `model_kwargs` that may hold a secret. `model_kwargs` is sent in the
 body and recorded by tracers."""
 
 
@@ -198,7 +172,7 @@ def lift_from_model_kwargs(settings: Mapping[str, Any]) -> Mapping[str, Any]:
     extra = settings.get("model_kwargs")
     if not extra or not isinstance(extra, Mapping):
         return settings
-    secret = next((name for name in extra if str(name).lower() in _NOT_IN_MODEL_KWARGS), None)
+    secret = next(filter(_NOT_IN_MODEL_KWARGS.fullmatch, map(str, extra)), None)
     if secret is not None:
         raise DashScopeInputError(
             f"model_kwargs must not hold {secret}: it would be sent in the body, and recorded by "

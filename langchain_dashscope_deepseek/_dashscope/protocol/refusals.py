@@ -139,11 +139,8 @@ def _advice(request: PreparedRequest) -> Iterator[tuple[_Kinds, str]]:
             "not support: use langchain-openai for it, or a model that Alibaba hosts itself."
         )
         yield (DashScopeNotFoundError, DashScopeInvalidRequestError, DashScopeRouteError), text
-    for parameter, feature, regions in (
-        ("enable_search", "Web search", row.search_missing_in),
-        ("response_format", "Structured output", row.json_missing_in),
-    ):
+    missing = {"enable_search": row.search_missing_in, "response_format": row.json_missing_in}
+    for parameter, regions in missing.items():
         if request.body["parameters"].get(parameter) and region in regions:
-            missing = f"{feature} is not documented for {model} in {region}"
-            text = f"{missing}: leave it out, or use another region."
+            text = f"{parameter} is not documented for {model} in {region}: leave it out there."
             yield (DashScopeInvalidRequestError,), text

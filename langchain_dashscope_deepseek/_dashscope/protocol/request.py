@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from langchain_dashscope_deepseek._dashscope.protocol.packets import LONE_SURROGATE, WireMessage
-from langchain_dashscope_deepseek._dashscope.protocol.parameters import PARAMETERS
+from langchain_dashscope_deepseek._dashscope.protocol.parameters import DROPPABLE, PARAMETERS
 from langchain_dashscope_deepseek._dashscope.protocol.tool_use import (
     required_as_name,
     resolve_tools,
@@ -169,7 +169,7 @@ def prepare(
 def _drop_unsupported(model: str, row: ModelCapabilities, sent: dict[str, Any]) -> None:
     """Leave out what the model does not support, with a warning; refuse an undocumented effort."""
     no_setting = "cannot be set on this model"
-    reasons = {n: no_setting for n in sent if PARAMETERS[n].droppable and not row.can_set(n)}
+    reasons = {n: no_setting for n in sent if n in DROPPABLE and not row.can_set(n)}
     thinking, effort = sent.get("enable_thinking"), sent.get("reasoning_effort")
     if (row.thinking, thinking) in (("never", True), ("never", False), ("always", False)):
         reasons["enable_thinking"] = f"does nothing: this model {row.thinking} thinks"

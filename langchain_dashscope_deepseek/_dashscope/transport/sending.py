@@ -45,7 +45,6 @@ def send(acquire: Acquire, request: PreparedRequest, attempt: Attempts) -> Gener
         translating_errors(request, endpoint, attempt.until) as errors,
         acquire(timeout.pool, endpoint.connection_key) as connection,
     ):
-        log_request(request.route, request.body, streamed=request.streamed)
         connection.deadline.until = attempt.until
         built = _build(connection, request, endpoint, timeout)
         response = connection.http.send(built, stream=True, follow_redirects=False)
@@ -73,7 +72,6 @@ async def asend(
     endpoint = await request.endpoint.awith_key(timeout.pool, attempt.until)
     with translating_errors(request, endpoint, attempt.until) as errors:
         async with acquire(timeout.pool, endpoint.connection_key) as connection:
-            log_request(request.route, request.body, streamed=request.streamed)
             connection.deadline.until = attempt.until
             built = _build(connection, request, endpoint, timeout)
             response = await connection.http.send(built, stream=True, follow_redirects=False)
@@ -101,6 +99,7 @@ def _build(
     endpoint: Endpoint,
     timeout: httpx.Timeout,
 ) -> httpx.Request:
+    log_request(request.body)
     return connection.build_request(
         "POST",
         endpoint.url(request.route),

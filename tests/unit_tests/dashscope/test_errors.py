@@ -628,11 +628,11 @@ async def test_a_partners_model_says_itself_that_its_pages_know_another_protocol
 @pytest.mark.parametrize(
     ("region", "asked", "says"),
     [
-        ("us-east-1", {"enable_search": True}, "Web search is not documented"),
+        ("us-east-1", {"enable_search": True}, "enable_search is not documented"),
         (
             "us-east-1",
             {"response_format": {"type": "json_object"}},
-            "Structured output is not docu",
+            "response_format is not documented",
         ),
         ("cn-beijing", {"enable_search": True}, None),
         ("us-east-1", {}, None),
