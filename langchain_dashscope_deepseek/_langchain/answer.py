@@ -10,6 +10,7 @@ import json
 import re
 import time
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any, cast
 
 from langchain_core.messages import AIMessage
@@ -60,7 +61,6 @@ class AnswerAccumulator:
         self._parameters = request.body["parameters"]
         self._finish_reason: str | None = None
         self._usage: Mapping[str, Any] | None = None
-        self._usage_metadata: UsageMetadata | None = None  # read at the end, several times
         self._request_id: str | None = None
         self._search_results: Sequence[Mapping[str, Any]] = ()
 
@@ -151,11 +151,9 @@ class AnswerAccumulator:
     def additional_kwargs(self) -> dict[str, Any]:
         return {"reasoning_content": str(self.reasoning)} if self.reasoning else {}
 
-    @property
+    @cached_property  # read at the end, several times
     def usage_metadata(self) -> UsageMetadata | None:
-        if self._usage_metadata is None:
-            self._usage_metadata = cast("UsageMetadata | None", read_usage(self._usage))
-        return self._usage_metadata
+        return cast("UsageMetadata | None", read_usage(self._usage))
 
     @property
     def search_results(self) -> list[dict[str, Any]]:

@@ -23,7 +23,7 @@ from langchain_dashscope_deepseek._dashscope.protocol.request import (
     prepare,
 )
 from langchain_dashscope_deepseek._dashscope.reporting import CallLog, warn
-from langchain_dashscope_deepseek._dashscope.transport.endpoint import endpoint_of
+from langchain_dashscope_deepseek._dashscope.transport.endpoint import Endpoint
 from langchain_dashscope_deepseek._dashscope.transport.retry import Attempts, RetryPolicy
 from langchain_dashscope_deepseek._dashscope.transport.sending import (
     Acquire,
@@ -72,7 +72,7 @@ def prepare_call(
         parameters,
         wire,
         stream=True if chunks else None if may_stream else False,
-        endpoint=endpoint_of(values, values.get("extra_headers")),
+        endpoint=Endpoint(values),
         policy=RetryPolicy(values["max_retries"], max_seconds=values["max_seconds"]),
         changes=changes,
     )

@@ -19,7 +19,6 @@ from langchain_dashscope_deepseek._dashscope.protocol.request import PreparedReq
 from langchain_dashscope_deepseek._langchain.answer import AnswerAccumulator
 from langchain_dashscope_deepseek._langchain.messages import PROVIDER
 from langchain_dashscope_deepseek._langchain.metadata import citations
-from langchain_dashscope_deepseek._langchain.tool_calls import ToolCallAccumulator
 from langchain_dashscope_deepseek.errors import DashScopeError
 
 if TYPE_CHECKING:
@@ -76,23 +75,23 @@ class ChunkEmitter(Emitter[ChatGenerationChunk]):
         chunks = []
         if reasoning:
             kwargs = {"reasoning_content": reasoning}
-            chunks.append(make_chunk("", kwargs, self._next_metadata(), {}))
+            chunks.append(make_chunk("", self._next_metadata(), additional_kwargs=kwargs))
         if text:
-            chunks.append(make_chunk(text, {}, self._next_metadata(), {}))
+            chunks.append(make_chunk(text, self._next_metadata()))
         if calls:
             fields = _call_fields(calls)
             make = make_chunk if "tool_calls" in fields else plain_chunk
-            chunks.append(make("", {}, self._next_metadata(), fields))
+            chunks.append(make("", self._next_metadata(), **fields))
         return chunks
 
     def end(self) -> Iterator[ChatGenerationChunk]:
         self.answer.warn()
         endings = self.answer.end_calls()
         if endings:
-            yield plain_chunk("", {}, self._next_metadata(), {"tool_call_chunks": endings})
+            yield plain_chunk("", self._next_metadata(), tool_call_chunks=endings)
         metadata = {**self._next_metadata(), **self.answer.last_metadata}
-        last = {"usage_metadata": self.answer.usage_metadata, "chunk_position": "last"}
-        yield plain_chunk("", {}, metadata, last)
+        usage = self.answer.usage_metadata
+        yield plain_chunk("", metadata, usage_metadata=usage, chunk_position="last")
 
     def _next_metadata(self) -> dict[str, Any]:
         """Return the metadata of the next chunk: the first one names model and request."""
@@ -134,25 +133,20 @@ _set_fields, _set_names, _set_extra, _set_private = (
 )
 
 
-def quick_chunk(
-    content: str,
-    additional_kwargs: dict[str, Any],
-    metadata: dict[str, Any],
-    calls: dict[str, list[Any]],
-) -> ChatGenerationChunk:
-    """Make a chunk of valid fields; `calls` holds those of `_call_fields`."""
+def quick_chunk(content: str, metadata: dict[str, Any], **fields: Any) -> ChatGenerationChunk:
+    """Make a chunk of valid fields."""
     message = AIMessageChunk.__new__(AIMessageChunk)
-    fields = {
+    state = {
         **_MESSAGE,
         "content": content,
-        "additional_kwargs": additional_kwargs,
+        "additional_kwargs": {},
         "response_metadata": metadata,
         "tool_calls": [],
         "invalid_tool_calls": [],
         "tool_call_chunks": [],
-        **calls,
+        **fields,
     }
-    _set_fields(message, fields)
+    _set_fields(message, state)
     _set_names(message, _MESSAGE_NAMES)
     _set_extra(message, {})
     _set_private(message, None)
@@ -164,22 +158,17 @@ def quick_chunk(
     return chunk
 
 
-def plain_chunk(
-    content: str,
-    additional_kwargs: dict[str, Any],
-    metadata: dict[str, Any],
-    fields: dict[str, Any],
-) -> ChatGenerationChunk:
+def plain_chunk(content: str, metadata: dict[str, Any], **fields: Any) -> ChatGenerationChunk:
     """Make a chunk with core's constructors."""
-    kwargs = {"additional_kwargs": additional_kwargs, "response_metadata": metadata}
-    return ChatGenerationChunk(message=AIMessageChunk(content=content, **kwargs, **fields))
+    message = AIMessageChunk(content=content, response_metadata=metadata, **fields)
+    return ChatGenerationChunk(message=message)
 
 
 def _quick_equals_plain() -> bool:
     """Tell whether both functions make equal chunks, except for `model_fields_set`."""
-    arguments: Any = ("c", {"reasoning_content": "a"}, {"model_name": "b"}, {})
-    quick: Any = quick_chunk(*arguments)
-    plain: Any = plain_chunk(*arguments)
+    kwargs = {"reasoning_content": "a"}
+    quick: Any = quick_chunk("c", {"model_name": "b"}, additional_kwargs=kwargs)
+    plain: Any = plain_chunk("c", {"model_name": "b"}, additional_kwargs=kwargs)
     pairs = ((quick, plain), (quick.message, plain.message))
     return all(one == other and vars(one) == vars(other) for one, other in pairs)
 
@@ -188,6 +177,8 @@ make_chunk = quick_chunk if _quick_equals_plain() else plain_chunk
 
 
 # --- Events of v3 streams ---
+
+_NOT_JSON = "Failed to parse tool call arguments as JSON"  # the text that core uses
 
 
 class EventEmitter(Emitter["MessagesData"]):
@@ -218,10 +209,10 @@ class EventEmitter(Emitter["MessagesData"]):
         sources = citations(answer.search_results)
         if sources:
             yield from self._grow("text", None)
-        finished: dict[str | int, dict[str, Any]] = {
+        finished: dict[str | int, Any] = {
             "reasoning": {"type": "reasoning", "reasoning": str(answer.reasoning)},
             "text": {"type": "text", "text": str(answer.text)},
-            **{call.chunk_index: _block(call) for call in answer.calls},
+            **{call.chunk_index: call.parsed(_NOT_JSON) for call in answer.calls},
         }
         if sources:
             finished["text"]["annotations"] = sources
@@ -259,13 +250,6 @@ class EventEmitter(Emitter["MessagesData"]):
         self._started = True
         metadata = {"provider": PROVIDER, "model": self.answer.model}
         return [_event("message-start", role="ai", id=self._message_id, metadata=metadata)]
-
-
-def _block(call: ToolCallAccumulator) -> dict[str, Any]:
-    block = dict(call.parsed())
-    if block["type"] == "invalid_tool_call":
-        block["error"] = "Failed to parse tool call arguments as JSON"  # the text that core uses
-    return block
 
 
 def _event(kind: str, **data: Any) -> Any:

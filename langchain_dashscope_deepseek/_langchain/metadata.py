@@ -48,13 +48,11 @@ def combined(outputs: Sequence[Mapping[str, Any] | None]) -> dict[str, Any]:
 
 
 def _added(total: Mapping[str, Any], counts: Mapping[str, Any]) -> dict[str, Any]:
-    sums = {
-        name: _added(total.get(name, {}), count)
-        if isinstance(count, Mapping)
-        else total.get(name, 0) + count
-        for name, count in counts.items()
-    }
-    return {**total, **sums}
+    sums = dict(total)
+    for name, count in counts.items():
+        is_group = isinstance(count, Mapping)
+        sums[name] = _added(sums.get(name, {}), count) if is_group else sums.get(name, 0) + count
+    return sums
 
 
 # --- Citations: the sources of a web search ---

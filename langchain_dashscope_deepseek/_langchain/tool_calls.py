@@ -6,7 +6,6 @@ An incomplete call must not reach a tool: its arguments are not those that the m
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -100,12 +99,12 @@ class ToolCallAccumulator:
         # No parser completes JSON with an unmatched bracket.
         return self.arguments.add(unmatched_closing(str(self.arguments)))
 
-    def parsed(self) -> ToolCall | InvalidToolCall:
-        """Return the whole call, valid or invalid."""
+    def parsed(self, error: str | None = None) -> ToolCall | InvalidToolCall:
+        """Return the whole call; an invalid one with the text of an error, if given."""
         raw = str(self.arguments)
         arguments = _json_object(raw) if raw else {}
         if arguments is None:
-            return invalid_tool_call(name=self.name, args=raw, id=self.id, error=None)
+            return invalid_tool_call(name=self.name, args=raw, id=self.id, error=error)
         return tool_call(name=self.name or "", args=arguments, id=self.id)
 
 
@@ -207,16 +206,9 @@ def _json_object(text: str) -> dict[str, Any] | None:
     """Parse strictly: an object with finite numbers and without lone surrogates."""
     try:
         # `strict=False` accepts raw line ends in strings, which are unambiguous.
-        value = json.loads(text, parse_constant=_finite, parse_float=_finite, strict=False)
-        if "\\u" in text:  # only an escape can produce a lone surrogate
-            json.dumps(value, ensure_ascii=False).encode()
+        value = json.loads(text, strict=False)
+        # Fails on NaN, Infinity and lone surrogates.
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
-
-
-def _finite(number: str) -> float:
-    value = float(number)
-    if not math.isfinite(value):  # NaN, Infinity, or as large as 1e400
-        raise ValueError(number)
-    return value

@@ -11,7 +11,7 @@ from typing import Any
 from langchain_dashscope_deepseek._dashscope.protocol.redaction import REDACTED
 from langchain_dashscope_deepseek._dashscope.protocol.request import prepare
 from langchain_dashscope_deepseek._dashscope.regions import WORKSPACE_HOSTS, host_of, region_of
-from langchain_dashscope_deepseek._dashscope.transport.endpoint import endpoint_of
+from langchain_dashscope_deepseek._dashscope.transport.endpoint import Endpoint
 from langchain_dashscope_deepseek._dashscope.transport.pool import process_pool
 from langchain_dashscope_deepseek._dashscope.transport.retry import Attempts, RetryPolicy
 from langchain_dashscope_deepseek._dashscope.transport.sending import send
@@ -150,7 +150,7 @@ class Doctor:
             check.parameters,
             check.messages,
             stream=check.streamed,
-            endpoint=endpoint_of(settings),
+            endpoint=Endpoint(settings),
             policy=RetryPolicy(settings["max_retries"], max_seconds=settings["max_seconds"]),
         )
         request = replace(request, routes=(route,))

@@ -25,9 +25,9 @@ from pydantic import SecretStr
 
 from langchain_dashscope_deepseek._dashscope.transport import private
 from langchain_dashscope_deepseek._dashscope.transport.sockets import (
-    AsyncSocketBackend,
+    AsyncSocket,
     Deadline,
-    SocketBackend,
+    Socket,
 )
 from langchain_dashscope_deepseek.errors import DashScopeInputError
 
@@ -42,10 +42,6 @@ class NetworkSettings(NamedTuple):
 
     proxy: SecretStr | None = None
     verify: ssl.SSLContext | bool = True
-
-    @classmethod
-    def of(cls, settings: Mapping[str, Any]) -> NetworkSettings:
-        return cls(*map(settings.__getitem__, cls._fields))
 
 
 class ConnectionKey(NamedTuple):
@@ -108,7 +104,7 @@ class PooledConnection(Connection[AnyClient]):
 
     key: ConnectionKey
     pool: httpcore.ConnectionPool | httpcore.AsyncConnectionPool
-    backend: SocketBackend | AsyncSocketBackend
+    socket: Socket | AsyncSocket
     last_sender: Callable[[], object] = lambda: None  # returns the model (or doctor)
     idle_since: float = 0.0  # by time.monotonic
     pid: int = field(default_factory=os.getpid)
@@ -130,8 +126,7 @@ class PooledConnection(Connection[AnyClient]):
         with suppress(OSError, AttributeError, RuntimeError):  # the event loop may be closed
             self.deadline.connection_is_closed = True
             if self.pid == os.getpid():  # otherwise it belongs to a parent process
-                stream: Any = self.backend.stream
-                stream.shutdown() if in_use else stream.close()
+                self.socket.shutdown() if in_use else self.socket.close()
 
     __del__ = close  # after an interrupt, or if the event loop was closed
 
@@ -152,19 +147,19 @@ class _AsyncTransport(httpx.AsyncHTTPTransport):
 
 def new_connection(key: ConnectionKey) -> PooledConnection[httpx.Client]:
     """Make a connection, which opens its socket with the first request."""
-    backend = SocketBackend()
-    pool = httpcore.ConnectionPool(**_pool_settings(key), network_backend=backend)
+    socket = Socket()
+    pool = httpcore.ConnectionPool(**_pool_settings(key), network_backend=socket)
     private.remove_lock(pool)
     http = _Client(transport=_Transport(pool))
-    return PooledConnection(http, backend.deadline, key=key, pool=pool, backend=backend)
+    return PooledConnection(http, socket, key=key, pool=pool, socket=socket)
 
 
 def new_async_connection(key: ConnectionKey) -> PooledConnection[httpx.AsyncClient]:
     """Make a connection, which opens its socket with the first request."""
-    backend = AsyncSocketBackend()
-    pool = httpcore.AsyncConnectionPool(**_pool_settings(key), network_backend=backend)
+    socket = AsyncSocket()
+    pool = httpcore.AsyncConnectionPool(**_pool_settings(key), network_backend=socket)
     http = _AsyncClient(transport=_AsyncTransport(pool))
-    return PooledConnection(http, backend.deadline, key=key, pool=pool, backend=backend)
+    return PooledConnection(http, socket, key=key, pool=pool, socket=socket)
 
 
 def _pool_settings(key: ConnectionKey) -> dict[str, Any]:

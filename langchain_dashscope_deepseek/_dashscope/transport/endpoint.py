@@ -10,7 +10,7 @@ from base64 import b64encode
 from collections.abc import Mapping
 from concurrent.futures import Future, wait
 from contextvars import copy_context
-from dataclasses import dataclass, field, replace
+from copy import copy
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
@@ -43,17 +43,23 @@ NON_STREAM_TIMEOUT = httpx.Timeout(connect=10, read=1800, write=60, pool=60)
 holds such a connection open for at least 1,800 seconds, as a header of its responses says."""
 
 
-@dataclass(frozen=True)
 class Endpoint:
     """The base URL, and the settings that all requests of a call share."""
 
-    base_url: str
-    headers: Mapping[str, str] = field(repr=False)  # of this package, with the key if that is fixed
-    max_answer_size: int
-    timeout: httpx.Timeout | float | None = None
-    user_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    key_source: KeySource | None = field(default=None, repr=False)
-    network: NetworkSettings = field(default_factory=NetworkSettings)
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        """Read the settings of a call."""
+        key, workspace_id = settings["api_key"], settings["workspace_id"]
+        self.base_url: str = settings["base_url"]
+        self.max_answer_size: int = settings["max_answer_size"]
+        self.timeout: httpx.Timeout | float | None = settings["timeout"]
+        self.network = NetworkSettings(*map(settings.__getitem__, NetworkSettings._fields))
+        more = settings.get("extra_headers")  # of this call
+        self.user_headers = _merge_headers(settings["default_headers"], more)
+        self.key_source: KeySource | None = key if callable(key) else None
+        # Of this package, with the key if that is fixed.
+        self.headers = {} if callable(key) else {"Authorization": authorization(key)}
+        if workspace_id:
+            self.headers["X-DashScope-WorkSpace"] = workspace_id
 
     def with_key(self, seconds: float | None, until: float) -> Endpoint:
         """Return the endpoint with the key for an attempt; wait at most `seconds` for the key."""
@@ -81,8 +87,9 @@ class Endpoint:
         raise _key_timeout(until)
 
     def _authorized(self, key: Any) -> Endpoint:
-        headers = {"Authorization": authorization(key), **self.headers}
-        return replace(self, headers=headers, key_source=None)
+        authorized = copy(self)
+        authorized.headers = {"Authorization": authorization(key), **self.headers}
+        return authorized
 
     def url(self, route: Route) -> httpx.URL:
         """Return the URL of a route below the base URL."""
@@ -137,25 +144,6 @@ def _merge_headers(
     if more:  # without it, `update` would double the time
         merged.update(more)
     return merged
-
-
-def endpoint_of(
-    settings: Mapping[str, Any], extra_headers: Mapping[str, str] | None = None
-) -> Endpoint:
-    """Return the endpoint for the settings of a call."""
-    key, workspace_id = settings["api_key"], settings["workspace_id"]
-    headers = {} if callable(key) else {"Authorization": authorization(key)}
-    if workspace_id:
-        headers["X-DashScope-WorkSpace"] = workspace_id
-    return Endpoint(
-        base_url=settings["base_url"],
-        headers=headers,
-        key_source=key if callable(key) else None,
-        user_headers=_merge_headers(settings["default_headers"], extra_headers),
-        network=NetworkSettings.of(settings),
-        max_answer_size=settings["max_answer_size"],
-        timeout=settings["timeout"],
-    )
 
 
 def authorization(key: Any) -> str:

@@ -56,25 +56,46 @@ class Deadline:
         return None if until == NO_DEADLINE else until - now
 
 
-class Stream(httpcore.NetworkStream):
-    """A socket with a deadline; `start_tls` returns the same object."""
+class Socket(Deadline, httpcore.SyncBackend, httpcore.NetworkStream):
+    """The socket of one connection, with a deadline: for httpcore both the backend and the stream.
 
-    def __init__(self, inner: httpcore.NetworkStream, deadline: Deadline) -> None:
-        self._inner = inner
-        self._deadline = deadline
+    `connect_tcp` and `start_tls` return the same object.
+    """
+
+    _inner: httpcore.NetworkStream  # set by `connect_tcp`
+
+    def connect_tcp(
+        self, host: str, port: int, timeout: Seconds = None, *args: Any, **kwargs: Any
+    ) -> Socket:
+        """Connect to the first address that answers; each gets an equal share of the time left."""
+        seconds = self.remaining(timeout)
+        began = time.monotonic()
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except OSError as error:
+            raise httpcore.ConnectError(str(error)) from error
+        for (*_, address), untried in zip(found, range(len(found), 0, -1), strict=True):
+            share = seconds and max((began + seconds - time.monotonic()) / untried, 0.001)
+            try:
+                self._inner = super().connect_tcp(str(address[0]), port, share, *args, **kwargs)
+                break
+            except (httpcore.ConnectError, httpcore.ConnectTimeout):
+                if untried == 1:
+                    raise
+        return self
 
     def read(self, max_bytes: int, timeout: Seconds = None) -> bytes:
-        return self._inner.read(max_bytes, self._deadline.read_timeout(timeout))
+        return self._inner.read(max_bytes, self.read_timeout(timeout))
 
     def write(self, buffer: bytes, timeout: Seconds = None) -> None:
         for at in range(0, len(buffer), _PIECE):
-            self._inner.write(buffer[at : at + _PIECE], self._deadline.remaining(timeout))
-        self._deadline.sent_at = time.monotonic()
+            self._inner.write(buffer[at : at + _PIECE], self.remaining(timeout))
+        self.sent_at = time.monotonic()
 
     def start_tls(
         self, ssl_context: SSLContext, server_hostname: str | None = None, timeout: Seconds = None
-    ) -> Stream:
-        seconds = self._deadline.remaining(timeout)
+    ) -> Socket:
+        seconds = self.remaining(timeout)
         self._inner = self._inner.start_tls(ssl_context, server_hostname, seconds)
         return self
 
@@ -90,25 +111,30 @@ class Stream(httpcore.NetworkStream):
         socket.socket.shutdown(self._inner.get_extra_info("socket"), socket.SHUT_RDWR)
 
 
-class AsyncStream(httpcore.AsyncNetworkStream):
-    """A socket of an event loop with a deadline; `start_tls` returns the same object."""
+class AsyncSocket(Deadline, httpcore.AnyIOBackend, httpcore.AsyncNetworkStream):
+    """The socket of one connection in asyncio, like `Socket`."""
 
-    def __init__(self, inner: httpcore.AsyncNetworkStream, deadline: Deadline) -> None:
-        self._inner = inner
-        self._deadline = deadline
+    _inner: httpcore.AsyncNetworkStream  # set by `connect_tcp`
+
+    async def connect_tcp(
+        self, host: str, port: int, timeout: Seconds = None, *args: Any, **kwargs: Any
+    ) -> AsyncSocket:
+        seconds = self.remaining(timeout)
+        self._inner = await super().connect_tcp(host, port, seconds, *args, **kwargs)
+        return self
 
     async def read(self, max_bytes: int, timeout: Seconds = None) -> bytes:
-        return await self._inner.read(max_bytes, self._deadline.read_timeout(timeout))
+        return await self._inner.read(max_bytes, self.read_timeout(timeout))
 
     async def write(self, buffer: bytes, timeout: Seconds = None) -> None:
         for at in range(0, len(buffer), _PIECE):
-            await self._inner.write(buffer[at : at + _PIECE], self._deadline.remaining(timeout))
-        self._deadline.sent_at = time.monotonic()
+            await self._inner.write(buffer[at : at + _PIECE], self.remaining(timeout))
+        self.sent_at = time.monotonic()
 
     async def start_tls(
         self, ssl_context: SSLContext, server_hostname: str | None = None, timeout: Seconds = None
-    ) -> AsyncStream:
-        seconds = self._deadline.remaining(timeout)
+    ) -> AsyncSocket:
+        seconds = self.remaining(timeout)
         self._inner = await self._inner.start_tls(ssl_context, server_hostname, seconds)
         return self
 
@@ -125,48 +151,3 @@ class AsyncStream(httpcore.AsyncNetworkStream):
         private.abort(self._inner)
 
     shutdown = close
-
-
-class SocketBackend(httpcore.SyncBackend):
-    """Opens the socket of one connection."""
-
-    def __init__(self) -> None:
-        self.deadline = Deadline()
-        self.stream: Stream | None = None
-
-    def connect_tcp(
-        self, host: str, port: int, timeout: Seconds = None, *args: Any, **kwargs: Any
-    ) -> Stream:
-        """Connect to the first address that answers; each gets an equal share of the time left."""
-        seconds = self.deadline.remaining(timeout)
-        began = time.monotonic()
-        try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except OSError as error:
-            raise httpcore.ConnectError(str(error)) from error
-        for (*_, address), untried in zip(found, range(len(found), 0, -1), strict=True):
-            share = seconds and max((began + seconds - time.monotonic()) / untried, 0.001)
-            try:
-                inner = super().connect_tcp(str(address[0]), port, share, *args, **kwargs)
-                break
-            except (httpcore.ConnectError, httpcore.ConnectTimeout):
-                if untried == 1:
-                    raise
-        self.stream = Stream(inner, self.deadline)
-        return self.stream
-
-
-class AsyncSocketBackend(httpcore.AnyIOBackend):
-    """Opens the socket of one connection in asyncio."""
-
-    def __init__(self) -> None:
-        self.deadline = Deadline()
-        self.stream: AsyncStream | None = None
-
-    async def connect_tcp(
-        self, host: str, port: int, timeout: Seconds = None, *args: Any, **kwargs: Any
-    ) -> AsyncStream:
-        seconds = self.deadline.remaining(timeout)
-        inner = await super().connect_tcp(host, port, seconds, *args, **kwargs)
-        self.stream = AsyncStream(inner, self.deadline)
-        return self.stream

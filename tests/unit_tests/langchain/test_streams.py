@@ -17,15 +17,12 @@ from langchain_core.utils.json import parse_partial_json
 from langchain_tests.utils.stream_lifecycle import assert_valid_event_stream
 
 from langchain_dashscope_deepseek import (
+    ChatDashScopeDeepSeek,
     DashScopeAnswerTooLargeError,
     DashScopeServerError,
     DashScopeStreamCutError,
 )
 from langchain_dashscope_deepseek._dashscope.protocol.packets import AnswerDelta, ToolCallDelta
-from langchain_dashscope_deepseek._dashscope.protocol.redaction import SecretHeaders
-from langchain_dashscope_deepseek._dashscope.protocol.request import PreparedRequest
-from langchain_dashscope_deepseek._dashscope.transport.endpoint import Endpoint
-from langchain_dashscope_deepseek._dashscope.transport.retry import RetryPolicy
 from langchain_dashscope_deepseek._langchain import emitters
 from langchain_dashscope_deepseek._langchain.emitters import ChunkEmitter
 from langchain_dashscope_deepseek._langchain.messages import reasoning_of
@@ -349,9 +346,8 @@ async def test_without_the_shortcut_a_stream_says_the_same(
 def test_pieces_of_calls_are_read_as_core_reads_them(pieces: list[str]) -> None:
     """Core tries to mend each of them, which takes long."""
     deltas = tuple(ToolCallDelta(i, f"c{i}", "f", piece) for i, piece in enumerate(pieces))
-    endpoint = Endpoint("https://a.test/api/v1", SecretHeaders(), max_answer_size=10_000)
-    body: dict[str, Any] = {"parameters": {}}
-    request = PreparedRequest("deepseek-v3", body, True, endpoint, RetryPolicy())
+    model = ChatDashScopeDeepSeek(model="deepseek-v4.1-flash", api_key="sk-test")
+    request = model._prepared([HumanMessage("hi")], None, {}, chunks=True)
     for chunk in ChunkEmitter(request).add(AnswerDelta(tool_calls=deltas)):
         message = chunk.message
         assert isinstance(message, AIMessageChunk)
