@@ -93,6 +93,7 @@ def actors(owner: subprocess.Popen[str], name: str) -> list[psutil.Process]:
 
 def kill_one(nodes: Nodes, name: str) -> None:
     """Kill one of them, as the kernel does where memory is short."""
+    assert eventually(lambda: bool(actors(nodes.process, name)))  # Ray may be replacing it
     random.choice(actors(nodes.process, name)).kill()
 
 

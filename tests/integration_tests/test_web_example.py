@@ -82,6 +82,8 @@ class Tabs:
         page.on("console", lambda said: self.complaints.append(f"{said.type}: {said.text}"))
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.goto(self._address + path)
+        # If a test put the focus elsewhere first, Chromium would complain.
+        expect(page.get_by_label("Your question")).to_be_focused()
         return page
 
 
