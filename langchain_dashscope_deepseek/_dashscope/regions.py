@@ -85,7 +85,7 @@ def _base_url_of(region: str | None, workspace_id: str | None) -> str:
 
 
 def refuse_workspace_host(base_url: str | None) -> None:
-    """Refuse a base URL whose host names a workspace, for a model of another account."""
+    """Refuse the base URL of a workspace, for a model of another account."""
     if (urlsplit(base_url or "").hostname or "").endswith(WORKSPACE_HOSTS):
         raise ValueError(
             "The base_url of the original model names its account's workspace: pass base_url to "

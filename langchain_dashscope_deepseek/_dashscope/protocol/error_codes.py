@@ -51,7 +51,7 @@ _RATE_LIMIT, _SERVER = DashScopeRateLimitError, DashScopeServerError
 _AUTH, _TIMEOUT = DashScopeAuthenticationError, DashScopeTimeoutError
 _VAGUE = (_INVALID, _SERVER)  # the errors of vague codes, which the message may explain
 
-_SERVER_TIMEOUT = "A server timed out: try again, with a stream if this was none, or ask for less."
+_SERVER_TIMEOUT = "A server timed out: try again (in a stream, if it was not), or ask for less."
 
 _RULES: Mapping[str, CodeRule] = {
     "InvalidParameter, invalid_parameter_error": CodeRule(_INVALID),

@@ -34,7 +34,7 @@ def resolve_tools(model: str, row: ModelCapabilities, sent: dict[str, Any]) -> N
 
 
 def required_as_name(choice: Any, tools: Sequence[Mapping[str, Any]]) -> Any:
-    """Replace "required", which not all pages of the service document, by a single tool's name."""
+    """Replace "required", which some of the service's pages leave out, by a single tool's name."""
     if choice == "required" and len(tools) == 1:
         return {"type": "function", "function": {"name": _name_of(tools[0])}}
     return choice

@@ -262,7 +262,7 @@ def test_an_error_says_what_to_do_about_its_code(code: str) -> None:
     error = error_from_service("x", code=code)
     says = rule.advice or rule.error.hint
     if rule.error is DashScopeTimeoutError:  # raising `timeout`, as its hint says, would not help
-        says = "A server timed out: try again, with a stream if this was none, or ask for less."
+        says = "A server timed out: try again (in a stream, if it was not), or ask for less."
     assert str(error) == f"DashScope: x. [code {code}] {says}"
 
 
