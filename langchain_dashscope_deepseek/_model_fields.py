@@ -39,18 +39,13 @@ def _from_env(*names: str) -> str | None:
 
 
 def _key_from_env() -> SecretStr | None:
-    key = _from_env("DASHSCOPE_API_KEY") or _key_from_file()
-    return SecretStr(key) if key else None
-
-
-def _key_from_file() -> str | None:
-    """Read the key from a file, as the official package does."""
-    path = _from_env("DASHSCOPE_API_KEY_FILE_PATH")
-    if path is None:
-        return None
+    """Return the key of the environment, or of the file that the official package reads, too."""
+    key, path = map(_from_env, ("DASHSCOPE_API_KEY", "DASHSCOPE_API_KEY_FILE_PATH"))
+    if key or path is None:
+        return SecretStr(key) if key else None
     try:
         # Bytes that are not UTF-8 become U+FFFD, so the call refuses the key as malformed.
-        return Path(path).expanduser().read_text("utf-8-sig", errors="replace").strip()
+        return SecretStr(Path(path).expanduser().read_text("utf-8-sig", errors="replace").strip())
     except OSError as error:
         reason = error.strerror
     msg = (  # raised outside the handler: its error quotes the path, which may be a key by mistake

@@ -98,8 +98,8 @@ class ModelCapabilities:
             one.
         search_missing_in: Regions in which `enable_search` is not documented; it is sent there.
         json_missing_in: The same for a JSON `response_format`.
-        settable: Of the sampling and length parameters, those that may be set; `None`: all. Without
-            documented efforts, `None` also means that any `reasoning_effort` is sent.
+        settable: Of the sampling and length parameters and `reasoning_effort`, those that may be
+            set; `None`: all.
         unsettable: Of the same parameters, those that may not be set.
         reasoning_efforts: The documented values of `reasoning_effort`.
         reasoning_effort_aliases: Further values, and the value that the service maps each to.
@@ -195,7 +195,7 @@ class ModelCapabilities:
         return ", ".join(texts)
 
     def can_set(self, parameter: str) -> bool:
-        """Tell whether a request may set this sampling or length parameter."""
+        """Tell whether a request may set a parameter, one of those that may be left out."""
         listed = self.settable is None or parameter in self.settable
         return listed and parameter not in self.unsettable
 

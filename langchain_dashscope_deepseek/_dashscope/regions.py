@@ -55,23 +55,14 @@ def resolve(given: Location, environment: Location) -> Location:
             "workspace_id (or DASHSCOPE_WORKSPACE_ID) must be 1 to 64 letters, digits, '_' and "
             "'-', and begin with a letter or digit: copy it from the console"
         )
-    if given.region is not None:
-        _check_region(given.region, "region")
-    if given.base_url is not None:
-        base_url = given.base_url
-    elif given.region is None and environment.base_url is not None:
+    base_url = given.base_url
+    if base_url is None and given.region is None and environment.base_url is not None:
         base_url = normalise_base_url(environment.base_url, " or ".join(BASE_URL_VARIABLES))
-    else:
-        if region is not None:
-            _check_region(region, " or ".join(REGION_VARIABLES))
-        base_url = _base_url_of(region, workspace_id)
-    return Location(base_url, region, workspace_id)
-
-
-def _check_region(region: str, setting: str) -> None:
-    if region not in REGIONS:
-        msg = f"{setting} must be one of {', '.join(REGIONS)}"  # not quoted: it may be an API key
-        raise ValueError(msg)
+    if region not in (None, *REGIONS) and (given.region or base_url is None):
+        setting = "region" if given.region else " or ".join(REGION_VARIABLES)
+        # The region is not quoted: it may be an API key.
+        raise ValueError(f"{setting} must be one of {', '.join(REGIONS)}")
+    return Location(base_url or _base_url_of(region, workspace_id), region, workspace_id)
 
 
 def _base_url_of(region: str | None, workspace_id: str | None) -> str:
@@ -94,23 +85,15 @@ def refuse_workspace_host(base_url: str | None) -> None:
 
 
 _OTHER_SERVICES: Mapping[str, str] = {
-    "/compatible-mode": (
-        "the OpenAI-compatible API, and this package speaks native /api/v1. Write "
-        "{host}/api/v1, or use langchain-openai"
-    ),
+    "/compatible-mode": "the OpenAI-compatible API. Write {host}/api/v1, or use langchain-openai",
     "/anthropic": "Anthropic's protocol, and this package speaks DashScope's, at {host}/api/v1",
-    "//api.deepseek.com": (
-        "DeepSeek's own API, which has another protocol: leave base_url out to use Model Studio, "
-        "or use langchain-deepseek"
-    ),
+    "//api.deepseek.com": "DeepSeek's own API: leave base_url out, or use langchain-deepseek",
     **dict.fromkeys(
         ("/chat/completions", "//api.openai.com", "//openrouter.ai"),
         "OpenAI's protocol, and this package speaks DashScope's own: use langchain-openai",
     ),
     "/api-ws": "a WebSocket, and this package speaks HTTP. Write https://.../api/v1",
-    ".aliyun.com": (
-        "a page of the console or of the documentation: the service's hosts end in .aliyuncs.com"
-    ),
+    ".aliyun.com": "a page of the console or the docs: the service's hosts end in .aliyuncs.com",
 }
 """Parts of base URLs that belong to another service, and the ends of their error texts."""
 

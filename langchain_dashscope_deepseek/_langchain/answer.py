@@ -27,7 +27,6 @@ from langchain_dashscope_deepseek._dashscope.reporting import warn
 from langchain_dashscope_deepseek._langchain.messages import PROVIDER
 from langchain_dashscope_deepseek._langchain.metadata import token_usage
 from langchain_dashscope_deepseek._langchain.tool_calls import Text, ToolCalls
-from langchain_dashscope_deepseek.errors import DashScopeError
 
 _COMPLETE = ("stop", "tool_calls")
 """The finish reasons of a complete answer, whose last call may have empty arguments."""
@@ -123,11 +122,6 @@ class AnswerAccumulator:
             usage_metadata=self.usage_metadata,
             response_metadata={**self.first_metadata, **self.last_metadata},
         )
-
-    def attach_to(self, error: DashScopeError) -> None:
-        """Set the `partial_message` of an error, if a part of the answer has arrived."""
-        if self._size or self.calls:
-            error.partial_message = self.message()
 
     def facts(self) -> tuple[float | None, str | None, str | None, UsageMetadata | None]:
         """Return the time of the first delta, the id, the finish_reason and the usage, to log."""

@@ -42,8 +42,9 @@ class Emitter(AbstractContextManager["Emitter[T_co]"], Generic[T_co]):
         """Return the last parts, when the answer is complete."""
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, DashScopeError):
-            self.answer.attach_to(error)
+        answer = self.answer
+        if isinstance(error, DashScopeError) and (answer.text or answer.reasoning or answer.calls):
+            error.partial_message = answer.message()
 
 
 class MessageEmitter(Emitter[AIMessage]):
@@ -64,9 +65,7 @@ class MessageEmitter(Emitter[AIMessage]):
 class ChunkEmitter(Emitter[ChatGenerationChunk]):
     """Yields chunks."""
 
-    def __init__(self, request: PreparedRequest) -> None:
-        super().__init__(request)
-        self._started = False
+    _started = False
 
     def add(self, delta: AnswerDelta) -> list[ChatGenerationChunk]:
         # Reasoning, text and tool calls of one packet get a chunk each. Core tells blocks apart by
@@ -78,8 +77,8 @@ class ChunkEmitter(Emitter[ChatGenerationChunk]):
             chunks.append(make_chunk("", self._next_metadata(), additional_kwargs=kwargs))
         if text:
             chunks.append(make_chunk(text, self._next_metadata()))
-        if calls:
-            fields = _call_fields(calls)
+        for call in calls:  # core does not merge the chunks of a call within a message
+            fields = _call_fields(call)
             make = make_chunk if "tool_calls" in fields else plain_chunk
             chunks.append(make("", self._next_metadata(), **fields))
         return chunks
@@ -101,19 +100,18 @@ class ChunkEmitter(Emitter[ChatGenerationChunk]):
         return self.answer.first_metadata
 
 
-def _call_fields(calls: list[Any]) -> dict[str, list[Any]]:
+def _call_fields(call: Any) -> dict[str, list[Any]]:
     """Return the tool-call fields of a chunk; without the parsed ones, if core has to parse."""
     # Core would take 70 µs for a few characters, and seconds for 50 KB with langchain-core 1.7.
+    name, args, call_id = call["name"], call["args"], call["id"]
     valid, invalid = [], []
-    for call in calls:
-        name, args, call_id = call["name"], call["args"], call["id"]
-        if not args:
-            valid.append(tool_call(name=name or "", args={}, id=call_id))
-        elif not args.lstrip().startswith("{"):
-            invalid.append(invalid_tool_call(name=name, args=args, id=call_id, error=None))
-        else:
-            return {"tool_call_chunks": calls}
-    return {"tool_call_chunks": calls, "tool_calls": valid, "invalid_tool_calls": invalid}
+    if not args:
+        valid.append(tool_call(name=name or "", args={}, id=call_id))
+    elif not args.lstrip().startswith("{"):
+        invalid.append(invalid_tool_call(name=name, args=args, id=call_id, error=None))
+    else:
+        return {"tool_call_chunks": [call]}
+    return {"tool_call_chunks": [call], "tool_calls": valid, "invalid_tool_calls": invalid}
 
 
 # A stream has a chunk for each token. `quick_chunk` makes one in 2 µs; core's constructors take
@@ -188,7 +186,6 @@ class EventEmitter(Emitter["MessagesData"]):
         super().__init__(request)
         self._message_id = "" if run_manager is None else f"{LC_ID_PREFIX}-{run_manager.run_id}"
         self._indexes: dict[str | int, int] = {}  # of the open blocks
-        self._started = False
 
     def add(self, delta: AnswerDelta) -> list[MessagesData]:
         reasoning, text, calls = self.answer.add(delta)
@@ -205,10 +202,10 @@ class EventEmitter(Emitter["MessagesData"]):
         answer = self.answer
         answer.warn()
         yield from self._grow_calls(answer.end_calls())
-        yield from self._start()
         sources = citations(answer.search_results)
         if sources:
             yield from self._grow("text", None)
+        yield from self._start()
         finished: dict[str | int, Any] = {
             "reasoning": {"type": "reasoning", "reasoning": str(answer.reasoning)},
             "text": {"type": "text", "text": str(answer.text)},
@@ -237,17 +234,18 @@ class EventEmitter(Emitter["MessagesData"]):
         """Open a block (and the message before the first block) if it is new; add a delta."""
         events = []
         if key not in self._indexes:
+            events = self._start()
             index = self._indexes[key] = len(self._indexes)
             block = block or {"type": key, key: ""}
-            events = [*self._start(), _event("content-block-start", index=index, content=block)]
+            events.append(_event("content-block-start", index=index, content=block))
         if delta is not None:
             events.append(_event("content-block-delta", index=self._indexes[key], delta=delta))
         return events
 
     def _start(self) -> list[MessagesData]:
-        if self._started:
+        """Return the event before the first block."""
+        if self._indexes:
             return []
-        self._started = True
         metadata = {"provider": PROVIDER, "model": self.answer.model}
         return [_event("message-start", role="ai", id=self._message_id, metadata=metadata)]
 

@@ -52,12 +52,9 @@ class Text:
 class ToolCallAccumulator:
     """One tool call."""
 
-    def __init__(
-        self, chunk_index: int, index: int | None, wire_id: str | None, unique_id: str | None
-    ) -> None:
+    def __init__(self, chunk_index: int, index: int | None, unique_id: str | None) -> None:
         self.chunk_index = chunk_index  # in the message's content
         self.index = index  # on the wire, where it may be missing or differ from piece to piece
-        self.wire_id = wire_id
         self.id = self._unsent_id = unique_id  # unique in the answer
         self.name: str | None = None
         self.arguments = Text()
@@ -74,7 +71,7 @@ class ToolCallAccumulator:
                 return True  # it may continue the name
         return delta.name == self.name
 
-    def grow(self, delta: ToolCallDelta) -> dict[str, Any]:
+    def grow(self, delta: ToolCallDelta) -> Any:
         """Append a piece; return its additions. A name may arrive in pieces, or repeatedly."""
         new_id, self._unsent_id = self._unsent_id, None
         new_name = delta.name if delta.name and delta.name != self.name else None
@@ -84,20 +81,20 @@ class ToolCallAccumulator:
         # Some models write null for no arguments. A chunk with it could not be revoked.
         is_null = arguments.strip() == "null" and not self.arguments
         self._held_back, arguments = (arguments, "") if is_null else ("", arguments)
-        return {"id": new_id, "name": new_name, "args": self.arguments.add(arguments)}
+        new_args = self.arguments.add(arguments)
+        return tool_call_chunk(id=new_id, name=new_name, args=new_args, index=self.chunk_index)
 
-    def is_valid(self, *, may_be_empty: bool) -> bool:
-        """Tell whether an agent may run the call: it has a name, and a JSON object as arguments."""
-        if not self.name or self.arguments.is_damaged:
-            return False
+    def end(self, *, may_be_empty: bool) -> str:
+        """Append an unmatched closing bracket if the call may not run; return the addition.
+
+        An agent may run it if it has a name, and a JSON object as arguments.
+        """
         raw = str(self.arguments)
-        return _json_object(raw) is not None if raw else may_be_empty
-
-    def invalidate(self) -> str:
-        """Append an unmatched closing bracket; return the addition."""
+        is_object = _json_object(raw) is not None if raw else may_be_empty
+        may_run = is_object and self.name and not self.arguments.is_damaged
         # Core completes truncated JSON, so an agent would run a call that the length limit cut off.
         # No parser completes JSON with an unmatched bracket.
-        return self.arguments.add(unmatched_closing(str(self.arguments)))
+        return "" if may_run else self.arguments.add(unmatched_closing(raw))
 
     def parsed(self, error: str | None = None) -> ToolCall | InvalidToolCall:
         """Return the whole call; an invalid one with the text of an error, if given."""
@@ -118,20 +115,12 @@ class ToolCalls(list[ToolCallAccumulator]):
 
     def add(self, deltas: Iterable[ToolCallDelta]) -> list[Any]:
         """Add the pieces of a packet; return the additions as core's `ToolCallChunk`s."""
-        grown: dict[int, Any] = {}
+        grown = []
         for delta in deltas:
             call = self._find_or_open(delta)
-            if call is None:
-                continue
-            new = call.grow(delta)
-            # One chunk for each call: core does not merge chunks within a message.
-            old = grown.get(call.chunk_index, {"id": None, "name": None, "args": ""})
-            grown[call.chunk_index] = {
-                "id": old["id"] or new["id"],
-                "name": f"{old['name'] or ''}{new['name'] or ''}" or None,
-                "args": old["args"] + new["args"],
-            }
-        return [tool_call_chunk(**pieces, index=index) for index, pieces in grown.items()]
+            if call is not None:
+                grown.append(call.grow(delta))
+        return grown
 
     def end(self, *, is_cut: bool, request_id: str | None) -> list[Any]:
         """End the calls; return the additions as core's `ToolCallChunk`s.
@@ -145,7 +134,7 @@ class ToolCalls(list[ToolCallAccumulator]):
             new_id = None if call.id else f"call_{request_id or 'unknown'}_{number}"
             call.id = call.id or new_id
             may_be_empty = not has_stray_arguments and not (is_cut and call is self[-1])
-            suffix = "" if call.is_valid(may_be_empty=may_be_empty) else call.invalidate()
+            suffix = call.end(may_be_empty=may_be_empty)
             if suffix or new_id:
                 endings.append(tool_call_chunk(id=new_id, args=suffix, index=call.chunk_index))
         return endings
@@ -162,7 +151,7 @@ class ToolCalls(list[ToolCallAccumulator]):
         if with_id is not None:
             call = self._latest.get((call_id, index), with_id)
         elif at_index is not None:
-            is_another = call_id and at_index.wire_id and delta.name
+            is_another = call_id and at_index.id and delta.name
             call = None if is_another else at_index
         elif self and call_id is None and (delta.name is None or index is None):
             call = self[-1]
@@ -171,13 +160,9 @@ class ToolCalls(list[ToolCallAccumulator]):
                 return None
             # Of two calls with one id, the second gets another.
             unique_id = None if with_id else call_id
-            chunk_index = _FIRST_TOOL_INDEX + len(self)
-            call = ToolCallAccumulator(chunk_index, index, call_id, unique_id)
+            call = ToolCallAccumulator(_FIRST_TOOL_INDEX + len(self), index, unique_id)
             self.append(call)
             self._latest |= {call_id: call, index: call, (call_id, index): call}
-        elif call_id and not call.wire_id:
-            call.wire_id = call_id
-            self._latest |= {call_id: call, (call_id, index): call}
         return call
 
 

@@ -70,7 +70,6 @@ IDLE: list[dict[str, Any]] = [
 ]
 MEANT: list[dict[str, Any]] = [
     {"n": 2},
-    {"n": True},
     {"frequency_penalty": 0.5},
     {"logprobs": True},
     {"store": True},

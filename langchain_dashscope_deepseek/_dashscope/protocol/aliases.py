@@ -8,16 +8,9 @@ from typing import Any
 _UNDOCUMENTED = "it is not documented for DeepSeek, and the service ignores or refuses it"
 
 _NAMES_BY_ADVICE: Mapping[str, str] = {
-    (
-        'write reasoning_effort="high" in place of reasoning={"effort": "high"}; '
-        "enable_thinking=False disables thinking"
-    ): "reasoning",
-    "write enable_thinking=True or enable_thinking=False; thinking_budget limits its length": (
-        "thinking"
-    ),
-    "write its entries as settings; put entries that are not settings into model_kwargs": (
-        "extra_body"
-    ),
+    'write reasoning_effort="high", or enable_thinking=False for no reasoning': "reasoning",
+    "write enable_thinking=True or enable_thinking=False; thinking_budget limits it": "thinking",
+    "write its entries as settings, and what is no setting into model_kwargs": "extra_body",
     "write model": "model_name_or_path",
     "write base_url, which ends in /api/v1, or region": (
         "api_base openai_api_base deepseek_api_base endpoint azure_endpoint host url"
@@ -36,7 +29,6 @@ _NAMES_BY_ADVICE: Mapping[str, str] = {
     "write stop": "stop_words",
     'write response_format={"type": "json_object"}, or with_structured_output': "json_mode",
     "write default_headers, or extra_headers for one call": "headers",
-    "leave it out: this package sends no query": "extra_query",
     "write max_seconds": "max_retry_seconds max_time deadline",
     "write max_retries": "retries num_retries",
     "write proxy": "openai_proxy http_proxy proxies",
@@ -48,9 +40,9 @@ _NAMES_BY_ADVICE: Mapping[str, str] = {
         "organization openai_organization"
     ),
     "leave it out: it belongs to OpenAI's API": (
-        "use_responses_api store service_tier include include_response_headers disabled_params"
+        "use_responses_api store service_tier include include_response_headers disabled_params "
+        "extra_query tiktoken_model_name"
     ),
-    "leave it out: get_num_tokens does not use tiktoken": "tiktoken_model_name",
     "write enable_search=True, and search_options": "web_search",
 }
 
@@ -82,9 +74,7 @@ FOR_ONE_CALL: Mapping[str, str] = {
 
 def is_no_op(name: str, value: Any) -> bool:
     """Tell whether an unknown setting has a value that changes nothing."""
-    default = _NO_OPS.get(name)
-    is_equal = isinstance(value, bool) is isinstance(default, bool) and bool(value == default)
-    return value is None or is_equal
+    return value is None or bool(value == _NO_OPS.get(name))
 
 
 def misplaced(names: Iterable[object]) -> list[str]:

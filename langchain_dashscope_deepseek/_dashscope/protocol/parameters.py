@@ -35,6 +35,10 @@ _Dict = InstanceOf[dict[str, Any]]
 _Number = InstanceOf[float] | int  # not float, which pydantic also reads from a Decimal
 
 DROPPABLE: Mapping[str, Rule] = {
+    "reasoning_effort": Rule(
+        'a string such as "high", or a whole number from 1 to 100',
+        str | Annotated[int, Field(ge=1, le=100)],  # the only range that the service documents
+    ),
     "thinking_budget": Rule(_TOKENS, PositiveInt),
     "temperature": Rule("a number from 0 to below 2", Annotated[_Number, Field(ge=0, lt=2)]),
     "top_p": Rule("a number above 0 up to 1", Annotated[_Number, Field(gt=0, le=1)]),
@@ -53,10 +57,6 @@ DROPPABLE: Mapping[str, Rule] = {
 PARAMETERS: Mapping[str, Rule] = {
     **DROPPABLE,
     "enable_thinking": Rule("True or False", bool),
-    "reasoning_effort": Rule(
-        'a string such as "high", or a whole number from 1 to 100',
-        str | Annotated[int, Field(ge=1, le=100)],  # the only range that the service documents
-    ),
     "response_format": Rule('a dict such as {"type": "json_object"}', _Dict),
     "enable_search": Rule("True or False", bool),
     "search_options": Rule("a dict", _Dict),

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -93,11 +93,9 @@ class PreparedRequest:
         raise DashScopeInputError(msg)
 
 
-def _parts(messages: Sequence[WireMessage]) -> Iterator[Mapping[str, Any]]:
-    """Yield the parts of all messages that hold images; the other contents are strings."""
-    for message in messages:
-        if isinstance(message["content"], list):
-            yield from message["content"]
+def _parts(messages: Sequence[WireMessage]) -> list[Mapping[str, Any]]:
+    """Return the parts of all messages that hold images; the other contents are strings."""
+    return [part for m in messages if isinstance(m["content"], list) for part in m["content"]]
 
 
 def _with_list(message: WireMessage) -> WireMessage:
@@ -148,7 +146,6 @@ def prepare(
     all_changes = _changes(model, settings, parameters)
     if changes:
         all_changes["messages"] = list(changes)
-    has_images = next(_parts(messages), None) is not None
     return PreparedRequest(
         model=model,
         body={
@@ -161,7 +158,7 @@ def prepare(
         policy=policy,
         row=row,
         # The text route ignores images.
-        routes=("multimodal-generation",) if has_images else row.routes,
+        routes=("multimodal-generation",) if _parts(messages) else row.routes,
         changes=all_changes,
     )
 
@@ -173,15 +170,12 @@ def _drop_unsupported(model: str, row: ModelCapabilities, sent: dict[str, Any]) 
     thinking, effort = sent.get("enable_thinking"), sent.get("reasoning_effort")
     if (row.thinking, thinking) in (("never", True), ("never", False), ("always", False)):
         reasons["enable_thinking"] = f"does nothing: this model {row.thinking} thinks"
-    if effort is not None and not row.knows_effort(effort):
-        if row.efforts_text:
-            shown = repr(effort)[:20]  # it may be a prompt passed as the wrong argument
-            raise DashScopeUnsupportedError(
-                f"reasoning_effort={shown} is not documented for {model}. Documented: "
-                f"{row.efforts_text}. To switch thinking off, set enable_thinking=False"
-            )
-        if row.settable is not None:
-            reasons["reasoning_effort"] = no_setting
+    if effort is not None and row.efforts_text and not row.knows_effort(effort):
+        shown = repr(effort)[:20]  # it may be a prompt passed as the wrong argument
+        raise DashScopeUnsupportedError(
+            f"reasoning_effort={shown} is not documented for {model}. Documented: "
+            f"{row.efforts_text}. To switch thinking off, set enable_thinking=False"
+        )
     for name, reason in reasons.items():
         del sent[name]
         warn(f"{name} was left out of the request to {model}: it {reason}.")

@@ -675,8 +675,8 @@ SAID: list[tuple[str, dict[str, Any], str]] = [
         "deepseek-v4.1-flash",
         {"reasoning": {"effort": "high"}},
         (
-            'Unknown setting reasoning: write reasoning_effort="high" in place of '
-            'reasoning={"effort": "high"}; enable_thinking=False disables thinking.'
+            'Unknown setting reasoning: write reasoning_effort="high", or '
+            "enable_thinking=False for no reasoning."
         ),
     ),
     (
