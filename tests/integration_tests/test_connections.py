@@ -73,6 +73,7 @@ def _pools_of_its_own(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture
 def has(model: ChatDashScopeDeepSeek) -> Callable[[int], bool]:
     """Tell whether so many connections are open, soon; both ends of each are in this process."""
+    gc.collect()  # what other tests left behind would be closed while this one counts
     before = open_descriptors()
     return lambda count: eventually(lambda: open_descriptors() == before + 2 * count)
 
