@@ -195,7 +195,7 @@ class ModelCapabilities:
         return ", ".join(texts)
 
     def can_set(self, parameter: str) -> bool:
-        """Tell whether a request may set a parameter, one of those that may be left out."""
+        """Tell whether a request may set a sampling or length parameter, or `reasoning_effort`."""
         listed = self.settable is None or parameter in self.settable
         return listed and parameter not in self.unsettable
 

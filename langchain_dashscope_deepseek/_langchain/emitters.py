@@ -77,8 +77,9 @@ class ChunkEmitter(Emitter[ChatGenerationChunk]):
             chunks.append(make_chunk("", self._next_metadata(), additional_kwargs=kwargs))
         if text:
             chunks.append(make_chunk(text, self._next_metadata()))
-        for call in calls:  # core does not merge the chunks of a call within a message
-            fields = _call_fields(call)
+        for piece in calls:
+            # A chunk each: core does not merge two pieces of one call in the same `AIMessageChunk`.
+            fields = _call_fields(piece)
             make = make_chunk if "tool_calls" in fields else plain_chunk
             chunks.append(make("", self._next_metadata(), **fields))
         return chunks

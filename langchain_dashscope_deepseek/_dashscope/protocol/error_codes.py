@@ -118,8 +118,8 @@ ADVICE: Mapping[str, str] = {
 }
 """Advice by a part of the message, for messages that give none.
 
-Sources: the error page of the documentation; for json_schema, a test of another client on
-23 September 2026.
+Sources: the error page of the documentation; for json_schema, a message that the authors of another
+client received on 23 September 2026.
 """
 
 STATUSES: Mapping[int, type[DashScopeError]] = {
