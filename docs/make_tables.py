@@ -165,7 +165,7 @@ def sources() -> str:
 
 def parameters() -> str:
     """Render what can be set on each model, and the service's defaults."""
-    names = [n for n in DROPPABLE if n not in {*COMMON_PARAMETERS, "reasoning_effort"}]
+    names = [n for n in DROPPABLE if n not in COMMON_PARAMETERS]
 
     def cell(can: ModelCapabilities, name: str) -> str:
         default = number(getattr(can.defaults, name, None))

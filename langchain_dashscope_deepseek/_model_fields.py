@@ -45,7 +45,8 @@ def _key_from_env() -> SecretStr | None:
         return SecretStr(key) if key else None
     try:
         # Bytes that are not UTF-8 become U+FFFD, so the call refuses the key as malformed.
-        return SecretStr(Path(path).expanduser().read_text("utf-8-sig", errors="replace").strip())
+        key = Path(path).expanduser().read_text("utf-8-sig", errors="replace").strip()
+        return SecretStr(key) if key else None
     except OSError as error:
         reason = error.strerror
     msg = (  # raised outside the handler: its error quotes the path, which may be a key by mistake

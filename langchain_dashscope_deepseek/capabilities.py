@@ -7,12 +7,10 @@ sources disagree, the row takes the more permissive one, and the service decides
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
-from typing import TYPE_CHECKING, Any, Literal
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+from typing import Any, Literal
 
 Route = Literal["text-generation", "multimodal-generation"]
 """The two routes of the service, which offers each model on exactly one of them."""
@@ -27,27 +25,10 @@ Thinking = Literal["always", "on", "off", "never", "unknown"]
 - `"unknown"`: not documented; `enable_thinking` is sent as given, and the model may think.
 """
 
-ToolUse = Literal["always", "when_not_thinking", "never", "unknown"]
-"""When a model calls tools. `"unknown"` (not documented): tools are refused."""
-
-Partial = Literal["always", "when_not_thinking", "never", "unknown"]
-"""When a model continues a last AI message that has `additional_kwargs={"partial": True}`.
-
-`"unknown"` (not documented): such a message is sent.
-"""
-
-ReasoningReplay = Literal["never", "with_tool_calls"]
-"""Whether earlier reasoning is sent back to the service.
-
-- `"never"`: assistant messages are sent without their reasoning.
-- `"with_tool_calls"`: in a turn (everything between two human messages) with tool calls, all
-  assistant messages, the final one included, carry it in later requests with thinking on.
-"""
-
-Status = Literal["current", "retired"]
+Modes = Literal["always", "when_not_thinking", "never", "unknown"]
+"""In which modes a model has a feature; `"unknown"`: not documented."""
 
 TEXT_FIRST: tuple[Route, ...] = ("text-generation", "multimodal-generation")
-MULTIMODAL_FIRST: tuple[Route, ...] = ("multimodal-generation", "text-generation")
 
 COMMON_PARAMETERS = frozenset({"seed", "max_tokens", "max_completion_tokens", "stop"})
 """Parameters that every model hosted by Alibaba accepts."""
@@ -86,11 +67,12 @@ class ModelCapabilities:
         max_reasoning_tokens: Longest reasoning, in tokens; `None` if it counts as output, or is
             not documented.
         max_output_tokens: Longest answer, in tokens.
-        tools: When the model calls tools.
+        tools: When the model calls tools. `"unknown"`: tools are refused.
         images: The model reads images. `None`: not known; they are sent if `routes` allows it.
         json_object: `response_format={"type": "json_object"}` is supported. `None`: not known.
         json_schema: `response_format={"type": "json_schema", ...}` is supported. `None`: not known.
-        partial: When the model continues a last AI message that is marked as partial.
+        partial: When the model continues a last AI message that has
+            `additional_kwargs={"partial": True}`. `"unknown"`: such a message is sent.
         search: `enable_search` is supported. `None`: not known.
         cache: The service caches repeated prefixes of the input. `None`: not known.
         routes: The routes to try, in this order. The one that works is remembered.
@@ -98,14 +80,16 @@ class ModelCapabilities:
             one.
         search_missing_in: Regions in which `enable_search` is not documented; it is sent there.
         json_missing_in: The same for a JSON `response_format`.
-        settable: Of the sampling and length parameters and `reasoning_effort`, those that may be
-            set; `None`: all.
+        settable: Of the sampling and length parameters, those that may be set; `None`: all. Without
+            documented efforts, `None` also means that any `reasoning_effort` is sent.
         unsettable: Of the same parameters, those that may not be set.
         reasoning_efforts: The documented values of `reasoning_effort`.
         reasoning_effort_aliases: Further values, and the value that the service maps each to.
         reasoning_effort_range: The smallest and largest integer accepted as `reasoning_effort`.
         defaults: The service's defaults for parameters that are left out.
-        reasoning_replay: Whether earlier reasoning is sent back.
+        reasoning_replay: Whether earlier reasoning is sent back. `"with_tool_calls"`: in a turn
+            (everything between two human messages) with tool calls, all assistant messages, the
+            final one included, carry it in later requests with thinking on.
         status: `"retired"`: switched off, at least in cn-beijing. Requests are sent nevertheless.
         retired_on: The date on which it was switched off, if documented.
         replacement: The model to use instead.
@@ -122,11 +106,11 @@ class ModelCapabilities:
     max_input_tokens: int | None = None
     max_reasoning_tokens: int | None = None
     max_output_tokens: int | None = None
-    tools: ToolUse = "never"
+    tools: Modes = "never"
     images: bool | None = None
     json_object: bool | None = True
     json_schema: bool | None = False
-    partial: Partial = "unknown"
+    partial: Modes = "unknown"
     search: bool | None = True
     cache: bool | None = False
     routes: tuple[Route, ...] = TEXT_FIRST
@@ -139,8 +123,8 @@ class ModelCapabilities:
     reasoning_effort_aliases: tuple[tuple[str, str], ...] = ()
     reasoning_effort_range: tuple[int, int] | None = None
     defaults: ParameterDefaults = field(default_factory=ParameterDefaults)
-    reasoning_replay: ReasoningReplay = "never"
-    status: Status = "current"
+    reasoning_replay: Literal["never", "with_tool_calls"] = "never"
+    status: Literal["current", "retired"] = "current"
     retired_on: date | None = None
     replacement: str | None = None
     display_name: str | None = None
@@ -195,7 +179,7 @@ class ModelCapabilities:
         return ", ".join(texts)
 
     def can_set(self, parameter: str) -> bool:
-        """Tell whether a request may set a sampling or length parameter, or `reasoning_effort`."""
+        """Tell whether a request may set this sampling or length parameter."""
         listed = self.settable is None or parameter in self.settable
         return listed and parameter not in self.unsettable
 
@@ -255,7 +239,7 @@ _V4_FLASH = replace(
 _V41_FLASH = replace(
     _V4_FLASH_0731,
     images=True,
-    routes=MULTIMODAL_FIRST,
+    routes=("multimodal-generation", "text-generation"),
     # One page maps "ultra", another refuses it.
     reasoning_effort_aliases=(("minimal", "low"), *_NEW_ALIASES, ("ultra", "max")),
     reasoning_effort_range=(1, 100),

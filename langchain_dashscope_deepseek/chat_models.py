@@ -33,8 +33,13 @@ from langchain_dashscope_deepseek._dashscope.protocol.request import PreparedReq
 from langchain_dashscope_deepseek._dashscope.protocol.tool_use import check_tool_use
 from langchain_dashscope_deepseek._dashscope.transport import connections
 from langchain_dashscope_deepseek._dashscope.transport.pool import loop_pool, process_pool
-from langchain_dashscope_deepseek._langchain import emitters, tokens
+from langchain_dashscope_deepseek._langchain import tokens
 from langchain_dashscope_deepseek._langchain.call import aask, ask, prepare_call
+from langchain_dashscope_deepseek._langchain.emitters import (
+    ChunkEmitter,
+    EventEmitter,
+    MessageEmitter,
+)
 from langchain_dashscope_deepseek._langchain.history import countable
 from langchain_dashscope_deepseek._langchain.messages import PROVIDER
 from langchain_dashscope_deepseek._langchain.metadata import chat_result, combined, content_blocks
@@ -217,7 +222,7 @@ class ChatDashScopeDeepSeek(ModelSettings):
         **kwargs: Any,
     ) -> ChatResult:
         request = self._prepared(messages, stop, kwargs, chunks=False)
-        (message,) = ask(self._acquire, request, emitters.MessageEmitter)
+        (message,) = ask(self._acquire, request, MessageEmitter)
         return chat_result(message)
 
     async def _agenerate(
@@ -228,13 +233,11 @@ class ChatDashScopeDeepSeek(ModelSettings):
         **kwargs: Any,
     ) -> ChatResult:
         request = self._prepared(messages, stop, kwargs, chunks=False)
-        (message,) = [m async for m in aask(self._aacquire, request, emitters.MessageEmitter)]
+        (message,) = [m async for m in aask(self._aacquire, request, MessageEmitter)]
         return chat_result(message)
 
-    def _combine_llm_outputs(
-        self, llm_outputs: Sequence[dict[str, Any] | None], /
-    ) -> dict[str, Any]:
-        return combined(llm_outputs)
+    def _combine_llm_outputs(self, outputs: Sequence[Any], /) -> dict[str, Any]:
+        return combined(outputs)
 
     def _stream(
         self,
@@ -244,7 +247,7 @@ class ChatDashScopeDeepSeek(ModelSettings):
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         request = self._prepared(messages, stop, kwargs, chunks=True)
-        return ask(self._acquire, request, emitters.ChunkEmitter)
+        return ask(self._acquire, request, ChunkEmitter)
 
     def _astream(
         self,
@@ -254,7 +257,7 @@ class ChatDashScopeDeepSeek(ModelSettings):
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
         request = self._prepared(messages, stop, kwargs, chunks=True)
-        return aask(self._aacquire, request, emitters.ChunkEmitter)
+        return aask(self._aacquire, request, ChunkEmitter)
 
     def _stream_chat_model_events(
         self,
@@ -265,7 +268,7 @@ class ChatDashScopeDeepSeek(ModelSettings):
     ) -> Iterator[MessagesData]:
         """Stream core's v3 events; core looks for a method of this name."""
         request = self._prepared(messages, stop, kwargs, chunks=True)
-        return ask(self._acquire, request, partial(emitters.EventEmitter, run_manager=run_manager))
+        return ask(self._acquire, request, partial(EventEmitter, run_manager=run_manager))
 
     def _astream_chat_model_events(
         self,
@@ -276,9 +279,7 @@ class ChatDashScopeDeepSeek(ModelSettings):
     ) -> AsyncIterator[MessagesData]:
         """Stream core's v3 events; core looks for a method of this name."""
         request = self._prepared(messages, stop, kwargs, chunks=True)
-        return aask(
-            self._aacquire, request, partial(emitters.EventEmitter, run_manager=run_manager)
-        )
+        return aask(self._aacquire, request, partial(EventEmitter, run_manager=run_manager))
 
     def _prepared(
         self,

@@ -163,6 +163,7 @@ def region_of(base_url: str) -> str | None:
 _LOCAL_HOST = re.compile(r"(.+\.)?localhost|127(\.\d+){3}|::1")
 
 
+@lru_cache
 def is_exposed(base_url: str) -> bool:
     """Tell whether a URL sends the key and the prompts unencrypted over a network."""
     url = urlsplit(base_url)

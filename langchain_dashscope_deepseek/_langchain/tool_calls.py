@@ -52,9 +52,12 @@ class Text:
 class ToolCallAccumulator:
     """One tool call."""
 
-    def __init__(self, chunk_index: int, index: int | None, unique_id: str | None) -> None:
+    def __init__(
+        self, chunk_index: int, index: int | None, wire_id: str | None, unique_id: str | None
+    ) -> None:
         self.chunk_index = chunk_index  # in the message's content
         self.index = index  # on the wire, where it may be missing or differ from piece to piece
+        self.wire_id = wire_id
         self.id = self._unsent_id = unique_id  # unique in the answer
         self.name: str | None = None
         self.arguments = Text()
@@ -151,7 +154,7 @@ class ToolCalls(list[ToolCallAccumulator]):
         if with_id is not None:
             call = self._latest.get((call_id, index), with_id)
         elif at_index is not None:
-            is_another = call_id and at_index.id and delta.name
+            is_another = call_id and at_index.wire_id and delta.name
             call = None if is_another else at_index
         elif self and call_id is None and (delta.name is None or index is None):
             call = self[-1]
@@ -160,9 +163,13 @@ class ToolCalls(list[ToolCallAccumulator]):
                 return None
             # Of two calls with one id, the second gets another.
             unique_id = None if with_id else call_id
-            call = ToolCallAccumulator(_FIRST_TOOL_INDEX + len(self), index, unique_id)
+            chunk_index = _FIRST_TOOL_INDEX + len(self)
+            call = ToolCallAccumulator(chunk_index, index, call_id, unique_id)
             self.append(call)
             self._latest |= {call_id: call, index: call, (call_id, index): call}
+        elif call_id and not call.wire_id:
+            call.wire_id = call_id
+            self._latest |= {call_id: call, (call_id, index): call}
         return call
 
 

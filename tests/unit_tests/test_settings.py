@@ -432,7 +432,12 @@ def test_the_openai_route_is_refused_and_the_same_hosts_native_one_named(
         chat()
 
 
-@pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf"), 1e9], ids=str)
+SECONDS = [-1, float("nan"), float("inf"), 1e9]
+
+
+@pytest.mark.parametrize(
+    "timeout", [0, *SECONDS, *(httpx.Timeout(5, read=seconds) for seconds in SECONDS)], ids=str
+)
 async def test_a_timeout_that_cannot_be_is_refused(
     timeout: Any, ask: Ask, service: Scripted
 ) -> None:

@@ -12,7 +12,15 @@ from math import inf
 from typing import Annotated, Any, Literal, NamedTuple
 
 import httpx
-from pydantic import ConfigDict, Field, InstanceOf, NonNegativeInt, PositiveInt, TypeAdapter
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    InstanceOf,
+    NonNegativeInt,
+    PositiveInt,
+    TypeAdapter,
+)
 
 from langchain_dashscope_deepseek._dashscope.protocol.aliases import (
     explain_unknown,
@@ -35,10 +43,6 @@ _Dict = InstanceOf[dict[str, Any]]
 _Number = InstanceOf[float] | int  # not float, which pydantic also reads from a Decimal
 
 DROPPABLE: Mapping[str, Rule] = {
-    "reasoning_effort": Rule(
-        'a string such as "high", or a whole number from 1 to 100',
-        str | Annotated[int, Field(ge=1, le=100)],  # the only range that the service documents
-    ),
     "thinking_budget": Rule(_TOKENS, PositiveInt),
     "temperature": Rule("a number from 0 to below 2", Annotated[_Number, Field(ge=0, lt=2)]),
     "top_p": Rule("a number above 0 up to 1", Annotated[_Number, Field(gt=0, le=1)]),
@@ -57,6 +61,10 @@ DROPPABLE: Mapping[str, Rule] = {
 PARAMETERS: Mapping[str, Rule] = {
     **DROPPABLE,
     "enable_thinking": Rule("True or False", bool),
+    "reasoning_effort": Rule(
+        'a string such as "high", or a whole number from 1 to 100',
+        str | Annotated[int, Field(ge=1, le=100)],  # the only range that the service documents
+    ),
     "response_format": Rule('a dict such as {"type": "json_object"}', _Dict),
     "enable_search": Rule("True or False", bool),
     "search_options": Rule("a dict", _Dict),
@@ -72,14 +80,22 @@ Source: the reference of the text-generation API."""
 
 _LONGEST_TIMEOUT = 1_000_000
 
+
+def _check_phases(timeout: httpx.Timeout) -> None:
+    for seconds in timeout.as_dict().values():
+        if seconds is not None and not 0 <= seconds <= _LONGEST_TIMEOUT:
+            raise ValueError
+
+
 _RULES: Mapping[str, Rule] = {
     **PARAMETERS,
     "model": Rule("a name that is not empty", Annotated[str, Field(min_length=1)]),
     "model_kwargs": Rule("a dict", _Dict),
     "capabilities": Rule("a ModelCapabilities", InstanceOf[ModelCapabilities]),
     "timeout": Rule(
-        f"seconds above 0, up to {_LONGEST_TIMEOUT:,}, or an httpx.Timeout",
-        Annotated[_Number, Field(gt=0, le=_LONGEST_TIMEOUT)] | InstanceOf[httpx.Timeout],
+        f"seconds above 0, up to {_LONGEST_TIMEOUT:,}, or an httpx.Timeout of up to that",
+        Annotated[_Number, Field(gt=0, le=_LONGEST_TIMEOUT)]
+        | Annotated[InstanceOf[httpx.Timeout], AfterValidator(_check_phases)],
     ),
     "max_retries": Rule("a whole number, at least 0", NonNegativeInt),
     "max_seconds": Rule("seconds above 0", Annotated[_Number, Field(gt=0)]),
@@ -161,7 +177,9 @@ def override(settings: Mapping[str, Any], overrides: Mapping[str, Any]) -> Mappi
 
 
 _NOT_IN_MODEL_KWARGS = re.compile(
-    r".*api[-_]?key|authorization|.*headers|proxy|http_client", re.IGNORECASE
+    r"(dashscope_|openai_)?api_key|api-?key|authorization|(default_|extra_)?headers|proxy"
+    r"|http_client",
+    re.IGNORECASE,
 )
 """Matches names in `model_kwargs` that may hold a secret. `model_kwargs` is sent in the
 body and recorded by tracers."""

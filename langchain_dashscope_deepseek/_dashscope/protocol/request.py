@@ -170,12 +170,15 @@ def _drop_unsupported(model: str, row: ModelCapabilities, sent: dict[str, Any]) 
     thinking, effort = sent.get("enable_thinking"), sent.get("reasoning_effort")
     if (row.thinking, thinking) in (("never", True), ("never", False), ("always", False)):
         reasons["enable_thinking"] = f"does nothing: this model {row.thinking} thinks"
-    if effort is not None and row.efforts_text and not row.knows_effort(effort):
-        shown = repr(effort)[:20]  # it may be a prompt passed as the wrong argument
-        raise DashScopeUnsupportedError(
-            f"reasoning_effort={shown} is not documented for {model}. Documented: "
-            f"{row.efforts_text}. To switch thinking off, set enable_thinking=False"
-        )
+    if effort is not None and not row.knows_effort(effort):
+        if row.efforts_text:
+            shown = repr(effort)[:20]  # it may be a prompt passed as the wrong argument
+            raise DashScopeUnsupportedError(
+                f"reasoning_effort={shown} is not documented for {model}. Documented: "
+                f"{row.efforts_text}. To switch thinking off, set enable_thinking=False"
+            )
+        if row.settable is not None:
+            reasons["reasoning_effort"] = no_setting
     for name, reason in reasons.items():
         del sent[name]
         warn(f"{name} was left out of the request to {model}: it {reason}.")

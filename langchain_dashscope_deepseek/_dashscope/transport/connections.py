@@ -196,11 +196,13 @@ def preload_certificates() -> None:
 
 
 def _tls_context(verify: ssl.SSLContext | bool) -> ssl.SSLContext:
-    return _read_certificates(verify, *map(os.environ.get, ("SSL_CERT_FILE", "SSL_CERT_DIR")))
+    if isinstance(verify, ssl.SSLContext):
+        return verify
+    return _default_tls(verify, *map(os.environ.get, ("SSL_CERT_FILE", "SSL_CERT_DIR")))
 
 
 @lru_cache(maxsize=8)
-def _read_certificates(verify: ssl.SSLContext | bool, *_environment: str | None) -> ssl.SSLContext:
+def _default_tls(verify: bool, *_environment: str | None) -> ssl.SSLContext:
     try:
         return httpx.create_ssl_context(verify=verify)
     except OSError as error:

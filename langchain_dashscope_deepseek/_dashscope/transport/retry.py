@@ -95,14 +95,7 @@ class Attempts(Iterator["Attempts"], AsyncIterator["Attempts"], AbstractContextM
         if self.delay is None:
             return False
         self.retries += 1
-        logger.info(
-            "Retry %d of %d in %.2f s after %s (code %s, HTTP %s, request_id %s)",
-            self.retries,
-            self._policy.max_retries,
-            self.delay,
-            type(error).__name__,
-            error.code,
-            error.status_code,
-            error.request_id,
-        )
+        text = "Retry %d of %d in %.2f s after %s (code %s, HTTP %s, request_id %s)"
+        facts = (type(error).__name__, error.code, error.status_code, error.request_id)
+        logger.info(text, self.retries, self._policy.max_retries, self.delay, *facts)
         return True
