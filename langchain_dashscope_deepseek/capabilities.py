@@ -80,8 +80,9 @@ class ModelCapabilities:
             one.
         search_missing_in: Regions in which `enable_search` is not documented; it is sent there.
         json_missing_in: The same for a JSON `response_format`.
-        settable: Of the sampling and length parameters, those that may be set; `None`: all. Without
-            documented efforts, `None` also means that any `reasoning_effort` is sent.
+        settable: Of the sampling and length parameters, those that may be set; `None`: all. It also
+            lists `reasoning_effort`, of which `reasoning_efforts` has the values; if that is empty,
+            only `None` lets a request set it.
         unsettable: Of the same parameters, those that may not be set.
         reasoning_efforts: The documented values of `reasoning_effort`.
         reasoning_effort_aliases: Further values, and the value that the service maps each to.
@@ -179,7 +180,7 @@ class ModelCapabilities:
         return ", ".join(texts)
 
     def can_set(self, parameter: str) -> bool:
-        """Tell whether a request may set this sampling or length parameter."""
+        """Tell whether a request may set a sampling or length parameter, or `reasoning_effort`."""
         listed = self.settable is None or parameter in self.settable
         return listed and parameter not in self.unsettable
 
