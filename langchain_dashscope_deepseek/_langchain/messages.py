@@ -82,6 +82,7 @@ class Context(NamedTuple):
     changes: list[Change] | None = None
     """Receives the omissions. `None` for the newest human message, which has to be complete."""
     role: str = ""
+    """The role of the message, if its content is in blocks."""
 
     def record(self, change: str, refusal: DashScopeError) -> None:
         """Record an omission; raise the refusal instead if the message has to be complete."""
@@ -157,7 +158,7 @@ def convert(message: BaseMessage, context: Context) -> Converted | None:
             "role for: use system, human, AI and tool messages. Convert a FunctionMessage to an "
             "AIMessage with tool_calls and a ToolMessage"
         )
-    content = _content(message.content, context._replace(role=role))
+    content = _content(message.content, context, role)
     calls = _calls(message) if isinstance(message, AIMessage) else []
     wire: WireMessage = {"role": role, "content": content}
     if isinstance(message, ToolMessage):
@@ -219,10 +220,11 @@ def _call_of_block(block: dict[str, Any]) -> Call | None:
 # --- Content ---
 
 
-def _content(content: Any, context: Context) -> str | list[dict[str, Any]]:
+def _content(content: Any, context: Context, role: str) -> str | list[dict[str, Any]]:
     """Convert content to a string, or to a list of parts if it holds an image."""
     if isinstance(content, str):
         return _repaired(content, context)
+    context = context._replace(role=role)
     separator = "" if context.role == "assistant" else "\n"  # an AI message is one text in blocks
     pieces = [piece for piece in _pieces(content, context) if piece]
     parts: list[dict[str, Any]] = []

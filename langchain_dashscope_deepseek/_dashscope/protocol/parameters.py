@@ -177,9 +177,8 @@ def override(settings: Mapping[str, Any], overrides: Mapping[str, Any]) -> Mappi
 
 
 _NOT_IN_MODEL_KWARGS = re.compile(
-    r"(dashscope_|openai_)?api_key|api-?key|authorization|(default_|extra_)?headers|proxy"
-    r"|http_client",
-    re.IGNORECASE,
+    r"(?i)(dashscope_|openai_)?api_key|api-?key|authorization|(default_|extra_)?headers|proxy"
+    r"|http_client"
 )
 """Matches names in `model_kwargs` that may hold a secret. `model_kwargs` is sent in the
 body and recorded by tracers."""
