@@ -355,6 +355,15 @@ async def test_a_file_may_hold_the_key(
     assert _pickled(chat()).api_key == SecretStr(KEY)
 
 
+@pytest.mark.parametrize("content", ["", "\ufeff \n"])
+def test_an_empty_file_holds_no_key(
+    content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "key").write_text(content, "utf-8")
+    monkeypatch.setenv("DASHSCOPE_API_KEY_FILE_PATH", str(tmp_path / "key"))
+    assert chat().api_key is None
+
+
 def test_a_file_of_a_key_that_cannot_be_read_names_the_variable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import socket
+import ssl
 import time
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ from pydantic import SecretStr
 
 from langchain_dashscope_deepseek import (
     ChatDashScopeDeepSeek,
+    DashScopeConnectionError,
     DashScopeInputError,
     DashScopeTimeoutError,
 )
@@ -118,6 +122,18 @@ async def test_certificates_that_cannot_be_read_are_blamed_on_their_variable(
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "empty.pem"))
     with pytest.raises(DashScopeInputError, match=r"^The certificates cannot be read"):
         await ask(_model(), "hi")
+
+
+async def test_a_context_of_the_user_is_not_kept(ask: Ask) -> None:
+    """It may hold the private key of a tenant."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    kept = weakref.ref(context)
+    model = _model(verify=context)
+    with pytest.raises(DashScopeConnectionError):
+        await ask(model, "hi")
+    del context, model
+    gc.collect()
+    assert kept() is None
 
 
 async def test_a_socks_proxy_without_its_package_says_what_to_install(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -714,6 +715,19 @@ def test_documented_efforts_of_a_row_of_the_user_exclude_others(service: Scripte
     row = ModelCapabilities(reasoning_efforts=("low", "high"))
     with pytest.raises(DashScopeUnsupportedError, match="'max' is not documented for odd"):
         service.model("odd", capabilities=row, reasoning_effort="max").invoke("hi")
+
+
+def test_a_documented_effort_of_a_row_of_the_user_is_sent(service: Scripted) -> None:
+    row = replace(MODELS["deepseek-v3.2"], reasoning_efforts=("high",))
+    service.answer(answer_of())
+    service.model(capabilities=row, reasoning_effort="high").invoke("hi")
+    assert service.parameters["reasoning_effort"] == "high"
+
+
+def test_a_parameter_whose_name_is_like_that_of_a_secret_is_sent(service: Scripted) -> None:
+    service.answer(answer_of())
+    service.model(model_kwargs={"response_headers": True}).invoke("hi")
+    assert service.parameters["response_headers"] is True
 
 
 @pytest.mark.parametrize("wanted", [JSON_OBJECT, JSON_SCHEMA], ids=["object", "schema"])

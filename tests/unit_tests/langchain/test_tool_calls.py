@@ -78,6 +78,22 @@ PLACED: dict[str, tuple[list[Piece], list[tuple[str, Any]]]] = {
         [(0, "a", "weather", '{"city": "Berlin"}'), (1, "a", "weather", '{"city": "Bonn"}')],
         [*WEATHER, ("weather", {"city": "Bonn"})],
     ),
+    "one id for two calls under one index, and then another id": (
+        [
+            (0, "a", "time", "{}"),
+            (0, "a", "weather", ""),
+            (0, "b", "weather", '{"city": "Berlin"}'),
+        ],
+        [("time", {}), ("weather", {}), *WEATHER],
+    ),
+    "a late id, and then no index": (
+        [(0, None, "weather", ""), (0, "b", None, '{"city":'), (None, "b", None, ' "Berlin"}')],
+        WEATHER,
+    ),
+    "a late id, and then another": (
+        [(0, None, "weather", ""), (0, "b", None, ""), (0, "c", "weather", '{"city": "Berlin"}')],
+        [("weather", {}), *WEATHER],
+    ),
     "a last piece that is nothing": (
         [(0, "a", "weather", '{"city": "Berlin"}'), (1, None, None, "")],
         WEATHER,
